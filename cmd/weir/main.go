@@ -1,0 +1,31 @@
+// Command weir is the service proxy, its node agent and their tools in one
+// binary. Each subcommand has a file here that only reads flags; the work is
+// done by the packages that it calls.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirproxy/weir/internal/buildinfo"
+)
+
+func main() {
+	if err := root().Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "weir:", err)
+		os.Exit(exitCode(err))
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "weir",
+		Short:         "A Linux-native service proxy with eBPF redirection",
+		Version:       buildinfo.Version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	return cmd
+}
