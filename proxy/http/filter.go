@@ -1,0 +1,174 @@
+package http
+
+import (
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+// HeadersStatus, DataStatus and TrailersStatus are what a filter returns.
+type HeadersStatus uint8
+
+const (
+	HeadersContinue HeadersStatus = iota
+	// HeadersStopIteration holds the headers; data that follows is still
+	// given to this filter.
+	HeadersStopIteration
+	// HeadersStopAllAndBuffer holds everything, buffering data up to the
+	// stream's limit (413 or 500 above it).
+	HeadersStopAllAndBuffer
+	// HeadersStopAllAndWatermark holds everything and lets the peer wait.
+	HeadersStopAllAndWatermark
+)
+
+type DataStatus uint8
+
+const (
+	DataContinue DataStatus = iota
+	// DataStopAndBuffer keeps the data; the filter sees all of it again with
+	// more. Above the stream's limit the request is answered 413, a response
+	// 500.
+	DataStopAndBuffer
+	// DataStopAndWatermark keeps the data and pauses the sender at the limit.
+	DataStopAndWatermark
+	// DataStopNoBuffer drops what the filter left: it has taken it.
+	DataStopNoBuffer
+)
+
+type TrailersStatus uint8
+
+const (
+	TrailersContinue TrailersStatus = iota
+	TrailersStopIteration
+)
+
+// DecoderFilter sees a request.
+type DecoderFilter interface {
+	DecodeHeaders(h *HeaderMap, endStream bool) HeadersStatus
+	DecodeData(b *network.Buffer, endStream bool) DataStatus
+	DecodeTrailers(t *HeaderMap) TrailersStatus
+}
+
+// EncoderFilter sees a response, including those made by the proxy.
+type EncoderFilter interface {
+	EncodeHeaders(h *HeaderMap, endStream bool) HeadersStatus
+	EncodeData(b *network.Buffer, endStream bool) DataStatus
+	EncodeTrailers(t *HeaderMap) TrailersStatus
+}
+
+// StreamFilter is a filter of one stream: a DecoderFilter, an EncoderFilter
+// or both. A filter that is also a Recycler serves one stream after another.
+type StreamFilter interface {
+	// OnDestroy is called once when the stream ends, however it ends. The
+	// filter must stop its timers and calls; its callbacks are dead.
+	OnDestroy()
+}
+
+// Recycler is a filter that can be used again for a later stream of the same
+// worker after OnDestroy, so that streams need no allocation.
+type Recycler interface{ Recycle() }
+
+// FilterFactory makes filters of one configured filter. It is built on main,
+// and New is called on workers.
+type FilterFactory interface {
+	// New makes the filter for one stream (or for many: see Recycler). w is
+	// the number of the worker, for the factory's own per-worker state.
+	New(w int, cb FilterCallbacks) StreamFilter
+}
+
+// Route is what the stream's route tells filters; the route package's entries
+// implement it.
+type Route interface {
+	RouteName() string
+	VirtualHostName() string
+	// FilterConfig is the most specific typed_per_filter_config for a filter
+	// name (route, then virtual host, then route configuration), compiled by
+	// that filter's factory; nil when there is none.
+	FilterConfig(name string) any
+	// FilterConfigs yields all of them, the least specific first.
+	FilterConfigs(name string, yield func(any))
+	// FilterDisabled tells whether the filter is switched off (or on) here;
+	// known is false when the route says nothing.
+	FilterDisabled(name string) (disabled, known bool)
+}
+
+// FilterCallbacks is a filter's view of its stream.
+type FilterCallbacks interface {
+	// Loop is the worker's loop; Worker its number.
+	Loop() *network.Loop
+	Worker() int
+	Connection() *network.Connection
+	StreamInfo() *streaminfo.Info
+	StreamID() uint64
+
+	// Route is the stream's route, found at the first call; nil when none
+	// matches. ClearRouteCache makes it be looked up anew.
+	Route() Route
+	ClearRouteCache()
+	// FilterName is the name under which the filter is configured.
+	FilterName() string
+
+	RequestHeaders() *HeaderMap
+	RequestTrailers() *HeaderMap  // nil before they came
+	ResponseHeaders() *HeaderMap  // nil before the response
+	ResponseTrailers() *HeaderMap // nil before they came
+
+	// ContinueDecoding and ContinueEncoding resume behind this filter.
+	ContinueDecoding()
+	ContinueEncoding()
+	// DecodingBuffer and EncodingBuffer are what was kept for filters that
+	// stopped; nil when empty.
+	DecodingBuffer() *network.Buffer
+	EncodingBuffer() *network.Buffer
+	// AddDecodedData and AddEncodedData put bytes before those that follow.
+	AddDecodedData(b *network.Buffer)
+	AddEncodedData(b *network.Buffer)
+	// InjectDecodedData and InjectEncodedData send bytes on from this filter,
+	// which returned DataStopNoBuffer for them.
+	InjectDecodedData(b *network.Buffer, endStream bool)
+	InjectEncodedData(b *network.Buffer, endStream bool)
+	// AddDecodedTrailers and AddEncodedTrailers give a message trailers that
+	// it lacks, during the call that carries endStream.
+	AddDecodedTrailers() *HeaderMap
+	AddEncodedTrailers() *HeaderMap
+
+	// SendLocalReply answers the request from here. modify may be nil.
+	SendLocalReply(code int, body string, modify func(*HeaderMap), grpcStatus int, details string)
+	// ResetStream ends the stream without an answer, or cuts off the one
+	// under way.
+	ResetStream(reason ResetReason, details string)
+	// SetBufferLimit overrides the stream's buffer limit in bytes.
+	SetBufferLimit(n uint32)
+	BufferLimit() uint32
+}
+
+// RouterCallbacks is what the terminal filter has beyond FilterCallbacks: it
+// is where responses enter the chain.
+type RouterCallbacks interface {
+	FilterCallbacks
+	// NewResponse is the map for the response's head, emptied.
+	NewResponse() *HeaderMap
+	Encode1xxHeaders(h *HeaderMap)
+	EncodeHeaders(h *HeaderMap, endStream bool, details string)
+	EncodeData(b *network.Buffer, endStream bool)
+	EncodeTrailers(t *HeaderMap)
+	// OnDecoderAboveHighWatermark asks the downstream to send no more of the
+	// request; OnDecoderBelowLowWatermark to go on.
+	OnDecoderAboveHighWatermark()
+	OnDecoderBelowLowWatermark()
+	// AddDownstreamWatermarks has w told when the downstream is full and has
+	// room again.
+	AddDownstreamWatermarks(w DownstreamWatermarks)
+	// UpgradeType is the upgrade the request asks for and is allowed, "" for
+	// none.
+	UpgradeType() string
+}
+
+// DownstreamWatermarks is told of the downstream's ability to take more.
+type DownstreamWatermarks interface {
+	OnDownstreamAboveHighWatermark()
+	OnDownstreamBelowLowWatermark()
+}
+
+// NoGrpcStatus is SendLocalReply's grpcStatus when it follows from the HTTP
+// status.
+const NoGrpcStatus = -1

@@ -1,0 +1,290 @@
+package http
+
+import (
+	"strconv"
+	"unsafe"
+)
+
+// Header is one line of a HeaderMap: the name in lower case, the value
+// without surrounding white space.
+type Header struct {
+	Name, Value string
+	ID          HeaderID
+	removed     bool
+}
+
+// HeaderMap is an ordered list of header lines with quick access to those
+// whose names the proxy knows. Pseudo-headers (":path") are lines like
+// others. The zero value is empty and ready; Reset makes it so again and
+// keeps its memory. A HeaderMap must not be copied.
+type HeaderMap struct {
+	lines []Header
+	first [NumHeaderIDs]uint16 // 1 + index of the first line of that ID; 0: none
+	gone  int                  // lines marked removed
+	size  int                  // bytes of names and values
+	arena arena
+}
+
+// Reset empties the map. Strings taken from it become invalid.
+func (h *HeaderMap) Reset() {
+	h.lines = h.lines[:0]
+	h.first = [NumHeaderIDs]uint16{}
+	h.gone, h.size = 0, 0
+	h.arena.reset()
+}
+
+// Len is the number of lines.
+func (h *HeaderMap) Len() int { return len(h.lines) - h.gone }
+
+// Bytes is the size of all names and values together.
+func (h *HeaderMap) Bytes() int { return h.size }
+
+// Alloc returns n bytes of the map's own memory, whose content the caller
+// sets: a codec copies a whole header section there and adds lines that point
+// into it. They are valid until Reset.
+func (h *HeaderMap) Alloc(n int) []byte { return h.arena.alloc(n) }
+
+// Own copies s into the map's memory.
+func (h *HeaderMap) Own(s string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	p := h.arena.alloc(len(s))
+	copy(p, s)
+	return unsafe.String(&p[0], len(p))
+}
+
+// Add appends a line. The strings are kept, not copied: they must live as
+// long as the map's content (constants, configuration, Own, Alloc).
+func (h *HeaderMap) Add(id HeaderID, value string) {
+	h.add(Header{Name: names[id], Value: value, ID: id})
+}
+
+// AddName is Add by lower-case name, known or not.
+func (h *HeaderMap) AddName(name, value string) {
+	h.add(Header{Name: name, Value: value, ID: LookupID(name)})
+}
+
+func (h *HeaderMap) add(l Header) {
+	h.lines = append(h.lines, l)
+	h.size += len(l.Name) + len(l.Value)
+	if l.ID != Unknown && h.first[l.ID] == 0 {
+		h.first[l.ID] = uint16(min(len(h.lines), 1<<16-1))
+	}
+}
+
+// Get is the value of a known header's first line, "" when there is none.
+func (h *HeaderMap) Get(id HeaderID) string {
+	if i := h.first[id]; i != 0 {
+		return h.lines[i-1].Value
+	}
+	return ""
+}
+
+// Has tells whether a known header is there.
+func (h *HeaderMap) Has(id HeaderID) bool { return h.first[id] != 0 }
+
+// GetName is Get by lower-case name; ok tells whether there is such a line.
+func (h *HeaderMap) GetName(name string) (value string, ok bool) {
+	if id := LookupID(name); id != Unknown {
+		return h.Get(id), h.Has(id)
+	}
+	for i := range h.lines {
+		if l := &h.lines[i]; !l.removed && l.Name == name {
+			return l.Value, true
+		}
+	}
+	return "", false
+}
+
+// Set replaces all lines of a known header by one, or adds it. The value is
+// kept, not copied.
+func (h *HeaderMap) Set(id HeaderID, value string) {
+	i := int(h.first[id])
+	if i == 0 {
+		h.Add(id, value)
+		return
+	}
+	l := &h.lines[i-1]
+	h.size += len(value) - len(l.Value)
+	l.Value = value
+	h.removeFrom(i, id, "")
+}
+
+// SetName is Set by lower-case name.
+func (h *HeaderMap) SetName(name, value string) {
+	if id := LookupID(name); id != Unknown {
+		h.Set(id, value)
+		return
+	}
+	for i := range h.lines {
+		if l := &h.lines[i]; !l.removed && l.Name == name {
+			h.size += len(value) - len(l.Value)
+			l.Value = value
+			h.removeFrom(i+1, Unknown, name)
+			return
+		}
+	}
+	h.AddName(name, value)
+}
+
+// SetInt is Set of a decimal number, kept in the map's memory.
+func (h *HeaderMap) SetInt(id HeaderID, n int64) { h.Set(id, h.Int(n)) }
+
+// Int is n in decimal, in the map's memory.
+func (h *HeaderMap) Int(n int64) string {
+	if n >= 0 && n < 1000 {
+		return smallInts[n*3 : n*3+3][smallIntSkip(n):]
+	}
+	var buf [20]byte
+	out := strconv.AppendInt(buf[:0], n, 10)
+	p := h.arena.alloc(len(out))
+	copy(p, out)
+	return unsafe.String(&p[0], len(p))
+}
+
+// Remove removes all lines of a known header and returns how many there were.
+func (h *HeaderMap) Remove(id HeaderID) int {
+	i := int(h.first[id])
+	if i == 0 {
+		return 0
+	}
+	h.first[id] = 0
+	return h.removeFrom(i-1, id, "")
+}
+
+// RemoveName is Remove by lower-case name.
+func (h *HeaderMap) RemoveName(name string) int {
+	if id := LookupID(name); id != Unknown {
+		return h.Remove(id)
+	}
+	return h.removeFrom(0, Unknown, name)
+}
+
+// RemoveIf removes the lines for which drop is true.
+func (h *HeaderMap) RemoveIf(drop func(*Header) bool) {
+	for i := range h.lines {
+		if l := &h.lines[i]; !l.removed && drop(l) {
+			if l.ID != Unknown {
+				h.first[l.ID] = 0
+			}
+			h.kill(l)
+		}
+	}
+	// Another line of the same name may remain.
+	for i := range h.lines {
+		if l := &h.lines[i]; !l.removed && l.ID != Unknown && h.first[l.ID] == 0 {
+			h.first[l.ID] = uint16(i + 1)
+		}
+	}
+}
+
+func (h *HeaderMap) removeFrom(i int, id HeaderID, name string) (n int) {
+	for ; i < len(h.lines); i++ {
+		l := &h.lines[i]
+		if l.removed || l.ID != id || id == Unknown && l.Name != name {
+			continue
+		}
+		h.kill(l)
+		n++
+	}
+	return n
+}
+
+func (h *HeaderMap) kill(l *Header) {
+	l.removed = true
+	h.gone++
+	h.size -= len(l.Name) + len(l.Value)
+}
+
+// All yields the lines in order, for range. A line's Value may be changed in
+// place through SetValue only.
+func (h *HeaderMap) All(yield func(*Header) bool) {
+	for i := range h.lines {
+		if l := &h.lines[i]; !l.removed && !yield(l) {
+			return
+		}
+	}
+}
+
+// Lines is the raw list with its removed lines, for codecs; Removed tells.
+func (h *HeaderMap) Lines() []Header { return h.lines }
+
+// Removed tells whether the line is no longer part of its map.
+func (l *Header) Removed() bool { return l.removed }
+
+// SetValue changes a line found by All.
+func (h *HeaderMap) SetValue(l *Header, value string) {
+	h.size += len(value) - len(l.Value)
+	l.Value = value
+}
+
+// Values are the values of all lines with the lower-case name.
+func (h *HeaderMap) Values(name string) []string {
+	var out []string
+	for l := range h.All {
+		if l.Name == name {
+			out = append(out, l.Value)
+		}
+	}
+	return out
+}
+
+// Joined is the value of all lines with the lower-case name, joined by ","
+// as matchers see them (RFC 9110 section 5.3).
+func (h *HeaderMap) Joined(name string) (string, bool) {
+	id := LookupID(name)
+	if id != Unknown && h.first[id] == 0 {
+		return "", false
+	}
+	value, n := "", 0
+	for l := range h.All {
+		if l.Name != name {
+			continue
+		}
+		if n == 0 {
+			value = l.Value
+		} else {
+			value = h.Concat(value, ",", l.Value)
+		}
+		n++
+	}
+	return value, n > 0
+}
+
+// Append puts value behind the existing one, after a separator, or sets it.
+func (h *HeaderMap) Append(id HeaderID, sep, value string) {
+	if old := h.Get(id); old != "" {
+		h.lines[h.first[id]-1].Value = h.Concat(old, sep, value)
+		h.size += len(sep) + len(value)
+		return
+	}
+	h.Set(id, value)
+}
+
+// Concat joins strings in the map's memory.
+func (h *HeaderMap) Concat(parts ...string) string {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if n == 0 {
+		return ""
+	}
+	buf := h.arena.alloc(n)[:0]
+	for _, p := range parts {
+		buf = append(buf, p...)
+	}
+	return unsafe.String(&buf[0], n)
+}
+
+// CopyFrom adds copies of all lines of o.
+func (h *HeaderMap) CopyFrom(o *HeaderMap) {
+	for l := range o.All {
+		name := l.Name
+		if l.ID == Unknown {
+			name = h.Own(name)
+		}
+		h.add(Header{Name: name, Value: h.Own(l.Value), ID: l.ID})
+	}
+}

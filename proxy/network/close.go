@@ -1,0 +1,98 @@
+package network
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/proxy/event"
+)
+
+// Close closes the connection. Its callbacks are told before Close returns,
+// unless bytes have to be written out first.
+func (c *Connection) Close(how CloseType) {
+	if c.state == stateClosed || c.state == stateClosing && how != NoFlush && how != Abort {
+		return
+	}
+	if how == Abort {
+		unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	if how == NoFlush || how == Abort || c.state == stateConnecting {
+		c.closeNow(LocalClose)
+		return
+	}
+	if c.noDelayed {
+		how = FlushWrite
+	}
+	if c.out.size == 0 && how == FlushWrite && c.transport == nil {
+		c.closeNow(LocalClose)
+		return
+	}
+	c.state, c.closing, c.writeEnd = stateClosing, how, true
+	// A peer that reads nothing must not hold the connection for ever.
+	c.delay = c.loop.NewTimer(func() { c.closeNow(LocalClose) })
+	c.delay.Enable(delayedClose)
+	c.in.Reset()
+	c.readOff = 0
+	c.flushLater()
+}
+
+// EndWrite ends this side of the stream behind what is written.
+func (c *Connection) EndWrite() {
+	if c.state == stateClosed || c.writeEnd {
+		return
+	}
+	c.writeEnd = true
+	c.flushLater()
+}
+
+// maybeFinish does what was to follow the last byte of output.
+func (c *Connection) maybeFinish() {
+	if c.out.size > 0 || c.state == stateClosed {
+		return
+	}
+	if c.writeEnd && !c.shutDown {
+		c.shutDown = true
+		if c.state == stateClosing && c.closing == FlushWrite {
+			c.closeNow(LocalClose)
+			return
+		}
+		shutdown(int(c.fd), unix.SHUT_WR)
+	}
+	if c.state == stateClosing {
+		// What the peer still sends is read and dropped, so that closing
+		// does not reset the connection under our last answer.
+		if !c.reading {
+			c.onReadable()
+		}
+		return
+	}
+	if c.shutDown && c.readEnd {
+		c.closeNow(RemoteClose)
+	}
+}
+
+func (c *Connection) closeNow(ev ConnectionEvent) {
+	if c.state == stateClosed {
+		return
+	}
+	c.state = stateClosed
+	if c.transport != nil {
+		c.failure = c.FailureReason()
+		c.transport.Close()
+	}
+	c.loop.Forget(int(c.fd))
+	closeFD(int(c.fd))
+	c.in.Reset()
+	c.out.Reset()
+	if c.delay != nil {
+		c.delay.Release()
+	}
+	for _, cb := range c.callbacks {
+		cb.OnEvent(ev)
+	}
+	c.callbacks = nil
+}
+
+var (
+	_ event.Handler = (*Connection)(nil)
+	_ event.Flusher = (*Connection)(nil)
+)

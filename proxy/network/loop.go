@@ -1,0 +1,27 @@
+package network
+
+import "github.com/weirproxy/weir/proxy/event"
+
+// Loop is a dispatcher and the memory that its connections share.
+type Loop struct {
+	*event.Dispatcher
+	Pool Pool
+}
+
+// NewLoop makes a loop; the name is the dispatcher's.
+func NewLoop(name string) (*Loop, error) {
+	d, err := event.New(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Loop{Dispatcher: d}, nil
+}
+
+// Close releases the loop's descriptors after Run has returned.
+func (l *Loop) Close() {
+	l.Pool.Close()
+	l.Dispatcher.Close()
+}
+
+// NewBuffer makes an empty buffer.
+func (l *Loop) NewBuffer() *Buffer { return &Buffer{pool: &l.Pool} }

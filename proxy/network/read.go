@@ -1,0 +1,127 @@
+package network
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// read moves what has arrived into the input buffer.
+func (c *Connection) read() IoResult {
+	if c.transport != nil {
+		return c.transport.Read(c, &c.in)
+	}
+	if c.splice >= minSplice && c.bigReads >= 2 && c.in.size == 0 {
+		if r, ok := c.readSplice(); ok {
+			return r
+		}
+	}
+	return c.ReadSocket(&c.in)
+}
+
+// ReadSocket moves bytes from the descriptor into b, for transport sockets
+// and for plain connections.
+func (c *Connection) ReadSocket(b *Buffer) IoResult {
+	var n, want int
+	var errno syscall.Errno
+	if c.bigReads == 0 {
+		room := b.Reserve(minRead)
+		want = len(room)
+		n, errno = readOnce(int(c.fd), room)
+		if errno == 0 && n > 0 {
+			b.Commit(n)
+		}
+	} else {
+		n, want, errno = c.readWide(b)
+	}
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		b.trim()
+		return IoResult{More: errno == unix.EINTR}
+	case errno != 0:
+		b.trim()
+		return IoResult{Err: errno}
+	case n == 0:
+		b.trim()
+		return IoResult{End: true}
+	}
+	full := n == want
+	if full {
+		c.bigReads = min(c.bigReads+1, 8)
+	} else if c.bigReads > 0 {
+		c.bigReads--
+	}
+	// After a short read the socket is empty; when the peer's end is known
+	// to be there, it is fetched at once.
+	return IoResult{N: n, More: full || c.peerClosed}
+}
+
+const (
+	minRead   = 4 << 10  // least room for one read
+	wideSlabs = 8        // slabs filled by one readv: 128 KiB
+	minSplice = 32 << 10 // below this a copy is cheaper than a pipe
+)
+
+// readWide reads into several slabs at once.
+func (c *Connection) readWide(b *Buffer) (n, want int, errno syscall.Errno) {
+	var iov [wideSlabs]unix.Iovec
+	var slabs [wideSlabs]*slab
+	for i := range slabs {
+		s := c.loop.Pool.get()
+		slabs[i] = s
+		iov[i].Base = &s.mem[0]
+		iov[i].SetLen(len(s.mem))
+		want += len(s.mem)
+	}
+	n, errno = readv(int(c.fd), iov[:])
+	left := max(n, 0)
+	if errno != 0 {
+		left = 0
+	}
+	if left > 0 {
+		b.dropEmptyTail()
+	}
+	for _, s := range slabs {
+		if left == 0 {
+			c.loop.Pool.put(s)
+			continue
+		}
+		s.w = min(left, len(s.mem))
+		left -= s.w
+		b.push(s)
+	}
+	return n, want, errno
+}
+
+// readSplice moves bytes into a pipe. ok is false when that can't be done and
+// an ordinary read should be tried.
+func (c *Connection) readSplice() (r IoResult, ok bool) {
+	p, err := c.loop.Pool.getPipe()
+	if err != nil {
+		return r, false
+	}
+	want := int(min(c.splice, pipeCapacity))
+	n, errno := splice(int(c.fd), p.w, want)
+	if errno != 0 || n == 0 {
+		c.loop.Pool.putPipe(p, true)
+		switch {
+		case errno == unix.EAGAIN:
+			c.bigReads = max(c.bigReads, 1) - 1
+			return r, true
+		case errno == 0:
+			return IoResult{End: true}, true
+		}
+		c.bigReads = 0
+		return r, false
+	}
+	s := c.loop.Pool.head()
+	s.pipe, s.w = p, n
+	c.in.push(s)
+	c.splice -= int64(n)
+	if n < minSplice {
+		c.bigReads--
+	}
+	// A pipe may be full before the socket is empty, so a short count does
+	// not tell that nothing is left.
+	return IoResult{N: n, More: true}, true
+}
