@@ -24,9 +24,9 @@ type DataStatus uint8
 
 const (
 	DataContinue DataStatus = iota
-	// DataStopAndBuffer keeps the data; the filter sees all of it again with
-	// more. Above the stream's limit the request is answered 413, a response
-	// 500.
+	// DataStopAndBuffer keeps the data in DecodingBuffer or EncodingBuffer
+	// until the filter lets it go. Above the stream's limit the request is
+	// answered 413, a response 500.
 	DataStopAndBuffer
 	// DataStopAndWatermark keeps the data and pauses the sender at the limit.
 	DataStopAndWatermark

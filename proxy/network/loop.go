@@ -6,15 +6,18 @@ import "github.com/weirproxy/weir/proxy/event"
 type Loop struct {
 	*event.Dispatcher
 	Pool Pool
+	// Worker is 0 for main and 1 to N for the workers: the index into
+	// everything that is kept once for each of them.
+	Worker int
 }
 
 // NewLoop makes a loop; the name is the dispatcher's.
-func NewLoop(name string) (*Loop, error) {
+func NewLoop(name string, worker int) (*Loop, error) {
 	d, err := event.New(name)
 	if err != nil {
 		return nil, err
 	}
-	return &Loop{Dispatcher: d}, nil
+	return &Loop{Dispatcher: d, Worker: worker}, nil
 }
 
 // Close releases the loop's descriptors after Run has returned.
