@@ -35,9 +35,8 @@ func (b bin) midpoint() float64 {
 	if b.index == 0 {
 		return 0
 	}
-	low := b.lower()
-	high := low + b.width()
-	return 2 * low * high / (low + high)
+	low, width := b.lower(), b.width()
+	return low + low/(low+low+width)*width
 }
 
 // Distribution is an immutable set of recorded values, in ascending buckets.

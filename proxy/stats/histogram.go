@@ -51,7 +51,7 @@ func binOf(v uint64) (decade int, i uint64) {
 		return 0, v*10 - 10
 	}
 	d := bits.Len64(v) * 1233 >> 12 // log10 from log2, at most one too large
-	if v < pow10[min(d, decades-1)] || d == decades {
+	if v < pow10[d] {
 		d--
 	}
 	return d, v/pow10[d-1] - 10
