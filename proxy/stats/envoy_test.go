@@ -1,0 +1,287 @@
+package stats
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPagesAreEnvoys starts a real Envoy, reads all its statistics, and
+// compares the pages written here from those with Envoy's own.
+func TestPagesAreEnvoys(t *testing.T) {
+	envoy := startEnvoy(t)
+	for _, prefixes := range []bool{false, true} {
+		t.Run(fmt.Sprintf("prefixes=%v", prefixes), func(t *testing.T) {
+			s := envoy.snapshot(t, prefixes)
+			for _, page := range []string{
+				"/stats",
+				"/stats?usedonly",
+				"/stats?type=Gauges",
+				"/stats?filter=upstream_cx.*total",
+				"/stats?filter=upstream&invert_filter",
+				"/stats?histogram_buckets=cumulative",
+				"/stats?histogram_buckets=disjoint",
+				"/stats?histogram_buckets=detailed",
+				"/stats?format=json",
+				"/stats?format=json&histogram_buckets=cumulative&usedonly",
+				"/stats?format=json&histogram_buckets=disjoint",
+				"/stats?format=json&histogram_buckets=detailed",
+				"/stats?format=json&filter=nothing",
+				"/stats/prometheus",
+				"/stats/prometheus?usedonly",
+				"/stats/prometheus?histogram_buckets=summary",
+			} {
+				u, err := url.Parse(page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				options, err := ParseOptions(u.Query())
+				if err != nil {
+					t.Fatal(err)
+				}
+				// What the question itself changes is left out of both.
+				var got strings.Builder
+				switch {
+				case u.Path == "/stats/prometheus":
+					err = s.WritePrometheus(&got, options)
+				case u.Query().Get("format") == "json":
+					err = s.WriteJSON(&got, options)
+				default:
+					err = s.WriteText(&got, options)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, have := lines(envoy.get(t, page)), lines(got.String())
+				if d := firstDifference(want, have); d != "" {
+					t.Errorf("%s: %s", page, d)
+				}
+			}
+		})
+	}
+}
+
+func firstDifference(want, got []string) string {
+	for i := range max(len(want), len(got)) {
+		w, g := "(end)", "(end)"
+		if i < len(want) {
+			w = want[i]
+		}
+		if i < len(got) {
+			g = got[i]
+		}
+		if w != g {
+			return fmt.Sprintf("line %d:\nenvoy %s\nweir  %s", i, w, g)
+		}
+	}
+	return ""
+}
+
+// lines splits a page, a JSON one too, and drops what the asking changes.
+func lines(page string) []string {
+	page = strings.ReplaceAll(page, `{"name"`, "\n{\"name\"")
+	return slices.DeleteFunc(strings.Split(page, "\n"), func(l string) bool {
+		return strings.Contains(l, "admin") || strings.Contains(l, "server")
+	})
+}
+
+type realEnvoy struct{ address string }
+
+func startEnvoy(t *testing.T) *realEnvoy {
+	binary, err := exec.LookPath("envoy")
+	if err != nil {
+		t.Skip("no envoy in PATH")
+	}
+	dir := t.TempDir()
+	addressFile := filepath.Join(dir, "admin")
+	bootstrap := `
+stats_flush_interval: 3s
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+static_resources:
+  listeners:
+  - name: in
+    address: {socket_address: {address: 127.0.0.1, port_value: %d}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: in
+          route_config:
+            virtual_hosts:
+            - name: v
+              domains: ["*"]
+              virtual_clusters: [{name: vc1, headers: [{name: ":path", string_match: {prefix: /vc}}]}]
+              routes:
+              - {match: {prefix: /direct}, direct_response: {status: 418}}
+              - {match: {prefix: /}, route: {cluster: u1}}
+          http_filters:
+          - {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+    - filter_chain_match: {destination_port: 1}
+      filters:
+      - {name: tcp, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: u1}}
+  clusters:
+  - name: u1
+    connect_timeout: 1s
+    load_assignment: {cluster_name: u1, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}
+  - {name: "a.b:c", connect_timeout: 1s, outlier_detection: {}}
+`
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := listen.Addr().(*net.TCPAddr).Port
+	listen.Close()
+	upstream, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := 0
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served++
+		time.Sleep(time.Duration(served) * time.Millisecond) // values for the histograms
+		w.WriteHeader([]int{200, 200, 404, 503}[served%4])
+	})}
+	go server.Serve(upstream)
+	t.Cleanup(func() { server.Close() })
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, binary, "--config-yaml", fmt.Sprintf(bootstrap, front, upstream.Addr().(*net.TCPAddr).Port),
+		"--admin-address-path", addressFile, "--concurrency", "2", "--disable-hot-restart", "-l", "error")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); cmd.Wait() })
+	e := &realEnvoy{}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if address, err := os.ReadFile(addressFile); err == nil && len(address) > 0 {
+			e.address = "http://" + strings.TrimSpace(string(address))
+			if r, err := http.Get(e.address + "/ready"); err == nil {
+				r.Body.Close()
+				if r.StatusCode == http.StatusOK {
+					break
+				}
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("envoy did not get ready")
+		}
+	}
+	for i := range 30 {
+		r, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", front, []string{"a", "vc", "direct"}[i%3]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+	}
+	// Just after a flush the histograms stand still for an interval.
+	for strings.Contains(e.get(t, "/stats?filter=http.in.downstream_rq_time"), "No recorded values") {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return e
+}
+
+func (e *realEnvoy) get(t *testing.T, page string) string {
+	r, err := http.Get(e.address + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// snapshot reads Envoy's statistics; with prefixes, in groups of one prefix each.
+func (e *realEnvoy) snapshot(t *testing.T, prefixes bool) *Snapshot {
+	groups := map[string]*groupSnapshot{}
+	place := func(full string) (*groupSnapshot, string) {
+		prefix := ""
+		if prefixes {
+			prefix = full[:strings.LastIndex(full, ".")+1]
+		}
+		if groups[prefix] == nil {
+			groups[prefix] = &groupSnapshot{scope: Scope{Prefix: prefix}}
+		}
+		return groups[prefix], full[len(prefix):]
+	}
+	for _, kind := range []string{"Counters", "Gauges"} {
+		used := map[string]bool{}
+		for _, l := range strings.Split(e.get(t, "/stats?usedonly&type="+kind), "\n") {
+			name, _, _ := strings.Cut(l, ": ")
+			used[name] = true
+		}
+		var page struct {
+			Stats []struct {
+				Name  string
+				Value int64
+			}
+		}
+		e.json(t, "/stats?format=json&type="+kind, &page)
+		for _, s := range page.Stats {
+			g, name := place(s.Name)
+			g.numbers = append(g.numbers, number{name: name, value: s.Value, gauge: kind == "Gauges", used: used[s.Name]})
+		}
+	}
+	var page struct {
+		Stats []struct {
+			Histograms struct {
+				Details []struct {
+					Name              string
+					Totals, Intervals []jsonBin
+				}
+			}
+		}
+	}
+	e.json(t, "/stats?format=json&type=Histograms&histogram_buckets=detailed", &page)
+	for _, h := range page.Stats[0].Histograms.Details {
+		g, name := place(h.Name)
+		g.hists = append(g.hists, histogram{name, histogramState{distribution(h.Intervals), distribution(h.Totals)}})
+	}
+	s := &Snapshot{}
+	for _, g := range groups {
+		g.numbers = addUp(g.numbers)
+		s.groups = append(s.groups, g)
+	}
+	slices.SortFunc(s.groups, func(a, b *groupSnapshot) int { return cmp.Compare(a.scope.Prefix, b.scope.Prefix) })
+	return s
+}
+
+func (e *realEnvoy) json(t *testing.T, page string, into any) {
+	if err := json.Unmarshal([]byte(e.get(t, page)), into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type jsonBin struct {
+	Lower float64 `json:"lower_bound"`
+	Count uint64
+}
+
+func distribution(list []jsonBin) Distribution {
+	var bins []bin
+	for _, j := range list {
+		b := bin{n: j.Count}
+		for b.lower() < j.Lower-0.01 {
+			b.index++
+		}
+		bins = append(bins, b)
+	}
+	return newDistribution(bins)
+}

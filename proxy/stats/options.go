@@ -1,0 +1,87 @@
+package stats
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Options are the query parameters of Envoy's /stats.
+type Options struct {
+	UsedOnly     bool           // only what has been written since the start
+	Filter       *regexp.Regexp // matched anywhere in the name; nil: all
+	InvertFilter bool           // show what Filter doesn't match
+	Types        Types
+	Buckets      Buckets
+	TextReadouts bool // Prometheus: text readouts as gauges of value 0
+}
+
+// Types selects kinds of statistics.
+type Types uint8
+
+// The values of ?type=.
+const (
+	TextReadouts Types = 1 << iota
+	Counters
+	Gauges
+	Histograms
+	All = TextReadouts | Counters | Gauges | Histograms
+)
+
+// Buckets is how histograms are shown.
+type Buckets uint8
+
+// The values of ?histogram_buckets=. Default is quantiles in the text and JSON
+// pages and cumulative buckets for Prometheus.
+const (
+	Default Buckets = iota
+	Summary
+	Cumulative
+	Disjoint
+	Detailed
+)
+
+var typesByName = map[string]Types{"All": All, "Counters": Counters, "Gauges": Gauges, "Histograms": Histograms, "TextReadouts": TextReadouts}
+
+var bucketsByName = map[string]Buckets{"": Default, "none": Summary, "summary": Summary, "cumulative": Cumulative, "disjoint": Disjoint, "detailed": Detailed}
+
+// ErrPrometheusBuckets is returned for a bucket mode that the Prometheus format doesn't have.
+var ErrPrometheusBuckets = errors.New("unsupported prometheus histogram bucket mode")
+
+// ParseOptions reads the query parameters. The text of an error is the body of
+// Envoy's 400.
+func ParseOptions(query url.Values) (Options, error) {
+	o := Options{
+		UsedOnly:     query.Has("usedonly"),
+		InvertFilter: query.Has("invert_filter"),
+		TextReadouts: query.Has("text_readouts"),
+		Types:        All,
+	}
+	if f := query.Get("filter"); f != "" {
+		re, err := regexp.Compile(f)
+		if err != nil {
+			return o, fmt.Errorf("Invalid re2 regex: %s", strings.NewReplacer("error parsing regexp: ", "", "missing closing ", "missing ", "`", "").Replace(err.Error())) //nolint:staticcheck // Envoy's words
+		}
+		o.Filter = re
+	}
+	var ok bool
+	if query.Has("type") {
+		if o.Types, ok = typesByName[query.Get("type")]; !ok {
+			return o, errors.New("invalid &type= param")
+		}
+	}
+	if o.Buckets, ok = bucketsByName[query.Get("histogram_buckets")]; !ok {
+		return o, errors.New("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n")
+	}
+	return o, nil
+}
+
+// match says whether to show the statistic named prefix+name.
+func (o *Options) match(prefix, name string, used bool) bool {
+	if o.UsedOnly && !used {
+		return false
+	}
+	return o.Filter == nil || o.Filter.MatchString(prefix+name) != o.InvertFilter
+}

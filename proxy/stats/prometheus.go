@@ -1,0 +1,163 @@
+package stats
+
+import (
+	"bufio"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// WritePrometheus writes /stats/prometheus: the text exposition format, with
+// Envoy's names ("envoy_" and the name without its tags) and labels.
+func (s *Snapshot) WritePrometheus(w io.Writer, o Options) error {
+	if o.Buckets == Disjoint || o.Buckets == Detailed {
+		return ErrPrometheusBuckets
+	}
+	b := bufio.NewWriterSize(w, 32<<10)
+	for _, t := range []struct {
+		types Types
+		name  string
+	}{{Counters, "counter"}, {Gauges, "gauge"}} {
+		var f families[*number]
+		for g, n := range s.numbers() {
+			if o.Types&n.types()&t.types != 0 && o.match(g.scope.Prefix, n.name, n.used) {
+				f.add(g, n.name, n)
+			}
+		}
+		f.write(b, t.name, func(name, labels string, n *number) {
+			writeAll(b, name, "{", labels, "} ", strconv.FormatInt(n.shown(), 10), "\n")
+		})
+	}
+	if o.TextReadouts && o.Types&TextReadouts != 0 {
+		var f families[*text]
+		for g, t := range s.texts() {
+			if o.match(g.scope.Prefix, t.name, t.used) {
+				f.add(g, t.name, t)
+			}
+		}
+		f.write(b, "gauge", func(name, labels string, t *text) {
+			writeAll(b, name, "{", join(labels, `text_value="`+labelValue(t.value)+`"`), "} 0\n")
+		})
+	}
+	if o.Types&Histograms != 0 {
+		s.writeHistogramsPrometheus(b, &o)
+	}
+	return b.Flush()
+}
+
+func (s *Snapshot) writeHistogramsPrometheus(b *bufio.Writer, o *Options) {
+	var f families[*histogram]
+	for g, h := range s.histograms() {
+		if o.match(g.scope.Prefix, h.name, h.used()) {
+			f.add(g, h.name, h)
+		}
+	}
+	if o.Buckets == Summary {
+		f.write(b, "summary", func(name, labels string, h *histogram) {
+			for _, q := range quantiles {
+				writeAll(b, name, "{", join(labels, `quantile="`+shortest(q.q)+`"`), "} ", long(h.state.interval.Quantile(q.q)), "\n")
+			}
+			writeTotals(b, name, labels, h.state.interval)
+		})
+		return
+	}
+	f.write(b, "histogram", func(name, labels string, h *histogram) {
+		for _, bound := range bounds {
+			writeAll(b, name, "_bucket{", join(labels, `le="`+long(bound)+`"`), "} ", strconv.FormatUint(h.state.total.CountBelow(bound), 10), "\n")
+		}
+		writeAll(b, name, "_bucket{", join(labels, `le="+Inf"`), "} ", strconv.FormatUint(h.state.total.count, 10), "\n")
+		writeTotals(b, name, labels, h.state.total)
+	})
+}
+
+func writeTotals(b *bufio.Writer, name, labels string, d Distribution) {
+	writeAll(b, name, "_sum{", labels, "} ", long(d.Sum()), "\n")
+	writeAll(b, name, "_count{", labels, "} ", strconv.FormatUint(d.count, 10), "\n")
+}
+
+// families gathers what has the same name without tags: Prometheus wants such
+// samples in one piece.
+type families[E any] struct {
+	byName map[string][]sample[E]
+	// What the previous item's group came to: items of a group follow one another.
+	group *groupSnapshot
+	base  string
+	tags  string
+}
+
+type sample[E any] struct {
+	labels string
+	item   E
+}
+
+func (f *families[E]) add(g *groupSnapshot, name string, item E) {
+	if f.byName == nil {
+		f.byName = map[string][]sample[E]{}
+	}
+	if g != f.group {
+		base, tags := g.scope.base()
+		f.group, f.base, f.tags = g, base, labels(tags)
+	}
+	base, tags := f.base, f.tags
+	if g.scope.Prefix == "" { // a full name of its own
+		var found []Tag
+		base, found = extractTags(name)
+		tags, name = labels(found), ""
+	}
+	name, code := extractCode(base + name)
+	if code.Name != "" {
+		tags = join(labels([]Tag{code}), tags)
+	}
+	f.byName[name] = append(f.byName[name], sample[E]{tags, item})
+}
+
+func (f *families[E]) write(b *bufio.Writer, kind string, write func(name, labels string, item E)) {
+	// Envoy sorts by the name before the dots become underscores.
+	for _, name := range slices.Sorted(maps.Keys(f.byName)) {
+		metric := "envoy_" + metricName(name)
+		writeAll(b, "# TYPE ", metric, " ", kind, "\n")
+		for _, s := range f.byName[name] {
+			write(metric, s.labels, s.item)
+		}
+	}
+}
+
+func labels(tags []Tag) string {
+	s := ""
+	for _, t := range tags {
+		s = join(s, metricName(t.Name)+`="`+labelValue(t.Value)+`"`)
+	}
+	return s
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "," + b
+}
+
+// metricName keeps what Prometheus allows in a name.
+func metricName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+var labelEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+func labelValue(s string) string { return labelEscaper.Replace(s) }
+
+// long is printf's %.32g, which Envoy uses here.
+func long(f float64) string {
+	if math.IsNaN(f) {
+		return "nan"
+	}
+	return strconv.FormatFloat(f, 'g', 32, 64)
+}

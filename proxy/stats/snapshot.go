@@ -1,0 +1,206 @@
+package stats
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+// Snapshot is what all statistics were at about one moment: each owner's part
+// is taken between two of its events.
+type Snapshot struct {
+	groups []*groupSnapshot // ascending by prefix
+}
+
+// groupSnapshot is one group's statistics; each list ascends by name, and the
+// names lack the group's prefix.
+type groupSnapshot struct {
+	scope   Scope
+	numbers []number
+	hists   []histogram
+	texts   []text
+}
+
+// number is a counter or a gauge.
+type number struct {
+	name        string
+	value       int64
+	gauge, used bool
+}
+
+type histogram struct {
+	name  string
+	state histogramState
+}
+
+type text struct {
+	name, value string
+	used        bool
+}
+
+// part is what one owner contributes to a group's snapshot.
+type part struct {
+	numbers []number // in the layout's order
+	codes   [][]codeCount
+	texts   []text
+}
+
+// Snapshot collects the sums. It is called from a goroutine that is not an
+// owner, because it waits for all of them; an error says that one of them did
+// not answer before ctx ended.
+func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
+	groups := s.list()
+	parts := make([][]*part, len(s.owners))
+	for owner := range parts {
+		parts[owner] = make([]*part, len(groups))
+	}
+	err := s.visit(ctx, groups, func(owner, i int) {
+		if instance := groups[i].instances[owner]; instance != nil {
+			parts[owner][i] = groups[i].layout.read(instance)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	snapshot := &Snapshot{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, g := range groups {
+		snapshot.groups = append(snapshot.groups, g.snapshot(parts, i))
+	}
+	snapshot.groups = append(snapshot.groups, s.sharedSnapshot())
+	slices.SortFunc(snapshot.groups, func(a, b *groupSnapshot) int { return cmp.Compare(a.scope.Prefix, b.scope.Prefix) })
+	return snapshot, nil
+}
+
+// read copies an owner's numbers; it runs on the owner's goroutine.
+func (l *layout) read(instance unsafe.Pointer) *part {
+	p := &part{numbers: slices.Clone(l.zeros)}
+	for i, f := range l.numbers {
+		n := &p.numbers[i]
+		if f.kind == kindGauge {
+			g := at[Gauge](instance, f)
+			n.value, n.used = g.Value(), g.used()
+		} else {
+			n.value = int64(at[Counter](instance, f).Value())
+			n.used = n.value != 0
+		}
+	}
+	for _, f := range l.codes {
+		p.codes = append(p.codes, slices.Clone(at[Codes](instance, f).seen))
+	}
+	for _, f := range l.texts {
+		t := at[Text](instance, f)
+		p.texts = append(p.texts, text{f.name, t.s, t.used})
+	}
+	return p
+}
+
+// snapshot adds up the parts. Groups that nobody counts in share one list of zeros.
+func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
+	out := &groupSnapshot{scope: g.scope, numbers: g.layout.idle}
+	for h, f := range g.layout.hists {
+		hist := histogram{name: f.name}
+		if g.hists != nil {
+			hist.state = g.hists[h]
+		}
+		out.hists = append(out.hists, hist)
+	}
+	for _, f := range g.layout.texts {
+		out.texts = append(out.texts, text{name: f.name})
+	}
+	var codes []number
+	first := true
+	for owner := range parts {
+		p := parts[owner][i]
+		if p == nil {
+			continue
+		}
+		if first {
+			out.numbers, first = p.numbers, false
+		} else {
+			for n := range p.numbers {
+				out.numbers[n].value += p.numbers[n].value
+				out.numbers[n].used = out.numbers[n].used || p.numbers[n].used
+			}
+		}
+		for c, seen := range p.codes {
+			codes = appendCodes(codes, g.layout.codes[c].name, seen)
+		}
+		for t := range p.texts {
+			if p.texts[t].used {
+				out.texts[t] = p.texts[t]
+			}
+		}
+	}
+	if !first && len(g.layout.codes) > 0 {
+		out.numbers = addUp(append(g.layout.appendCompleted(out.numbers), codes...))
+	}
+	return out
+}
+
+// appendCodes turns counts by code into the counters that Envoy shows.
+func appendCodes(dst []number, prefix string, seen []codeCount) []number {
+	for _, s := range seen {
+		code := strconv.Itoa(int(s.code))
+		for _, suffix := range []string{code, code[:1] + "xx", "completed"} {
+			dst = append(dst, number{name: prefix + suffix, value: int64(s.n), used: true})
+		}
+	}
+	return dst
+}
+
+// addUp sorts by name and makes one of those with the same.
+func addUp(numbers []number) []number {
+	slices.SortStableFunc(numbers, func(a, b number) int { return cmp.Compare(a.name, b.name) })
+	out := numbers[:0]
+	for _, n := range numbers {
+		if last := len(out) - 1; last >= 0 && out[last].name == n.name {
+			out[last].value += n.value
+			out[last].used = out[last].used || n.used
+		} else {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (s *Store) sharedSnapshot() *groupSnapshot {
+	out := &groupSnapshot{}
+	for name, c := range s.counters {
+		n := c.n.Load()
+		out.numbers = append(out.numbers, number{name: name, value: int64(n), used: n != 0})
+	}
+	for name, g := range s.gauges {
+		out.numbers = append(out.numbers, number{name: name, value: g.n.Load(), gauge: true, used: g.used.Load()})
+	}
+	out.numbers = addUp(out.numbers)
+	for _, name := range slices.Sorted(maps.Keys(s.texts)) {
+		if p := s.texts[name].s.Load(); p != nil {
+			out.texts = append(out.texts, text{name, *p, true})
+		} else {
+			out.texts = append(out.texts, text{name: name})
+		}
+	}
+	return out
+}
+
+// Value is the counter or gauge of this full name, for tests and for the
+// decisions of main; false when there is none.
+func (s *Snapshot) Value(name string) (int64, bool) {
+	for _, g := range s.groups {
+		rest, ok := strings.CutPrefix(name, g.scope.Prefix)
+		if !ok {
+			continue
+		}
+		i, found := slices.BinarySearchFunc(g.numbers, rest, func(n number, rest string) int { return cmp.Compare(n.name, rest) })
+		if found {
+			return g.numbers[i].value, true
+		}
+	}
+	return 0, false
+}
