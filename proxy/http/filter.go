@@ -147,6 +147,8 @@ type RouterCallbacks interface {
 	FilterCallbacks
 	// NewResponse is the map for the response's head, emptied.
 	NewResponse() *HeaderMap
+	// NewTrailers is the map for the response's trailers, emptied.
+	NewTrailers() *HeaderMap
 	Encode1xxHeaders(h *HeaderMap)
 	EncodeHeaders(h *HeaderMap, endStream bool, details string)
 	EncodeData(b *network.Buffer, endStream bool)

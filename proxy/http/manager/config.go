@@ -1,0 +1,353 @@
+package manager
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/http1"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// AccessLogger writes a line for a stream that has ended.
+type AccessLogger interface {
+	Log(worker int, c *formatter.Context)
+}
+
+// Config is an HttpConnectionManager compiled. It is immutable but for its
+// workers' own state.
+type Config struct {
+	filters     []namedFilter
+	filtersVary bool // a filter can be off for a route
+	routes      RouteProvider
+	accessLogs  []AccessLogger
+	http1       http1.Settings
+	workers     []*worker
+	log         *slog.Logger
+	draining    func() bool
+
+	idleTimeout       time.Duration // of connections; 0: none
+	maxConnDuration   time.Duration
+	drainTimeout      time.Duration
+	streamIdleTimeout time.Duration
+	requestTimeout    time.Duration
+	headersTimeout    time.Duration
+	maxStreamDuration time.Duration
+	noDelayedClose    bool
+
+	maxRequestsPerConnection uint32
+
+	serverName   string
+	serverHeader serverHeader
+	via          string
+	userAgent    string
+	nodeID       string
+	scheme       string
+	upgrades     map[string]bool
+	localReplies *localReplies
+
+	useRemoteAddress    bool
+	trustedHops         uint32
+	skipXFFAppend       bool
+	appendForwardedPort bool
+	sanitizeXFCC        bool
+	internal            []netip.Prefix
+	localAddress        netip.Addr
+
+	generateRequestID         bool
+	preserveExternalRequestID bool
+	alwaysSetRequestID        bool
+	proxy100Continue          bool
+
+	normalizePath     bool
+	mergeSlashes      bool
+	slashes           slashAction
+	stripAnyPort      bool
+	stripMatchingPort bool
+	stripTrailingDot  bool
+}
+
+type namedFilter struct {
+	name     string
+	factory  http.FilterFactory
+	disabled bool
+}
+
+// Options are what a Config needs of the server.
+type Options struct {
+	Stats          *stats.Store
+	Loops          []*network.Loop // by worker number; 0 is main
+	ListenerPrefix string          // "listener.127.0.0.1_80."
+	Filter         func(typeURL string) (http.FilterMaker, bool)
+	Routes         RouteFactory
+	AccessLogs     AccessLogFactory
+	NodeID         string
+	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
+	Draining       func() bool
+	Log            *slog.Logger
+}
+
+// Compile turns an HttpConnectionManager at path p into a Config.
+func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, error) {
+	if err := supported(p, m); err != nil {
+		return nil, err
+	}
+	c := &Config{
+		log: o.Log, draining: o.Draining, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
+		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
+		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
+		drainTimeout:      duration(m.DrainTimeout, 5*time.Second),
+		streamIdleTimeout: duration(m.StreamIdleTimeout, 5*time.Minute),
+		requestTimeout:    duration(m.RequestTimeout, 0),
+		// Envoy has no default here; an unfinished head must not be held
+		// for ever.
+		headersTimeout:            duration(m.RequestHeadersTimeout, http.DefaultHeadersTimeout),
+		noDelayedClose:            m.DelayedCloseTimeout != nil && m.DelayedCloseTimeout.AsDuration() == 0,
+		maxRequestsPerConnection:  m.GetCommonHttpProtocolOptions().GetMaxRequestsPerConnection().GetValue(),
+		serverName:                m.ServerName,
+		via:                       m.Via,
+		scheme:                    m.GetSchemeHeaderTransformation().GetSchemeToOverwrite(),
+		useRemoteAddress:          m.GetUseRemoteAddress().GetValue(),
+		trustedHops:               m.XffNumTrustedHops,
+		skipXFFAppend:             m.SkipXffAppend,
+		appendForwardedPort:       m.AppendXForwardedPort,
+		sanitizeXFCC:              m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY,
+		generateRequestID:         m.GenerateRequestId == nil || m.GenerateRequestId.Value,
+		preserveExternalRequestID: m.PreserveExternalRequestId,
+		alwaysSetRequestID:        m.AlwaysSetRequestIdInResponse,
+		proxy100Continue:          m.Proxy_100Continue,
+		normalizePath:             m.GetNormalizePath().GetValue(),
+		mergeSlashes:              m.MergeSlashes,
+		stripAnyPort:              m.GetStripAnyHostPort(),
+		stripMatchingPort:         m.StripMatchingHostPort,
+		stripTrailingDot:          m.StripTrailingHostDot,
+	}
+	if c.serverName == "" {
+		c.serverName = "weir"
+	}
+	if m.GetAddUserAgent().GetValue() {
+		c.userAgent = m.StatPrefix
+	}
+	switch m.ServerHeaderTransformation {
+	case hcmv3.HttpConnectionManager_APPEND_IF_ABSENT:
+		c.serverHeader = serverAppendIfAbsent
+	case hcmv3.HttpConnectionManager_PASS_THROUGH:
+		c.serverHeader = serverPassThrough
+	}
+	switch m.PathWithEscapedSlashesAction {
+	case hcmv3.HttpConnectionManager_REJECT_REQUEST:
+		c.slashes = slashesReject
+	case hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT:
+		c.slashes = slashesUnescapeAndRedirect
+	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD:
+		c.slashes = slashesUnescapeAndForward
+	}
+	for _, build := range []func() error{
+		func() error { return c.buildHTTP1(p, m, o) },
+		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
+		func() error { return c.buildUpgrades(p, m) },
+		func() error { return c.buildFilters(p, m, o) },
+		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
+		func() (err error) {
+			c.accessLogs, err = o.AccessLogs.Loggers(p.Dot("access_log"), m.AccessLog)
+			return err
+		},
+		func() (err error) {
+			c.routes, err = o.Routes.Provider(p, m)
+			return err
+		},
+	} {
+		if err := build(); err != nil {
+			return nil, err
+		}
+	}
+	c.buildWorkers(m.StatPrefix, o)
+	return c, nil
+}
+
+// supported refuses what weir does not do.
+func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
+	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "add_user_agent",
+		"common_http_protocol_options", "http_protocol_options", "server_name", "server_header_transformation",
+		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
+		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",
+		"xff_num_trusted_hops", "internal_address_config", "skip_xff_append", "via", "generate_request_id",
+		"preserve_external_request_id", "always_set_request_id_in_response", "forward_client_cert_details",
+		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
+		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
+		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
+		"request_id_extension"); err != nil {
+		return err
+	}
+	switch m.CodecType {
+	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1:
+	default:
+		return p.Dot("codec_type").Errorf("weir does not support %v", m.CodecType)
+	}
+	if s := m.GetSchemeHeaderTransformation(); s != nil {
+		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite"); err != nil {
+			return err
+		}
+	}
+	if x := m.GetRequestIdExtension().GetTypedConfig(); x != nil {
+		const uuid = "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
+		if x.TypeUrl != uuid {
+			return p.Dot("request_id_extension.typed_config").Errorf("weir does not support %s", x.TypeUrl)
+		}
+	}
+	return field.Only(p.Dot("common_http_protocol_options"), m.CommonHttpProtocolOptions, "idle_timeout", "max_connection_duration",
+		"max_headers_count", "max_stream_duration", "headers_with_underscores_action", "max_requests_per_connection")
+}
+
+func duration(d *durationpb.Duration, otherwise time.Duration) time.Duration {
+	if d == nil {
+		return otherwise
+	}
+	return d.AsDuration()
+}
+
+func (c *Config) buildHTTP1(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
+	s, err := http1.ServerSettings(p.Dot("http_protocol_options"), m.HttpProtocolOptions)
+	if err != nil {
+		return err
+	}
+	common := m.GetCommonHttpProtocolOptions()
+	s.MaxHeadersKB = http.DefaultMaxRequestHeadersKB
+	if v := m.MaxRequestHeadersKb; v != nil {
+		s.MaxHeadersKB = int(v.Value)
+	}
+	s.MaxHeadersCount = http.DefaultMaxHeadersCount
+	if v := common.GetMaxHeadersCount(); v != nil {
+		s.MaxHeadersCount = int(v.Value)
+	}
+	switch common.GetHeadersWithUnderscoresAction() {
+	case corev3.HttpProtocolOptions_REJECT_REQUEST:
+		s.Underscores = http1.UnderscoresReject
+	case corev3.HttpProtocolOptions_DROP_HEADER:
+		s.Underscores = http1.UnderscoresDrop
+	}
+	c.http1 = s
+	return nil
+}
+
+func (c *Config) newCodec(m *ConnManager) http.ServerConnection {
+	return http1.NewServer(m.conn, m, m.w.http1)
+}
+
+func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_InternalAddressConfig) error {
+	if i == nil {
+		for _, s := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.1/32", "fd00::/8", "::1/128"} {
+			c.internal = append(c.internal, netip.MustParsePrefix(s))
+		}
+		return nil
+	}
+	p = p.Dot("internal_address_config")
+	for n, r := range i.CidrRanges {
+		a, err := netip.ParseAddr(r.AddressPrefix)
+		if err != nil {
+			return p.Dot("cidr_ranges").Index(n).Wrap(err)
+		}
+		c.internal = append(c.internal, netip.PrefixFrom(a, int(r.GetPrefixLen().GetValue())))
+	}
+	if i.UnixSockets {
+		return p.Dot("unix_sockets").Errorf("weir does not support it")
+	}
+	return nil
+}
+
+func (c *Config) isInternal(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, p := range c.internal {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) error {
+	for i, u := range m.UpgradeConfigs {
+		p := p.Dot("upgrade_configs").Index(i)
+		if err := field.Only(p, u, "upgrade_type", "enabled"); err != nil {
+			return err
+		}
+		if c.upgrades == nil {
+			c.upgrades = make(map[string]bool)
+		}
+		kind := lower(u.UpgradeType)
+		if _, ok := c.upgrades[kind]; ok {
+			return p.Errorf("upgrade type %q is configured twice", kind)
+		}
+		c.upgrades[kind] = u.Enabled == nil || u.Enabled.Value
+	}
+	return nil
+}
+
+func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops}
+	for i, f := range m.HttpFilters {
+		p := p.Dot("http_filters").Index(i)
+		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
+			return err
+		}
+		maker, ok := o.Filter(f.GetTypedConfig().GetTypeUrl())
+		if !ok {
+			if f.IsOptional {
+				continue
+			}
+			return p.Dot("typed_config").Errorf("weir has no HTTP filter of type %q (filter %q)", f.GetTypedConfig().GetTypeUrl(), f.Name)
+		}
+		last := i == len(m.HttpFilters)-1
+		if maker.Terminal != last {
+			if last {
+				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
+			}
+			return p.Errorf("the terminal HTTP filter %q must be the last one", f.Name)
+		}
+		factory, err := maker.New(p.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		if err != nil {
+			return err
+		}
+		c.filters = append(c.filters, namedFilter{name: f.Name, factory: factory, disabled: f.Disabled})
+		c.filtersVary = c.filtersVary || !maker.Terminal
+	}
+	if len(c.filters) == 0 {
+		return p.Dot("http_filters").Errorf("no filter; add envoy.filters.http.router")
+	}
+	return nil
+}
+
+func (c *Config) buildWorkers(prefix string, o Options) {
+	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + ".", Base: "http.", Tags: []stats.Tag{{Name: "envoy.http_conn_manager_prefix", Value: prefix}}})
+	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + ".", Base: "listener.http.", Tags: []stats.Tag{{Name: "envoy.http_conn_manager_prefix", Value: prefix}}})
+	codec := stats.NewGroup[http1.Stats](o.Stats, stats.Scope{Prefix: "http1.", Base: "http1."})
+	c.workers = make([]*worker, len(o.Loops))
+	for i, l := range o.Loops {
+		c.workers[i] = &worker{index: i, loop: l, rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), groups: workerGroups{group, listener, codec}, http1: c.http1}
+	}
+}
+
+// Filter is the network filter factory.
+func (c *Config) Filter(cb *network.ReadCallbacks) network.ReadFilter {
+	w := c.workers[cb.Connection().Loop().Worker]
+	if w.stats == nil {
+		w.open()
+	}
+	return newConnManager(c, w, cb)
+}
+
+// matchingPort is the port that strip_matching_host_port removes.
+func (c *Config) matchingPort(conn *network.Connection) string {
+	return fmt.Sprint(conn.LocalAddress().Port())
+}

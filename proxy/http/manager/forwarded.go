@@ -1,0 +1,198 @@
+package manager
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+)
+
+// mutateRequest sets, checks and removes the headers by which proxies tell
+// each other of the client: Envoy's ConnectionManagerUtility, in its order.
+func (s *stream) mutateRequest() {
+	h, c := &s.request, s.cfg
+	if !isUpgrade(h) {
+		h.Remove(http.Connection)
+		h.Remove(http.Upgrade)
+		s.sanitizeTE()
+	}
+	h.Remove(http.XEnvoyInternal)
+	h.Remove(http.KeepAlive)
+	h.Remove(http.ProxyConnection)
+	h.Remove(http.TransferEncoding)
+	h.Remove(http.HTTP2Settings)
+
+	remote, trusted := s.clientAddress()
+	s.internal = trusted && remote.IsValid() && c.isInternal(remote)
+	if !remote.IsValid() {
+		remote = s.m.conn.RemoteAddress().Addr()
+	} else if remote != s.info.DownstreamRemote.Addr() {
+		s.info.DownstreamRemote = network.IPAddress(netip.AddrPortFrom(remote, 0))
+	}
+	edge := !s.internal && c.useRemoteAddress
+	if s.internal {
+		h.Set(http.XEnvoyInternal, "true")
+	} else {
+		removeInternalHeaders(h, edge)
+		if rc := s.routeConfig(); rc != nil {
+			for _, name := range rc.InternalOnlyHeaders() {
+				h.RemoveName(name)
+			}
+		}
+	}
+	if c.userAgent != "" {
+		h.Set(http.XEnvoyDownstreamServiceCluster, c.userAgent)
+		if h.Get(http.UserAgent) == "" {
+			h.Set(http.UserAgent, c.userAgent)
+		}
+		if c.nodeID != "" {
+			h.Set(http.XEnvoyDownstreamServiceNode, c.nodeID)
+		}
+	}
+	if c.via != "" {
+		h.Append(http.Via, ", ", c.via)
+	}
+	if edge && remote.IsValid() {
+		h.Set(http.XEnvoyExternalAddress, h.Own(remote.String()))
+	}
+	s.setRequestID(edge)
+	s.setScheme()
+	if c.sanitizeXFCC {
+		h.Remove(http.XForwardedClientCert)
+	}
+}
+
+// clientAddress finds who the client is and adds this hop to the forwarding
+// headers. trusted tells whether the address may mark an internal request.
+func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
+	h, c := &s.request, s.cfg
+	peer := s.m.conn.RemoteAddress()
+	scheme := "http"
+	if s.secure() {
+		scheme = "https"
+	}
+	if c.useRemoteAddress {
+		trusted = !h.Has(http.XForwardedFor)
+		if c.trustedHops > 0 {
+			remote, _ = lastForwarded(h.Get(http.XForwardedFor), c.trustedHops-1)
+		}
+		if !remote.IsValid() {
+			remote = peer.Addr()
+		}
+		if !c.skipXFFAppend && !peer.IsPipe() {
+			addr := peer.Addr()
+			if addr.IsLoopback() {
+				addr = c.localAddress
+			}
+			h.Append(http.XForwardedFor, ",", h.Own(addr.String()))
+		}
+		if c.trustedHops == 0 || !h.Has(http.XForwardedProto) {
+			h.Set(http.XForwardedProto, scheme)
+		}
+		if c.appendForwardedPort && (c.trustedHops == 0 || !h.Has(http.XForwardedPort)) {
+			h.SetInt(http.XForwardedPort, int64(s.m.conn.LocalAddress().Port()))
+		}
+	} else if h.Has(http.XForwardedFor) {
+		remote, trusted = lastForwarded(h.Get(http.XForwardedFor), c.trustedHops)
+	}
+	if !h.Has(http.XForwardedProto) {
+		h.Set(http.XForwardedProto, scheme)
+	}
+	return remote, trusted
+}
+
+// lastForwarded is the address that stands skip places from the right end of
+// an X-Forwarded-For value. single tells that the value is that address alone.
+func lastForwarded(xff string, skip int) (addr netip.Addr, single bool) {
+	rest := xff
+	for ; skip > 0; skip-- {
+		i := strings.LastIndexByte(rest, ',')
+		if i < 0 {
+			return netip.Addr{}, false
+		}
+		rest = rest[:i]
+	}
+	if i := strings.LastIndexByte(rest, ','); i >= 0 {
+		rest = rest[i+1:]
+	}
+	a, err := netip.ParseAddr(strings.Trim(rest, " \t"))
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return a, strings.IndexByte(xff, ',') < 0
+}
+
+// externalOnly are headers that only requests from inside may carry.
+var externalOnly = [...]http.HeaderID{
+	http.XEnvoyRetriableStatusCodes, http.XEnvoyRetriableHeaderNames, http.XEnvoyRetryOn, http.XEnvoyRetryGrpcOn,
+	http.XEnvoyMaxRetries, http.XEnvoyUpstreamAltStatName, http.XEnvoyUpstreamRqTimeoutMs,
+	http.XEnvoyUpstreamRqPerTryTimeoutMs, http.XEnvoyUpstreamRqTimeoutAltResponse, http.XEnvoyExpectedRqTimeoutMs,
+	http.XEnvoyForceTrace, http.XEnvoyIPTags, http.XEnvoyOriginalPath, http.XEnvoyOriginalHost, http.XEnvoyHedgeOnPerTryTimeout,
+}
+
+func removeInternalHeaders(h *http.HeaderMap, edge bool) {
+	if edge {
+		h.Remove(http.XEnvoyDecoratorOperation)
+		h.Remove(http.XEnvoyDownstreamServiceCluster)
+		h.Remove(http.XEnvoyDownstreamServiceNode)
+	}
+	for _, id := range externalOnly {
+		if h.Has(id) {
+			h.Remove(id)
+		}
+	}
+}
+
+func isUpgrade(h *http.HeaderMap) bool {
+	return h.Has(http.Upgrade) && hasToken(h.Get(http.Connection), "upgrade")
+}
+
+// sanitizeTE keeps of the TE header only what an intermediary may pass on.
+func (s *stream) sanitizeTE() {
+	h := &s.request
+	if !h.Has(http.TE) {
+		return
+	}
+	if hasToken(h.Get(http.TE), "trailers") {
+		h.Set(http.TE, "trailers")
+	} else {
+		h.Remove(http.TE)
+	}
+}
+
+// secure tells whether the client's connection is encrypted.
+func (s *stream) secure() bool {
+	return s.m.conn.Info != nil && s.m.conn.Info.TLS != nil
+}
+
+func (s *stream) setScheme() {
+	h := &s.request
+	if s.cfg.scheme != "" {
+		h.Set(http.Scheme, s.cfg.scheme)
+		h.Set(http.XForwardedProto, s.cfg.scheme)
+		return
+	}
+	if h.Has(http.Scheme) {
+		return
+	}
+	switch p := h.Get(http.XForwardedProto); {
+	case strings.EqualFold(p, "https"):
+		h.Add(http.Scheme, "https")
+	case strings.EqualFold(p, "http"):
+		h.Add(http.Scheme, "http")
+	case s.secure():
+		h.Add(http.Scheme, "https")
+	default:
+		h.Add(http.Scheme, "http")
+	}
+}
+
+// setRequestID gives the request an x-request-id as configured.
+func (s *stream) setRequestID(edge bool) {
+	h, c := &s.request, s.cfg
+	if c.generateRequestID && (!h.Has(http.XRequestID) || edge && !c.preserveExternalRequestID) {
+		h.Set(http.XRequestID, s.w.uuid.next(h, s.w.rand))
+	}
+	s.info.RequestID = h.Get(http.XRequestID)
+}

@@ -1,0 +1,177 @@
+package manager
+
+import (
+	"strings"
+
+	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/http"
+)
+
+// localReplies is local_reply_config compiled.
+type localReplies struct {
+	mappers []localReplyMapper
+	body    *replyBody // body_format, nil for the plain text
+}
+
+// localReplyMapper changes the local replies that its filter matches.
+type localReplyMapper struct {
+	match   func(*formatter.Context) bool
+	status  int     // 0 leaves it
+	text    *string // nil leaves the body
+	body    *replyBody
+	headers headerMutation
+}
+
+type replyBody struct {
+	format      *formatter.Formatter
+	contentType string
+}
+
+// headerMutation adds configured headers to a map.
+type headerMutation interface {
+	Apply(h *http.HeaderMap, c *formatter.Context)
+}
+
+// sendLocalReply answers the request from within the proxy. modify may add
+// headers to the answer.
+func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderMap), grpcStatus int, details string) {
+	if s.ended {
+		return
+	}
+	if details != "" {
+		s.info.ResponseCodeDetails = details
+	}
+	if s.responseStarted {
+		s.resetByProxy(http.LocalReset)
+		return
+	}
+	s.localReply = true
+	s.info.ResponseCode = code
+	h := &s.response
+	h.Reset()
+	h.Add(http.Status, h.Int(int64(code)))
+	if modify != nil {
+		modify(h)
+	}
+	grpc := isGrpc(&s.request)
+	contentType := "text/plain"
+	if lr := s.cfg.localReplies; lr != nil {
+		code, body, contentType = s.rewriteReply(lr, code, body)
+	}
+	switch {
+	case grpc:
+		if grpcStatus == http.NoGrpcStatus {
+			grpcStatus = grpcStatusOf(code)
+		}
+		h.Set(http.Status, "200")
+		h.Set(http.ContentType, "application/grpc")
+		h.SetInt(http.GrpcStatus, int64(grpcStatus))
+		if body != "" {
+			h.Set(http.GrpcMessage, h.Own(percentEncode(body)))
+		}
+		body = ""
+	case body != "" && code != 204 && code != 304 && code >= 200:
+		h.SetInt(http.ContentLength, int64(len(body)))
+		if !h.Has(http.ContentType) {
+			h.Add(http.ContentType, contentType)
+		}
+	default:
+		body = ""
+		h.Remove(http.ContentType)
+		if code != 204 && code >= 200 {
+			h.Remove(http.ContentLength)
+		}
+	}
+	if s.request.Get(http.Method) == "HEAD" {
+		body = ""
+	}
+	s.responseStarted = true
+	s.encodeHeaders(len(s.slots)-1, body == "")
+	if body != "" && !s.ended {
+		b := s.takeBuffer()
+		b.AppendString(body)
+		s.encodeData(len(s.slots)-1, b, true)
+		s.putBuffer(b)
+	}
+}
+
+// rewriteReply applies the first mapper that matches, then the body format.
+func (s *stream) rewriteReply(lr *localReplies, code int, body string) (int, string, string) {
+	s.responseStarted = true // the filters may look at the answer's headers
+	c := s.formatContext()
+	s.responseStarted = false
+	format := lr.body
+	for i := range lr.mappers {
+		m := &lr.mappers[i]
+		if m.match != nil && !m.match(c) {
+			continue
+		}
+		if m.text != nil {
+			body = *m.text
+		}
+		if m.headers != nil {
+			m.headers.Apply(&s.response, c)
+		}
+		if m.status != 0 && m.status != code {
+			code = m.status
+			s.response.Set(http.Status, s.response.Int(int64(code)))
+			s.info.ResponseCode = code
+		}
+		if m.body != nil {
+			format = m.body
+		}
+		break
+	}
+	contentType := "text/plain"
+	if format != nil {
+		c.LocalReplyBody = body
+		body = string(format.format.Append(nil, c))
+		c.LocalReplyBody = ""
+		contentType = format.contentType
+	}
+	return code, body, contentType
+}
+
+// isGrpc tells whether the message is gRPC by its content type.
+func isGrpc(h *http.HeaderMap) bool {
+	ct := h.Get(http.ContentType)
+	const grpc = "application/grpc"
+	return strings.HasPrefix(ct, grpc) && (len(ct) == len(grpc) || ct[len(grpc)] == '+' || ct[len(grpc)] == ';')
+}
+
+// grpcStatusOf maps an HTTP status to a gRPC status
+// (doc/http-grpc-status-mapping.md of gRPC).
+func grpcStatusOf(code int) int {
+	switch code {
+	case 200:
+		return 0
+	case 400:
+		return 13 // internal
+	case 401:
+		return 16 // unauthenticated
+	case 403:
+		return 7 // permission denied
+	case 404:
+		return 12 // unimplemented
+	case 429, 502, 503, 504:
+		return 14 // unavailable
+	}
+	return 2 // unknown
+}
+
+// percentEncode is the encoding of grpc-message (gRPC over HTTP/2,
+// "Responses").
+func percentEncode(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,251 @@
+package manager
+
+import (
+	"errors"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+)
+
+type drainState uint8
+
+const (
+	notDraining drainState = iota
+	draining               // GOAWAY is announced, streams may still come
+	closing                // closes when the last stream ends
+)
+
+// ConnManager is one downstream connection's HTTP side.
+type ConnManager struct {
+	cfg     *Config
+	w       *worker
+	conn    *network.Connection
+	cb      *network.ReadCallbacks
+	codec   http.ServerConnection
+	streams *stream // the live ones, newest first
+	drain   drainState
+
+	requests uint32 // streams begun, for max_requests_per_connection
+	idle     event.Timer
+	// life ends the connection at max_connection_duration, and the drain
+	// that follows it; nil without one.
+	life *event.Timer
+}
+
+// newConnManager makes the filter of a new connection.
+func newConnManager(cfg *Config, w *worker, cb *network.ReadCallbacks) *ConnManager {
+	m := &ConnManager{cfg: cfg, w: w, conn: cb.Connection(), cb: cb}
+	m.conn.AddCallbacks(m)
+	return m
+}
+
+// OnNewConnection implements network.ReadFilter.
+func (m *ConnManager) OnNewConnection() network.FilterStatus {
+	s := m.w.stats
+	s.DownstreamCxTotal.Inc()
+	s.DownstreamCxActive.Inc()
+	if m.cfg.idleTimeout > 0 {
+		m.conn.Loop().InitTimer(&m.idle, m.onIdle)
+		m.idle.Enable(m.cfg.idleTimeout)
+	}
+	if m.cfg.maxConnDuration > 0 {
+		m.life = m.conn.Loop().NewTimer(m.onMaxDuration)
+		m.life.Enable(m.cfg.maxConnDuration)
+	}
+	if m.cfg.noDelayedClose {
+		m.conn.SetDelayedClose(false)
+	}
+	return network.Continue
+}
+
+// OnData implements network.ReadFilter.
+func (m *ConnManager) OnData(b *network.Buffer, end bool) network.FilterStatus {
+	if m.codec == nil {
+		m.codec = m.cfg.newCodec(m)
+		m.w.stats.cxProtocol(m.codec.Protocol())
+	}
+	for m.conn.Open() {
+		before := b.Len()
+		if err := m.codec.Dispatch(b); err != nil {
+			m.codecFailed(err)
+			return network.StopIteration
+		}
+		// A codec of one stream at a time leaves what belongs to the next.
+		if b.Len() == 0 || b.Len() == before || m.codec.Protocol() >= http.HTTP2 || m.streams != nil {
+			break
+		}
+	}
+	m.maybeClose(false)
+	return network.StopIteration
+}
+
+func (m *ConnManager) codecFailed(err error) {
+	m.w.stats.DownstreamCxProtocolError.Inc()
+	var ce *http.CodecError
+	if errors.As(err, &ce) {
+		m.cfg.log.Debug("bad request", "connection", m.conn.ID(), "peer", m.conn.RemoteAddress().String(), "error", ce.Msg, "details", ce.Details)
+	}
+	m.drain = closing
+	// What was answered goes out first; streams still open are cut off.
+	m.conn.Close(network.FlushWriteAndDelay)
+	m.resetStreams(http.LocalReset, "")
+}
+
+// NewStream implements http.ServerCallbacks.
+func (m *ConnManager) NewStream(enc http.ResponseEncoder) http.RequestDecoder {
+	if m.idle.Ready() {
+		m.idle.Disable()
+	}
+	s := m.w.getStream(m.cfg)
+	s.start(m, enc)
+	m.requests++
+	if limit := m.cfg.maxRequestsPerConnection; limit > 0 && m.requests >= limit && m.drain == notDraining {
+		m.w.stats.DownstreamCxMaxRequestsReached.Inc()
+		if m.codec != nil && m.codec.Protocol() >= http.HTTP2 {
+			m.startDrain()
+		} else {
+			m.drain = closing
+		}
+	}
+	s.next = m.streams
+	if s.next != nil {
+		s.next.prev = s
+	}
+	m.streams = s
+	return s
+}
+
+// OnGoAway implements http.ServerCallbacks. Clients' GOAWAYs need nothing.
+func (m *ConnManager) OnGoAway(uint32) {}
+
+func (m *ConnManager) unlink(s *stream) {
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		m.streams = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	if m.streams == nil && m.idle.Ready() && m.conn.Open() {
+		m.idle.Enable(m.cfg.idleTimeout)
+	}
+}
+
+// startDrain announces the end of the connection to its peer. A connection
+// that speaks HTTP/1 is told by the next response.
+func (m *ConnManager) startDrain() {
+	m.drain = draining
+	if m.codec == nil || m.codec.Protocol() < http.HTTP2 {
+		return
+	}
+	m.codec.ShutdownNotice()
+	m.life = m.conn.Loop().NewTimer(func() {
+		m.codec.GoAway()
+		m.drain = closing
+		m.maybeClose(false)
+	})
+	m.life.Enable(m.cfg.drainTimeout)
+}
+
+// maybeClose closes a connection that only waited for its last stream.
+func (m *ConnManager) maybeClose(skipDelay bool) {
+	if m.drain != closing || m.streams != nil || !m.conn.Open() {
+		return
+	}
+	how := network.FlushWriteAndDelay
+	if skipDelay {
+		how = network.FlushWrite
+	}
+	m.conn.Close(how)
+}
+
+func (m *ConnManager) onIdle() {
+	m.w.stats.DownstreamCxIdleTimeout.Inc()
+	m.closeOrDrain()
+}
+
+func (m *ConnManager) onMaxDuration() {
+	m.w.stats.DownstreamCxMaxDurationReached.Inc()
+	m.closeOrDrain()
+}
+
+func (m *ConnManager) closeOrDrain() {
+	if m.codec != nil && m.codec.Protocol() >= http.HTTP2 {
+		if m.drain == notDraining {
+			m.startDrain()
+		}
+		return
+	}
+	if m.streams == nil {
+		m.conn.Close(network.FlushWrite)
+		return
+	}
+	m.drain = closing
+}
+
+// OnEvent implements network.ConnectionCallbacks.
+func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
+	if ev == network.Connected {
+		return
+	}
+	s := m.w.stats
+	s.DownstreamCxDestroy.Inc()
+	s.DownstreamCxActive.Dec()
+	if ev == network.RemoteClose {
+		s.DownstreamCxDestroyRemote.Inc()
+	} else {
+		s.DownstreamCxDestroyLocal.Inc()
+	}
+	if m.streams != nil {
+		s.DownstreamCxDestroyActiveRq.Inc()
+		if ev == network.RemoteClose {
+			s.DownstreamCxDestroyRemoteActiveRq.Inc()
+		} else {
+			s.DownstreamCxDestroyLocalActiveRq.Inc()
+		}
+	}
+	s.DownstreamCxLengthMs.Record(uint64((m.conn.Loop().Now() - m.conn.Opened()) / time.Millisecond))
+	if m.idle.Ready() {
+		m.idle.Release()
+	}
+	if m.life != nil {
+		m.life.Release()
+	}
+	m.resetStreams(http.ConnectionTermination, m.conn.FailureReason())
+	if m.codec != nil {
+		s.cxProtocolEnd(m.codec.Protocol())
+		if c, ok := m.codec.(interface{ OnConnectionClosed() }); ok {
+			c.OnConnectionClosed()
+		}
+	}
+}
+
+func (m *ConnManager) resetStreams(reason http.ResetReason, failure string) {
+	for m.streams != nil {
+		m.streams.OnResetStream(reason, failure)
+	}
+}
+
+// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
+func (m *ConnManager) OnAboveWriteBufferHighWatermark() {
+	if m.codec != nil {
+		m.codec.OnAboveWriteBufferHighWatermark()
+	}
+}
+
+// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
+func (m *ConnManager) OnBelowWriteBufferLowWatermark() {
+	if m.codec != nil {
+		m.codec.OnBelowWriteBufferLowWatermark()
+	}
+}
+
+var (
+	_ network.ReadFilter          = (*ConnManager)(nil)
+	_ network.ConnectionCallbacks = (*ConnManager)(nil)
+	_ http.ServerCallbacks        = (*ConnManager)(nil)
+)

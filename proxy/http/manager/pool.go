@@ -1,0 +1,85 @@
+package manager
+
+import (
+	"math/rand/v2"
+
+	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+// worker is what the connections of one manager share on one worker.
+type worker struct {
+	index   int
+	loop    *network.Loop
+	stats   *Stats
+	rand    *rand.Rand
+	nextID  uint64
+	scratch []*network.Buffer
+	free    *stream
+	nfree   int
+	date    dateCache
+	uuid    uuidSource
+}
+
+// maxFreeStreams bounds the streams kept for reuse: some 10 kB each.
+const maxFreeStreams = 512
+
+// getStream takes a stream whose filters fit cfg.
+func (w *worker) getStream(cfg *Config) *stream {
+	if s := w.free; s != nil {
+		w.free, s.next = s.next, nil
+		w.nfree--
+		return s
+	}
+	s := &stream{cfg: cfg, w: w}
+	w.loop.InitTimer(&s.idle, s.onIdle)
+	w.loop.InitTimer(&s.headers, s.onHeadersTimeout)
+	w.loop.InitTimer(&s.whole, s.onRequestTimeout)
+	w.loop.InitTimer(&s.maxLife, s.onMaxDuration)
+	s.decoding, s.encoding = w.loop.NewBuffer(), w.loop.NewBuffer()
+	s.slots = make([]slot, len(cfg.filters))
+	for i := range s.slots {
+		f := &s.slots[i]
+		f.s, f.index, f.name = s, i, cfg.filters[i].name
+		f.set(cfg.filters[i].factory.New(w.index, f))
+	}
+	return s
+}
+
+// putStream recycles a stream: everything back to the start, and new filters
+// for those that serve one stream only.
+func (w *worker) putStream(s *stream) {
+	if w.nfree >= maxFreeStreams {
+		s.idle.Release()
+		s.headers.Release()
+		s.whole.Release()
+		s.maxLife.Release()
+		s.decoding.Reset()
+		s.encoding.Reset()
+		return
+	}
+	for i := range s.slots {
+		f := &s.slots[i]
+		f.resetState()
+		if r, ok := f.filter.(http.Recycler); ok {
+			r.Recycle()
+		} else {
+			f.set(s.cfg.filters[i].factory.New(w.index, f))
+		}
+	}
+	s.request.Reset()
+	s.requestTrailers.Reset()
+	s.response.Reset()
+	s.responseTrailers.Reset()
+	s.decoding.Reset()
+	s.encoding.Reset()
+	clear(s.watermarks)
+	s.watermarks = s.watermarks[:0]
+	s.info = streaminfo.Info{}
+	s.context = formatter.Context{}
+	s.streamState = streamState{}
+	s.next, w.free = w.free, s
+	w.nfree++
+}

@@ -1,0 +1,97 @@
+package manager
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/http"
+)
+
+// serverHeader is what becomes of a response's server header.
+type serverHeader uint8
+
+const (
+	serverOverwrite serverHeader = iota
+	serverAppendIfAbsent
+	serverPassThrough
+)
+
+// finishResponse makes a response fit to be sent: Envoy's encodeHeaders, in
+// its order.
+func (s *stream) finishResponse(end bool) {
+	h, c, m := &s.response, s.cfg, s.m
+	switch {
+	case c.serverHeader == serverOverwrite, c.serverHeader == serverAppendIfAbsent && !h.Has(http.Server):
+		h.Set(http.Server, c.serverName)
+	}
+	if !h.Has(http.Date) {
+		h.Add(http.Date, s.w.date.get(s.w.loop))
+	}
+	code := statusOf(h)
+	s.info.ResponseCode = code
+	upgraded := s.upgrade != "" && (code == 101 || s.upgrade == "connect" && code/100 == 2)
+	if !upgraded {
+		h.Remove(http.Connection)
+		h.Remove(http.Upgrade)
+	}
+	h.Remove(http.TransferEncoding)
+	h.Remove(http.KeepAlive)
+	h.Remove(http.ProxyConnection)
+	if c.alwaysSetRequestID && s.info.RequestID != "" {
+		h.Set(http.XRequestID, s.info.RequestID)
+	}
+	if c.via != "" {
+		h.Append(http.Via, ", ", c.via)
+	}
+
+	proto := m.codec.Protocol()
+	if m.drain == notDraining && c.draining != nil && c.draining() {
+		m.w.stats.DownstreamCxDrainClose.Inc()
+		m.startDrain()
+	}
+	if proto < http.HTTP2 {
+		if m.drain == draining || s.connectionClose {
+			m.drain = closing
+		}
+		if !s.remoteComplete && !upgraded {
+			// The connection can't be used for another request.
+			m.drain = closing
+			s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
+		}
+		if m.drain == closing && !upgraded {
+			h.Set(http.Connection, "close")
+		} else if s.info.Protocol == "HTTP/1.0" && !upgraded {
+			h.Set(http.Connection, "keep-alive")
+		}
+	}
+	s.w.stats.rqStatus(code)
+}
+
+// statusOf is the response's status as a number, 0 when there is none.
+func statusOf(h *http.HeaderMap) int {
+	v := h.Get(http.Status)
+	if len(v) != 3 {
+		return 0
+	}
+	return int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
+}
+
+// dateCache is the date header's value, made once a second.
+type dateCache struct {
+	second int64
+	value  string
+}
+
+// loopClock is what dateCache needs of a loop.
+type loopClock interface {
+	Unix() int64
+	Time() time.Time
+}
+
+func (d *dateCache) get(l loopClock) string {
+	if now := l.Unix(); now != d.second || d.value == "" {
+		d.second = now
+		// RFC 9110 section 5.6.7.
+		d.value = l.Time().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
+	}
+	return d.value
+}

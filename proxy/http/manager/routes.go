@@ -1,0 +1,37 @@
+package manager
+
+import (
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/route"
+)
+
+// RouteProvider holds a manager's route configuration, fixed or kept up to
+// date by RDS.
+type RouteProvider interface {
+	// Config is the worker's current configuration, nil while there is none.
+	// It is called on that worker.
+	Config(worker int) *route.Config
+}
+
+// StaticRoutes is a configuration that does not change.
+type StaticRoutes struct{ *route.Config }
+
+// Config implements RouteProvider.
+func (s StaticRoutes) Config(int) *route.Config { return s.Config }
+
+func (s *stream) routeConfig() *route.Config { return s.cfg.routes.Config(s.w.index) }
+
+// findRoute chooses the stream's route, once until ClearRouteCache.
+func (s *stream) findRoute() http.Route {
+	if s.routeKnown {
+		return s.route
+	}
+	s.routeKnown, s.route = true, nil
+	if rc := s.routeConfig(); rc != nil {
+		if r := rc.Route(&s.request, &s.info, s.random); r != nil {
+			s.route = r
+			s.info.RouteName, s.info.VirtualHost = r.RouteName(), r.VirtualHostName()
+		}
+	}
+	return s.route
+}

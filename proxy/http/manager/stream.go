@@ -1,0 +1,307 @@
+package manager
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+// stream is one request and its response. It is recycled: what must start
+// anew is in streamState and info.
+type stream struct {
+	streamState
+
+	cfg *Config
+	w   *worker
+
+	request          http.HeaderMap
+	requestTrailers  http.HeaderMap
+	response         http.HeaderMap
+	responseTrailers http.HeaderMap
+	info             streaminfo.Info
+
+	slots      []slot
+	watermarks []http.DownstreamWatermarks
+	decoding   *network.Buffer // request data kept for filters that stopped
+	encoding   *network.Buffer // response data likewise
+
+	idle    event.Timer // stream_idle_timeout
+	headers event.Timer // request_headers_timeout
+	whole   event.Timer // request_timeout
+	maxLife event.Timer // max_stream_duration
+
+	context formatter.Context
+}
+
+// streamState is what is zero when a stream begins.
+type streamState struct {
+	m          *ConnManager
+	enc        http.ResponseEncoder
+	next, prev *stream
+	id         uint64
+	random     uint64 // chooses among weighted clusters
+
+	route       http.Route
+	upgrade     string
+	idleTimeout time.Duration
+	bufferLimit uint32
+
+	readDisabled int // how often reading of the request was paused
+
+	routeKnown      bool
+	gotTrailers     bool
+	remoteComplete  bool // the request is received whole
+	responseStarted bool
+	hasRespTrailers bool
+	localComplete   bool // the response is encoded whole
+	connectionClose bool // the client asked to close
+	internal        bool // the request comes from inside
+	localReply      bool // the answer is weir's own
+	ended           bool
+
+	// decodingEnd and encodingEnd are set while the last data or headers of
+	// a message pass the filters, when trailers may still be added.
+	decodingEnd, encodingEnd            bool
+	addedReqTrailers, addedRespTrailers bool
+}
+
+// start takes the stream into use for a request that begins.
+func (s *stream) start(m *ConnManager, enc http.ResponseEncoder) {
+	s.m, s.enc = m, enc
+	loop := m.conn.Loop()
+	s.w.nextID++
+	s.id = s.w.nextID
+	s.random = s.w.rand.Uint64()
+	s.bufferLimit = enc.BufferLimit()
+	s.idleTimeout = s.cfg.streamIdleTimeout
+	enc.SetCallbacks(s)
+
+	i := &s.info
+	i.Conn, i.Start, i.Begin = m.conn, loop.Time(), loop.Now()
+	i.DownstreamLocal = m.conn.LocalAddress()
+	i.DownstreamDirectLocal = i.DownstreamLocal
+	i.DownstreamRemote = m.conn.RemoteAddress()
+	i.DownstreamDirectRemote = i.DownstreamRemote
+	if ci := m.conn.Info; ci != nil {
+		i.RequestedServerName, i.FilterChain = ci.ServerName, ci.ChainName
+		if ci.DirectRemote.IsSet() {
+			i.DownstreamDirectRemote = ci.DirectRemote
+		}
+		if ci.DirectLocal.IsSet() {
+			i.DownstreamDirectLocal = ci.DirectLocal
+		}
+		i.FilterState = ci.FilterState
+	}
+	st := s.w.stats
+	st.DownstreamRqTotal.Inc()
+	st.DownstreamRqActive.Inc()
+	if s.idleTimeout > 0 {
+		s.idle.Enable(s.idleTimeout)
+	}
+	if s.cfg.headersTimeout > 0 {
+		s.headers.Enable(s.cfg.headersTimeout)
+	}
+	if s.cfg.requestTimeout > 0 {
+		s.whole.Enable(s.cfg.requestTimeout)
+	}
+	if s.cfg.maxStreamDuration > 0 {
+		s.maxLife.Enable(s.cfg.maxStreamDuration)
+	}
+}
+
+// RequestHeaders implements http.RequestDecoder and http.FilterCallbacks.
+func (s *stream) RequestHeaders() *http.HeaderMap { return &s.request }
+
+// RequestTrailers implements http.RequestDecoder.
+func (s *stream) RequestTrailers() *http.HeaderMap { return &s.requestTrailers }
+
+func (s *stream) touch() {
+	if s.idleTimeout > 0 && !s.ended {
+		s.idle.Enable(s.idleTimeout)
+	}
+}
+
+// DecodeHeaders implements http.RequestDecoder.
+func (s *stream) DecodeHeaders(end bool) {
+	s.headers.Disable()
+	s.info.HeaderBytesReceived = uint64(s.request.Bytes())
+	s.touch()
+	if end {
+		s.completeRemote()
+	}
+	if !s.prepareRequest(end) || s.ended {
+		return
+	}
+	s.decodeHeaders(0, end)
+}
+
+// DecodeData implements http.StreamDecoder.
+func (s *stream) DecodeData(b *network.Buffer, end bool) {
+	s.info.BytesReceived += uint64(b.Len())
+	s.touch()
+	if end {
+		s.completeRemote()
+	}
+	if s.localReply || s.ended {
+		b.Reset() // the answer is on its way
+		return
+	}
+	s.decodeData(0, b, end)
+}
+
+// DecodeTrailers implements http.StreamDecoder.
+func (s *stream) DecodeTrailers(*http.HeaderMap) {
+	s.touch()
+	s.completeRemote()
+	s.gotTrailers = true
+	if s.localReply || s.ended {
+		return
+	}
+	s.decodeTrailers(0)
+}
+
+func (s *stream) completeRemote() {
+	s.remoteComplete = true
+	s.info.LastDownstreamRxByte = s.m.conn.Loop().Now()
+	s.whole.Disable()
+	if s.localComplete {
+		s.finish()
+	}
+}
+
+// OnResetStream implements http.StreamCallbacks: the codec or the connection
+// ends the stream.
+func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
+	if s.ended {
+		return
+	}
+	st := s.w.stats
+	st.DownstreamRqRxReset.Inc()
+	if s.info.ResponseCodeDetails == "" {
+		if d := s.enc.Details(); d != "" {
+			s.info.ResponseCodeDetails = d
+		}
+	}
+	switch reason {
+	case http.ConnectionTermination:
+		s.info.SetFlag(streaminfo.DownstreamConnectionTermination)
+		s.info.ResponseCodeDetails = "downstream_remote_disconnect"
+		if !s.m.conn.Open() && failure != "" {
+			s.info.ResponseCodeDetails += "|" + failure
+		}
+	case http.ProtocolError:
+		s.info.SetFlag(streaminfo.DownstreamProtocolError)
+	case http.RemoteReset, http.RemoteRefusedStreamReset:
+		s.info.SetFlag(streaminfo.DownstreamRemoteReset)
+		s.info.ResponseCodeDetails = "remote_reset"
+	}
+	s.destroy()
+}
+
+// endStream is called when the response is encoded whole.
+func (s *stream) endStream() {
+	s.localComplete = true
+	now := s.m.conn.Loop().Now()
+	s.info.LastDownstreamTxByte = now
+	if s.remoteComplete {
+		s.finish()
+		return
+	}
+	// The client still sends what nobody wants. HTTP/2 can end the one
+	// stream, HTTP/1 only the connection.
+	m := s.m
+	if m.codec.Protocol() < http.HTTP2 {
+		m.drain = closing
+	}
+	enc := s.enc
+	s.destroy()
+	enc.ResetStream(http.LocalReset)
+	m.maybeClose(false)
+}
+
+func (s *stream) finish() {
+	if s.ended {
+		return
+	}
+	m, shut := s.m, s.connectionClose
+	s.destroy()
+	m.maybeClose(shut)
+}
+
+// destroy ends the stream: filters are told, it is logged and, at the end of
+// the turn, recycled.
+func (s *stream) destroy() {
+	if s.ended {
+		return
+	}
+	s.ended = true
+	s.info.End = s.m.conn.Loop().Now()
+	s.idle.Disable()
+	s.headers.Disable()
+	s.whole.Disable()
+	s.maxLife.Disable()
+	for i := range s.slots {
+		s.slots[i].filter.OnDestroy()
+	}
+	s.enc.SetCallbacks(nil)
+	for ; s.readDisabled > 0; s.readDisabled-- {
+		s.enc.ReadDisable(false)
+	}
+	s.logAccess()
+	st := s.w.stats
+	st.DownstreamRqActive.Dec()
+	st.DownstreamRqTime.Record(uint64((s.info.End - s.info.Begin) / time.Millisecond))
+	s.m.unlink(s)
+	s.m.conn.Loop().DeferDelete(s)
+}
+
+// DeferredDelete implements event.Deleter.
+func (s *stream) DeferredDelete() { s.w.putStream(s) }
+
+func (s *stream) logAccess() {
+	if len(s.cfg.accessLogs) == 0 {
+		return
+	}
+	c := s.formatContext()
+	for _, l := range s.cfg.accessLogs {
+		l.Log(s.w.index, c)
+	}
+}
+
+// formatContext is what header formats, local reply bodies and access logs
+// are evaluated against.
+func (s *stream) formatContext() *formatter.Context {
+	c := &s.context
+	*c = formatter.Context{Info: &s.info, RequestHeaders: &s.request, Now: s.m.conn.Loop().Now()}
+	if s.responseStarted {
+		c.ResponseHeaders = &s.response
+	}
+	if s.hasRespTrailers {
+		c.ResponseTrailers = &s.responseTrailers
+	}
+	return c
+}
+
+// OnAboveWriteBufferHighWatermark implements http.StreamCallbacks: the client
+// does not take the response.
+func (s *stream) OnAboveWriteBufferHighWatermark() {
+	for _, w := range s.watermarks {
+		w.OnDownstreamAboveHighWatermark()
+	}
+}
+
+// OnBelowWriteBufferLowWatermark implements http.StreamCallbacks.
+func (s *stream) OnBelowWriteBufferLowWatermark() {
+	for _, w := range s.watermarks {
+		w.OnDownstreamBelowLowWatermark()
+	}
+}
+
+var (
+	_ http.RequestDecoder  = (*stream)(nil)
+	_ http.StreamCallbacks = (*stream)(nil)
+)

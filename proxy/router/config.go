@@ -1,0 +1,66 @@
+package router
+
+import (
+	"math/rand/v2"
+
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// TypeURL is the configuration's type.
+const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+
+// Config is a Router filter compiled: the factory of filters.
+type Config struct {
+	suppressEnvoyHeaders bool
+	workers              []worker
+	tables               func(worker int) *upstream.Table
+	group                *stats.Group[Stats]
+}
+
+type worker struct {
+	rand *rand.Rand
+	loop *network.Loop
+}
+
+// Maker makes router factories. tables gives each worker's cluster table.
+func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
+	return http.FilterMaker{Terminal: true, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
+		var m routerv3.Router
+		if err := protos.Unpack(p, config, &m); err != nil {
+			return nil, err
+		}
+		if err := field.Only(p, &m, "dynamic_stats", "suppress_envoy_headers"); err != nil {
+			return nil, err
+		}
+		c := &Config{suppressEnvoyHeaders: m.SuppressEnvoyHeaders, tables: tables}
+		prefix := ctx.StatPrefix
+		c.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + prefix + ".", Base: "http.",
+			Tags: []stats.Tag{{Name: "envoy.http_conn_manager_prefix", Value: prefix}}})
+		for _, l := range ctx.Loops {
+			c.workers = append(c.workers, worker{rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), loop: l})
+		}
+		return c, nil
+	}}
+}
+
+// New implements http.FilterFactory.
+func (c *Config) New(w int, cb http.FilterCallbacks) http.StreamFilter {
+	f := &filter{cb: cb.(http.RouterCallbacks), cfg: c, stats: c.group.For(w), table: c.tables(w)}
+	loop := cb.Loop()
+	f.attempt.f = f
+	f.attempt.wait.Init(&loop.Pool)
+	f.body.Init(&loop.Pool)
+	loop.InitTimer(&f.response, f.onResponseTimeout)
+	loop.InitTimer(&f.attempt.perTry, f.attempt.onPerTryTimeout)
+	return f
+}
+
+func (c *Config) rand(w int) *rand.Rand { return c.workers[w].rand }

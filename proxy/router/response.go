@@ -1,0 +1,184 @@
+package router
+
+import (
+	"strings"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+// onHeaders takes the head of a try's response.
+func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
+	info, now := f.cb.StreamInfo(), f.cb.Loop().Now()
+	if info.FirstUpstreamRxByte == 0 {
+		info.FirstUpstreamRxByte = now
+	}
+	code := statusOf(h)
+	failed := code >= 500
+	if f.grpc && h.Has(http.GrpcStatus) {
+		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
+	}
+	hs := u.host.Stats(f.cb.Worker())
+	if failed {
+		hs.RqError++
+	} else {
+		hs.RqSuccess++
+	}
+	if f.retry != nil {
+		switch f.retry.onHeaders(h, code) {
+		case retryYes:
+			f.chargeCode(code, u)
+			u.perTry.Disable()
+			u.release(!end || !u.ended)
+			f.scheduleRetry()
+			return
+		case retryOverflow:
+			info.SetFlag(streaminfo.UpstreamOverflow)
+		case retryLimit:
+			info.SetFlag(streaminfo.UpstreamRetryLimitExceeded)
+		}
+		f.retry.cancel()
+		f.retry = nil
+	}
+	f.keepBody = false
+	f.body.Reset()
+	f.responseStarted = true
+	if code == 101 || f.cb.UpgradeType() == "connect" {
+		// From here on there is no response to wait for.
+		f.response.Disable()
+	}
+	f.chargeCode(code, u)
+	if !f.cfg.suppressEnvoyHeaders {
+		if u.sent != 0 {
+			h.SetInt(http.XEnvoyUpstreamServiceTime, int64((now-f.began)/time.Millisecond))
+		}
+	}
+	if f.route.IncludeAttemptCountInResponse() {
+		h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))
+	}
+	f.cb.StreamInfo().ResponseCode = code
+	f.route.FinalizeResponseHeaders(h, f.responseContext(h))
+	f.cb.AddDownstreamWatermarks(f)
+	if end {
+		u.finish()
+	}
+	f.cb.EncodeHeaders(h, end, "via_upstream")
+}
+
+// onComplete is called when the response is received whole.
+func (f *filter) onComplete(u *upstreamRequest, now time.Duration) {
+	f.response.Disable()
+	st := f.cluster.Stats()
+	if f.requestEnd {
+		st.UpstreamRqTime.Record(uint64((now - f.began) / time.Millisecond))
+	}
+	f.done = true
+}
+
+// onReset handles the end of a try without a (whole) response.
+func (f *filter) onReset(reason http.ResetReason, failure string, sent bool) {
+	if f.done {
+		return
+	}
+	if f.attempt.host != nil && reason != http.Overflow {
+		f.attempt.host.Stats(f.cb.Worker()).RqError++
+	}
+	f.cb.StreamInfo().UpstreamFailure = failure
+	if !f.responseStarted && f.retryAfterReset(reason, sent) {
+		return
+	}
+	code := 503
+	if reason == http.ProtocolError {
+		code = 502
+	}
+	overloaded := reason == http.Overflow
+	f.chargeAbort(code, overloaded)
+	flag := flagOf(reason)
+	var body, details strings.Builder
+	body.WriteString("upstream connect error or disconnect/reset before headers. ")
+	if f.attempts > 1 {
+		body.WriteString("retried and the latest ")
+	}
+	body.WriteString("reset reason: " + reason.String())
+	details.WriteString("upstream_reset_before_response_started{")
+	if f.responseStarted {
+		f.stats.RqResetAfterDownstreamResponseStarted.Inc()
+		details.Reset()
+		details.WriteString("upstream_reset_after_response_started{")
+	}
+	details.WriteString(reason.String())
+	if failure != "" {
+		body.WriteString(", transport failure reason: " + failure)
+		details.WriteString("|" + failure)
+	}
+	details.WriteString("}")
+	f.abort(code, flag, body.String(), overloaded, strings.ReplaceAll(details.String(), " ", "_"))
+}
+
+func flagOf(reason http.ResetReason) streaminfo.Flags {
+	switch reason {
+	case http.LocalConnectionFailure, http.RemoteConnectionFailure, http.ConnectionTimeout:
+		return streaminfo.UpstreamConnectionFailure
+	case http.ConnectionTermination, http.Http1PrematureUpstreamHalfClose:
+		return streaminfo.UpstreamConnectionTermination
+	case http.LocalReset, http.LocalRefusedStreamReset:
+		return streaminfo.LocalReset
+	case http.Overflow:
+		return streaminfo.UpstreamOverflow
+	case http.ProtocolError:
+		return streaminfo.UpstreamProtocolError
+	case http.OverloadManagerReset:
+		return streaminfo.OverloadManager
+	}
+	return streaminfo.UpstreamRemoteReset
+}
+
+// chargeCode counts a response of the upstream.
+func (f *filter) chargeCode(code int, u *upstreamRequest) {
+	st := f.cluster.Stats()
+	st.UpstreamRq.Inc(code)
+	if u.host != nil && u.host.Canary() {
+		st.CanaryRq.Inc(code)
+	}
+	if f.cb.RequestHeaders().Get(http.XEnvoyInternal) == "true" {
+		st.InternalRq.Inc(code)
+	} else {
+		st.ExternalRq.Inc(code)
+	}
+}
+
+// chargeAbort counts an answer that stands for a missing one.
+func (f *filter) chargeAbort(code int, dropped bool) {
+	if f.responseStarted {
+		return
+	}
+	if !dropped && f.cluster != nil {
+		f.chargeCode(code, &f.attempt)
+	}
+}
+
+func statusOf(h *http.HeaderMap) int {
+	v := h.Get(http.Status)
+	if len(v) != 3 {
+		return 0
+	}
+	return int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
+}
+
+func isGrpc(h *http.HeaderMap) bool {
+	const grpc = "application/grpc"
+	ct := h.Get(http.ContentType)
+	return strings.HasPrefix(ct, grpc) && (len(ct) == len(grpc) || ct[len(grpc)] == '+' || ct[len(grpc)] == ';')
+}
+
+// grpcFailed tells whether a grpc-status is one that Envoy takes for a server
+// error: unknown, deadline exceeded, unimplemented, internal, unavailable,
+// data loss.
+func grpcFailed(status string) bool {
+	switch status {
+	case "2", "4", "12", "13", "14", "15":
+		return true
+	}
+	return false
+}

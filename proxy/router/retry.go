@@ -1,0 +1,268 @@
+package router
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// retryVerdict is what becomes of a failed try.
+type retryVerdict uint8
+
+const (
+	retryNo retryVerdict = iota
+	retryYes
+	retryLimit    // there were enough tries
+	retryOverflow // the cluster's retry circuit breaker is open
+)
+
+// retryState decides on retries of one request: Envoy's RetryStateImpl.
+type retryState struct {
+	f       *filter
+	policy  *route.RetryPolicy
+	on      route.RetryOn
+	codes   []uint32 // of the request's own header
+	left    uint32
+	step    time.Duration // the next back-off's upper bound
+	backoff event.Timer
+	armed   bool // a retry was granted and holds its circuit breaker
+}
+
+// init reads the route's policy and the request's headers, which it removes.
+// It returns false when the request is never retried.
+func (r *retryState) init(f *filter, h *http.HeaderMap) bool {
+	p := f.route.RetryPolicy()
+	r.f, r.policy, r.on, r.codes, r.left, r.armed = f, p, 0, nil, 1, false
+	if p != nil {
+		r.on, r.left = p.On, p.NumRetries
+	}
+	if h.Has(http.XEnvoyRetryOn) {
+		r.on |= route.ParseRetryOn(h.Get(http.XEnvoyRetryOn))
+	}
+	if h.Has(http.XEnvoyRetryGrpcOn) {
+		r.on |= route.ParseRetryGrpcOn(h.Get(http.XEnvoyRetryGrpcOn))
+	}
+	if r.on != 0 && h.Has(http.XEnvoyMaxRetries) {
+		if n, err := strconv.ParseUint(h.Get(http.XEnvoyMaxRetries), 10, 32); err == nil {
+			r.left = uint32(n)
+		}
+	}
+	if h.Has(http.XEnvoyRetriableStatusCodes) {
+		for _, s := range strings.Split(h.Get(http.XEnvoyRetriableStatusCodes), ",") {
+			if n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 16); err == nil {
+				r.codes = append(r.codes, uint32(n))
+			}
+		}
+	}
+	h.Remove(http.XEnvoyRetryOn)
+	h.Remove(http.XEnvoyRetryGrpcOn)
+	h.Remove(http.XEnvoyMaxRetries)
+	h.Remove(http.XEnvoyRetriableStatusCodes)
+	h.Remove(http.XEnvoyRetriableHeaderNames)
+	h.Remove(http.XEnvoyHedgeOnPerTryTimeout)
+	if r.on == 0 {
+		return false
+	}
+	if p != nil && len(p.RetriableRequestHeaders) > 0 && !anyMatches(p.RetriableRequestHeaders, h) {
+		return false
+	}
+	r.step = r.base()
+	if !r.backoff.Ready() {
+		f.cb.Loop().InitTimer(&r.backoff, f.retryNow)
+	}
+	return true
+}
+
+func anyMatches(ms []route.HeaderMatcher, h *http.HeaderMap) bool {
+	for i := range ms {
+		if ms[i].Match(h) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *retryState) base() time.Duration {
+	if r.policy != nil && r.policy.BackoffBase > 0 {
+		return r.policy.BackoffBase
+	}
+	return 25 * time.Millisecond
+}
+
+func (r *retryState) max() time.Duration {
+	if r.policy != nil && r.policy.BackoffMax > 0 {
+		return r.policy.BackoffMax
+	}
+	return 10 * r.base()
+}
+
+// onHeaders decides by a response's head.
+func (r *retryState) onHeaders(h *http.HeaderMap, code int) retryVerdict {
+	return r.grant(r.wantsHeaders(h, code))
+}
+
+func (r *retryState) wantsHeaders(h *http.HeaderMap, code int) bool {
+	if h.Has(http.XEnvoyOverloaded) {
+		return false
+	}
+	if h.Has(http.XEnvoyRateLimited) {
+		return r.on&route.RetryEnvoyRateLimited != 0
+	}
+	switch {
+	case r.on&route.Retry5xx != 0 && code >= 500 && code < 600,
+		r.on&route.RetryGatewayError != 0 && code >= 502 && code <= 504,
+		r.on&route.RetryRetriable4xx != 0 && code == 409:
+		return true
+	}
+	if r.on&route.RetryRetriableStatusCodes != 0 {
+		for _, c := range r.codes {
+			if int(c) == code {
+				return true
+			}
+		}
+		if r.policy != nil {
+			for _, c := range r.policy.RetriableStatusCodes {
+				if int(c) == code {
+					return true
+				}
+			}
+		}
+	}
+	if r.on&route.RetryRetriableHeaders != 0 && r.policy != nil && anyMatches(r.policy.RetriableHeaders, h) {
+		return true
+	}
+	if r.on&route.RetryGrpc != 0 && h.Has(http.GrpcStatus) {
+		switch h.Get(http.GrpcStatus) {
+		case "1":
+			return r.on&route.RetryGrpcCancelled != 0
+		case "4":
+			return r.on&route.RetryGrpcDeadlineExceeded != 0
+		case "8":
+			return r.on&route.RetryGrpcResourceExhausted != 0
+		case "13":
+			return r.on&route.RetryGrpcInternal != 0
+		case "14":
+			return r.on&route.RetryGrpcUnavailable != 0
+		}
+	}
+	return false
+}
+
+// wantsReset decides by how a try without a response ended. sent tells that
+// the request had begun to go out.
+func (r *retryState) wantsReset(reason http.ResetReason, sent bool) bool {
+	if reason == http.Overflow {
+		return false
+	}
+	switch {
+	case r.on&route.RetryResetBeforeRequest != 0 && !sent,
+		r.on&(route.Retry5xx|route.RetryGatewayError|route.RetryReset) != 0,
+		r.on&route.RetryRefusedStream != 0 && reason == http.RemoteRefusedStreamReset:
+		return true
+	}
+	if r.on&route.RetryConnectFailure != 0 {
+		switch reason {
+		case http.LocalConnectionFailure, http.RemoteConnectionFailure, http.ConnectionTimeout:
+			return true
+		}
+	}
+	return false
+}
+
+// grant turns the wish for a retry into a verdict and takes its place in the
+// cluster's circuit breaker.
+func (r *retryState) grant(wanted bool) retryVerdict {
+	st := r.f.cluster.Stats()
+	if r.armed && !wanted {
+		st.UpstreamRqRetrySuccess.Inc()
+	}
+	r.cancel()
+	if !wanted {
+		return retryNo
+	}
+	if r.left == 0 {
+		st.UpstreamRqRetryLimitExceeded.Inc()
+		return retryLimit
+	}
+	r.left--
+	b := r.f.cluster.Breakers(r.f.route.Priority())
+	if !b.CanCreate(cluster.Retries) {
+		st.UpstreamRqRetryOverflow.Inc()
+		return retryOverflow
+	}
+	b.Inc(cluster.Retries)
+	r.armed = true
+	st.UpstreamRqRetry.Inc()
+	return retryYes
+}
+
+// cancel gives back what grant took and stops the wait.
+func (r *retryState) cancel() {
+	if r.armed {
+		r.armed = false
+		r.f.cluster.Breakers(r.f.route.Priority()).Dec(cluster.Retries)
+	}
+	r.backoff.Disable()
+}
+
+// scheduleRetry waits for the back-off: a random time below a bound that
+// doubles.
+func (f *filter) scheduleRetry() {
+	r := f.retry
+	f.cluster.Stats().UpstreamRqRetryBackoffExponential.Inc()
+	wait := time.Duration(f.cfg.rand(f.cb.Worker()).Int64N(int64(max(r.step, time.Millisecond))))
+	r.step = min(2*r.step, r.max())
+	r.backoff.Enable(wait)
+}
+
+// retryAfterReset retries a try that ended without a response, if the policy
+// has it so.
+func (f *filter) retryAfterReset(reason http.ResetReason, sent bool) bool {
+	if f.retry == nil || f.responseStarted {
+		return false
+	}
+	info := f.cb.StreamInfo()
+	switch f.retry.grant(f.retry.wantsReset(reason, sent)) {
+	case retryYes:
+		f.chargeAbort(503, false)
+		f.scheduleRetry()
+		return true
+	case retryOverflow:
+		info.SetFlag(streaminfo.UpstreamOverflow)
+	case retryLimit:
+		info.SetFlag(streaminfo.UpstreamRetryLimitExceeded)
+	}
+	return false
+}
+
+// retryNow tries again, at another host if the balancer picks one.
+func (f *filter) retryNow() {
+	if f.done {
+		return
+	}
+	f.attempts++
+	f.cb.StreamInfo().AttemptCount = f.attempts
+	if f.host = f.cluster.ChooseHost(f); f.host == nil {
+		f.noHost()
+		return
+	}
+	h := f.cb.RequestHeaders()
+	if f.route.IncludeAttemptCount() {
+		h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))
+	}
+	u := &f.attempt
+	u.wait.Reset()
+	headOnly := f.requestEnd && f.body.Len() == 0 && !f.hasTrailers
+	if f.body.Len() > 0 {
+		for piece := range f.body.Pieces {
+			u.wait.Append(piece)
+		}
+	}
+	u.start(headOnly)
+}

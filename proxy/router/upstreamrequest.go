@@ -1,0 +1,311 @@
+package router
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/pool"
+)
+
+// upstreamRequest is one try of a request at a host.
+type upstreamRequest struct {
+	f      *filter
+	perTry event.Timer
+	wait   network.Buffer // body that waits for a connection
+	attemptState
+}
+
+// attemptState is what is zero when a try begins.
+type attemptState struct {
+	pending pool.Cancellable // the wait for a stream
+	enc     http.RequestEncoder
+	host    *cluster.Host
+	sent    time.Duration // when the request's head went out
+	active  bool
+	ended   bool // the request has been encoded whole
+	headEnd bool // the request is a head only
+	waitEnd bool // the data that waits is the last
+	trailer *http.HeaderMap
+	started bool // the response has begun
+	paused  int
+	head    *http.HeaderMap // the response's
+}
+
+// start asks the host's pool for a stream. What of the request's body is to
+// go out first lies in u.wait.
+func (u *upstreamRequest) start(headOnly bool) {
+	f := u.f
+	u.attemptState = attemptState{active: true, host: f.host, headEnd: headOnly}
+	if f.requestEnd && !headOnly {
+		u.waitEnd = true
+		if f.hasTrailers {
+			u.trailer = f.cb.RequestTrailers()
+		}
+	}
+	info := f.cb.StreamInfo()
+	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
+	p := f.cluster.HTTPPool(f.host, f.route.Priority(), f.cb.Connection())
+	u.pending = p.NewStream(u, u)
+}
+
+func (u *upstreamRequest) reset() {
+	u.wait.Reset()
+	u.attemptState = attemptState{}
+}
+
+// OnPoolReady implements pool.StreamCallbacks.
+func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, conn *network.Connection, proto http.ProtocolVersion) {
+	f := u.f
+	u.pending, u.enc, u.host = nil, enc, h
+	enc.SetCallbacks(u)
+	info, now := f.cb.StreamInfo(), f.cb.Loop().Now()
+	u.sent = now
+	if info.FirstUpstreamTxByte == 0 {
+		info.FirstUpstreamTxByte = now
+	}
+	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
+	info.UpstreamProtocol = proto.String()
+	if f.requestEnd {
+		u.startPerTry()
+	}
+	hdr := f.cb.RequestHeaders()
+	last := u.headEnd && u.trailer == nil
+	if err := enc.EncodeHeaders(hdr, last); err != nil {
+		f.badRequest(err)
+		return
+	}
+	if f.cb.UpgradeType() == "connect" {
+		enc.EnableTCPTunneling()
+	}
+	if last {
+		u.encoded()
+		return
+	}
+	if !u.active {
+		return
+	}
+	if u.wait.Len() > 0 || u.waitEnd {
+		end := u.waitEnd && u.trailer == nil
+		enc.EncodeData(&u.wait, end)
+		if end {
+			u.encoded()
+		}
+	}
+	if u.trailer != nil && u.active {
+		enc.EncodeTrailers(u.trailer)
+		u.encoded()
+	}
+	if f.requestPaused {
+		f.requestPaused = false
+		f.cb.OnDecoderBelowLowWatermark()
+	}
+}
+
+// OnPoolFailure implements pool.StreamCallbacks.
+func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure string, h *cluster.Host) {
+	u.pending = nil
+	if h != nil {
+		u.host = h
+	}
+	u.active = false
+	u.f.onReset(reason.ResetReason(), failure, false)
+}
+
+func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
+	if u.enc != nil {
+		u.enc.EncodeData(b, end)
+		if end {
+			u.encoded()
+		}
+		return
+	}
+	u.wait.Move(b)
+	u.waitEnd = u.waitEnd || end
+	if limit := u.f.cb.BufferLimit(); limit > 0 && u.wait.Len() > int(limit) && !u.f.requestPaused {
+		u.f.requestPaused = true
+		u.f.cb.OnDecoderAboveHighWatermark()
+	}
+}
+
+func (u *upstreamRequest) sendTrailers(t *http.HeaderMap) {
+	if u.enc == nil {
+		u.trailer = t
+		return
+	}
+	u.enc.EncodeTrailers(t)
+	u.encoded()
+}
+
+func (u *upstreamRequest) encoded() {
+	u.ended = true
+	u.f.cb.StreamInfo().LastUpstreamTxByte = u.f.cb.Loop().Now()
+}
+
+// requestComplete starts the try's own timeout.
+func (u *upstreamRequest) requestComplete() {
+	if u.enc != nil && !u.started {
+		u.startPerTry()
+	}
+}
+
+func (u *upstreamRequest) startPerTry() {
+	if t := u.f.timeouts.perTry; t > 0 && !u.perTry.Enabled() {
+		u.perTry.Enable(t)
+	}
+}
+
+func (u *upstreamRequest) onPerTryTimeout() {
+	f := u.f
+	if !u.active || u.started || f.done {
+		return
+	}
+	f.cluster.Stats().UpstreamRqPerTryTimeout.Inc()
+	if u.host != nil {
+		u.host.Stats(f.cb.Worker()).RqTimeout++
+	}
+	u.cancel()
+	if f.retryAfterReset(http.LocalReset, true) {
+		return
+	}
+	f.timedOut("upstream_per_try_timeout")
+}
+
+// cancel gives the try up.
+func (u *upstreamRequest) cancel() {
+	u.perTry.Disable()
+	if !u.active {
+		return
+	}
+	if u.pending != nil {
+		u.pending.Cancel()
+		u.pending = nil
+	}
+	u.release(true)
+	u.wait.Reset()
+}
+
+// release lets go of the stream, cutting it off when it has not ended.
+func (u *upstreamRequest) release(reset bool) {
+	enc := u.enc
+	u.active, u.enc = false, nil
+	if enc == nil {
+		return
+	}
+	enc.SetCallbacks(nil)
+	for ; u.paused > 0; u.paused-- {
+		enc.ReadDisable(false)
+	}
+	if reset {
+		enc.ResetStream(http.LocalReset)
+	}
+}
+
+// ResponseHeaders implements http.ResponseDecoder.
+func (u *upstreamRequest) ResponseHeaders() *http.HeaderMap {
+	u.head = u.f.cb.NewResponse()
+	return u.head
+}
+
+// ResponseTrailers implements http.ResponseDecoder.
+func (u *upstreamRequest) ResponseTrailers() *http.HeaderMap { return u.f.cb.NewTrailers() }
+
+// Decode1xxHeaders implements http.ResponseDecoder.
+func (u *upstreamRequest) Decode1xxHeaders() {
+	if u.active {
+		u.f.cb.Encode1xxHeaders(u.head)
+	}
+}
+
+// DecodeHeaders implements http.ResponseDecoder.
+func (u *upstreamRequest) DecodeHeaders(end bool) {
+	if !u.active {
+		return
+	}
+	u.started = true
+	u.perTry.Disable()
+	u.f.onHeaders(u, u.head, end)
+}
+
+// DecodeData implements http.StreamDecoder.
+func (u *upstreamRequest) DecodeData(b *network.Buffer, end bool) {
+	if !u.active {
+		b.Reset()
+		return
+	}
+	if end {
+		u.finish()
+	}
+	u.f.cb.EncodeData(b, end)
+}
+
+// DecodeTrailers implements http.StreamDecoder.
+func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
+	if !u.active {
+		return
+	}
+	u.finish()
+	u.f.cb.EncodeTrailers(t)
+}
+
+// finish is called when the response is received whole.
+func (u *upstreamRequest) finish() {
+	f := u.f
+	now := f.cb.Loop().Now()
+	f.cb.StreamInfo().LastUpstreamRxByte = now
+	// An upstream that answers before it has the whole request gets no more
+	// of it.
+	u.release(!u.ended)
+	u.perTry.Disable()
+	f.onComplete(u, now)
+}
+
+func (u *upstreamRequest) pauseResponse(on bool) {
+	if u.enc == nil {
+		return
+	}
+	st := u.f.cluster.Stats()
+	if on {
+		u.paused++
+		st.UpstreamFlowControlPaused.Inc()
+	} else {
+		if u.paused == 0 {
+			return
+		}
+		u.paused--
+		st.UpstreamFlowControlResumed.Inc()
+	}
+	u.enc.ReadDisable(on)
+}
+
+// OnResetStream implements http.StreamCallbacks: the upstream ended the try.
+func (u *upstreamRequest) OnResetStream(reason http.ResetReason, failure string) {
+	if !u.active {
+		return
+	}
+	u.perTry.Disable()
+	u.release(false)
+	u.wait.Reset()
+	u.f.onReset(reason, failure, true)
+}
+
+// OnAboveWriteBufferHighWatermark implements http.StreamCallbacks: the
+// upstream does not take the request.
+func (u *upstreamRequest) OnAboveWriteBufferHighWatermark() {
+	u.f.cluster.Stats().UpstreamFlowControlBackedUp.Inc()
+	u.f.cb.OnDecoderAboveHighWatermark()
+}
+
+// OnBelowWriteBufferLowWatermark implements http.StreamCallbacks.
+func (u *upstreamRequest) OnBelowWriteBufferLowWatermark() {
+	u.f.cluster.Stats().UpstreamFlowControlDrained.Inc()
+	u.f.cb.OnDecoderBelowLowWatermark()
+}
+
+var (
+	_ pool.StreamCallbacks = (*upstreamRequest)(nil)
+	_ http.ResponseDecoder = (*upstreamRequest)(nil)
+	_ http.StreamCallbacks = (*upstreamRequest)(nil)
+)
