@@ -75,6 +75,9 @@ func (c *Connection) Flush() {
 		c.writeFailed(r.Err)
 		return
 	}
+	if r.N > 0 && c.state == stateClosing {
+		c.delay.Enable(delayedClose) // a peer that reads is waited for
+	}
 	if c.aboveHigh && c.out.size <= int(c.limit/2) {
 		c.aboveHigh = false
 		for _, cb := range c.callbacks {
