@@ -1,0 +1,142 @@
+package server
+
+import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+
+	"errors"
+	"fmt"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/xds"
+)
+
+// subscribeClusters starts CDS if the bootstrap has it.
+func (s *server) subscribeClusters() (err error) {
+	src := s.bootstrap.GetDynamicResources().GetCdsConfig()
+	if src == nil {
+		s.clusters.EndStatic()
+		return nil
+	}
+	s.cds, err = s.xds.Subscribe(xds.Request{
+		Source: src, Path: "dynamic_resources.cds_config", TypeURL: xds.ClusterType,
+		OnUpdate:  s.updateClusters,
+		OnFailure: func(why xds.Failure, err error) { s.discoveryFailed("CDS", why, err, s.clusters.EndStatic) },
+		Stats:     s.xdsStats("cluster_manager.cds."),
+	})
+	return err
+}
+
+// updateClusters takes a whole set of clusters. What is good in it is applied
+// even if something else is not.
+func (s *server) updateClusters(rs []xds.Resource, version string) error {
+	// Many clusters ask for their endpoints in one request.
+	defer s.xds.Pause(xds.EndpointType)()
+	var errs []error
+	seen := make(map[string]bool, len(rs))
+	for _, r := range rs {
+		seen[r.Name] = true
+		if _, err := s.clusters.AddOrUpdate(field.Path("cluster["+r.Name+"]"), r.Message.(*clusterv3.Cluster), version, false); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, name := range s.clusters.Dynamic() {
+		if !seen[name] {
+			s.clusters.Remove(name)
+		}
+	}
+	s.clusters.EndStatic()
+	return rejected("clusters", errs)
+}
+
+// subscribeListeners starts LDS if the bootstrap has it.
+func (s *server) subscribeListeners() (err error) {
+	src := s.bootstrap.GetDynamicResources().GetLdsConfig()
+	if src == nil {
+		s.listeners.EndStatic()
+		return nil
+	}
+	s.lds, err = s.xds.Subscribe(xds.Request{
+		Source: src, Path: "dynamic_resources.lds_config", TypeURL: xds.ListenerType,
+		OnUpdate:  s.updateListeners,
+		OnFailure: func(why xds.Failure, err error) { s.discoveryFailed("LDS", why, err, s.listeners.EndStatic) },
+		Stats:     s.xdsStats("listener_manager.lds."),
+	})
+	return err
+}
+
+func (s *server) updateListeners(rs []xds.Resource, version string) error {
+	defer s.xds.Pause(xds.RouteType)()
+	var errs []error
+	seen := make(map[string]bool, len(rs))
+	for _, r := range rs {
+		seen[r.Name] = true
+	}
+	// Addresses of listeners that go are free for those that come.
+	for _, name := range s.listeners.Dynamic() {
+		if !seen[name] {
+			s.listeners.Remove(name)
+		}
+	}
+	for _, r := range rs {
+		if _, err := s.listeners.AddOrUpdate(field.Path("listener["+r.Name+"]"), r.Message.(*listenerv3.Listener), version, false); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	s.listeners.EndStatic()
+	return rejected("listeners", errs)
+}
+
+func rejected(what string, errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("error adding/updating %s: %w", what, errors.Join(errs...))
+}
+
+// discoveryFailed logs a failed or late update; start-up does not wait for a
+// late one any longer.
+func (s *server) discoveryFailed(what string, why xds.Failure, err error, proceed func()) {
+	s.log.get("config").Warn(what+" has nothing new", "reason", why.String(), "error", err)
+	if why == xds.TimedOut {
+		proceed()
+	}
+}
+
+// Subscribe implements upstream.EndpointSubscriber: EDS for one cluster.
+func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func(), err error) {
+	sub, err := s.xds.Subscribe(xds.Request{
+		Source: src, Path: field.Path("cluster[" + name + "].eds_cluster_config.eds_config"), TypeURL: xds.EndpointType, Names: []string{name},
+		OnUpdate: func(rs []xds.Resource, _ string) error {
+			for _, r := range rs {
+				if err := s.clusters.UpdateEndpoints(r.Name, r.Message.(*endpointv3.ClusterLoadAssignment)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		OnFailure: func(why xds.Failure, err error) {
+			s.discoveryFailed("EDS "+name, why, err, func() { s.clusters.EndpointsTimedOut(name) })
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sub.Close, nil
+}
+
+// xdsStats are the statistics of a subscription or stream under a prefix.
+func (s *server) xdsStats(prefix string) xds.Stats { return storeStats{s.stats, prefix} }
+
+// storeStats implements xds.Stats by dynamic statistics of the store.
+type storeStats struct {
+	store  *stats.Store
+	prefix string
+}
+
+func (x storeStats) Inc(name string)           { x.store.Counter(x.prefix + name).Inc() }
+func (x storeStats) Set(name string, v uint64) { x.store.Gauge(x.prefix + name).Set(int64(v)) }
+func (x storeStats) SetText(name, v string)    { x.store.Text(x.prefix + name).Set(v) }

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/admin"
+)
+
+// drainAndEnd ends the process in order: no new connections, those that are
+// open are told to end and waited for, at most for --drain-time-s. A second
+// call ends at once.
+func (s *server) drainAndEnd() {
+	if s.state.Load() == admin.Draining {
+		s.end()
+		return
+	}
+	s.state.Store(admin.Draining)
+	s.serverSt.For(0).Live.Set(0)
+	s.listeners.DrainAll()
+	s.endWhenDrained(time.Now().Add(s.o.DrainTime))
+}
+
+// drainPoll is how often the open connections are counted.
+const drainPoll = 20 * time.Millisecond
+
+func (s *server) endWhenDrained(deadline time.Time) {
+	if n := s.listeners.Connections(); n == 0 || time.Now().After(deadline) {
+		if n > 0 {
+			s.main.Warn("drain time is over, closing connections", "connections", n)
+		}
+		s.end()
+		return
+	}
+	s.loops[0].NewTimer(func() { s.endWhenDrained(deadline) }).Enable(drainPoll)
+}
+
+// stateNumber is the state as server.state shows it.
+func (s *server) stateNumber() int64 {
+	switch s.state.Load().(admin.State) {
+	case admin.Live:
+		return 0
+	case admin.Draining:
+		return 1
+	case admin.PreInitializing:
+		return 2
+	}
+	return 3
+}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/weirproxy/weir/proxy/admin"
+)
+
+// Envoy has two levels that slog lacks.
+const (
+	levelTrace    = slog.Level(-8)
+	levelCritical = slog.Level(12)
+	levelOff      = slog.Level(100)
+)
+
+func parseLevel(s string) (slog.Level, error) {
+	switch s {
+	case "trace":
+		return levelTrace, nil
+	case "debug":
+		return slog.LevelDebug, nil
+	case "", "info":
+		return slog.LevelInfo, nil
+	case "warning", "warn":
+		return slog.LevelWarn, nil
+	case "error", "err":
+		return slog.LevelError, nil
+	case "critical":
+		return levelCritical, nil
+	case "off":
+		return levelOff, nil
+	}
+	return 0, fmt.Errorf("log level %q: there are %s", s, levelNames())
+}
+
+// loggers are the process's named loggers. Each has a level of its own, which
+// /logging changes while they run.
+type loggers struct {
+	out   slog.Handler
+	names []string
+	level map[string]*atomic.Int64
+}
+
+var loggerNames = []string{"admin", "client", "config", "connection", "file", "filter", "http", "main", "pool", "router", "runtime", "upstream"}
+
+func newLoggers(w io.Writer, level slog.Level) *loggers {
+	l := &loggers{out: slog.NewTextHandler(w, &slog.HandlerOptions{Level: levelTrace}), names: loggerNames, level: map[string]*atomic.Int64{}}
+	for _, n := range l.names {
+		v := &atomic.Int64{}
+		v.Store(int64(level))
+		l.level[n] = v
+	}
+	return l
+}
+
+// get is the logger of a name in loggerNames.
+func (l *loggers) get(name string) *slog.Logger {
+	return slog.New(&leveled{Handler: l.out.WithAttrs([]slog.Attr{slog.String("logger", name)}), level: l.level[name]})
+}
+
+// Levels implements admin.Loggers.
+func (l *loggers) Levels() []admin.LoggerLevel {
+	out := make([]admin.LoggerLevel, len(l.names))
+	for i, n := range l.names {
+		out[i] = admin.LoggerLevel{Name: n, Level: levelName(slog.Level(l.level[n].Load()))}
+	}
+	return out
+}
+
+// SetLevel implements admin.Loggers.
+func (l *loggers) SetLevel(name, level string) {
+	if v, err := parseLevel(level); err == nil && l.level[name] != nil {
+		l.level[name].Store(int64(v))
+	}
+}
+
+func levelName(v slog.Level) string {
+	for _, n := range levels {
+		if x, _ := parseLevel(n); x == v {
+			return n
+		}
+	}
+	return v.String()
+}
+
+// leveled is a handler whose level can change.
+type leveled struct {
+	slog.Handler
+	level *atomic.Int64
+}
+
+func (h *leveled) Enabled(_ context.Context, l slog.Level) bool {
+	return l >= slog.Level(h.level.Load())
+}
+
+func (h *leveled) WithAttrs(a []slog.Attr) slog.Handler {
+	return &leveled{h.Handler.WithAttrs(a), h.level}
+}
+
+func (h *leveled) WithGroup(g string) slog.Handler {
+	return &leveled{h.Handler.WithGroup(g), h.level}
+}

@@ -1,0 +1,162 @@
+package server
+
+import (
+	"sort"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/http/manager"
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/xds"
+)
+
+// routes owns the route configurations: those in the listeners and those that
+// RDS keeps up to date. It runs on main.
+type routes struct {
+	s    *server
+	live map[*routeTable]bool
+	rds  map[string]*routeTable // by source and name, shared by the managers that ask
+}
+
+// routeTable is one route configuration in use.
+type routeTable struct {
+	name     string
+	version  string
+	static   bool
+	proto    *routev3.RouteConfiguration // for /routes and /config_dump
+	byWorker []*route.Config             // each written and read on its worker only
+	users    map[string]int              // listeners by name
+	sub      *xds.Subscription
+	waiting  []func()
+	key      string
+	have     bool
+}
+
+// Config implements manager.RouteProvider.
+func (t *routeTable) Config(worker int) *route.Config { return t.byWorker[worker] }
+
+func newRoutes(s *server) *routes {
+	return &routes{s: s, live: map[*routeTable]bool{}, rds: map[string]*routeTable{}}
+}
+
+// Provider implements manager.RouteFactory for one connection manager.
+type routeFactory struct {
+	r   *routes
+	ctx *listener.FactoryContext
+}
+
+func (f routeFactory) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
+	if m.GetRouteConfig() != nil {
+		return f.static(p.Dot("route_config"), m.GetRouteConfig())
+	}
+	if m.GetRds() != nil {
+		return f.dynamic(p.Dot("rds"), m.GetRds())
+	}
+	return nil, p.Errorf("weir needs route_config or rds")
+}
+
+func (f routeFactory) static(p field.Path, m *routev3.RouteConfiguration) (manager.RouteProvider, error) {
+	// Envoy checks clusters of static routes unless told otherwise.
+	check := f.ctx.Static
+	if v := m.GetValidateClusters(); v != nil {
+		check = v.Value
+	} else if m.ValidateClusters == nil {
+		check = true
+	}
+	c, err := f.r.compile(p, m, check)
+	if err != nil {
+		return nil, err
+	}
+	t := f.r.newTable(m.GetName(), f.ctx.Listener)
+	t.static, t.proto, t.have = true, m, true
+	for i := range t.byWorker {
+		t.byWorker[i] = c
+	}
+	return t, nil
+}
+
+func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider, error) {
+	if err := field.Only(p, m, "config_source", "route_config_name"); err != nil {
+		return nil, err
+	}
+	key := m.RouteConfigName + "\x00" + m.ConfigSource.String()
+	t := f.r.rds[key]
+	if t == nil {
+		t = f.r.newTable(m.RouteConfigName, f.ctx.Listener)
+		t.key = key
+		sub, err := f.r.s.xds.Subscribe(xds.Request{
+			Source: m.ConfigSource, Path: p.Dot("config_source"), TypeURL: xds.RouteType, Names: []string{m.RouteConfigName},
+			OnUpdate: func(rs []xds.Resource, version string) error { return f.r.update(t, rs, version) },
+			OnFailure: func(why xds.Failure, err error) {
+				f.r.s.log.get("config").Warn("no routes", "route_config", t.name, "reason", why.String(), "error", err)
+				if why == xds.TimedOut {
+					t.ready()
+				}
+			},
+			Stats: f.r.s.xdsStats("http." + "rds." + m.RouteConfigName + "."),
+		})
+		if err != nil {
+			return nil, err
+		}
+		t.sub = sub
+		f.r.rds[key] = t
+	}
+	t.users[f.ctx.Listener]++
+	if !t.have {
+		t.waiting = append(t.waiting, f.ctx.WaitFor("rds "+m.RouteConfigName))
+	}
+	return t, nil
+}
+
+func (r *routes) newTable(name, listener string) *routeTable {
+	t := &routeTable{name: name, byWorker: make([]*route.Config, len(r.s.loops)), users: map[string]int{listener: 1}}
+	r.live[t] = true
+	return t
+}
+
+// update takes a new version of an RDS resource to the workers.
+func (r *routes) update(t *routeTable, rs []xds.Resource, version string) error {
+	for _, res := range rs {
+		m := res.Message.(*routev3.RouteConfiguration)
+		check := m.GetValidateClusters().GetValue()
+		c, err := r.compile(field.Path("route_config["+m.Name+"]"), m, check)
+		if err != nil {
+			return err
+		}
+		t.proto, t.version, t.have = m, version, true
+		for i, l := range r.s.loops {
+			l.Post(func() { t.byWorker[i] = c })
+		}
+	}
+	t.ready()
+	return nil
+}
+
+// ready lets go of the listeners that wait for the table.
+func (t *routeTable) ready() {
+	for _, done := range t.waiting {
+		done()
+	}
+	t.waiting = nil
+}
+
+func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, checkClusters bool) (*route.Config, error) {
+	o := route.Options{}
+	if checkClusters {
+		o.ClusterKnown = r.s.clusters.Has
+	}
+	return route.Compile(p, m, o)
+}
+
+// sorted are the tables in use, by name.
+func (r *routes) sorted() []*routeTable {
+	out := make([]*routeTable, 0, len(r.live))
+	for t := range r.live {
+		out = append(out, t)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	return out
+}

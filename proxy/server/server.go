@@ -1,0 +1,251 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/admin"
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/xds"
+	"github.com/weirproxy/weir/xds/bootstrap"
+)
+
+// server is one running proxy.
+type server struct {
+	o         Options
+	log       *loggers
+	main      *slog.Logger
+	bootstrap *bootstrapv3.Bootstrap
+	started   time.Time
+
+	loops   []*network.Loop // main, then the workers
+	running sync.WaitGroup
+
+	stats     *stats.Store
+	serverSt  *stats.Group[serverStats]
+	logs      *accesslog.Writers
+	clusters  *upstream.Manager
+	listeners *listener.Manager
+	routes    *routes
+	xds       *xds.Client
+	admin     *admin.Server
+	lds, cds  *xds.Subscription
+
+	state      atomic.Value // admin.State
+	healthFail atomic.Bool
+	quit       chan struct{}
+	quitOnce   sync.Once
+	failed     error // why the process must end, set on main
+}
+
+// Run runs a proxy until a signal or /quitquitquit ends it.
+func Run(ctx context.Context, o Options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	level, _ := parseLevel(o.LogLevel)
+	s := &server{o: o, log: newLoggers(os.Stderr, level), started: time.Now(), quit: make(chan struct{})}
+	s.main = s.log.get("main")
+	s.state.Store(admin.PreInitializing)
+	b, err := bootstrap.Load(bootstrap.Options{ConfigPath: o.ConfigPath, ConfigYAML: o.ConfigYAML, ServiceNode: o.ServiceNode, ServiceCluster: o.ServiceCluster})
+	if err != nil {
+		return err
+	}
+	s.bootstrap = b
+	if err := supported(b); err != nil {
+		return fmt.Errorf("%s: %w", o.name(), err)
+	}
+	// One P more than there are loops that can be busy lets the scheduler
+	// leave a worker alone while it waits in epoll_wait.
+	runtime.GOMAXPROCS(max(o.Concurrency+1, 2))
+	if err := s.build(); err != nil {
+		return fmt.Errorf("%s: %w", o.name(), err)
+	}
+	defer s.closeLoops()
+	if o.Mode == Validate {
+		fmt.Printf("configuration '%s' OK\n", o.name())
+		return nil
+	}
+	return s.serve(ctx)
+}
+
+// build makes everything that the configuration names, without listening.
+func (s *server) build() error {
+	if err := s.makeLoops(); err != nil {
+		return err
+	}
+	owners := make([]stats.Owner, len(s.loops))
+	for i, l := range s.loops {
+		owners[i] = l
+	}
+	s.stats = stats.NewStore(owners...)
+	s.serverSt = stats.NewGroup[serverStats](s.stats, stats.Scope{Prefix: "server.", Base: "server."})
+	s.logs = accesslog.NewWriters(accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
+	var err error
+	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane.")}); err != nil {
+		return err
+	}
+	s.routes = newRoutes(s)
+	s.makeClusters()
+	s.makeListeners()
+	return s.addStatic()
+}
+
+func (s *server) makeLoops() error {
+	for i := range s.o.Concurrency + 1 {
+		name := "main"
+		if i > 0 {
+			name = fmt.Sprintf("worker_%d", i-1)
+		}
+		l, err := network.NewLoop(name, i)
+		if err != nil {
+			return err
+		}
+		s.loops = append(s.loops, l)
+	}
+	return nil
+}
+
+// addStatic compiles the bootstrap's clusters and listeners, clusters first
+// since routes refer to them.
+func (s *server) addStatic() error {
+	static := field.Path("static_resources")
+	r := s.bootstrap.GetStaticResources()
+	for i, c := range r.GetClusters() {
+		if _, err := s.clusters.AddOrUpdate(static.Dot("clusters").Index(i), c, "", true); err != nil {
+			return err
+		}
+	}
+	for i, l := range r.GetListeners() {
+		if _, err := s.listeners.AddOrUpdate(static.Dot("listeners").Index(i), l, "", true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve runs the loops until the process is to end.
+func (s *server) serve(ctx context.Context) error {
+	if err := s.startAdmin(); err != nil {
+		return err
+	}
+	for _, l := range s.loops[1:] {
+		s.running.Add(1)
+		go func() { defer s.running.Done(); l.Run() }()
+	}
+	main := s.loops[0]
+	main.Post(s.initialize)
+	stop := make(chan struct{})
+	go s.watchSignals(ctx, stop)
+	go s.watchdog(stop)
+	main.Run()
+	close(stop)
+	for _, l := range s.loops[1:] {
+		l.Exit()
+	}
+	s.running.Wait()
+	s.shutdown()
+	return s.failed
+}
+
+// initialize goes on with start-up on main: CDS, then listeners and LDS.
+func (s *server) initialize() {
+	s.state.Store(admin.Initializing)
+	if err := s.subscribeClusters(); err != nil {
+		s.fail(err)
+		return
+	}
+	s.clusters.OnInitialized(func() {
+		s.main.Info("all clusters initialized, starting listeners")
+		if err := s.listeners.Start(); err != nil {
+			s.fail(err)
+			return
+		}
+		if err := s.subscribeListeners(); err != nil {
+			s.fail(err)
+			return
+		}
+		s.listeners.OnInitialized(s.live)
+	})
+}
+
+// live is called when everything that was waited for is there.
+func (s *server) live() {
+	s.state.Store(admin.Live)
+	s.serverSt.For(0).Live.Set(1)
+	s.main.Info("all dependencies initialized, serving", "workers", s.o.Concurrency)
+	s.startAgent()
+	// What start-up has used is given back to the system.
+	go debug.FreeOSMemory()
+	if s.o.Mode == InitOnly {
+		s.end()
+	}
+	s.tick()
+}
+
+// fail ends the process with an error.
+func (s *server) fail(err error) {
+	if s.failed == nil {
+		s.failed = err
+	}
+	s.end()
+}
+
+// end makes serve return.
+func (s *server) end() { s.quitOnce.Do(func() { close(s.quit); s.loops[0].Exit() }) }
+
+func (s *server) watchSignals(ctx context.Context, stop <-chan struct{}) {
+	sig := make(chan os.Signal, 4)
+	signal.Notify(sig, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
+	defer signal.Stop(sig)
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ctx.Done():
+			s.loops[0].Post(s.drainAndEnd)
+			ctx = context.Background()
+		case x := <-sig:
+			switch x {
+			case syscall.SIGUSR1:
+				s.logs.Reopen()
+			case syscall.SIGTERM, syscall.SIGINT:
+				s.main.Info("draining", "signal", x.String())
+				s.loops[0].Post(s.drainAndEnd)
+			}
+		}
+	}
+}
+
+func (s *server) closeLoops() {
+	for _, l := range s.loops {
+		l.Close()
+	}
+}
+
+func (s *server) shutdown() {
+	s.xds.Close()
+	s.listeners.Close()
+	if s.admin != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		s.admin.Close(ctx)
+	}
+	s.logs.Close()
+}
