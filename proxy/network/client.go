@@ -52,6 +52,51 @@ func DialSocket(l *Loop, fd int, addr Address, cb ConnectionCallbacks, o Options
 	return dialSocket(l, fd, addr, sa, cb, o)
 }
 
+// DialLater is DialSocket over a socket that get has to wait for. get runs on
+// a goroutine of its own.
+func DialLater(l *Loop, get func() (fd int, err error), addr Address, cb ConnectionCallbacks, o Options) *Connection {
+	c := newConnection(l, -1, o)
+	c.remote = addr
+	c.AddCallbacks(cb)
+	go func() {
+		fd, err := get()
+		l.Post(func() {
+			if c.state == stateClosed {
+				if err == nil {
+					unix.Close(fd)
+				}
+				return
+			}
+			if err != nil {
+				c.failure = err.Error()
+				c.closeNow(RemoteClose)
+				return
+			}
+			c.fd = int32(fd)
+			if err := c.connect(); err != nil {
+				c.connectFailed(err)
+			}
+		})
+	}()
+	return c
+}
+
+// connect starts connecting the connection's socket to its remote address.
+func (c *Connection) connect() error {
+	_, sa, err := c.remote.sockaddr()
+	if err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(int(c.fd), true); err != nil {
+		return err
+	}
+	c.SetNoDelay()
+	if err := unix.Connect(int(c.fd), sa); err != nil && err != unix.EINPROGRESS {
+		return err
+	}
+	return c.loop.Add(int(c.fd), c)
+}
+
 func dialSocket(l *Loop, fd int, addr Address, sa unix.Sockaddr, cb ConnectionCallbacks, o Options) (*Connection, error) {
 	c := newConnection(l, fd, o)
 	c.remote = addr

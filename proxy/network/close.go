@@ -79,8 +79,10 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 		c.failure = c.FailureReason()
 		c.transport.Close()
 	}
-	c.loop.Forget(int(c.fd))
-	closeFD(int(c.fd))
+	if c.fd >= 0 {
+		c.loop.Forget(int(c.fd))
+		closeFD(int(c.fd))
+	}
 	c.in.Reset()
 	c.out.Reset()
 	if c.delay != nil {

@@ -1,10 +1,9 @@
 package manager
 
 import (
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -33,6 +32,7 @@ type Config struct {
 	accessLogs  []AccessLogger
 	http1       http1.Settings
 	workers     []*worker
+	groups      groups
 	log         *slog.Logger
 	draining    func() bool
 
@@ -88,6 +88,7 @@ type Options struct {
 	Stats          *stats.Store
 	Loops          []*network.Loop // by worker number; 0 is main
 	ListenerPrefix string          // "listener.127.0.0.1_80."
+	ListenerTags   []stats.Tag
 	Filter         func(typeURL string) (http.FilterMaker, bool)
 	Routes         RouteFactory
 	AccessLogs     AccessLogFactory
@@ -225,24 +226,24 @@ func (c *Config) buildHTTP1(p field.Path, m *hcmv3.HttpConnectionManager, o Opti
 	common := m.GetCommonHttpProtocolOptions()
 	s.MaxHeadersKB = http.DefaultMaxRequestHeadersKB
 	if v := m.MaxRequestHeadersKb; v != nil {
-		s.MaxHeadersKB = int(v.Value)
+		s.MaxHeadersKB = v.Value
 	}
 	s.MaxHeadersCount = http.DefaultMaxHeadersCount
 	if v := common.GetMaxHeadersCount(); v != nil {
-		s.MaxHeadersCount = int(v.Value)
+		s.MaxHeadersCount = v.Value
 	}
 	switch common.GetHeadersWithUnderscoresAction() {
 	case corev3.HttpProtocolOptions_REJECT_REQUEST:
-		s.Underscores = http1.UnderscoresReject
+		s.Underscores = http1.RejectUnderscores
 	case corev3.HttpProtocolOptions_DROP_HEADER:
-		s.Underscores = http1.UnderscoresDrop
+		s.Underscores = http1.DropUnderscores
 	}
 	c.http1 = s
 	return nil
 }
 
 func (c *Config) newCodec(m *ConnManager) http.ServerConnection {
-	return http1.NewServer(m.conn, m, m.w.http1)
+	return http1.NewServer(m.conn, m, &m.w.http1)
 }
 
 func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_InternalAddressConfig) error {
@@ -285,7 +286,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 		if c.upgrades == nil {
 			c.upgrades = make(map[string]bool)
 		}
-		kind := lower(u.UpgradeType)
+		kind := strings.ToLower(u.UpgradeType)
 		if _, ok := c.upgrades[kind]; ok {
 			return p.Errorf("upgrade type %q is configured twice", kind)
 		}
@@ -330,11 +331,24 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 
 func (c *Config) buildWorkers(prefix string, o Options) {
 	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + ".", Base: "http.", Tags: []stats.Tag{{Name: "envoy.http_conn_manager_prefix", Value: prefix}}})
-	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + ".", Base: "listener.http.", Tags: []stats.Tag{{Name: "envoy.http_conn_manager_prefix", Value: prefix}}})
-	codec := stats.NewGroup[http1.Stats](o.Stats, stats.Scope{Prefix: "http1.", Base: "http1."})
+	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + ".", Base: "listener.http.", Tags: append(o.ListenerTags, stats.Tag{Name: "envoy.http_conn_manager_prefix", Value: prefix})})
+	codec := stats.NewGroup[codecStats](o.Stats, stats.Scope{Prefix: "http1.", Base: "http1."})
+	c.groups = groups{group, listener, codec}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {
-		c.workers[i] = &worker{index: i, loop: l, rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), groups: workerGroups{group, listener, codec}, http1: c.http1}
+		c.workers[i] = &worker{index: i, loop: l, http1: c.http1}
+	}
+}
+
+// Close ends the manager's statistics.
+func (c *Config) Close() {
+	c.groups.manager.Close()
+	c.groups.listener.Close()
+	c.groups.codec.Close()
+	for _, f := range c.filters {
+		if x, ok := f.factory.(interface{ Close() }); ok {
+			x.Close()
+		}
 	}
 }
 
@@ -342,12 +356,8 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 func (c *Config) Filter(cb *network.ReadCallbacks) network.ReadFilter {
 	w := c.workers[cb.Connection().Loop().Worker]
 	if w.stats == nil {
-		w.open()
+		w.open(c)
 	}
 	return newConnManager(c, w, cb)
 }
 
-// matchingPort is the port that strip_matching_host_port removes.
-func (c *Config) matchingPort(conn *network.Connection) string {
-	return fmt.Sprint(conn.LocalAddress().Port())
-}

@@ -3,24 +3,43 @@ package manager
 import (
 	"math/rand/v2"
 
-	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
-// worker is what the connections of one manager share on one worker.
+// worker is what the connections of one manager share on one worker. It is
+// opened by that worker's first connection.
 type worker struct {
-	index   int
-	loop    *network.Loop
-	stats   *Stats
-	rand    *rand.Rand
-	nextID  uint64
-	scratch []*network.Buffer
-	free    *stream
-	nfree   int
-	date    dateCache
-	uuid    uuidSource
+	index    int
+	loop     *network.Loop
+	stats    *Stats
+	listener *ListenerStats
+	http1    http1.Settings
+	bytes    network.ByteCounters
+	rand     *rand.Rand
+	nextID   uint64
+	free     *stream
+	nfree    int
+	scratch  []*network.Buffer
+	date     dateCache
+	uuid     uuidSource
+}
+
+// groups are a manager's statistics.
+type groups struct {
+	manager  *stats.Group[Stats]
+	listener *stats.Group[ListenerStats]
+	codec    *stats.Group[codecStats]
+}
+
+func (w *worker) open(c *Config) {
+	w.stats, w.listener = c.groups.manager.For(w.index), c.groups.listener.For(w.index)
+	w.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	w.http1.Counters = c.groups.codec.For(w.index).counters()
+	w.bytes = network.ByteCounters{Rx: (*uint64)(&w.stats.DownstreamCxRxBytesTotal), Tx: (*uint64)(&w.stats.DownstreamCxTxBytesTotal)}
 }
 
 // maxFreeStreams bounds the streams kept for reuse: some 10 kB each.
@@ -78,7 +97,6 @@ func (w *worker) putStream(s *stream) {
 	clear(s.watermarks)
 	s.watermarks = s.watermarks[:0]
 	s.info = streaminfo.Info{}
-	s.context = formatter.Context{}
 	s.streamState = streamState{}
 	s.next, w.free = w.free, s
 	w.nfree++

@@ -183,7 +183,7 @@ func (s *stream) normalizeHost() {
 	if port == "" || h.Get(http.Method) == "CONNECT" && !c.stripAnyPort {
 		return
 	}
-	if c.stripAnyPort || port == c.matchingPort(s.m.conn) {
+	if c.stripAnyPort || port == h.Int(int64(s.m.conn.LocalAddress().Port())) {
 		h.Set(http.Authority, name)
 	}
 }

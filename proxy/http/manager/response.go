@@ -64,6 +64,7 @@ func (s *stream) finishResponse(end bool) {
 		}
 	}
 	s.w.stats.rqStatus(code)
+	s.w.listener.rqStatus(code)
 }
 
 // statusOf is the response's status as a number, 0 when there is none.

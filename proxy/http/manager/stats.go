@@ -2,6 +2,7 @@ package manager
 
 import (
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -147,5 +148,22 @@ func (s *Stats) cxProtocolEnd(p http.ProtocolVersion) {
 		s.DownstreamCxHttp3Active.Dec()
 	default:
 		s.DownstreamCxHttp1Active.Dec()
+	}
+}
+
+// codecStats are the codec's under http1., shared by all managers.
+type codecStats struct {
+	DroppedHeadersWithUnderscores          stats.Counter `stat:"dropped_headers_with_underscores"`
+	MetadataNotSupportedError              stats.Counter `stat:"metadata_not_supported_error"`
+	RequestsRejectedWithUnderscoresHeaders stats.Counter `stat:"requests_rejected_with_underscores_in_headers"`
+	ResponseFlood                          stats.Counter `stat:"response_flood"`
+}
+
+func (s *codecStats) counters() http1.Counters {
+	return http1.Counters{
+		DroppedHeadersWithUnderscores:  (*uint64)(&s.DroppedHeadersWithUnderscores),
+		RequestsRejectedWithUnderscore: (*uint64)(&s.RequestsRejectedWithUnderscoresHeaders),
+		MetadataNotSupported:           (*uint64)(&s.MetadataNotSupportedError),
+		ResponseFlood:                  (*uint64)(&s.ResponseFlood),
 	}
 }

@@ -275,8 +275,9 @@ func (s *stream) logAccess() {
 // formatContext is what header formats, local reply bodies and access logs
 // are evaluated against.
 func (s *stream) formatContext() *formatter.Context {
-	c := &s.context
-	*c = formatter.Context{Info: &s.info, RequestHeaders: &s.request, Now: s.m.conn.Loop().Now()}
+	c, loop := &s.context, s.m.conn.Loop()
+	c.Info, c.RequestHeaders, c.Now, c.Time = &s.info, &s.request, loop.Now(), loop.Time()
+	c.ResponseHeaders, c.ResponseTrailers = nil, nil
 	if s.responseStarted {
 		c.ResponseHeaders = &s.response
 	}

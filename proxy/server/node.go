@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/agent/handoff"
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/pool"
+)
+
+// node is the proxy's side of a node agent: it attaches the listening sockets
+// that the agent made in the pods, connects to upstreams by sockets of the
+// pods, and beats the heart that the eBPF programs watch.
+type node struct {
+	s      *server
+	client *handoff.Client
+	fds    map[uint32][]int // attached listening sockets by pod; main only
+	hosts  atomic.Pointer[map[netip.Addr]bool]
+}
+
+// heartbeatPeriod is how often the heartbeat is renewed: well below any
+// max_silence.
+const heartbeatPeriod = 100 * time.Millisecond
+
+// startAgent connects to the agent, if there is to be one.
+func (s *server) startAgent() {
+	if s.node == nil {
+		return
+	}
+	n := s.node
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopNode = cancel
+	go func() {
+		if err := n.client.Run(ctx, n); err != nil {
+			s.main.Error("the connection to the agent has ended", "socket", s.o.AgentSocket, "error", err)
+		}
+	}()
+	n.beat()
+	n.watchHosts()
+}
+
+func newNode(s *server) (*node, error) {
+	client, err := handoff.Dial(s.o.AgentSocket)
+	if err != nil {
+		return nil, fmt.Errorf("--agent-socket %s: %w", s.o.AgentSocket, err)
+	}
+	n := &node{s: s, client: client, fds: map[uint32][]int{}}
+	n.hosts.Store(&map[netip.Addr]bool{})
+	n.findHosts()
+	return n, nil
+}
+
+// beat tells the eBPF programs that main and its loop are alive.
+func (n *node) beat() {
+	n.client.Heartbeat()
+	n.s.loops[0].NewTimer(n.beat).Enable(heartbeatPeriod)
+}
+
+// PodAdded implements handoff.Events.
+func (n *node) PodAdded(p handoff.Pod) {
+	n.s.loops[0].Post(func() {
+		n.s.main.Info("pod added", "pod", p.Name, "namespace", p.Namespace, "id", p.ID, "addresses", fmt.Sprint(p.Addresses), "sockets", len(p.Listeners))
+		for _, l := range p.Listeners {
+			name, od := n.s.o.OutboundListener, listener.Transparent
+			if l.Direction == handoff.Inbound {
+				name = n.s.o.InboundListener
+			}
+			if l.OriginalDst == handoff.Sockopt {
+				od = listener.SockOpt
+			}
+			info := listener.PodInfo{ID: p.ID, Name: p.Name, Namespace: p.Namespace, Kind: string(l.Direction), OrigDst: od}
+			if err := n.s.listeners.AttachSocket(name, l.FD, info); err != nil {
+				n.s.main.Error("a pod's socket can't be used", "pod", p.Name, "error", err)
+				continue
+			}
+			n.fds[p.ID] = append(n.fds[p.ID], l.FD)
+		}
+	})
+}
+
+// PodRemoved implements handoff.Events.
+func (n *node) PodRemoved(id uint32) {
+	n.s.loops[0].Post(func() {
+		n.s.main.Info("pod removed", "id", id)
+		for _, fd := range n.fds[id] {
+			n.s.listeners.DetachSocket(fd)
+		}
+		delete(n.fds, id)
+	})
+}
+
+// Key implements pool.Dialer: upstream connections are a pod's own.
+func (n *node) Key(downstream *network.Connection) uint32 {
+	if downstream == nil || downstream.Info == nil {
+		return 0
+	}
+	return downstream.Info.PodID
+}
+
+// Dial implements pool.Dialer: on behalf of a pod it connects a socket that
+// the agent made in the pod's namespace.
+func (n *node) Dial(l *network.Loop, key uint32, addr, bind network.Address, so []network.SocketOption, cb network.ConnectionCallbacks, o network.Options) (*network.Connection, error) {
+	if key == 0 || addr.IsPipe() {
+		return network.Dial(l, addr, bind, so, cb, o)
+	}
+	family := handoff.IPv4
+	if addr.Addr().Is6() {
+		family = handoff.IPv6
+	}
+	if fd, ok := n.client.TakeUpstream(key, family); ok {
+		return network.DialSocket(l, fd, addr, cb, o)
+	}
+	return network.DialLater(l, func() (int, error) {
+		fds, err := n.client.UpstreamSockets(key, family, 1)
+		if err != nil {
+			return -1, err
+		}
+		return fds[0], nil
+	}, addr, cb, o), nil
+}
+
+var _ pool.Dialer = (*node)(nil)
+
+// guard refuses original destinations that would lead a pod's connection to
+// the node itself, or back here.
+func (n *node) guard(a netip.AddrPort) error {
+	addr := a.Addr().Unmap()
+	switch {
+	case addr.IsLoopback(), addr.IsUnspecified():
+		return fmt.Errorf("original destination %v is a loopback address", a)
+	case addr.IsMulticast():
+		return fmt.Errorf("original destination %v is a multicast address", a)
+	case (*n.hosts.Load())[addr]:
+		return fmt.Errorf("original destination %v is an address of the node", a)
+	}
+	return nil
+}
+
+// watchHosts reads the node's own addresses, now and every few seconds.
+func (n *node) watchHosts() {
+	go n.findHosts()
+	n.s.loops[0].NewTimer(n.watchHosts).Enable(10 * time.Second)
+}
+
+func (n *node) findHosts() {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		n.s.main.Warn("can't list the node's addresses", "error", err)
+		return
+	}
+	hosts := map[netip.Addr]bool{}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			hosts[p.Addr().Unmap()] = true
+		}
+	}
+	n.hosts.Store(&hosts)
+}
