@@ -46,37 +46,40 @@ func Validate(path field.Path, m proto.Message) error {
 	return path.Errorf("%s", reason)
 }
 
-// descend is the path and the type of the field with the given Go name, which
-// ends in [index] for elements of lists and maps.
+// descend is the path and the type of the field or oneof with the given Go
+// name, which ends in [index] for elements of lists and maps.
 func descend(path field.Path, d protoreflect.MessageDescriptor, goName string) (field.Path, protoreflect.MessageDescriptor) {
-	name, index, isElement := strings.Cut(goName, "[")
-	fd := fieldByGoName(d, name)
-	if fd == nil {
-		path = path.Dot(name)
-		d = nil
-	} else {
-		path = path.Dot(string(fd.Name()))
-		if d = fd.Message(); fd.IsMap() {
-			d = fd.MapValue().Message()
-		}
-	}
+	goName, index, isElement := strings.Cut(goName, "[")
+	name, inner := lookUp(d, goName)
+	path = path.Dot(name)
 	if isElement {
 		path += field.Path("[" + index)
 	}
-	return path, d
+	return path, inner
 }
 
-// fieldByGoName finds a field by the name that protoc-gen-go gives it; oneofs
-// count too, for the rule that one must be set.
-func fieldByGoName(d protoreflect.MessageDescriptor, goName string) protoreflect.FieldDescriptor {
+// lookUp is the protobuf name for the name that protoc-gen-go made of it, and
+// the type of the message in the field if it is one.
+func lookUp(d protoreflect.MessageDescriptor, goName string) (string, protoreflect.MessageDescriptor) {
 	if d == nil {
-		return nil
+		return goName, nil
 	}
 	for i := range d.Fields().Len() {
-		f := d.Fields().Get(i)
-		if strings.EqualFold(strings.ReplaceAll(string(f.Name()), "_", ""), strings.ReplaceAll(goName, "_", "")) {
-			return f
+		if f := d.Fields().Get(i); isGoName(f.Name(), goName) {
+			if f.IsMap() {
+				f = f.MapValue()
+			}
+			return string(d.Fields().Get(i).Name()), f.Message()
 		}
 	}
-	return nil
+	for i := range d.Oneofs().Len() {
+		if name := d.Oneofs().Get(i).Name(); isGoName(name, goName) {
+			return string(name), nil
+		}
+	}
+	return goName, nil
+}
+
+func isGoName(name protoreflect.Name, goName string) bool {
+	return strings.EqualFold(strings.ReplaceAll(string(name), "_", ""), strings.ReplaceAll(goName, "_", ""))
 }
