@@ -98,10 +98,11 @@ type server struct {
 	mu       sync.Mutex
 	requests []*discoveryv3.DiscoveryRequest // as received
 	methods  map[string]int                  // streams opened, by type URL ("" is ADS)
+	nonces   map[string]string               // of the newest response, by type URL
 }
 
 func newServer(t *testing.T, m *mainLoop, ads bool) *server {
-	s := &server{t: t, main: m, methods: map[string]int{}}
+	s := &server{t: t, main: m, methods: map[string]int{}, nonces: map[string]string{}}
 	s.cache = cachev3.NewSnapshotCache(ads, cachev3.IDHash{}, nil)
 	s.start("127.0.0.1:0")
 	t.Cleanup(func() { s.grpc.Stop() })
@@ -120,6 +121,11 @@ func (s *server) start(addr string) {
 			defer s.mu.Unlock()
 			s.methods[typeURL]++
 			return nil
+		},
+		StreamResponseFunc: func(_ context.Context, _ int64, _ *discoveryv3.DiscoveryRequest, r *discoveryv3.DiscoveryResponse) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.nonces[r.TypeUrl] = r.Nonce
 		},
 		StreamRequestFunc: func(_ int64, r *discoveryv3.DiscoveryRequest) error {
 			s.mu.Lock()
@@ -187,12 +193,14 @@ func (s *server) count(typeURL string) (n int) {
 	return n
 }
 
-// ack waits for the acceptance of a version.
+// ack waits for the acceptance of a version that is the newest sent.
 func (s *server) ack(typeURL, version string) {
 	s.t.Helper()
 	s.main.until("ACK of "+version, func() bool {
 		r := s.last(typeURL)
-		return r != nil && r.VersionInfo == version && r.ErrorDetail == nil && r.ResponseNonce != ""
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return r != nil && r.VersionInfo == version && r.ErrorDetail == nil && r.ResponseNonce == s.nonces[typeURL]
 	})
 }
 

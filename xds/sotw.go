@@ -3,6 +3,7 @@ package xds
 import (
 	"context"
 	"slices"
+	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -36,9 +37,12 @@ type sotwType struct {
 	nonce   string // of the last response in this session
 	asked   bool   // in this session
 	sent    int    // revision of the names that the server was told
-	late    bool   // a request waits for the type's pause to end
+	late    bool   // a request waits for the type's pause, or its NACK's delay, to end
 	busy    bool   // a response is being applied; a request follows
 	nack    *statuspb.Status
+
+	refused backoff     // of updates in a row
+	delayed *time.Timer // until the NACK is sent
 }
 
 func (c *Client) newSotw(key, method string, t *target, stats Stats) *sotw {
@@ -51,7 +55,9 @@ func (c *Client) newSotw(key, method string, t *target, stats Stats) *sotw {
 	return s
 }
 
-func (s *sotw) addType(col *collection) { s.types = append(s.types, &sotwType{col: col}) }
+func (s *sotw) addType(col *collection) {
+	s.types = append(s.types, &sotwType{col: col, refused: nackBackoff()})
+}
 
 func (s *sotw) find(typeURL string) *sotwType {
 	for _, t := range s.types {
@@ -92,10 +98,10 @@ func (s *sotw) resume(typeURL string) {
 	}
 }
 
-// request sends what is wanted of the type, when it is not paused. While there
-// is no session nothing is sent: opened will ask for everything.
+// request sends what is wanted of the type, when nothing holds it back. While
+// there is no session nothing is sent: opened will ask for everything.
 func (s *sotw) request(t *sotwType) {
-	t.late = s.client.paused[t.col.typeURL] > 0
+	t.late = s.client.paused[t.col.typeURL] > 0 || t.delayed != nil
 	if !t.late {
 		s.send(t)
 	}
@@ -170,14 +176,34 @@ func (s *sotw) apply(resp *discoveryv3.DiscoveryResponse, u update) {
 	t.busy = false
 	if err != nil {
 		t.nack = &statuspb.Status{Code: int32(codes.Internal), Message: shorten(err.Error())}
+		s.slowDown(t)
 	} else {
 		t.version = resp.VersionInfo
+		t.refused.reset()
 	}
 	if s.find(resp.TypeUrl) != t { // a callback closed the last subscription
 		s.send(t)
 		return
 	}
 	s.request(t)
+}
+
+// slowDown holds the requests for the type back for a while if this NACK is not
+// the first in a row.
+func (s *sotw) slowDown(t *sotwType) {
+	first := t.refused.attempt == 0
+	delay := t.refused.next()
+	if first || t.delayed != nil {
+		return
+	}
+	t.delayed = time.AfterFunc(delay, func() {
+		s.client.post(func() {
+			t.delayed = nil
+			if !s.client.closed && s.find(t.col.typeURL) == t {
+				s.resume(t.col.typeURL)
+			}
+		})
+	})
 }
 
 // maxDetail bounds a NACK's message, as Envoy does.

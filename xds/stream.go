@@ -38,14 +38,14 @@ type stream struct {
 
 func (s *stream) run(ctx context.Context) {
 	defer s.client.running.Done()
-	var wait backoff
+	wait := streamBackoff()
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > backoffReset {
+		if time.Since(began) > goodStream {
 			wait.reset()
 		}
 		delay := wait.next()
