@@ -27,7 +27,7 @@ type Options struct {
 	Post func(func())
 
 	Logger *slog.Logger // nil: slog.Default()
-	Stats  Stats        // of the management server ("control_plane."); may be nil
+	Stats  Stats        // of the ADS stream (control_plane.…); may be nil
 }
 
 // Client is the xDS client of one proxy. All methods are for the main

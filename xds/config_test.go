@@ -25,6 +25,8 @@ func TestSubscribeRefuses(t *testing.T) {
 		change(s)
 		return s
 	}
+	//lint:ignore SA1019 it is deprecated: that is the case
+	const v2 = corev3.ApiVersion_V2
 	for _, tc := range []struct {
 		name   string
 		source *corev3.ConfigSource
@@ -33,9 +35,9 @@ func TestSubscribeRefuses(t *testing.T) {
 		{"nothing", nil, "source: no source: set path_config_source, api_config_source or ads"},
 		{"self", &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_Self{Self: &corev3.SelfConfigSource{}}},
 			"source: weir does not support self of envoy.config.core.v3.ConfigSource"},
-		{"V2 resources", ads(func(s *corev3.ConfigSource) { s.ResourceApiVersion = corev3.ApiVersion_V2 }),
+		{"V2 resources", ads(func(s *corev3.ConfigSource) { s.ResourceApiVersion = v2 }),
 			"source.resource_api_version: V2 is no longer supported, set V3"},
-		{"V2 transport", api(func(a *corev3.ApiConfigSource) { a.TransportApiVersion = corev3.ApiVersion_V2 }),
+		{"V2 transport", api(func(a *corev3.ApiConfigSource) { a.TransportApiVersion = v2 }),
 			"source.api_config_source.transport_api_version: V2 is no longer supported, set V3"},
 		{"delta", api(func(a *corev3.ApiConfigSource) { a.ApiType = corev3.ApiConfigSource_DELTA_GRPC }),
 			"source.api_config_source.api_type: weir does not support DELTA_GRPC, only GRPC"},

@@ -241,6 +241,23 @@ func TestInitialFetchTimeout(t *testing.T) {
 	m.until("the late update", w.is("1", "l"))
 }
 
+// A subscription to no name must not be read as one to all.
+func TestNoNames(t *testing.T) {
+	m := newMain(t)
+	s := newServer(t, m, true)
+	s.set(listener("l", 1), route("r", "a"))
+	c := newClient(t, m, bootstrapFor(s.addr))
+	lds := subscribe(t, c, adsSource(), xds.ListenerType)
+	rds := subscribe(t, c, adsSource(), xds.RouteType, []string{}...)
+	m.until("listeners", lds.is("1", "l"))
+	s.ack(xds.ListenerType, "1")
+	if n := s.count(xds.RouteType); n != 0 {
+		t.Errorf("%d requests for no name", n)
+	}
+	rds.Update([]string{"r"})
+	m.until("routes", rds.is("1", "r"))
+}
+
 func TestUnsubscribe(t *testing.T) {
 	m := newMain(t)
 	s := newServer(t, m, true)

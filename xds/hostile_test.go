@@ -56,6 +56,7 @@ func TestBadResponses(t *testing.T) {
 		"duplicate":        {[]*anypb.Any{l, l}, "l: duplicate Listener in the response"},
 		"two bad ones":     {[]*anypb.Any{{}, l, l}, "resources[0]: type \"\" in a response for \"" + xds.ListenerType + "\"\nl: duplicate"},
 		"a broken wrapper": {[]*anypb.Any{{TypeUrl: "type.googleapis.com/envoy.service.discovery.v3.Resource", Value: []byte{1}}}, "resources[0]: proto"},
+		"a time to live":   {[]*anypb.Any{pack(t, &discoveryv3.Resource{Name: "w", Resource: l, Ttl: seconds(1)})}, `w: weir does not support ttl of`},
 		"an empty wrapper": {[]*anypb.Any{pack(t, &discoveryv3.Resource{Name: "w"})}, `w: type "" in a response for`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -62,6 +62,9 @@ func decodeOne(typeURL, version string, raw *anypb.Any) (Resource, error) {
 			return r, err
 		}
 		r.Name, r.Raw = w.Name, w.Resource
+		if w.Ttl != nil {
+			return r, errors.New("weir does not support ttl of envoy.service.discovery.v3.Resource")
+		}
 		if w.Version != "" {
 			r.Version = w.Version
 		}

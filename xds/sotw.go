@@ -108,7 +108,9 @@ func (s *sotw) request(t *sotwType) {
 }
 
 func (s *sotw) send(t *sotwType) {
-	if s.session == nil {
+	// Empty names mean all, but after names they mean none.
+	nothing := t.col.all == 0 && len(t.col.watched) == 0
+	if s.session == nil || nothing && !t.asked {
 		return
 	}
 	req := &discoveryv3.DiscoveryRequest{

@@ -30,6 +30,7 @@ func (c *Client) collectionFor(req Request) (*collection, error) {
 	case *corev3.ConfigSource_PathConfigSource:
 		return c.fileCollection(path.Dot("path_config_source"), s.PathConfigSource, req.TypeURL)
 	case *corev3.ConfigSource_Path:
+		//lint:ignore SA1019 Envoy still takes it
 		return c.fileCollection(path, &corev3.PathConfigSource{Path: s.Path}, req.TypeURL)
 	}
 	return nil, path.Errorf("no source: set path_config_source, api_config_source or ads")

@@ -2,8 +2,7 @@ package xds
 
 // Stats is where a subscription or a stream counts. Names are Envoy's without
 // the prefix that the owner puts in front ("cluster_manager.cds.",
-// "cluster.NAME.", "control_plane."): the package proxy/stats is adapted to it
-// by proxy/server. Called on the main goroutine only.
+// "cluster.NAME."): the package proxy/stats is adapted to it by proxy/server. Called on the main goroutine only.
 type Stats interface {
 	Inc(counter string)
 	Set(gauge string, value uint64)
@@ -24,8 +23,8 @@ const (
 
 // Of a stream:
 const (
-	statConnected  = "connected_state" // gauge: 1 or 0
-	statIdentifier = "identifier"      // text: who the server says that it is
+	statConnected  = "control_plane.connected_state" // gauge: 1 or 0
+	statIdentifier = "control_plane.identifier"      // text: who the server says that it is
 )
 
 // noStats is used where the owner gave none.

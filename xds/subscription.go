@@ -28,7 +28,9 @@ type Request struct {
 	// saw it, or that none came in time (once).
 	OnFailure func(Failure, error)
 
-	Stats Stats // may be nil
+	// Stats counts the subscription, and its stream if that is not ADS. May
+	// be nil.
+	Stats Stats
 }
 
 // Failure is why a subscription has nothing new.
