@@ -34,6 +34,7 @@ type sotw struct {
 type sotwType struct {
 	col     *collection
 	version string // accepted; survives the session
+	covers  int    // revision of the names that version was for
 	nonce   string // of the last response in this session
 	asked   bool   // in this session
 	sent    int    // revision of the names that the server was told
@@ -84,6 +85,8 @@ func (s *sotw) unused(col *collection) {
 	s.types = slices.DeleteFunc(s.types, func(o *sotwType) bool { return o == t })
 	if len(s.types) == 0 {
 		s.stop()
+		s.session = nil
+		s.stats.Set(statConnected, 0)
 		delete(s.client.streams, s.key)
 		return
 	}
@@ -132,10 +135,18 @@ func (s *sotw) opened(sess *session) {
 	if s.client.closed {
 		return
 	}
+	if len(s.types) == 0 { // stopped meanwhile
+		return
+	}
 	s.session, s.asked = sess, false
 	s.stats.Set(statConnected, 1)
 	for _, t := range s.types {
 		t.nonce, t.asked, t.nack = "", false, nil
+		if t.covers != t.col.revision {
+			// With the version the server would think that we have what we
+			// now ask for the first time.
+			t.version = ""
+		}
 		s.request(t)
 	}
 }
@@ -180,7 +191,7 @@ func (s *sotw) apply(resp *discoveryv3.DiscoveryResponse, u update) {
 		t.nack = &statuspb.Status{Code: int32(codes.Internal), Message: shorten(err.Error())}
 		s.slowDown(t)
 	} else {
-		t.version = resp.VersionInfo
+		t.version, t.covers = resp.VersionInfo, t.sent
 		t.refused.reset()
 	}
 	if s.find(resp.TypeUrl) != t { // a callback closed the last subscription
