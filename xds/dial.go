@@ -1,0 +1,207 @@
+package xds
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// target is a management server and how to talk to it.
+type target struct {
+	name          string // for logs
+	uri           string // of google_grpc
+	addresses     []resolver.Address
+	authority     string
+	metadata      metadata.MD
+	timeout       time.Duration // to connect
+	keepAlive     net.KeepAliveConfig
+	maxMessage    int  // bytes
+	nodeFirstOnly bool // ApiConfigSource.set_node_on_first_message_only
+}
+
+const (
+	// defaultMaxMessage bounds a response; Envoy has no bound, gRPC's default
+	// of 4 MB is too small for a large mesh.
+	defaultMaxMessage = 256 << 20
+	defaultConnect    = 5 * time.Second // Cluster.connect_timeout's default
+)
+
+// apiTarget checks an ApiConfigSource and finds its server.
+func (c *Client) apiTarget(path field.Path, api *corev3.ApiConfigSource) (*target, error) {
+	if err := field.Only(path, api, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only"); err != nil {
+		return nil, err
+	}
+	switch api.ApiType {
+	case corev3.ApiConfigSource_GRPC, corev3.ApiConfigSource_AGGREGATED_GRPC:
+	default:
+		return nil, path.Dot("api_type").Errorf("weir does not support %s, only GRPC", api.ApiType)
+	}
+	if v := api.TransportApiVersion; v != corev3.ApiVersion_AUTO && v != corev3.ApiVersion_V3 {
+		return nil, path.Dot("transport_api_version").Errorf("%s is no longer supported, set V3", v)
+	}
+	services := path.Dot("grpc_services")
+	if n := len(api.GrpcServices); n != 1 {
+		return nil, services.Errorf("want one service, found %d", n)
+	}
+	t, err := c.serviceTarget(services.Index(0), api.GrpcServices[0])
+	if err != nil {
+		return nil, err
+	}
+	t.nodeFirstOnly = api.SetNodeOnFirstMessageOnly
+	return t, nil
+}
+
+func (c *Client) serviceTarget(path field.Path, s *corev3.GrpcService) (*target, error) {
+	// timeout is for single calls; a stream has none.
+	if err := field.Only(path, s, "envoy_grpc", "google_grpc", "initial_metadata", "timeout"); err != nil {
+		return nil, err
+	}
+	t := &target{timeout: defaultConnect, maxMessage: defaultMaxMessage, metadata: metadata.MD{}}
+	for i, h := range s.InitialMetadata {
+		if err := field.Only(path.Dot("initial_metadata").Index(i), h, "key", "value", "raw_value"); err != nil {
+			return nil, err
+		}
+		t.metadata.Append(h.Key, h.Value+string(h.RawValue))
+	}
+	if g := s.GetGoogleGrpc(); g != nil {
+		path = path.Dot("google_grpc")
+		t.name, t.uri = g.TargetUri, g.TargetUri
+		return t, field.Only(path, g, "target_uri", "stat_prefix")
+	}
+	e := s.GetEnvoyGrpc()
+	path = path.Dot("envoy_grpc")
+	if e == nil {
+		return nil, path.Errorf("not set")
+	}
+	if err := field.Only(path, e, "cluster_name", "authority", "max_receive_message_length", "skip_envoy_headers"); err != nil {
+		return nil, err
+	}
+	if m := e.MaxReceiveMessageLength; m != nil {
+		t.maxMessage = int(m.Value)
+	}
+	if t.authority = e.Authority; t.authority == "" {
+		t.authority = e.ClusterName
+	}
+	return t, c.clusterTarget(path.Dot("cluster_name"), e.ClusterName, t)
+}
+
+// clusterTarget fills in the addresses of a static cluster.
+func (c *Client) clusterTarget(path field.Path, name string, t *target) error {
+	cl := c.clusters[name]
+	if cl == nil {
+		return path.Errorf("no static cluster %q in static_resources.clusters", name)
+	}
+	if err := plaintext(cl); err != nil {
+		return path.Errorf("cluster %q: %w", name, err)
+	}
+	switch cl.GetType() {
+	case clusterv3.Cluster_STATIC, clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
+	default:
+		return path.Errorf("cluster %q is of type %s: a management server's must be STATIC, STRICT_DNS or LOGICAL_DNS", name, cl.GetType())
+	}
+	if d := cl.ConnectTimeout; d != nil {
+		t.timeout = d.AsDuration()
+	}
+	t.keepAlive = keepAlive(cl.GetUpstreamConnectionOptions().GetTcpKeepalive())
+	t.name = name
+	for _, locality := range cl.GetLoadAssignment().GetEndpoints() {
+		for _, ep := range locality.LbEndpoints {
+			addr, err := dialAddress(ep.GetEndpoint().GetAddress())
+			if err != nil {
+				return path.Errorf("cluster %q: %w", name, err)
+			}
+			t.addresses = append(t.addresses, resolver.Address{Addr: addr})
+		}
+	}
+	if len(t.addresses) == 0 {
+		return path.Errorf("cluster %q has no endpoint", name)
+	}
+	return nil
+}
+
+const rawBuffer = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+
+// plaintext refuses a cluster whose connections are not plain TCP.
+func plaintext(cl *clusterv3.Cluster) error {
+	if len(cl.TransportSocketMatches) > 0 {
+		return field.Path("transport_socket_matches").Errorf("weir does not support it for a management server")
+	}
+	ts := cl.TransportSocket
+	if ts == nil || protos.TypeName(ts.GetTypedConfig()) == rawBuffer {
+		return nil
+	}
+	return field.Path("transport_socket").Errorf("weir does not support %s to a management server", ts.Name)
+}
+
+// dialAddress is an endpoint's address as dial takes it.
+func dialAddress(a *corev3.Address) (string, error) {
+	if p := a.GetPipe(); p != nil {
+		return "unix:" + p.Path, nil
+	}
+	s := a.GetSocketAddress()
+	if s == nil {
+		return "", field.Path("address").Errorf("want a socket_address or a pipe")
+	}
+	if s.GetNamedPort() != "" || s.Protocol != corev3.SocketAddress_TCP || s.ResolverName != "" {
+		return "", field.Path("address").Errorf("want a TCP address with a port_value and no resolver_name")
+	}
+	return net.JoinHostPort(s.Address, strconv.Itoa(int(s.GetPortValue()))), nil
+}
+
+// connect makes a connection object; gRPC dials when the stream is opened.
+func (t *target) connect() (*grpc.ClientConn, error) {
+	opts := []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(t.maxMessage)),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: grpcbackoff.DefaultConfig, MinConnectTimeout: t.timeout}),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}`),
+	}
+	if t.uri != "" {
+		return grpc.NewClient(t.uri, opts...)
+	}
+	r := manual.NewBuilderWithScheme("weir")
+	r.InitialState(resolver.State{Addresses: t.addresses})
+	return grpc.NewClient("weir:///"+t.name, append(opts,
+		grpc.WithResolvers(r),
+		grpc.WithAuthority(t.authority),
+		grpc.WithNoProxy(),
+		grpc.WithContextDialer(t.dial),
+	)...)
+}
+
+// keepAlive is the cluster's TCP keepalive. It is always on, by Go's defaults
+// where the cluster says nothing (15 s, 15 s, 9 probes): how else would a
+// server be missed that has lost its power?
+func keepAlive(k *corev3.TcpKeepalive) net.KeepAliveConfig {
+	return net.KeepAliveConfig{
+		Enable:   true,
+		Idle:     time.Duration(k.GetKeepaliveTime().GetValue()) * time.Second,
+		Interval: time.Duration(k.GetKeepaliveInterval().GetValue()) * time.Second,
+		Count:    int(k.GetKeepaliveProbes().GetValue()),
+	}
+}
+
+// dial connects to one address. A name in it is resolved anew each time, so a
+// server that moves is found again.
+func (t *target) dial(ctx context.Context, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: t.timeout, KeepAliveConfig: t.keepAlive}
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return d.DialContext(ctx, "unix", path)
+	}
+	return d.DialContext(ctx, "tcp", addr)
+}

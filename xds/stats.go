@@ -1,0 +1,42 @@
+package xds
+
+// Stats is where a subscription or a stream counts. Names are Envoy's without
+// the prefix that the owner puts in front ("cluster_manager.cds.",
+// "cluster.NAME."): the package proxy/stats is adapted to it by proxy/server. Called on the main goroutine only.
+type Stats interface {
+	Inc(counter string)
+	Set(gauge string, value uint64)
+	SetText(name, value string)
+}
+
+// What is counted. Of a subscription:
+const (
+	statAttempt     = "update_attempt"
+	statSuccess     = "update_success"
+	statFailure     = "update_failure"  // connection lost, file unreadable
+	statRejected    = "update_rejected" // bad resources
+	statInitTimeout = "init_fetch_timeout"
+	statVersion     = "version"      // gauge: xxhash64 of the version
+	statVersionText = "version_text" // text
+	statUpdateTime  = "update_time"  // gauge: Unix milliseconds
+)
+
+// Of a stream:
+const (
+	statConnected  = "control_plane.connected_state" // gauge: 1 or 0
+	statIdentifier = "control_plane.identifier"      // text: who the server says that it is
+)
+
+// noStats is used where the owner gave none.
+type noStats struct{}
+
+func (noStats) Inc(string)             {}
+func (noStats) Set(string, uint64)     {}
+func (noStats) SetText(string, string) {}
+
+func orNoStats(s Stats) Stats {
+	if s == nil {
+		return noStats{}
+	}
+	return s
+}
