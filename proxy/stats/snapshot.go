@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 // Snapshot is what all statistics were at about one moment: each owner's part
 // is taken between two of its events.
 type Snapshot struct {
+	config *Config
 	groups []*groupSnapshot // ascending by prefix
 }
 
@@ -33,8 +35,9 @@ type number struct {
 }
 
 type histogram struct {
-	name  string
-	state histogramState
+	name   string
+	state  histogramState
+	bounds []bound
 }
 
 type text struct {
@@ -42,9 +45,10 @@ type text struct {
 	used        bool
 }
 
-// part is what one owner contributes to a group's snapshot.
+// part is what one owner contributes to a group's snapshot, in the layout's
+// order: as little as can be, because the owner has requests to serve.
 type part struct {
-	numbers []number // in the layout's order
+	numbers []uint64 // a counter's value or a gauge's bits
 	codes   [][]codeCount
 	texts   []text
 }
@@ -66,11 +70,11 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshot := &Snapshot{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	snapshot := &Snapshot{config: s.config}
 	for i, g := range groups {
-		snapshot.groups = append(snapshot.groups, g.snapshot(parts, i))
+		snapshot.groups = append(snapshot.groups, g.snapshot(parts, i, s.config))
 	}
 	snapshot.groups = append(snapshot.groups, s.sharedSnapshot())
 	slices.SortFunc(snapshot.groups, func(a, b *groupSnapshot) int { return cmp.Compare(a.scope.Prefix, b.scope.Prefix) })
@@ -79,16 +83,9 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 
 // read copies an owner's numbers; it runs on the owner's goroutine.
 func (l *layout) read(instance unsafe.Pointer) *part {
-	p := &part{numbers: slices.Clone(l.zeros)}
+	p := &part{numbers: make([]uint64, len(l.numbers))}
 	for i, f := range l.numbers {
-		n := &p.numbers[i]
-		if f.kind == kindGauge {
-			g := at[Gauge](instance, f)
-			n.value, n.used = g.Value(), g.used()
-		} else {
-			n.value = int64(at[Counter](instance, f).Value())
-			n.used = n.value != 0
-		}
+		p.numbers[i] = *at[uint64](instance, f) // both kinds are 64 bits wide
 	}
 	for _, f := range l.codes {
 		p.codes = append(p.codes, slices.Clone(at[Codes](instance, f).seen))
@@ -100,11 +97,23 @@ func (l *layout) read(instance unsafe.Pointer) *part {
 	return p
 }
 
+// add adds an owner's counter or gauge to the sum.
+func (n *number) add(bits uint64) {
+	if n.gauge {
+		g := Gauge{int64(bits)}
+		n.value += g.Value()
+		n.used = n.used || g.used()
+	} else {
+		n.value += int64(bits)
+		n.used = n.value != 0
+	}
+}
+
 // snapshot adds up the parts. Groups that nobody counts in share one list of zeros.
-func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
+func (g *group) snapshot(parts [][]*part, i int, config *Config) *groupSnapshot {
 	out := &groupSnapshot{scope: g.scope, numbers: g.layout.idle}
 	for h, f := range g.layout.hists {
-		hist := histogram{name: f.name}
+		hist := histogram{name: f.name, bounds: config.bounds(g.scope.Prefix, f.name)}
 		if g.hists != nil {
 			hist.state = g.hists[h]
 		}
@@ -114,19 +123,17 @@ func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
 		out.texts = append(out.texts, text{name: f.name})
 	}
 	var codes []number
-	first := true
+	idle := true
 	for owner := range parts {
 		p := parts[owner][i]
 		if p == nil {
 			continue
 		}
-		if first {
-			out.numbers, first = p.numbers, false
-		} else {
-			for n := range p.numbers {
-				out.numbers[n].value += p.numbers[n].value
-				out.numbers[n].used = out.numbers[n].used || p.numbers[n].used
-			}
+		if idle {
+			out.numbers, idle = slices.Clone(g.layout.zeros), false
+		}
+		for n, bits := range p.numbers {
+			out.numbers[n].add(bits)
 		}
 		for c, seen := range p.codes {
 			codes = appendCodes(codes, g.layout.codes[c].name, seen)
@@ -137,9 +144,10 @@ func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
 			}
 		}
 	}
-	if !first && len(g.layout.codes) > 0 {
+	if !idle && len(g.layout.codes) > 0 {
 		out.numbers = addUp(append(g.layout.appendCompleted(out.numbers), codes...))
 	}
+	config.hide(out)
 	return out
 }
 
@@ -186,6 +194,7 @@ func (s *Store) sharedSnapshot() *groupSnapshot {
 			out.texts = append(out.texts, text{name: name})
 		}
 	}
+	s.config.hide(out)
 	return out
 }
 
@@ -203,4 +212,15 @@ func (s *Snapshot) Value(name string) (int64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// Sum adds up the counters and gauges whose full names match.
+func (s *Snapshot) Sum(names *regexp.Regexp) int64 {
+	sum := int64(0)
+	for g, n := range s.numbers() {
+		if names.MatchString(g.scope.Prefix + n.name) {
+			sum += n.value
+		}
+	}
+	return sum
 }
