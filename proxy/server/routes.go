@@ -2,6 +2,7 @@ package server
 
 import (
 	"sort"
+	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -33,6 +34,7 @@ type routeTable struct {
 	waiting  []func()
 	key      string
 	have     bool
+	updated  time.Time
 }
 
 // Config implements manager.RouteProvider.
@@ -71,7 +73,7 @@ func (f routeFactory) static(p field.Path, m *routev3.RouteConfiguration) (manag
 		return nil, err
 	}
 	t := f.r.newTable(m.GetName(), f.ctx.Listener)
-	t.static, t.proto, t.have = true, m, true
+	t.static, t.proto, t.have, t.updated = true, m, true, time.Now()
 	for i := range t.byWorker {
 		t.byWorker[i] = c
 	}
@@ -126,7 +128,7 @@ func (r *routes) update(t *routeTable, rs []xds.Resource, version string) error 
 		if err != nil {
 			return err
 		}
-		t.proto, t.version, t.have = m, version, true
+		t.proto, t.version, t.have, t.updated = m, version, true, time.Now()
 		for i, l := range r.s.loops {
 			l.Post(func() { t.byWorker[i] = c })
 		}
