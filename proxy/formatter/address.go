@@ -24,7 +24,10 @@ func upstreamRemote(c *Context) network.Address {
 	if c.Info.UpstreamRemote.IsSet() {
 		return c.Info.UpstreamRemote
 	}
-	return c.Info.UpstreamHost
+	if c.Info.UpstreamLocal.IsSet() { // connected
+		return c.Info.UpstreamHost
+	}
+	return network.Address{}
 }
 
 func address(of addressOf) command {
@@ -59,8 +62,8 @@ func addressWithoutPort(of addressOf) command {
 			return func(dst []byte, c *Context) ([]byte, kind) { return appendAddressWithoutPort(dst, of(c)) }, nil
 		}
 		bits, err := strconv.ParseUint(param, 10, 8)
-		if err != nil || bits > 128 {
-			return nil, fmt.Errorf("the prefix length is 0 to 128, not %q", param)
+		if err != nil {
+			return nil, fmt.Errorf("the prefix length is 0 to 255, not %q", param)
 		}
 		return func(dst []byte, c *Context) ([]byte, kind) { return appendNetwork(dst, of(c), int(bits)) }, nil
 	}}
@@ -105,14 +108,14 @@ func compileRequestedServerName(param string) (operator, error) {
 		name := c.Info.RequestedServerName
 		if order == "HOST_FIRST" || order == "SNI_FIRST" && name == "" {
 			if host := requestHost(c.RequestHeaders, source); host != "" {
-				name = host
+				return append(dst, host...), text
 			}
 		}
-		return appendHostname(dst, name)
+		return appendServerName(dst, name)
 	}, nil
 }
 
-// requestHost is the request's host without its port.
+// requestHost is the request's host as it was sent, with its port.
 func requestHost(h *http.HeaderMap, source string) string {
 	if h == nil {
 		return ""
@@ -124,11 +127,11 @@ func requestHost(h *http.HeaderMap, source string) string {
 	if host == "" && source != "ORIG" {
 		host = h.Get(http.Authority)
 	}
-	return withoutPort(host)
+	return host
 }
 
-// appendHostname replaces what can't be in a host name: a client chose it.
-func appendHostname(dst []byte, name string) ([]byte, kind) {
+// appendServerName replaces what can't be in a host name: a client chose it.
+func appendServerName(dst []byte, name string) ([]byte, kind) {
 	start := len(dst)
 	dst, k := appendString(dst, name)
 	for i := start; i < len(dst); i++ {

@@ -22,7 +22,7 @@ func compileCoalesce(param string, extra Commands) (operator, error) {
 	if n := len(config.Operators); n == 0 || n > maxCoalesce {
 		return nil, fmt.Errorf("it takes 1 to %d operators, not %d", maxCoalesce, n)
 	}
-	var ops []operator
+	var ops []element
 	for i, raw := range config.Operators {
 		op, err := compileAlternative(raw, extra)
 		if err != nil {
@@ -31,16 +31,18 @@ func compileCoalesce(param string, extra Commands) (operator, error) {
 		ops = append(ops, op)
 	}
 	return func(dst []byte, c *Context) ([]byte, kind) {
-		for _, op := range ops {
-			if out, k := op(dst, c); k != none && len(out) > len(dst) {
-				return out, k
+		for i := range ops {
+			out, k := ops[i].op(dst, c)
+			if k == none || len(out) == len(dst) {
+				continue
 			}
+			return ops[i].cut(out, len(dst), k), k
 		}
 		return dst, none
 	}, nil
 }
 
-func compileAlternative(raw json.RawMessage, extra Commands) (operator, error) {
+func compileAlternative(raw json.RawMessage, extra Commands) (e element, err error) {
 	entry := struct {
 		Command string `json:"command"`
 		Param   string `json:"param"`
@@ -48,19 +50,19 @@ func compileAlternative(raw json.RawMessage, extra Commands) (operator, error) {
 	}{}
 	if err := json.Unmarshal(raw, &entry.Command); err != nil {
 		if err := json.Unmarshal(raw, &entry); err != nil {
-			return nil, fmt.Errorf("it is neither a name nor an object with command, param and max_length: %w", err)
+			return e, fmt.Errorf("it is neither a name nor an object with command, param and max_length: %w", err)
 		}
 	}
 	c := call{name: entry.Command, param: entry.Param, max: -1}
 	if entry.Max != nil {
 		if *entry.Max <= 0 {
-			return nil, fmt.Errorf("max_length is %d; it must be more than 0", *entry.Max)
+			return e, fmt.Errorf("max_length is %d; it must be more than 0", *entry.Max)
 		}
 		c.max = int(*entry.Max)
 	}
-	op, err := c.compile(extra)
-	if err != nil {
-		return nil, fmt.Errorf("operator %s: %w", c.name, err)
+	if e.op, err = c.compile(extra); err != nil {
+		return e, fmt.Errorf("operator %s: %w", c.name, err)
 	}
-	return op, nil
+	e.max = c.max
+	return e, nil
 }

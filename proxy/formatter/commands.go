@@ -127,9 +127,9 @@ var commands = Commands{
 	"DOWNSTREAM_DIRECT_LOCAL_PORT":                  port(downstreamDirectLocal),
 	"DOWNSTREAM_TRANSPORT_FAILURE_REASON":           underscored(func(c *Context) string { return c.Info.DownstreamFailure }),
 	"DOWNSTREAM_LOCAL_CLOSE_REASON":                 str(func(c *Context) string { return c.Info.DownstreamLocalClose }),
-	"DOWNSTREAM_DETECTED_CLOSE_TYPE":                str(func(c *Context) string { return c.Info.DownstreamCloseType }),
-	"DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID":          plain(missing), // of internal listeners
-	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID":   plain(missing),
+	"DOWNSTREAM_DETECTED_CLOSE_TYPE":                str(downstreamCloseType),
+	"DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID":          plain(empty), // of internal listeners
+	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID":   plain(empty),
 	"TLS_JA3_FINGERPRINT":                           str(func(c *Context) string { return c.Info.JA3 }),
 	"TLS_JA4_FINGERPRINT":                           str(func(c *Context) string { return c.Info.JA4 }),
 	"REQUESTED_SERVER_NAME":                         {params: mayParam, make: compileRequestedServerName},
@@ -150,11 +150,11 @@ var commands = Commands{
 	"UPSTREAM_REMOTE_ADDRESS":                    address(upstreamRemote),
 	"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT":       addressWithoutPort(upstreamRemote),
 	"UPSTREAM_REMOTE_PORT":                       port(upstreamRemote),
-	"UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID":        plain(missing),
+	"UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID":        plain(empty),
 	"UPSTREAM_SERVER_NAME":                       str(func(c *Context) string { return c.Info.UpstreamServerName }),
 	"UPSTREAM_TRANSPORT_FAILURE_REASON":          underscored(func(c *Context) string { return c.Info.UpstreamFailure }),
 	"UPSTREAM_LOCAL_CLOSE_REASON":                str(func(c *Context) string { return c.Info.UpstreamLocalClose }),
-	"UPSTREAM_DETECTED_CLOSE_TYPE":               str(func(c *Context) string { return c.Info.UpstreamCloseType }),
+	"UPSTREAM_DETECTED_CLOSE_TYPE":               str(upstreamCloseType),
 
 	"DYNAMIC_METADATA":      {params: needsParam, length: true, make: metadataOperator(dynamicMetadata)},
 	"CLUSTER_METADATA":      {params: needsParam, make: metadataOperator(clusterMetadata)},

@@ -37,6 +37,7 @@ type Formatter struct {
 type element struct {
 	text string
 	op   operator // nil: text
+	max  int      // bytes of the operator's value; -1: all
 }
 
 // kind tells what an operator has appended.
@@ -71,27 +72,24 @@ func appendElements(dst []byte, elements []element, c *Context, empty string) []
 		var k kind
 		if dst, k = e.op(dst, c); k == none {
 			dst = append(dst[:start], empty...)
+		} else if e.max >= 0 && len(dst)-start > e.max {
+			dst = dst[:start+e.max]
 		}
+	}
+	return dst
+}
+
+// cut keeps a string that starts at start in dst to the element's length. As
+// JSON values, numbers, objects and lists stay whole.
+func (e *element) cut(dst []byte, start int, k kind) []byte {
+	if k == text && e.max >= 0 && len(dst)-start > e.max {
+		return dst[:start+e.max]
 	}
 	return dst
 }
 
 // Format is Append into a new string.
 func (f *Formatter) Format(c *Context) string { return string(f.Append(nil, c)) }
-
-// Value is the format's value where a missing one differs from a text: ok is
-// false when the whole format is one operator that has no value. Header
-// mutations leave such headers out.
-func (f *Formatter) Value(dst []byte, c *Context) (out []byte, ok bool) {
-	if len(f.elements) == 1 && f.elements[0].op != nil {
-		out, k := f.elements[0].op(dst, c)
-		if k == none {
-			return dst, false
-		}
-		return out, true
-	}
-	return f.Append(dst, c), true
-}
 
 // Static is the format's text when it has no operators.
 func (f *Formatter) Static() (string, bool) {

@@ -59,6 +59,7 @@ func TestOperators(t *testing.T) {
 		{"%RESP(x-envoy-upstream-service-time)% %RESPONSE_HEADER(:status)% %TRAILER(x-t)% %RESPONSE_TRAILER(x-n)%", "5 200 tr -"},
 		{"%PATH% %PATH(NQ)% %PATH(NQ:PATH)% %PATH(WQ:ORIG)% %PATH(WQ:PATH):3%", "/old?z=1 /old /new /old?z=1 /ne"},
 		{"%QUERY_PARAM(a)% [%QUERY_PARAM(c)%] %QUERY_PARAM(d)% %QUERY_PARAMS(ORIG)%", "1 [] - a=1&b=x%20y&c"},
+		{"%QUERY_PARAM(b)% %QUERY_PARAMS(DECODED)% %QUERY_PARAMS:3%", "x y a=1&b=x%20y&c a=1"},
 		{"%START_TIME%", "2026-03-05T07:08:09.123Z"},
 		{"%START_TIME(%Y/%m/%dT%H:%M:%S%z %s)%", "2026/03/05T07:08:09+0000 1772694489"},
 		{"%START_TIME(%s.%3f)% %START_TIME(%f)% %START_TIME(%6f)%", "1772694489.123 123456789 123456"},
@@ -72,7 +73,7 @@ func TestOperators(t *testing.T) {
 		{"%BYTES_SENT% %BYTES_RECEIVED% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "42 0 2"},
 		{"%UPSTREAM_CLUSTER% %UPSTREAM_CLUSTER_RAW% %ROUTE_NAME% %STREAM_ID%", "c-stat c rt id-1"},
 		{"%UPSTREAM_HOST% %UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT% %UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_REMOTE_PORT%",
-			"192.0.2.1:8080 up.example:8080 up.example - 8080"},
+			"192.0.2.1:8080 up.example:8080 up.example - -"},
 		{"%UPSTREAM_HOSTS_ATTEMPTED% %UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT% %UPSTREAM_HOST_NAMES_ATTEMPTED% %UPSTREAM_CONNECTION_IDS_ATTEMPTED%",
 			"192.0.2.9:1,192.0.2.1:8080 192.0.2.9,192.0.2.1 192.0.2.9:1,up.example:8080 7,8"},
 		{"%UPSTREAM_TRANSPORT_FAILURE_REASON% %CONNECTION_TERMINATION_DETAILS%", "TLS_error:_bad -"},
@@ -82,8 +83,11 @@ func TestOperators(t *testing.T) {
 		{"%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_PEER_CERT_V_START% %DOWNSTREAM_PEER_SUBJECT%", "- - -"},
 		{"%DYNAMIC_METADATA(ns:s)% %DYNAMIC_METADATA(ns:n)% %DYNAMIC_METADATA(ns:o)% %DYNAMIC_METADATA(ns:o:k):2% %DYNAMIC_METADATA(ns:x)% %METADATA(DYNAMIC:ns:b)%",
 			`foo 1 {"k":"bar","l":[1.5,null]} ba - true`},
+		{"%DYNAMIC_METADATA(ns:o):3% %DYNAMIC_METADATA(ns:b):2% %DYNAMIC_METADATA(ns:s):9%", `{"k tr foo`},
+		{"%START_TIME(%q %v%)%", "%q %v%"},
+		{"%UPSTREAM_DETECTED_CLOSE_TYPE% %DOWNSTREAM_DETECTED_CLOSE_TYPE% [%UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID%]", "Normal Normal []"},
 		{"%FILTER_STATE(fs:PLAIN)% %FILTER_STATE(fs)% %FILTER_STATE(no)%", `val "val" -`},
-		{"%REQUESTED_SERVER_NAME% %REQUESTED_SERVER_NAME(SNI_FIRST)% %LOCAL_REPLY_BODY% %ACCESS_LOG_TYPE%", "- a.example no DownstreamEnd"},
+		{"%REQUESTED_SERVER_NAME% %REQUESTED_SERVER_NAME(SNI_FIRST)% %LOCAL_REPLY_BODY% %ACCESS_LOG_TYPE%", "- a.example:8080 no DownstreamEnd"},
 		{"%GRPC_STATUS% %GRPC_STATUS_NUMBER%", "- -"},
 		{`%COALESCE({"operators":["TRACE_ID",{"command":"REQ","param":"x-two","max_length":3}]})%`, "fir"},
 		{`%COALESCE({"operators":["TRACE_ID"]})%`, "-"},
@@ -164,7 +168,7 @@ func TestJSON(t *testing.T) {
 		"b": "%RESPONSE_CODE%", "a": "%PROTOCOL%", "none": "%TRACE_ID%", "mixed": "%TRACE_ID%/%RESPONSE_CODE%",
 		"quote": "%REQ(x-quote)%", "meta": "%DYNAMIC_METADATA(ns:o)%", "n": 1.0, "f": 2.5, "t": true, "nil": nil,
 		"nested": map[string]any{"x": "%TRACE_ID%"}, "list": []any{"%BYTES_SENT%", "%TRACE_ID%", "lit"}, "flags": "%RESPONSE_FLAGS%",
-		"empty": "", "long": "%REQ(:path):4%",
+		"empty": "", "long": "%REQ(:path):4%", "ml": "%DYNAMIC_METADATA(ns:o):2%", "utf": "<é",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -175,9 +179,9 @@ func TestJSON(t *testing.T) {
 		want string
 	}{
 		{"typed", Options{}, `{"a":"HTTP/1.1","b":200,"empty":"","f":2.5,"flags":"UH,UO","list":[42,null,"lit"],"long":"/new","meta":{"k":"bar","l":[1.5,null]},` +
-			`"mixed":"-/200","n":1,"nested":{"x":null},"nil":null,"none":null,"quote":"say \"hi\"\t\u00ff\u0001é","t":true}` + "\n"},
+			`"mixed":"-/200","ml":{"k":"bar","l":[1.5,null]},"n":1,"nested":{"x":null},"nil":null,"none":null,"quote":"say \"hi\"\t\u00ff\u0001\u00c3\u00a9","t":true,"utf":"<é"}` + "\n"},
 		{"omit", Options{OmitEmptyValues: true}, `{"a":"HTTP/1.1","b":200,"empty":"","f":2.5,"flags":"UH,UO","list":[42,"lit"],"long":"/new","meta":{"k":"bar","l":[1.5,null]},` +
-			`"mixed":"/200","n":1,"nested":{},"quote":"say \"hi\"\t\u00ff\u0001é","t":true}` + "\n"},
+			`"mixed":"/200","ml":{"k":"bar","l":[1.5,null]},"n":1,"quote":"say \"hi\"\t\u00ff\u0001\u00c3\u00a9","t":true,"utf":"<é"}` + "\n"},
 	} {
 		f, err := CompileJSON("j", s, tc.o)
 		if err != nil {

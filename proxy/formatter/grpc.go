@@ -66,7 +66,7 @@ func isGRPC(h *http.HeaderMap) bool {
 	}
 	t := h.Get(http.ContentType)
 	rest, ok := strings.CutPrefix(t, "application/grpc")
-	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+	return ok && (rest == "" || rest[0] == '+')
 }
 
 func appendGRPCStatusNumber(dst []byte, c *Context) ([]byte, kind) {

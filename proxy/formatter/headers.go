@@ -146,12 +146,6 @@ func compilePath(param string) (operator, error) {
 	}, nil
 }
 
-func queryOf(path string) string {
-	path, _, _ = strings.Cut(path, "#")
-	_, query, _ := strings.Cut(path, "?")
-	return query
-}
-
 // compileQueryParam is QUERY_PARAM(name), the first one's value, decoded.
 func compileQueryParam(name string) (operator, error) {
 	return func(dst []byte, c *Context) ([]byte, kind) {
@@ -159,11 +153,14 @@ func compileQueryParam(name string) (operator, error) {
 		if !ok {
 			return dst, none
 		}
-		for query := queryOf(path); query != ""; {
+		for _, query, _ := strings.Cut(path, "?"); query != ""; {
 			var pair string
 			pair, query, _ = strings.Cut(query, "&")
 			key, value, _ := strings.Cut(pair, "=")
-			if key == name {
+			start := len(dst)
+			dst = appendDecoded(dst, key)
+			match := string(dst[start:]) == name
+			if dst = dst[:start]; match {
 				return appendDecoded(dst, value), text
 			}
 		}
@@ -178,12 +175,12 @@ func compileQueryParams(param string) (operator, error) {
 	}
 	return func(dst []byte, c *Context) ([]byte, kind) {
 		path, ok := currentPath.get(c.RequestHeaders)
-		query := queryOf(path)
-		if !ok || query == "" {
+		_, query, found := strings.Cut(path, "?")
+		if !ok || !found {
 			return dst, none
 		}
 		if param == "DECODED" {
-			return appendDecoded(dst, query), text
+			return appendReadable(dst, query), text
 		}
 		return append(dst, query...), text
 	}, nil
@@ -192,16 +189,38 @@ func compileQueryParams(param string) (operator, error) {
 // appendDecoded undoes percent-encoding; what is not an encoding stays.
 func appendDecoded(dst []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				dst = append(dst, byte(n))
-				i += 2
-				continue
-			}
+		if b, ok := percentByte(s[i:]); ok {
+			dst = append(dst, b)
+			i += 2
+			continue
 		}
 		dst = append(dst, s[i])
 	}
 	return dst
+}
+
+// appendReadable undoes the percent-encoding of visible ASCII only and drops
+// a percent sign that encodes nothing, as Envoy does for DECODED.
+func appendReadable(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		b, ok := percentByte(s[i:])
+		switch {
+		case ok && b > ' ' && b < 0x7f:
+			dst = append(dst, b)
+			i += 2
+		case ok || s[i] != '%':
+			dst = append(dst, s[i])
+		}
+	}
+	return dst
+}
+
+func percentByte(s string) (byte, bool) {
+	if len(s) < 3 || s[0] != '%' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[1:3], 16, 8)
+	return byte(n), err == nil
 }
 
 // reqWithoutQuery is REQ_WITHOUT_QUERY(main?alternative), of the extension of

@@ -45,14 +45,11 @@ type list []node
 // fixed is a JSON value that never changes.
 type fixed string
 
-// template is a string of several pieces.
+// template is a string of several pieces, whose texts are escaped already.
 type template []element
 
 // single is one operator's value.
-type single struct {
-	op       operator
-	asString bool
-}
+type single element
 
 func compileObject(path field.Path, s *structpb.Struct, o Options, depth int) (*object, error) {
 	if depth > maxJSONDepth {
@@ -113,7 +110,12 @@ func compileString(path field.Path, s string, o Options) (node, error) {
 	case len(elements) == 1 && elements[0].op == nil:
 		return fixed(appendQuoted(nil, elements[0].text)), nil
 	case len(elements) == 1:
-		return single{elements[0].op, o.AsStrings}, nil
+		return (*single)(&elements[0]), nil
+	}
+	for i := range elements {
+		if e := &elements[i]; e.op == nil {
+			e.text = string(appendEscaped(nil, e.text))
+		}
 	}
 	return template(elements), nil
 }
@@ -134,7 +136,7 @@ func (o *object) append(dst []byte, c *Context, f *Formatter) ([]byte, bool) {
 		}
 		dst, first = out, false
 	}
-	return append(dst, '}'), true
+	return append(dst, '}'), !first
 }
 
 func (l list) append(dst []byte, c *Context, f *Formatter) ([]byte, bool) {
@@ -160,67 +162,77 @@ func (v fixed) append(dst []byte, _ *Context, _ *Formatter) ([]byte, bool) {
 }
 
 func (t template) append(dst []byte, c *Context, f *Formatter) ([]byte, bool) {
-	start := len(dst)
-	return quoteFrom(appendElements(dst, t, c, f.empty), start, c), true
-}
-
-func (s single) append(dst []byte, c *Context, f *Formatter) ([]byte, bool) {
-	start := len(dst)
-	out, k := s.op(dst, c)
-	switch {
-	case k == none && s.asString:
-		return append(dst, `"-"`...), false
-	case k == none:
-		return append(dst, "null"...), false
-	case k == text || s.asString:
-		return quoteFrom(out, start, c), true
+	dst = append(dst, '"')
+	for i := range t {
+		e := &t[i]
+		if e.op == nil {
+			dst = append(dst, e.text...)
+			continue
+		}
+		start := len(dst)
+		dst = escapeFrom(appendElements(dst, t[i:i+1], c, f.empty), start, c)
 	}
-	return out, true
+	return append(dst, '"'), true
 }
 
-// quoteFrom makes what follows start in dst a JSON string.
-func quoteFrom(dst []byte, start int, c *Context) []byte {
+func (s *single) append(dst []byte, c *Context, _ *Formatter) ([]byte, bool) {
+	start := len(dst)
+	out, k := s.op(append(dst, '"'), c)
+	switch k {
+	case none:
+		return append(dst, "null"...), false
+	case text:
+		out = escapeFrom((*element)(s).cut(out, start+1, k), start+1, c)
+		return append(out, '"'), true
+	}
+	return append(out[:start], out[start+1:]...), true
+}
+
+// escapeFrom escapes what follows start in dst for a JSON string.
+func escapeFrom(dst []byte, start int, c *Context) []byte {
 	for _, b := range dst[start:] {
 		if b < ' ' || b == '"' || b == '\\' || b >= utf8.RuneSelf {
 			c.scratch = append(c.scratch[:0], dst[start:]...)
-			return appendQuoted(dst[:start], c.scratch)
+			return appendEscaped(dst[:start], c.scratch)
 		}
 	}
-	dst = append(dst, 0)
-	copy(dst[start+1:], dst[start:])
-	dst[start] = '"'
-	return append(dst, '"')
+	return dst
 }
 
 const hexDigits = "0123456789abcdef"
 
-// appendQuoted appends s as a JSON string. Bytes that are not UTF-8 are
-// written as \u00XX, so that they are not lost.
-func appendQuoted[T string | []byte](dst []byte, s T) []byte {
-	dst = append(dst, '"')
-	for i := 0; i < len(s); {
+func appendQuoted(dst []byte, s string) []byte {
+	return append(appendEscaped(append(dst, '"'), s), '"')
+}
+
+// appendEscaped appends s as the inside of a JSON string. When s is not UTF-8
+// each of its bytes above 127 becomes \u00XX, so that none is lost.
+func appendEscaped[T string | []byte](dst []byte, s T) []byte {
+	valid := validUTF8(s)
+	for i := range len(s) {
 		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-			if r == utf8.RuneError && n == 1 {
-				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-			} else {
-				dst = append(dst, s[i:i+n]...)
-			}
-			i += n
-			continue
-		}
-		i++
 		switch {
+		case c >= utf8.RuneSelf && valid:
+			dst = append(dst, c)
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
-		case c >= ' ':
+		case c >= ' ' && c < utf8.RuneSelf:
 			dst = append(dst, c)
 		default:
 			dst = appendControl(dst, c)
 		}
 	}
-	return append(dst, '"')
+	return dst
+}
+
+func validUTF8[T string | []byte](s T) bool {
+	switch s := any(s).(type) {
+	case string:
+		return utf8.ValidString(s)
+	case []byte:
+		return utf8.Valid(s)
+	}
+	return false
 }
 
 func appendControl(dst []byte, c byte) []byte {
@@ -287,13 +299,14 @@ func appendJSONObject(dst []byte, m map[string]any) []byte {
 	return append(dst, '}')
 }
 
-// appendNumber prints whole numbers without a point.
+// appendNumber prints as few digits as tell f from its neighbours, with an
+// exponent where that is very large or small.
 func appendNumber(dst []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return append(dst, "null"...)
-	case f == math.Trunc(f) && math.Abs(f) < 1<<53:
-		return strconv.AppendInt(dst, int64(f), 10)
+	case f == 0 || math.Abs(f) >= 1e-4 && math.Abs(f) < 1e16:
+		return strconv.AppendFloat(dst, f, 'f', -1, 64)
 	}
-	return strconv.AppendFloat(dst, f, 'g', -1, 64)
+	return strconv.AppendFloat(dst, f, 'e', -1, 64)
 }

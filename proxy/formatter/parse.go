@@ -13,9 +13,6 @@ type Options struct {
 	// OmitEmptyValues prints nothing instead of "-" for a missing value and
 	// leaves missing values out of JSON (SubstitutionFormatString.omit_empty_values).
 	OmitEmptyValues bool
-	// AsStrings makes every operator's value a JSON string
-	// (FileAccessLog.json_format, deprecated).
-	AsStrings bool
 	// Commands are further operators by name, from formatter extensions.
 	Commands Commands
 }
@@ -24,6 +21,13 @@ type Options struct {
 // column, which counts bytes from 1.
 func Compile(path field.Path, s string) (*Formatter, error) {
 	return CompileWith(path, s, Options{})
+}
+
+// CompileHeader compiles a header's value: a missing one leaves nothing behind,
+// and when the whole comes out empty, the header is not added (unless
+// HeaderValueOption.keep_empty_value).
+func CompileHeader(path field.Path, s string) (*Formatter, error) {
+	return CompileWith(path, s, Options{OmitEmptyValues: true})
 }
 
 // CompileWith is Compile with options.
@@ -79,7 +83,7 @@ func parse(s string, extra Commands) ([]element, error) {
 			return nil, fmt.Errorf("column %d: operator %s: %w", i+1, call.name, err)
 		}
 		flush()
-		out = append(out, element{op: op})
+		out = append(out, element{op: op, max: call.max})
 		i += call.size
 	}
 	flush()
@@ -152,6 +156,7 @@ func (c *call) parseEnd(s string) (n int, ok bool) {
 	return end + 1, true
 }
 
+// compile makes the operator; keeping to the length is the caller's.
 func (c *call) compile(extra Commands) (operator, error) {
 	cmd, ok := extra[c.name]
 	if !ok {
@@ -177,22 +182,5 @@ func (c *call) compile(extra Commands) (operator, error) {
 	} else {
 		op, err = cmd.make(c.param)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if c.max >= 0 {
-		op = truncated(op, c.max)
-	}
-	return op, nil
-}
-
-// truncated cuts a string's value. Objects and lists stay whole.
-func truncated(op operator, max int) operator {
-	return func(dst []byte, c *Context) ([]byte, kind) {
-		out, k := op(dst, c)
-		if k == text && len(out)-len(dst) > max {
-			out = out[:len(dst)+max]
-		}
-		return out, k
-	}
+	return op, err
 }

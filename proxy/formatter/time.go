@@ -94,7 +94,7 @@ func parseTimePiece(s string) (timePiece, int, error) {
 		return p, 0, fmt.Errorf("the time format may not hold a newline (%%n)")
 	}
 	if strings.IndexByte(timeVerbs, p.verb) < 0 {
-		return p, 0, fmt.Errorf("%q is not in the time formats", s[:i+1])
+		return timePiece{text: s[:i+1]}, i + 1, nil // printed as it is
 	}
 	return p, i + 1, nil
 }

@@ -40,6 +40,21 @@ func withoutPort(host string) string {
 	return host[:i]
 }
 
+// downstreamCloseType is "Normal" unless a reset was seen.
+func downstreamCloseType(c *Context) string {
+	if c.Info.DownstreamCloseType == "" {
+		return "Normal"
+	}
+	return c.Info.DownstreamCloseType
+}
+
+func upstreamCloseType(c *Context) string {
+	if c.Info.UpstreamCloseType == "" && c.Info.UpstreamHost.IsSet() {
+		return "Normal"
+	}
+	return c.Info.UpstreamCloseType
+}
+
 // appendAttempts appends a comma-separated list of something of each attempt.
 func appendAttempts(dst []byte, c *Context, add func([]byte, *streaminfo.Attempt) ([]byte, kind)) ([]byte, kind) {
 	found := none

@@ -124,3 +124,6 @@ func appendUniqueID(dst []byte, _ *Context) ([]byte, kind) {
 	}
 	return dst, text
 }
+
+// empty is an operator whose value is always "".
+func empty(dst []byte, _ *Context) ([]byte, kind) { return dst, text }
