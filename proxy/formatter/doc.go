@@ -9,6 +9,6 @@
 // Each operator is a small function found by name in the table in
 // commands.go; the files beside it hold the operators by topic.
 //
-// The contract that bites: Append reads the stream's memory and keeps nothing
-// of it, but a Context holds scratch memory and so belongs to one goroutine.
+// The contract that bites: a Formatter reads configuration that can change
+// (the environment, the host's name) once, when it is compiled.
 package formatter

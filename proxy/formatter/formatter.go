@@ -7,8 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
-// Context is what a format is filled in from. Keep one for a worker and set
-// its fields anew for each use.
+// Context is what a format is filled in from.
 type Context struct {
 	Info *streaminfo.Info // required
 
@@ -21,8 +20,6 @@ type Context struct {
 	Time           time.Time     // the worker's wall clock
 	LocalReplyBody string
 	AccessLogType  AccessLogType
-
-	scratch []byte
 }
 
 // Formatter is a compiled format. It is immutable and shared by workers.

@@ -22,10 +22,12 @@ func GRPCStatus(c *Context) (status int, ok bool) {
 	if !isGRPC(c.RequestHeaders) {
 		return 0, false
 	}
-	return grpcStatusOf(c)
+	return AnyGRPCStatus(c)
 }
 
-func grpcStatusOf(c *Context) (int, bool) {
+// AnyGRPCStatus is GRPCStatus for requests of any kind, as access log filters
+// see it.
+func AnyGRPCStatus(c *Context) (int, bool) {
 	for _, h := range [...]*http.HeaderMap{c.ResponseTrailers, c.ResponseHeaders} {
 		if h == nil || !h.Has(http.GrpcStatus) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -114,7 +115,7 @@ func compileString(path field.Path, s string, o Options) (node, error) {
 	}
 	for i := range elements {
 		if e := &elements[i]; e.op == nil {
-			e.text = string(appendEscaped(nil, e.text))
+			e.text = string(escapeFrom([]byte(e.text), 0))
 		}
 	}
 	return template(elements), nil
@@ -170,7 +171,7 @@ func (t template) append(dst []byte, c *Context, f *Formatter) ([]byte, bool) {
 			continue
 		}
 		start := len(dst)
-		dst = escapeFrom(appendElements(dst, t[i:i+1], c, f.empty), start, c)
+		dst = escapeFrom(appendElements(dst, t[i:i+1], c, f.empty), start)
 	}
 	return append(dst, '"'), true
 }
@@ -182,73 +183,87 @@ func (s *single) append(dst []byte, c *Context, _ *Formatter) ([]byte, bool) {
 	case none:
 		return append(dst, "null"...), false
 	case text:
-		out = escapeFrom((*element)(s).cut(out, start+1, k), start+1, c)
+		out = escapeFrom((*element)(s).cut(out, start+1, k), start+1)
 		return append(out, '"'), true
 	}
 	return append(out[:start], out[start+1:]...), true
 }
 
-// escapeFrom escapes what follows start in dst for a JSON string.
-func escapeFrom(dst []byte, start int, c *Context) []byte {
+// escapeFrom escapes what follows start in dst for a JSON string, in place.
+// In a string that is not UTF-8 each byte above 127 becomes \u00XX, so that
+// none is lost.
+func escapeFrom(dst []byte, start int) []byte {
+	special := false
 	for _, b := range dst[start:] {
-		if b < ' ' || b == '"' || b == '\\' || b >= utf8.RuneSelf {
-			c.scratch = append(c.scratch[:0], dst[start:]...)
-			return appendEscaped(dst[:start], c.scratch)
-		}
+		special = special || escapes[b] != 1
+	}
+	if !special {
+		return dst
+	}
+	raw := utf8.Valid(dst[start:])
+	grow := 0
+	for _, b := range dst[start:] {
+		grow += escapedSize(b, raw) - 1
+	}
+	from := len(dst)
+	dst = slices.Grow(dst, grow)[:len(dst)+grow]
+	for to := len(dst); to > from; {
+		from--
+		b := dst[from]
+		n := escapedSize(b, raw)
+		to -= n
+		putEscaped(dst[to:to+n], b)
 	}
 	return dst
 }
 
-const hexDigits = "0123456789abcdef"
+// escapes is the size of each byte in a JSON string; bytes above 127 need a
+// closer look.
+var escapes = func() (t [256]uint8) {
+	for i := range t {
+		switch {
+		case i < ' ', i >= utf8.RuneSelf:
+			t[i] = 6
+		case i == '"', i == '\\':
+			t[i] = 2
+		default:
+			t[i] = 1
+		}
+	}
+	for _, c := range "\b\f\n\r\t" {
+		t[c] = 2
+	}
+	return t
+}()
+
+func escapedSize(b byte, raw bool) int {
+	if raw && b >= utf8.RuneSelf {
+		return 1
+	}
+	return int(escapes[b])
+}
+
+// putEscaped fills dst, which has b's escaped size.
+func putEscaped(dst []byte, b byte) {
+	switch len(dst) {
+	case 1:
+		dst[0] = b
+	case 2:
+		dst[0], dst[1] = '\\', b
+		if i := strings.IndexByte("\b\f\n\r\t", b); i >= 0 {
+			dst[1] = "bfnrt"[i]
+		}
+	default:
+		const hex = "0123456789abcdef"
+		copy(dst, `\u00`)
+		dst[4], dst[5] = hex[b>>4], hex[b&15]
+	}
+}
 
 func appendQuoted(dst []byte, s string) []byte {
-	return append(appendEscaped(append(dst, '"'), s), '"')
-}
-
-// appendEscaped appends s as the inside of a JSON string. When s is not UTF-8
-// each of its bytes above 127 becomes \u00XX, so that none is lost.
-func appendEscaped[T string | []byte](dst []byte, s T) []byte {
-	valid := validUTF8(s)
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= utf8.RuneSelf && valid:
-			dst = append(dst, c)
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c >= ' ' && c < utf8.RuneSelf:
-			dst = append(dst, c)
-		default:
-			dst = appendControl(dst, c)
-		}
-	}
-	return dst
-}
-
-func validUTF8[T string | []byte](s T) bool {
-	switch s := any(s).(type) {
-	case string:
-		return utf8.ValidString(s)
-	case []byte:
-		return utf8.Valid(s)
-	}
-	return false
-}
-
-func appendControl(dst []byte, c byte) []byte {
-	switch c {
-	case '\b':
-		return append(dst, '\\', 'b')
-	case '\f':
-		return append(dst, '\\', 'f')
-	case '\n':
-		return append(dst, '\\', 'n')
-	case '\r':
-		return append(dst, '\\', 'r')
-	case '\t':
-		return append(dst, '\\', 't')
-	}
-	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+	dst = append(dst, '"')
+	start := len(dst)
+	return append(escapeFrom(append(dst, s...), start), '"')
 }
 
 func appendJSONValue(dst []byte, v any) []byte {
