@@ -1,7 +1,5 @@
 package streaminfo
 
-import "strings"
-
 // Flags are Envoy's response flags, a bit each.
 type Flags uint64
 
@@ -51,33 +49,36 @@ var flagNames = []struct{ short, long string }{
 
 // String is the comma-separated short form that %RESPONSE_FLAGS% prints, "-"
 // when no flag is set.
-func (f Flags) String() string { return f.join(false) }
+func (f Flags) String() string { return string(f.Append(nil, false)) }
 
-// Long is the form of %RESPONSE_FLAGS_LONG%.
-func (f Flags) Long() string { return f.join(true) }
-
-func (f Flags) join(long bool) string {
+// Append appends the short or the long names, comma-separated; "-" when no
+// flag is set.
+func (f Flags) Append(dst []byte, long bool) []byte {
 	if f == 0 {
-		return "-"
+		return append(dst, '-')
 	}
-	var out []string
-	for i, n := range flagNames {
+	first := true
+	for i := range flagNames {
 		if f&(1<<i) == 0 {
 			continue
 		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
 		if long {
-			out = append(out, n.long)
+			dst = append(dst, flagNames[i].long...)
 		} else {
-			out = append(out, n.short)
+			dst = append(dst, flagNames[i].short...)
 		}
 	}
-	return strings.Join(out, ",")
+	return dst
 }
 
 // ParseFlag finds a flag by its short name.
 func ParseFlag(short string) (Flags, bool) {
-	for i, n := range flagNames {
-		if n.short == short {
+	for i := range flagNames {
+		if flagNames[i].short == short {
 			return 1 << i, true
 		}
 	}

@@ -16,19 +16,28 @@ type Info struct {
 	Begin    time.Duration       // when the request's first byte was seen
 	Protocol string              // "HTTP/1.1"; "" for TCP
 
-	LastDownstreamRxByte  time.Duration // request received whole
-	FirstUpstreamTxByte   time.Duration
-	LastUpstreamTxByte    time.Duration
-	FirstUpstreamRxByte   time.Duration
-	LastUpstreamRxByte    time.Duration
-	FirstDownstreamTxByte time.Duration
-	LastDownstreamTxByte  time.Duration
-	End                   time.Duration // stream complete
+	DownstreamHandshakeEnd time.Duration // TLS handshake complete
+	LastDownstreamRxByte   time.Duration // request received whole
+	UpstreamPoolAsked      time.Duration // a pool was asked for a stream
+	UpstreamPoolReady      time.Duration // and gave it
+	UpstreamConnectBegin   time.Duration // of the upstream connection in use,
+	UpstreamConnectEnd     time.Duration // as old as that is
+	UpstreamHandshakeEnd   time.Duration
+	FirstUpstreamTxByte    time.Duration
+	LastUpstreamTxByte     time.Duration
+	FirstUpstreamRxByte    time.Duration
+	FirstUpstreamRxBody    time.Duration
+	LastUpstreamRxByte     time.Duration
+	FirstDownstreamTxByte  time.Duration
+	LastDownstreamTxByte   time.Duration
+	LastDownstreamAck      time.Duration // HTTP/3
+	End                    time.Duration // stream complete
 
 	ResponseCode        int
 	ResponseCodeDetails string
 	TerminationDetails  string // connection termination details
 	Flags               Flags
+	CustomFlags         string // comma-separated
 
 	BytesReceived          uint64 // body bytes from downstream
 	BytesSent              uint64 // body bytes to downstream
@@ -41,37 +50,84 @@ type Info struct {
 	UpstreamHeaderReceived uint64
 	UpstreamHeaderSent     uint64
 
+	// Header bytes before HPACK; in HTTP/1 the same as on the wire.
+	DecompressedHeaderReceived         uint64
+	DecompressedHeaderSent             uint64
+	UpstreamDecompressedHeaderReceived uint64
+	UpstreamDecompressedHeaderSent     uint64
+
 	RouteName       string
 	VirtualHost     string
+	VirtualCluster  string
 	Cluster         string // the upstream cluster's name
 	ClusterStatName string // its observability name
-	RequestID       string
+	RequestID       string // %STREAM_ID%
+	TraceID, SpanID string // of the active span, hex
 	FilterChain     string
+	Listener        string
 
 	DownstreamLocal        network.Address
 	DownstreamDirectLocal  network.Address
 	DownstreamRemote       network.Address // after XFF
 	DownstreamDirectRemote network.Address
 	RequestedServerName    string
+	JA3, JA4               string // fingerprints of the TLS hello
+	DownstreamFailure      string // transport failure reason
+	DownstreamLocalClose   string // why weir closed the connection
+	DownstreamCloseType    string // "Normal", "LocalReset", "RemoteReset"
 
-	UpstreamHost     network.Address
-	UpstreamHostname string
-	UpstreamLocal    network.Address
-	UpstreamFailure  string // transport failure reason
-	UpstreamProtocol string
-	UpstreamConnID   uint64
-	AttemptCount     int
-	UpstreamMetadata map[string]map[string]any // of the host
+	UpstreamHost       network.Address // the host's address
+	UpstreamHostname   string
+	UpstreamLocal      network.Address
+	UpstreamRemote     network.Address // what was connected to; unset: UpstreamHost
+	UpstreamServerName string          // SNI sent
+	UpstreamTLS        network.TLSInfo // nil on a plain connection
+	UpstreamFailure    string          // transport failure reason
+	UpstreamLocalClose string
+	UpstreamCloseType  string
+	UpstreamProtocol   string
+	UpstreamConnID     uint64
+	AttemptCount       int
+	Attempts           []Attempt
+	UpstreamMetadata   map[string]map[string]any // of the host
 
-	// Metadata is dynamic metadata by namespace; RouteMetadata and
-	// ClusterMetadata are configured. FilterState is by name.
-	Metadata        map[string]map[string]any
-	RouteMetadata   map[string]map[string]any
-	ClusterMetadata map[string]map[string]any
-	FilterState     map[string]any
+	// Metadata is dynamic metadata by namespace; the others are configured.
+	// Values are what structpb.Value.AsInterface makes: string, float64,
+	// bool, nil, map[string]any, []any.
+	Metadata            map[string]map[string]any
+	RouteMetadata       map[string]map[string]any
+	VirtualHostMetadata map[string]map[string]any
+	ClusterMetadata     map[string]map[string]any
+	ListenerMetadata    map[string]map[string]any
+	FilterChainMetadata map[string]map[string]any
+
+	// FilterState is by name; see FilterStateObject.
+	FilterState         map[string]any
+	UpstreamFilterState map[string]any
 
 	HealthCheck bool // a health-check request
 	Trace       bool // sampled
+}
+
+// Attempt is one try at an upstream host.
+type Attempt struct {
+	Host     network.Address
+	Hostname string
+	ConnID   uint64 // 0 when no connection came about
+}
+
+// FilterStateObject is what a filter state value may implement beyond being
+// a string, number or bool, to show up in logs.
+type FilterStateObject interface {
+	// String is its plain form, %FILTER_STATE(name:PLAIN)%.
+	String() string
+	// Field is one of its fields, %FILTER_STATE(name:FIELD:field)%.
+	Field(name string) (string, bool)
+}
+
+// Reset makes i ready for another stream, keeping its memory.
+func (i *Info) Reset() {
+	*i = Info{Attempts: i.Attempts[:0]}
 }
 
 // SetFlag adds a response flag.
@@ -96,4 +152,13 @@ func (i *Info) Duration(now time.Duration) time.Duration {
 		return i.End - i.Begin
 	}
 	return now - i.Begin
+}
+
+// DownstreamTLS is the TLS session of the downstream connection; nil when
+// there is none.
+func (i *Info) DownstreamTLS() network.TLSInfo {
+	if i.Conn == nil || i.Conn.Info == nil {
+		return nil
+	}
+	return i.Conn.Info.TLS
 }

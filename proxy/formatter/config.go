@@ -1,0 +1,99 @@
+package formatter
+
+import (
+	"os"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+)
+
+// CompileFormatString compiles an envoy.config.core.v3.SubstitutionFormatString.
+// Its content_type is the caller's: see ContentType.
+func CompileFormatString(path field.Path, f *corev3.SubstitutionFormatString) (*Formatter, error) {
+	if err := field.Only(path, f, "text_format", "json_format", "text_format_source", "omit_empty_values", "content_type", "formatters", "json_format_options"); err != nil {
+		return nil, err
+	}
+	// Names are always sorted, so sort_properties changes nothing.
+	if err := field.Only(path.Dot("json_format_options"), f.GetJsonFormatOptions(), "sort_properties"); err != nil {
+		return nil, err
+	}
+	o := Options{OmitEmptyValues: f.GetOmitEmptyValues()}
+	var err error
+	if o.Commands, err = compileExtensions(path.Dot("formatters"), f.GetFormatters()); err != nil {
+		return nil, err
+	}
+	switch f.GetFormat().(type) {
+	case *corev3.SubstitutionFormatString_TextFormat:
+		return CompileWith(path.Dot("text_format"), f.GetTextFormat(), o)
+	case *corev3.SubstitutionFormatString_TextFormatSource:
+		p := path.Dot("text_format_source")
+		text, err := dataSource(p, f.GetTextFormatSource())
+		if err != nil {
+			return nil, err
+		}
+		return CompileWith(p, text, o)
+	case *corev3.SubstitutionFormatString_JsonFormat:
+		return CompileJSON(path.Dot("json_format"), f.GetJsonFormat(), o)
+	}
+	return nil, path.Errorf("a format is required: text_format_source, json_format or text_format")
+}
+
+// ContentType is the content type of bodies made by the format.
+func ContentType(f *corev3.SubstitutionFormatString) string {
+	switch {
+	case f.GetContentType() != "":
+		return f.GetContentType()
+	case f.GetJsonFormat() != nil:
+		return "application/json"
+	}
+	return "text/plain"
+}
+
+// compileExtensions takes the formatter extensions that name further operators.
+func compileExtensions(path field.Path, list []*corev3.TypedExtensionConfig) (Commands, error) {
+	out := Commands{}
+	for i, x := range list {
+		p := path.Index(i)
+		if err := field.Only(p, x, "name", "typed_config"); err != nil {
+			return nil, err
+		}
+		switch url := x.GetTypedConfig().GetTypeUrl(); url {
+		case "type.googleapis.com/envoy.extensions.formatter.metadata.v3.Metadata":
+			// METADATA is built in.
+		case "type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery":
+			out["REQ_WITHOUT_QUERY"] = reqWithoutQuery
+		default:
+			return nil, p.Dot("typed_config").Errorf("weir has no formatter %q (%s); it has metadata and req_without_query", x.GetName(), url)
+		}
+	}
+	return out, nil
+}
+
+// maxSource bounds a format that is read from a file.
+const maxSource = maxFormat
+
+func dataSource(path field.Path, s *corev3.DataSource) (string, error) {
+	if err := field.Only(path, s, "filename", "inline_bytes", "inline_string", "environment_variable"); err != nil {
+		return "", err
+	}
+	switch s := s.GetSpecifier().(type) {
+	case *corev3.DataSource_InlineString:
+		return s.InlineString, nil
+	case *corev3.DataSource_InlineBytes:
+		return string(s.InlineBytes), nil
+	case *corev3.DataSource_EnvironmentVariable:
+		v, ok := os.LookupEnv(s.EnvironmentVariable)
+		if !ok {
+			return "", path.Dot("environment_variable").Errorf("the environment variable %q is not set", s.EnvironmentVariable)
+		}
+		return v, nil
+	case *corev3.DataSource_Filename:
+		b, err := os.ReadFile(s.Filename)
+		if err == nil && len(b) > maxSource {
+			return "", path.Dot("filename").Errorf("%s has %d bytes; the limit is %d", s.Filename, len(b), maxSource)
+		}
+		return string(b), path.Dot("filename").Wrap(err)
+	}
+	return "", path.Errorf("one of filename, inline_bytes, inline_string and environment_variable is required")
+}

@@ -1,0 +1,35 @@
+package formatter
+
+// AccessLogType tells at what point of a stream a line is logged; the numbers
+// are envoy.data.accesslog.v3.AccessLogType's.
+type AccessLogType uint8
+
+const (
+	LogNotSet AccessLogType = iota
+	LogTCPUpstreamConnected
+	LogTCPPeriodic
+	LogTCPConnectionEnd
+	LogDownstreamStart
+	LogDownstreamPeriodic
+	LogDownstreamEnd
+	LogUpstreamPoolReady
+	LogUpstreamPeriodic
+	LogUpstreamEnd
+	LogDownstreamTunnelEstablished
+	LogUDPTunnelUpstreamConnected
+	LogUDPPeriodic
+	LogUDPSessionEnd
+	LogTCPConnectionStart
+)
+
+var logTypeNames = [...]string{"NotSet", "TcpUpstreamConnected", "TcpPeriodic", "TcpConnectionEnd", "DownstreamStart",
+	"DownstreamPeriodic", "DownstreamEnd", "UpstreamPoolReady", "UpstreamPeriodic", "UpstreamEnd",
+	"DownstreamTunnelSuccessfullyEstablished", "UdpTunnelUpstreamConnected", "UdpPeriodic", "UdpSessionEnd", "TcpConnectionStart"}
+
+// String is the name in Envoy's API.
+func (t AccessLogType) String() string {
+	if int(t) < len(logTypeNames) {
+		return logTypeNames[t]
+	}
+	return ""
+}
