@@ -88,6 +88,11 @@ type Connection struct {
 	filters      []ReadCallbacks
 	writeFilters []WriteFilter
 
+	// Most connections have one filter and two who watch it: their places
+	// are here, which saves two allocations.
+	firstFilter    [1]ReadCallbacks
+	firstCallbacks [2]ConnectionCallbacks
+
 	remote, local Address
 	counters      ByteCounters
 	rx, tx        uint64
@@ -112,22 +117,55 @@ type Options struct {
 
 // NewServerConnection takes over an accepted socket (non-blocking).
 func NewServerConnection(l *Loop, fd int, local, remote Address, o Options) (*Connection, error) {
-	c := newConnection(l, fd, o)
+	c := &Connection{}
+	c.InitServer(l, fd, local, remote, o)
+	return c, c.Register()
+}
+
+// InitServer makes c, which lies inside its owner's structure, a server
+// connection of an accepted socket (non-blocking). Register or TakeOver must
+// follow.
+func (c *Connection) InitServer(l *Loop, fd int, local, remote Address, o Options) {
+	c.init(l, fd, o)
 	c.state, c.local, c.remote = stateOpen, local, remote
-	if err := l.Add(fd, c); err != nil {
-		return nil, err
+}
+
+// Register has the loop watch c.
+func (c *Connection) Register() error {
+	if err := c.loop.Add(int(c.fd), c); err != nil {
+		return err
 	}
+	c.connected()
+	return nil
+}
+
+// TakeOver is Register for a descriptor that another handler has had
+// registered, and which gives up the edges that it has seen. What they told
+// of is read in this call, so the filters must be there.
+func (c *Connection) TakeOver(seen event.Events) {
+	c.loop.Replace(int(c.fd), c)
+	c.connected()
+	c.OnReady(seen)
+}
+
+func (c *Connection) connected() {
 	if c.transport != nil {
 		c.transport.Connected(c)
 	}
-	return c, nil
 }
 
 func newConnection(l *Loop, fd int, o Options) *Connection {
-	c := &Connection{loop: l, fd: int32(fd), transport: o.Transport, limit: o.BufferLimit, counters: o.Counters, halfClose: o.HalfClose, id: o.ID, opened: l.Now()}
+	c := &Connection{}
+	c.init(l, fd, o)
+	return c
+}
+
+func (c *Connection) init(l *Loop, fd int, o Options) {
+	c.loop, c.fd, c.transport, c.limit, c.counters = l, int32(fd), o.Transport, o.BufferLimit, o.Counters
+	c.halfClose, c.id, c.opened = o.HalfClose, o.ID, l.Now()
 	c.in.Init(&l.Pool)
 	c.out.Init(&l.Pool)
-	return c
+	c.callbacks = c.firstCallbacks[:0]
 }
 
 // Loop is the connection's loop.
@@ -182,6 +220,9 @@ func (c *Connection) RemoveCallbacks(cb ConnectionCallbacks) {
 
 // SetBufferLimit sets the write buffer's high watermark in bytes.
 func (c *Connection) SetBufferLimit(n uint32) { c.limit = n }
+
+// SetCounters sets where the connection's bytes are counted from now on.
+func (c *Connection) SetCounters(n ByteCounters) { c.counters = n }
 
 // EnableHalfClose delivers the peer's end of stream to the filters instead of
 // closing the connection.
