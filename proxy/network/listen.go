@@ -3,7 +3,9 @@ package network
 import (
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -160,4 +162,34 @@ func LocalName(fd int) (Address, error) {
 		return Address{}, os.NewSyscallError("getsockname", errno)
 	}
 	return sa.address(), nil
+}
+
+// EAGAIN is the error of calls that would have to wait.
+const EAGAIN = unix.EAGAIN
+
+// Peek looks at the first bytes that a socket has received, without consuming
+// them. 0 bytes without an error is the stream's end.
+func Peek(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_PEEK, 0, 0)
+	return int(n), errno
+}
+
+// Discard consumes n bytes that were peeked at. It is false when they are not
+// there.
+func Discard(fd, n int) bool {
+	var p [512]byte
+	for n > 0 {
+		k, errno := readOnce(fd, p[:min(n, len(p))])
+		if errno != 0 || k == 0 {
+			return false
+		}
+		n -= k
+	}
+	return true
+}
+
+// Equal tells whether two sockets made with o and p are interchangeable.
+func (o ListenOptions) Equal(p ListenOptions) bool {
+	return o.ReusePort == p.ReusePort && o.Transparent == p.Transparent && o.FreeBind == p.FreeBind && o.V6Only == p.V6Only && o.Backlog == p.Backlog &&
+		slices.EqualFunc(o.Options, p.Options, SocketOption.equal)
 }

@@ -56,3 +56,12 @@ func getsockname(fd int, sa *rawSockaddr) syscall.Errno {
 func closeFD(fd int) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func shutdown(fd, how int) { syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), uintptr(how), 0) }
+
+// CloseFD closes a descriptor that no connection owns.
+func CloseFD(fd int) { closeFD(fd) }
+
+// ResetFD closes a TCP socket so that its peer sees a reset.
+func ResetFD(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	closeFD(fd)
+}
