@@ -66,14 +66,7 @@ type Server struct {
 	Runtime   Runtime // may be nil
 	Log       *slog.Logger
 	AccessLog AccessLogCompiler // nil: access logs are refused
-	Clusters  Clusters
-	Inherit   Inheritance // may be nil
-}
-
-// Clusters is what filters see of the cluster manager on main.
-type Clusters interface {
-	// Has tells whether a cluster of this name is known.
-	Has(name string) bool
+	Inherit   Inheritance       // may be nil
 }
 
 // warming counts what a listener waits for.

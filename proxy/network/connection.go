@@ -73,6 +73,7 @@ type Connection struct {
 	halfClose  bool
 	flushing   bool // queued with the dispatcher
 	aboveHigh  bool
+	peerReset  bool // closed by a reset
 	peerClosed bool // the kernel has told that the stream's end is buffered
 	reading    bool
 	noDelayed  bool
@@ -311,6 +312,7 @@ const maxReadRounds = 16
 
 // fail closes the connection because the peer or the transport ended it.
 func (c *Connection) fail(err error) {
+	c.peerReset = errors.Is(err, syscall.ECONNRESET)
 	if err != nil && !errors.Is(err, io.EOF) && c.failure == "" && !errors.Is(err, syscall.ECONNRESET) {
 		c.failure = err.Error()
 	}
@@ -329,6 +331,9 @@ func (c *Connection) fail(err error) {
 
 // ReadDisable stops reading (true) or undoes one such call (false). Calls nest.
 func (c *Connection) ReadDisable(off bool) {
+	if !c.Open() {
+		return // what still comes is dropped
+	}
 	if off {
 		c.readOff++
 		return
@@ -365,6 +370,15 @@ func (c *Connection) resumed() {
 // AllowSplice tells that the next n bytes of input are passed on without
 // anybody looking at them, so they may stay in the kernel. 0 withdraws it.
 func (c *Connection) AllowSplice(n int64) { c.splice = n }
+
+// Splicable tells whether the connection carries plain bytes that one filter
+// reads and none sees on their way out.
+func (c *Connection) Splicable() bool {
+	return c.transport == nil && len(c.filters) == 1 && len(c.writeFilters) == 0
+}
+
+// PeerReset tells, of a closed connection, that the peer had reset it.
+func (c *Connection) PeerReset() bool { return c.peerReset }
 
 // SetNoDelay sets TCP_NODELAY, which Envoy has on by default.
 func (c *Connection) SetNoDelay() {
