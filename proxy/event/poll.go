@@ -52,6 +52,10 @@ func (d *Dispatcher) add(fd int, h Handler, events uint32) error {
 	return nil
 }
 
+// Replace hands a descriptor that is registered over to another handler. The
+// edges seen before are not told again: the new handler must look for itself.
+func (d *Dispatcher) Replace(fd int, h Handler) { d.files[fd].h = h }
+
 // Remove forgets fd, which stays open.
 func (d *Dispatcher) Remove(fd int) {
 	d.Forget(fd)

@@ -1,6 +1,8 @@
 package network
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 
@@ -59,3 +61,39 @@ func addressOf(sa unix.Sockaddr) Address {
 	}
 	return Address{}
 }
+
+// rawSockaddr is the kernel's form of an address, decoded without allocating
+// (but for the path of a UNIX socket).
+type rawSockaddr struct {
+	mem [unix.SizeofSockaddrUnix]byte
+	len uint32
+}
+
+func (r *rawSockaddr) address() Address {
+	// Family in the host's order, then the port in the network's
+	// (sockaddr_in, sockaddr_in6).
+	port := uint16(r.mem[2])<<8 | uint16(r.mem[3])
+	switch binary.NativeEndian.Uint16(r.mem[:]) {
+	case unix.AF_INET:
+		return IPAddress(netip.AddrPortFrom(netip.AddrFrom4([4]byte(r.mem[4:8])), port))
+	case unix.AF_INET6:
+		return IPAddress(netip.AddrPortFrom(netip.AddrFrom16([16]byte(r.mem[8:24])).Unmap(), port))
+	case unix.AF_UNIX:
+		path := r.mem[2:max(2, min(int(r.len), len(r.mem)))]
+		if len(path) == 0 {
+			return Address{Path: anonymousPipe}
+		}
+		if path[0] == 0 {
+			return Address{Path: "@" + string(path[1:])}
+		}
+		if i := bytes.IndexByte(path, 0); i >= 0 {
+			path = path[:i]
+		}
+		return Address{Path: string(path)}
+	}
+	return Address{}
+}
+
+// anonymousPipe is the path of a UNIX socket that was not bound, as the peer
+// of an accepted connection mostly is.
+const anonymousPipe = "@"

@@ -73,6 +73,7 @@ type Connection struct {
 	halfClose  bool
 	flushing   bool // queued with the dispatcher
 	aboveHigh  bool
+	peerReset  bool // closed by a reset
 	peerClosed bool // the kernel has told that the stream's end is buffered
 	reading    bool
 	noDelayed  bool
@@ -87,6 +88,11 @@ type Connection struct {
 
 	filters      []ReadCallbacks
 	writeFilters []WriteFilter
+
+	// Most connections have one filter and two who watch it: their places
+	// are here, which saves two allocations.
+	firstFilter    [1]ReadCallbacks
+	firstCallbacks [2]ConnectionCallbacks
 
 	remote, local Address
 	counters      ByteCounters
@@ -112,22 +118,55 @@ type Options struct {
 
 // NewServerConnection takes over an accepted socket (non-blocking).
 func NewServerConnection(l *Loop, fd int, local, remote Address, o Options) (*Connection, error) {
-	c := newConnection(l, fd, o)
+	c := &Connection{}
+	c.InitServer(l, fd, local, remote, o)
+	return c, c.Register()
+}
+
+// InitServer makes c, which lies inside its owner's structure, a server
+// connection of an accepted socket (non-blocking). Register or TakeOver must
+// follow.
+func (c *Connection) InitServer(l *Loop, fd int, local, remote Address, o Options) {
+	c.init(l, fd, o)
 	c.state, c.local, c.remote = stateOpen, local, remote
-	if err := l.Add(fd, c); err != nil {
-		return nil, err
+}
+
+// Register has the loop watch c.
+func (c *Connection) Register() error {
+	if err := c.loop.Add(int(c.fd), c); err != nil {
+		return err
 	}
+	c.connected()
+	return nil
+}
+
+// TakeOver is Register for a descriptor that another handler has had
+// registered, and which gives up the edges that it has seen. What they told
+// of is read in this call, so the filters must be there.
+func (c *Connection) TakeOver(seen event.Events) {
+	c.loop.Replace(int(c.fd), c)
+	c.connected()
+	c.OnReady(seen)
+}
+
+func (c *Connection) connected() {
 	if c.transport != nil {
 		c.transport.Connected(c)
 	}
-	return c, nil
 }
 
 func newConnection(l *Loop, fd int, o Options) *Connection {
-	c := &Connection{loop: l, fd: int32(fd), transport: o.Transport, limit: o.BufferLimit, counters: o.Counters, halfClose: o.HalfClose, id: o.ID, opened: l.Now()}
+	c := &Connection{}
+	c.init(l, fd, o)
+	return c
+}
+
+func (c *Connection) init(l *Loop, fd int, o Options) {
+	c.loop, c.fd, c.transport, c.limit, c.counters = l, int32(fd), o.Transport, o.BufferLimit, o.Counters
+	c.halfClose, c.id, c.opened = o.HalfClose, o.ID, l.Now()
 	c.in.Init(&l.Pool)
 	c.out.Init(&l.Pool)
-	return c
+	c.callbacks = c.firstCallbacks[:0]
 }
 
 // Loop is the connection's loop.
@@ -182,6 +221,9 @@ func (c *Connection) RemoveCallbacks(cb ConnectionCallbacks) {
 
 // SetBufferLimit sets the write buffer's high watermark in bytes.
 func (c *Connection) SetBufferLimit(n uint32) { c.limit = n }
+
+// SetCounters sets where the connection's bytes are counted from now on.
+func (c *Connection) SetCounters(n ByteCounters) { c.counters = n }
 
 // EnableHalfClose delivers the peer's end of stream to the filters instead of
 // closing the connection.
@@ -270,6 +312,7 @@ const maxReadRounds = 16
 
 // fail closes the connection because the peer or the transport ended it.
 func (c *Connection) fail(err error) {
+	c.peerReset = errors.Is(err, syscall.ECONNRESET)
 	if err != nil && !errors.Is(err, io.EOF) && c.failure == "" && !errors.Is(err, syscall.ECONNRESET) {
 		c.failure = err.Error()
 	}
@@ -288,6 +331,9 @@ func (c *Connection) fail(err error) {
 
 // ReadDisable stops reading (true) or undoes one such call (false). Calls nest.
 func (c *Connection) ReadDisable(off bool) {
+	if !c.Open() {
+		return // what still comes is dropped
+	}
 	if off {
 		c.readOff++
 		return
@@ -324,6 +370,15 @@ func (c *Connection) resumed() {
 // AllowSplice tells that the next n bytes of input are passed on without
 // anybody looking at them, so they may stay in the kernel. 0 withdraws it.
 func (c *Connection) AllowSplice(n int64) { c.splice = n }
+
+// Splicable tells whether the connection carries plain bytes that one filter
+// reads and none sees on their way out.
+func (c *Connection) Splicable() bool {
+	return c.transport == nil && len(c.filters) == 1 && len(c.writeFilters) == 0
+}
+
+// PeerReset tells, of a closed connection, that the peer had reset it.
+func (c *Connection) PeerReset() bool { return c.peerReset }
 
 // SetNoDelay sets TCP_NODELAY, which Envoy has on by default.
 func (c *Connection) SetNoDelay() {

@@ -52,7 +52,10 @@ func (r *ReadCallbacks) ContinueReading() {
 
 // BuildFilters makes the connection's filter chain. Start must follow.
 func (c *Connection) BuildFilters(fs []FilterFactory) {
-	c.filters = make([]ReadCallbacks, len(fs))
+	c.filters = c.firstFilter[:]
+	if len(fs) != 1 {
+		c.filters = make([]ReadCallbacks, len(fs))
+	}
 	for i, f := range fs {
 		r := &c.filters[i]
 		r.conn, r.index = c, uint8(i)

@@ -3,7 +3,9 @@ package network
 import (
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +20,21 @@ type ListenOptions struct {
 	Options     []SocketOption
 }
 
-// Listen makes a non-blocking listening socket.
+// Listen makes a non-blocking listening socket: Bind and Activate.
 func Listen(addr Address, o ListenOptions) (fd int, err error) {
+	fd, err = Bind(addr, o)
+	if err == nil {
+		if err = o.Activate(fd); err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("listen on %v: %w", addr, err)
+		}
+	}
+	return fd, err
+}
+
+// Bind makes a non-blocking socket that is bound but doesn't listen yet: the
+// address is ours, while clients are still refused.
+func Bind(addr Address, o ListenOptions) (fd int, err error) {
 	domain, sa, err := addr.sockaddr()
 	if err != nil {
 		return -1, fmt.Errorf("listen: %w", err)
@@ -48,24 +63,28 @@ func Listen(addr Address, o ListenOptions) (fd int, err error) {
 			return -1, err
 		}
 	}
-	for _, so := range o.Options {
-		if err := so.Apply(fd, Bound); err != nil {
-			return -1, err
-		}
-	}
+	return fd, o.apply(fd, Bound)
+}
+
+// Activate makes a bound socket listen.
+func (o ListenOptions) Activate(fd int) error {
 	backlog := o.Backlog
 	if backlog == 0 {
 		backlog = 65535 // the kernel cuts it to net.core.somaxconn
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
-		return -1, err
+		return os.NewSyscallError("listen", err)
 	}
+	return o.apply(fd, Listening)
+}
+
+func (o ListenOptions) apply(fd int, at SocketState) error {
 	for _, so := range o.Options {
-		if err := so.Apply(fd, Listening); err != nil {
-			return -1, err
+		if err := so.Apply(fd, at); err != nil {
+			return err
 		}
 	}
-	return fd, nil
+	return nil
 }
 
 func (o ListenOptions) prepare(fd, domain int) error {
@@ -109,17 +128,19 @@ func (o ListenOptions) prepare(fd, domain int) error {
 			return err
 		}
 	}
-	for _, so := range o.Options {
-		if err := so.Apply(fd, Prebind); err != nil {
-			return err
-		}
-	}
-	return nil
+	return o.apply(fd, Prebind)
 }
 
-// Accept takes one connection off a listening socket. The error is EAGAIN
-// when there is none.
-func Accept(listener int) (fd int, errno syscall.Errno) { return accept(listener) }
+// Accept takes one connection off a listening socket, non-blocking, with its
+// peer's address. The error is EAGAIN when there is none.
+func Accept(listener int) (fd int, remote Address, errno syscall.Errno) {
+	var sa rawSockaddr
+	fd, errno = accept(listener, &sa)
+	if errno != 0 {
+		return -1, remote, errno
+	}
+	return fd, sa.address(), 0
+}
 
 // SocketNames are a connected socket's addresses as the kernel has them.
 func SocketNames(fd int) (local, remote Address, err error) {
@@ -136,9 +157,39 @@ func SocketNames(fd int) (local, remote Address, err error) {
 
 // LocalName is the address that a socket is bound to.
 func LocalName(fd int) (Address, error) {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return Address{}, os.NewSyscallError("getsockname", err)
+	var sa rawSockaddr
+	if errno := getsockname(fd, &sa); errno != 0 {
+		return Address{}, os.NewSyscallError("getsockname", errno)
 	}
-	return addressOf(sa), nil
+	return sa.address(), nil
+}
+
+// EAGAIN is the error of calls that would have to wait.
+const EAGAIN = unix.EAGAIN
+
+// Peek looks at the first bytes that a socket has received, without consuming
+// them. 0 bytes without an error is the stream's end.
+func Peek(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_PEEK, 0, 0)
+	return int(n), errno
+}
+
+// Discard consumes n bytes that were peeked at. It is false when they are not
+// there.
+func Discard(fd, n int) bool {
+	var p [512]byte
+	for n > 0 {
+		k, errno := readOnce(fd, p[:min(n, len(p))])
+		if errno != 0 || k == 0 {
+			return false
+		}
+		n -= k
+	}
+	return true
+}
+
+// Equal tells whether two sockets made with o and p are interchangeable.
+func (o ListenOptions) Equal(p ListenOptions) bool {
+	return o.ReusePort == p.ReusePort && o.Transparent == p.Transparent && o.FreeBind == p.FreeBind && o.V6Only == p.V6Only && o.Backlog == p.Backlog &&
+		slices.EqualFunc(o.Options, p.Options, SocketOption.equal)
 }

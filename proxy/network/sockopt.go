@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -40,4 +41,8 @@ func (o SocketOption) Apply(fd int, at SocketState) error {
 		return fmt.Errorf("set socket option %d of level %d (%s): %w", o.Name, o.Level, o.Description, err)
 	}
 	return nil
+}
+
+func (o SocketOption) equal(p SocketOption) bool {
+	return o.Level == p.Level && o.Name == p.Name && o.Int == p.Int && o.State == p.State && bytes.Equal(o.Bytes, p.Bytes)
 }

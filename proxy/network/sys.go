@@ -41,11 +41,27 @@ func splice(from, to, n int) (int, syscall.Errno) {
 	return int(k), errno
 }
 
-func accept(fd int) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+func accept(fd int, sa *rawSockaddr) (int, syscall.Errno) {
+	sa.len = uint32(len(sa.mem))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa.mem)), uintptr(unsafe.Pointer(&sa.len)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	return int(n), errno
+}
+
+func getsockname(fd int, sa *rawSockaddr) syscall.Errno {
+	sa.len = uint32(len(sa.mem))
+	_, _, errno := syscall.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa.mem)), uintptr(unsafe.Pointer(&sa.len)))
+	return errno
 }
 
 func closeFD(fd int) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func shutdown(fd, how int) { syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), uintptr(how), 0) }
+
+// CloseFD closes a descriptor that no connection owns.
+func CloseFD(fd int) { closeFD(fd) }
+
+// ResetFD closes a TCP socket so that its peer sees a reset.
+func ResetFD(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	closeFD(fd)
+}

@@ -1,0 +1,49 @@
+package tcpproxy
+
+import "github.com/weirproxy/weir/proxy/streaminfo"
+
+// finish stops the timers and writes the access log, once.
+func (p *proxy) finish() {
+	if p.idle.Ready() {
+		p.idle.Release()
+	}
+	if p.most != nil {
+		p.most.Release()
+	}
+	if len(p.s.logs) > 0 {
+		info := p.info()
+		for _, l := range p.s.logs {
+			l.Log(&info)
+		}
+	}
+}
+
+// info gathers what the access log may print. It is made at the end, so that
+// a connection does not carry it.
+func (p *proxy) info() streaminfo.Info {
+	c := p.down
+	now := c.Loop().Now()
+	i := streaminfo.Info{
+		Conn: c, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
+		Flags: p.flags, TerminationDetails: p.details, FilterChain: p.s.chain,
+		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
+		Cluster: p.name, AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
+		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
+		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
+	}
+	if x := c.Info; x != nil {
+		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
+		i.RequestedServerName, i.Metadata, i.FilterState = x.ServerName, x.Metadata, x.FilterState
+	}
+	if p.cluster != nil {
+		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata
+	}
+	if p.host != nil {
+		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Address, p.host.Hostname, p.host.Metadata()
+	}
+	if p.up != nil {
+		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()
+		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.up.BytesReceived(), p.up.BytesSent()
+	}
+	return i
+}

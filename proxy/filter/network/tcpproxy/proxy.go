@@ -1,0 +1,203 @@
+package tcpproxy
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/pool"
+)
+
+// proxy is the filter of one connection. It is a ReadFilter and watches the
+// downstream connection; as an upSide it does both for the upstream one.
+type proxy struct {
+	lb.NoContext
+	s     *settings
+	stats *Stats
+	down  *network.Connection
+	up    *network.Connection // nil until it stands
+
+	name     string // the cluster's
+	cluster  Cluster
+	host     *cluster.Host
+	pending  pool.Cancellable
+	attempts uint32
+	flags    streaminfo.Flags
+	failure  string // the upstream transport's
+	details  string // why weir closed the connection
+	over     bool
+
+	idle event.Timer
+	most *event.Timer // max_downstream_connection_duration
+}
+
+func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
+	c := cb.Connection()
+	p := &proxy{s: s, down: c, stats: s.stats.For(c.Loop().Worker)}
+	c.AddCallbacks(p)
+	c.EnableHalfClose(true)
+	return p
+}
+
+// OnNewConnection implements network.ReadFilter.
+func (p *proxy) OnNewConnection() network.FilterStatus {
+	p.stats.CxTotal.Inc()
+	p.down.SetCounters(network.ByteCounters{Rx: (*uint64)(&p.stats.RxBytes), Tx: (*uint64)(&p.stats.TxBytes)})
+	p.down.ReadDisable(true)
+	if p.s.maxDuration > 0 {
+		p.most = p.down.Loop().NewTimer(p.tooOld)
+		p.most.Enable(p.s.maxDuration)
+	}
+	p.name = p.s.pick()
+	p.connect()
+	return network.StopIteration
+}
+
+// connect makes the next attempt to reach a host.
+func (p *proxy) connect() {
+	if p.cluster = p.s.find(p.down.Loop(), p.name); p.cluster == nil {
+		p.stats.CxNoRoute.Inc()
+		p.fail(streaminfo.NoClusterFound, "cluster_not_found")
+		return
+	}
+	if p.attempts >= p.s.attempts {
+		p.cluster.Stats().UpstreamCxAttemptsExceed.Inc()
+		flag := streaminfo.Flags(0)
+		if p.s.attempts > 1 {
+			flag = streaminfo.UpstreamRetryLimitExceeded
+		}
+		p.fail(flag, "upstream_connect_failed")
+		return
+	}
+	p.attempts++
+	if p.host = p.cluster.ChooseHost(p); p.host == nil {
+		p.fail(streaminfo.NoHealthyUpstream, "no_healthy_upstream")
+		return
+	}
+	// A failure at once has called back already, and may have tried again.
+	if c := p.cluster.TCPConnect(p.host, cluster.Default, p.down, p); c != nil {
+		p.pending = c
+	}
+}
+
+// fail ends a connection that reached no host.
+func (p *proxy) fail(flag streaminfo.Flags, details string) {
+	p.flags |= flag
+	p.details = details
+	p.down.Close(network.NoFlush)
+}
+
+// OnPoolFailure implements pool.TCPCallbacks.
+func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string, h *cluster.Host) {
+	p.pending, p.host, p.failure = nil, h, transportFailure
+	switch reason {
+	case pool.Overflow:
+		p.flags |= streaminfo.UpstreamOverflow
+	case pool.RemoteConnectionFailure, pool.Timeout:
+		p.flags |= streaminfo.UpstreamConnectionFailure
+	}
+	if p.attempts < p.s.attempts {
+		p.name = p.s.pick()
+	}
+	p.connect()
+}
+
+// OnPoolReady implements pool.TCPCallbacks.
+func (p *proxy) OnPoolReady(c *network.Connection, h *cluster.Host) {
+	p.pending, p.up, p.host = nil, c, h
+	// Attempts that failed before this one are forgiven.
+	p.flags &^= streaminfo.UpstreamConnectionFailure
+	p.failure = ""
+	c.EnableHalfClose(true)
+	c.AddCallbacks((*upSide)(p))
+	c.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return (*upSide)(p) }})
+	if p.down.Splicable() && c.Splicable() {
+		p.down.AllowSplice(everything)
+		c.AllowSplice(everything)
+	}
+	if p.s.idle > 0 {
+		c.Loop().InitTimer(&p.idle, p.idled)
+		p.idle.Enable(p.s.idle)
+	}
+	c.Start()
+	p.down.ReadDisable(false)
+}
+
+const everything = 1 << 62
+
+// OnData implements network.ReadFilter.
+func (p *proxy) OnData(b *network.Buffer, end bool) network.FilterStatus {
+	if p.up != nil {
+		p.up.Write(b, end)
+		p.active()
+	}
+	return network.StopIteration
+}
+
+func (p *proxy) active() {
+	if p.s.idle > 0 {
+		p.idle.Enable(p.s.idle)
+	}
+}
+
+func (p *proxy) idled() {
+	p.stats.IdleTimeout.Inc()
+	p.fail(streaminfo.StreamIdleTimeout, "idle_timeout")
+}
+
+func (p *proxy) tooOld() {
+	p.stats.MaxDuration.Inc()
+	p.fail(streaminfo.DurationTimeout, "max_downstream_connection_duration")
+}
+
+// OnEvent implements network.ConnectionCallbacks for downstream.
+func (p *proxy) OnEvent(ev network.ConnectionEvent) {
+	if ev == network.Connected || p.over {
+		return
+	}
+	p.over = true
+	switch {
+	case p.up != nil && ev == network.RemoteClose && p.down.PeerReset():
+		p.up.Close(network.Abort)
+	case p.up != nil && ev == network.RemoteClose:
+		p.up.Close(network.FlushWrite) // what the client has sent still arrives
+	case p.up != nil:
+		p.up.Close(network.NoFlush)
+	case p.pending != nil:
+		p.flags |= streaminfo.DownstreamConnectionTermination
+		p.pending.Cancel()
+	}
+	p.finish()
+}
+
+// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks:
+// downstream takes no more.
+func (p *proxy) OnAboveWriteBufferHighWatermark() {
+	if p.up != nil {
+		p.cluster.Stats().UpstreamFlowControlPaused.Inc()
+		p.up.ReadDisable(true)
+	}
+}
+
+// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
+func (p *proxy) OnBelowWriteBufferLowWatermark() {
+	if p.up != nil {
+		p.cluster.Stats().UpstreamFlowControlResumed.Inc()
+		p.up.ReadDisable(false)
+	}
+}
+
+// HashKey implements lb.Context.
+func (p *proxy) HashKey() (uint64, bool) {
+	if !p.s.hashSource || !p.down.RemoteAddress().IsSet() {
+		return 0, false
+	}
+	var text [64]byte
+	return xxhash.Sum64(p.down.RemoteAddress().Addr().AppendTo(text[:0])), true
+}
+
+// DownstreamConnection implements lb.Context.
+func (p *proxy) DownstreamConnection() *network.Connection { return p.down }

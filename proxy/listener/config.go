@@ -1,0 +1,421 @@
+package listener
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/listener/match"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// AccessLogCompiler compiles the access logs at path, for listeners and
+// network filters.
+type AccessLogCompiler func(path field.Path, logs []*accesslogv3.AccessLog, ctx *FactoryContext) ([]AccessLog, error)
+
+// config is what a listener was compiled from.
+type config struct {
+	proto   *listenerv3.Listener
+	version string
+	static  bool
+	updated time.Time
+}
+
+// perEventDefault bounds the connections accepted in one go, so that a flood
+// of them does not hold up those that are served.
+const perEventDefault = 64
+
+// compiler turns one Listener proto into a Listener.
+type compiler struct {
+	*Manager
+	path  field.Path
+	proto *listenerv3.Listener
+	out   *Listener
+	// old is the listener of the same name; with inPlace the new one differs
+	// in its chains only and takes over all else.
+	old     *Listener
+	inPlace bool
+}
+
+func (c *compiler) compile(version string, static bool) (*Listener, error) {
+	p, l := c.proto, c.out
+	l.config = config{proto: p, version: version, static: static, updated: c.server.Main.Time()}
+	l.name, l.warm = p.GetName(), &warming{}
+	if err := field.Only(c.path, p, "name", "address", "additional_addresses", "stat_prefix", "filter_chains", "default_filter_chain", "use_original_dst",
+		"per_connection_buffer_limit_bytes", "metadata", "deprecated_v1", "drain_type", "listener_filters", "listener_filters_timeout",
+		"continue_on_listener_filters_timeout", "transparent", "freebind", "socket_options", "tcp_fast_open_queue_length", "traffic_direction",
+		"connection_balance_config", "reuse_port", "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
+		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive"); err != nil {
+		return nil, err
+	}
+	if err := p.ValidateAll(); err != nil {
+		return nil, c.path.Wrap(err)
+	}
+	if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
+		return nil, c.path.Dot("filter_chains").Errorf("listener %q has no filter chains", l.name)
+	}
+	c.settings()
+	for _, step := range []func() error{c.addresses, c.state, c.accessLogs, c.listenerFilters, c.chains} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (c *compiler) settings() {
+	p, l := c.proto, c.out
+	l.direction = Direction(p.GetTrafficDirection())
+	l.modifyOnly = p.GetDrainType() == listenerv3.Listener_MODIFY_ONLY
+	l.originalDst = p.GetUseOriginalDst().GetValue()
+	l.continueOnTimeout = p.GetContinueOnListenerFiltersTimeout()
+	l.ignoreGlobalLimit = p.GetIgnoreGlobalConnLimit()
+	l.limitKey = "envoy.resource_limits.listener." + l.name + ".connection_limit"
+	l.filtersTimeout = filtersTimeoutDefault
+	if d := p.GetListenerFiltersTimeout(); d != nil {
+		l.filtersTimeout = d.AsDuration()
+	}
+	l.bufferLimit = network.DefaultBufferLimit
+	if v := p.GetPerConnectionBufferLimitBytes(); v != nil {
+		l.bufferLimit = v.GetValue()
+	}
+	l.perEvent = perEventDefault
+	if v := p.GetMaxConnectionsToAcceptPerSocketEvent(); v != nil {
+		l.perEvent = int(v.GetValue())
+	}
+}
+
+// state makes what lives across connections, or takes the old listener's.
+func (c *compiler) state() error {
+	l := c.out
+	if c.inPlace {
+		l.open, l.drain, l.balancer, l.bindings, l.statPrefix = c.old.open, c.old.drain, c.old.balancer, c.old.bindings, c.old.statPrefix
+	} else {
+		l.open, l.drain = &limit{}, c.drain.child()
+		if l.modifyOnly {
+			l.drain.parent = nil
+		}
+		prefix := c.proto.GetStatPrefix()
+		if prefix == "" {
+			prefix = l.bindings[0].asked.String()
+		}
+		l.statPrefix = "listener." + stats.Sanitize(prefix) + "."
+		balance, err := c.balance()
+		if err != nil {
+			return err
+		}
+		if balance {
+			l.balancer = &balancer{open: make([]int, len(c.server.Workers))}
+		}
+	}
+	l.stats = stats.NewGroup[Stats](c.server.Stats, stats.Scope{Prefix: l.statPrefix})
+	for w := range c.server.Workers {
+		l.handlerStats = append(l.handlerStats, stats.NewGroup[HandlerStats](c.server.Stats, stats.Scope{Prefix: fmt.Sprintf("%sworker_%d.", l.statPrefix, w)}))
+	}
+	return nil
+}
+
+func (c *compiler) balance() (bool, error) {
+	b := c.proto.GetConnectionBalanceConfig()
+	if b == nil {
+		return false, nil
+	}
+	path := c.path.Dot("connection_balance_config")
+	if err := field.Only(path, b, "exact_balance"); err != nil {
+		return false, err
+	}
+	return b.GetExactBalance() != nil, nil
+}
+
+func (c *compiler) accessLogs() (err error) {
+	c.out.accessLogs, err = c.server.accessLogs(c.path.Dot("access_log"), c.proto.GetAccessLog(), c.context(""))
+	return err
+}
+
+func (s *Server) accessLogs(path field.Path, logs []*accesslogv3.AccessLog, ctx *FactoryContext) ([]AccessLog, error) {
+	if len(logs) == 0 {
+		return nil, nil
+	}
+	if s.AccessLog == nil {
+		return nil, path.Errorf("access logs are not available here")
+	}
+	return s.AccessLog(path, logs, ctx)
+}
+
+// AccessLogs compiles the access logs of a network filter.
+func (c *FactoryContext) AccessLogs(path field.Path, logs []*accesslogv3.AccessLog) ([]AccessLog, error) {
+	return c.Server.accessLogs(path, logs, c)
+}
+
+func (c *compiler) context(chain string) *FactoryContext {
+	l := c.out
+	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm}
+}
+
+func (c *compiler) listenerFilters() error {
+	ctx := c.context("")
+	for i, f := range c.proto.GetListenerFilters() {
+		path := c.path.Dot("listener_filters").Index(i)
+		if err := field.Only(path, f, "name", "typed_config", "filter_disabled"); err != nil {
+			return err
+		}
+		make, ok := c.factories.Listener[f.GetTypedConfig().GetTypeUrl()]
+		if !ok {
+			return unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
+		}
+		filter, err := make(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		if err != nil {
+			return err
+		}
+		disabled, err := compilePredicate(path.Dot("filter_disabled"), f.GetFilterDisabled())
+		if err != nil {
+			return err
+		}
+		c.out.filters = append(c.out.filters, conditionalFilter{filter, disabled})
+	}
+	return nil
+}
+
+func unknown(path field.Path, kind, name string, config *anypb.Any) error {
+	if config == nil {
+		return path.Dot("typed_config").Errorf("%s %q has no configuration, whose type says what it is", kind, name)
+	}
+	return path.Dot("typed_config").Errorf("weir has no %s %q of type %s", kind, name, config.MessageName())
+}
+
+func compilePredicate(path field.Path, p *listenerv3.ListenerFilterChainMatchPredicate) (predicate, error) {
+	switch r := p.GetRule().(type) {
+	case nil:
+		return nil, nil
+	case *listenerv3.ListenerFilterChainMatchPredicate_AnyMatch:
+		return func(*Socket) bool { return r.AnyMatch }, nil
+	case *listenerv3.ListenerFilterChainMatchPredicate_DestinationPortRange:
+		from, to := r.DestinationPortRange.GetStart(), r.DestinationPortRange.GetEnd()
+		return func(s *Socket) bool {
+			port := int32(s.Local.Port())
+			return s.Local.AddrPort.IsValid() && port >= from && port < to
+		}, nil
+	case *listenerv3.ListenerFilterChainMatchPredicate_NotMatch:
+		sub, err := compilePredicate(path.Dot("not_match"), r.NotMatch)
+		if err != nil || sub == nil {
+			return nil, err
+		}
+		return func(s *Socket) bool { return !sub(s) }, nil
+	case *listenerv3.ListenerFilterChainMatchPredicate_AndMatch:
+		return compileSet(path.Dot("and_match"), r.AndMatch, false)
+	case *listenerv3.ListenerFilterChainMatchPredicate_OrMatch:
+		return compileSet(path.Dot("or_match"), r.OrMatch, true)
+	}
+	return nil, path.Errorf("unknown rule %T", p.GetRule())
+}
+
+// compileSet is a predicate whose value is stop as soon as one rule's is.
+func compileSet(path field.Path, set *listenerv3.ListenerFilterChainMatchPredicate_MatchSet, stop bool) (predicate, error) {
+	var subs []predicate
+	for i, r := range set.GetRules() {
+		sub, err := compilePredicate(path.Dot("rules").Index(i), r)
+		if err != nil {
+			return nil, err
+		}
+		if sub != nil {
+			subs = append(subs, sub)
+		}
+	}
+	return func(s *Socket) bool {
+		for _, sub := range subs {
+			if sub(s) == stop {
+				return stop
+			}
+		}
+		return !stop
+	}, nil
+}
+
+func (c *compiler) chains() (err error) {
+	l := c.out
+	if l.table, err = match.Compile(c.path, c.proto.GetFilterChains()); err != nil {
+		return err
+	}
+	for i, p := range c.proto.GetFilterChains() {
+		chain, err := c.chain(c.path.Dot("filter_chains").Index(i), p)
+		if err != nil {
+			return err
+		}
+		l.chains = append(l.chains, chain)
+	}
+	if p := c.proto.GetDefaultFilterChain(); p != nil {
+		l.defaultChain, err = c.chain(c.path.Dot("default_filter_chain"), p)
+	}
+	return err
+}
+
+// kept is the old listener's chain of the same configuration, whose
+// connections an update of other chains must not touch.
+func (c *compiler) kept(p *listenerv3.FilterChain) *Chain {
+	if !c.inPlace {
+		return nil
+	}
+	for i, q := range c.old.proto.GetFilterChains() {
+		if proto.Equal(p, q) {
+			return c.old.chains[i]
+		}
+	}
+	if d := c.old.proto.GetDefaultFilterChain(); d != nil && proto.Equal(p, d) {
+		return c.old.defaultChain
+	}
+	return nil
+}
+
+func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, error) {
+	if err := field.Only(path, p, "filter_chain_match", "filters", "metadata", "transport_socket", "name"); err != nil {
+		return nil, err
+	}
+	if chain := c.kept(p); chain != nil {
+		return chain, nil
+	}
+	chain := &Chain{name: p.GetName(), drain: c.out.drain.child()}
+	ctx := c.context(chain.name)
+	ctx.Drain = chain.drain
+	for i, f := range p.GetFilters() {
+		path := path.Dot("filters").Index(i)
+		if err := field.Only(path, f, "name", "typed_config"); err != nil {
+			return nil, err
+		}
+		nf, ok := c.factories.Network[f.GetTypedConfig().GetTypeUrl()]
+		if !ok {
+			return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
+		}
+		if last := i == len(p.GetFilters())-1; nf.Terminal && !last {
+			return nil, path.Errorf("terminal filter %q must be the last filter of its chain", f.GetName())
+		} else if last && !nf.Terminal {
+			return nil, path.Errorf("filter %q can't be the last filter of its chain: nothing would take the bytes", f.GetName())
+		}
+		filter, err := nf.New(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		if err != nil {
+			return nil, err
+		}
+		chain.filters = append(chain.filters, filter)
+	}
+	return chain, c.transport(path.Dot("transport_socket"), p.GetTransportSocket(), chain, ctx)
+}
+
+const rawBuffer = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+
+func (c *compiler) transport(path field.Path, t *corev3.TransportSocket, chain *Chain, ctx *FactoryContext) (err error) {
+	url := t.GetTypedConfig().GetTypeUrl()
+	if t == nil || url == rawBuffer {
+		return nil
+	}
+	make, ok := c.factories.Transport[url]
+	if !ok {
+		return unknown(path, "transport socket", t.GetName(), t.GetTypedConfig())
+	}
+	chain.transport, err = make(path.Dot("typed_config"), t.GetTypedConfig(), ctx)
+	return err
+}
+
+// onlyChainsDiffer tells whether p can take old's place while its sockets and
+// the connections of unchanged chains stay.
+func onlyChainsDiffer(old, p *listenerv3.Listener) bool {
+	return proto.Equal(withoutChains(old), withoutChains(p))
+}
+
+func withoutChains(p *listenerv3.Listener) *listenerv3.Listener {
+	p = proto.Clone(p).(*listenerv3.Listener)
+	p.FilterChains, p.DefaultFilterChain = nil, nil
+	return p
+}
+
+// AddOrUpdate takes in a listener configuration that lies at path. changed is
+// false when there is nothing to do: the listener is there as it is, or it is
+// a static one that an update may not change. An error leaves all as it was.
+func (m *Manager) AddOrUpdate(path field.Path, p *listenerv3.Listener, version string, static bool) (changed bool, err error) {
+	if p.GetName() == "" {
+		p = proto.Clone(p).(*listenerv3.Listener)
+		m.unnamed++
+		p.Name = fmt.Sprintf("unnamed-%d", m.unnamed)
+	}
+	old := m.warming[p.GetName()]
+	if old == nil {
+		old = m.active[p.GetName()]
+	}
+	if old != nil && (old.static && !static || proto.Equal(old.proto, p)) {
+		return false, nil
+	}
+	c := &compiler{Manager: m, path: path, proto: p, out: &Listener{}, old: old}
+	c.inPlace = old != nil && m.started && old == m.active[p.GetName()] && onlyChainsDiffer(old.proto, p)
+	l, err := c.compile(version, static)
+	if err == nil && !c.inPlace {
+		err = m.checkDuplicate(path, l)
+	}
+	if err == nil {
+		if c.inPlace {
+			m.replaceInPlace(l, old)
+		} else {
+			err = path.Wrap(m.install(l, old))
+		}
+	}
+	if err != nil {
+		c.out.closeStats()
+		return false, err
+	}
+	return true, nil
+}
+
+// checkDuplicate refuses an address that another listener has.
+func (m *Manager) checkDuplicate(path field.Path, l *Listener) error {
+	for _, set := range []map[string]*Listener{m.active, m.warming} {
+		for name, other := range set {
+			if name == l.name || other.bind != l.bind {
+				continue
+			}
+			for _, b := range l.bindings {
+				for _, o := range other.bindings {
+					if b.asked == o.asked && b.asked.Port() != 0 {
+						return path.Dot("address").Errorf("listener %q has the address %v of listener %q", l.name, b.asked, name)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Dump is one listener's state, for /config_dump and /listeners.
+type Dump struct {
+	Name      string
+	Addresses []network.Address
+	Config    *listenerv3.Listener
+	Version   string
+	Static    bool
+	Updated   time.Time
+	State     string // "active", "warming" or "draining"
+}
+
+// Dump lists all listeners.
+func (m *Manager) Dump() []Dump {
+	var out []Dump
+	add := func(l *Listener, state string) {
+		out = append(out, Dump{l.name, l.Addresses(), l.proto, l.version, l.static, l.updated, state})
+	}
+	for _, l := range m.active {
+		add(l, "active")
+	}
+	for _, l := range m.warming {
+		add(l, "warming")
+	}
+	for l := range m.draining {
+		add(l, "draining")
+	}
+	slices.SortStableFunc(out, func(a, b Dump) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,188 @@
+package listener
+
+import (
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+// conn is a connection of a listener, in one piece of memory with what the
+// listener keeps of it.
+type conn struct {
+	network.Connection
+	al         *activeListener
+	chain      *Chain
+	prev, succ *conn
+}
+
+// inspected takes a socket whose listener filters are done: to the listener of
+// its original destination, or to a connection. p is not nil when the socket
+// had to wait and is watched by the loop.
+func (al *activeListener) inspected(s *Socket, p *pending) {
+	if al.l.originalDst && !s.handedOff {
+		if other := al.handOff(s); other != nil {
+			if p != nil {
+				al.h.loop.Remove(s.fd)
+			}
+			al.left()
+			s.listener, s.next, s.handedOff = other, 0, true
+			other.takeOver(s)
+			return
+		}
+	}
+	chain := al.l.find(s)
+	if chain == nil {
+		al.stats.NoFilterChainMatch.Inc()
+		al.logUnmatched(s)
+		if p != nil {
+			al.h.loop.Forget(s.fd)
+		}
+		al.drop(s)
+		return
+	}
+	al.connect(s, p, chain)
+}
+
+// handOff finds another listener for where the client was going.
+func (al *activeListener) handOff(s *Socket) *activeListener {
+	if !s.localRestored {
+		if a, ok := network.OriginalDst(s.fd, s.Local); ok && a.AddrPort != s.Local.AddrPort {
+			s.RestoreLocal(a)
+		}
+	}
+	if !s.localRestored {
+		return nil
+	}
+	if other := al.h.byDestination(s.Local); other != al {
+		return other
+	}
+	return nil
+}
+
+func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
+	h := al.h
+	c := &conn{al: al, chain: chain}
+	o := network.Options{BufferLimit: al.l.bufferLimit, ID: h.connID()}
+	if chain.transport != nil {
+		o.Transport = chain.transport()
+	}
+	c.InitServer(h.loop, s.fd, s.Local, s.Remote, o)
+	if s.info != nil {
+		s.info.ChainName = chain.name
+		c.Info = s.info
+	}
+	al.conns.add(c)
+	c.AddCallbacks(c)
+	al.stats.CxTotal.Inc()
+	al.stats.CxActive.Inc()
+	al.hstats.CxTotal.Inc()
+	al.hstats.CxActive.Inc()
+	c.BuildFilters(chain.filters)
+	if len(chain.filters) == 0 {
+		c.Close(network.NoFlush)
+		return
+	}
+	if !c.Start() {
+		return
+	}
+	if p != nil {
+		c.TakeOver(p.seen)
+	} else if err := c.Register(); err != nil {
+		h.shared.log.Error("cannot watch a connection", "listener", al.l.name, "err", err)
+		c.Close(network.NoFlush)
+	}
+}
+
+// connID is unique among the connections of all workers.
+func (h *handler) connID() uint64 {
+	h.nextID++
+	return h.nextID*uint64(len(h.shared.handlers)) + uint64(h.worker)
+}
+
+// OnEvent implements network.ConnectionCallbacks.
+func (c *conn) OnEvent(ev network.ConnectionEvent) {
+	if ev == network.Connected {
+		return
+	}
+	al := c.al
+	al.conns.remove(c)
+	al.stats.CxDestroy.Inc()
+	al.stats.CxActive.Dec()
+	al.hstats.CxActive.Dec()
+	al.stats.CxLengthMs.Record(uint64((c.Loop().Now() - c.Opened()).Milliseconds()))
+	if len(al.l.accessLogs) > 0 {
+		c.log()
+	}
+	al.left()
+}
+
+// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
+func (*conn) OnAboveWriteBufferHighWatermark() {}
+
+// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
+func (*conn) OnBelowWriteBufferLowWatermark() {}
+
+// log writes the listener's access logs, one line a connection.
+func (c *conn) log() {
+	now := c.Loop().Now()
+	info := streaminfo.Info{
+		Conn: &c.Connection, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
+		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
+		FilterChain:     c.chain.name,
+		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
+		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
+	}
+	if i := c.Info; i != nil {
+		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
+		info.Metadata, info.FilterState = i.Metadata, i.FilterState
+	}
+	for _, a := range c.al.l.accessLogs {
+		a.Log(&info)
+	}
+}
+
+func (al *activeListener) logUnmatched(s *Socket) {
+	if len(al.l.accessLogs) == 0 {
+		return
+	}
+	now := al.h.loop.Now()
+	info := streaminfo.Info{
+		Start: al.h.loop.Time(), Begin: now, End: now, ResponseCodeDetails: "filter_chain_not_found",
+		DownstreamLocal: s.Local, DownstreamRemote: s.Remote, DownstreamDirectRemote: s.directRemote, DownstreamDirectLocal: s.Local,
+	}
+	info.SetFlag(streaminfo.NoRouteFound)
+	if s.info != nil {
+		info.DownstreamDirectLocal, info.RequestedServerName = s.info.DirectLocal, s.info.ServerName
+	}
+	for _, a := range al.l.accessLogs {
+		a.Log(&info)
+	}
+}
+
+// connList holds a listener's connections.
+type connList struct{ first *conn }
+
+func (l *connList) add(c *conn) {
+	c.succ = l.first
+	if l.first != nil {
+		l.first.prev = c
+	}
+	l.first = c
+}
+
+func (l *connList) remove(c *conn) {
+	if c.prev == nil {
+		l.first = c.succ
+	} else {
+		c.prev.succ = c.succ
+	}
+	if c.succ != nil {
+		c.succ.prev = c.prev
+	}
+}
+
+// each calls f, which may close its argument. c.succ outlives the removal.
+func (l *connList) each(f func(*conn)) {
+	for c := l.first; c != nil; c = c.succ {
+		f(c)
+	}
+}

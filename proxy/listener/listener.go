@@ -1,0 +1,137 @@
+package listener
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/listener/match"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// Listener is one compiled listener configuration.
+type Listener struct {
+	config // the protos, for main only
+
+	name        string
+	bindings    []*bound
+	bind        bool // bind_to_port
+	direction   Direction
+	statPrefix  string
+	modifyOnly  bool // drain_type MODIFY_ONLY
+	originalDst bool // use_original_dst
+
+	filters           []conditionalFilter
+	filtersTimeout    time.Duration // 0: none
+	continueOnTimeout bool
+	bufferLimit       uint32 // bytes; 0: none
+	perEvent          int    // connections accepted in one go
+	ignoreGlobalLimit bool
+	limitKey          string // runtime key of the connection limit
+	balancer          *balancer
+	accessLogs        []AccessLog
+
+	table        *match.Table
+	chains       []*Chain
+	defaultChain *Chain
+
+	stats        *stats.Group[Stats]
+	handlerStats []*stats.Group[HandlerStats] // by worker
+
+	open  *limit // connections, over all workers
+	drain *drain
+	warm  *warming
+
+	halted bool // Stop was called; for main
+}
+
+// Name is the listener's name.
+func (l *Listener) Name() string { return l.name }
+
+// Addresses are where the listener listens, with the ports that the kernel
+// chose.
+func (l *Listener) Addresses() []network.Address {
+	var out []network.Address
+	for _, b := range l.bindings {
+		out = append(out, b.addr)
+	}
+	return out
+}
+
+// takesIPv4 tells whether an IPv6 wildcard listener is one for IPv4 too.
+func (l *Listener) takesIPv4() bool {
+	for _, b := range l.bindings {
+		if b.addr.Addr().Is6() && !b.options.V6Only {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Listener) closeStats() {
+	if l.stats != nil {
+		l.stats.Close()
+	}
+	for _, g := range l.handlerStats {
+		g.Close()
+	}
+}
+
+// Direction says what a listener is for (core.v3.TrafficDirection).
+type Direction uint8
+
+const (
+	Unspecified Direction = iota
+	Inbound
+	Outbound
+)
+
+// Chain is one compiled filter chain.
+type Chain struct {
+	name      string
+	filters   []network.FilterFactory
+	transport TransportFactory // nil: plain
+	drain     *drain
+	ctx       *FactoryContext
+}
+
+// TransportFactory makes the transport socket of a new connection.
+type TransportFactory func() network.TransportSocket
+
+// conditionalFilter is a listener filter with its filter_disabled.
+type conditionalFilter struct {
+	Filter
+	disabled predicate // nil: never
+}
+
+type predicate func(*Socket) bool
+
+// find picks the chain for a socket whose filters have run; nil when none
+// takes it.
+func (l *Listener) find(s *Socket) *Chain {
+	in := match.Input{
+		Destination:       s.Local.AddrPort,
+		DirectSource:      s.directRemote.Addr(),
+		Source:            s.Remote.AddrPort,
+		TransportProtocol: "raw_buffer",
+	}
+	if i := s.info; i != nil {
+		in.ServerName, in.ApplicationProtocols = i.ServerName, i.ALPN
+		if i.TransportProtocol != "" {
+			in.TransportProtocol = i.TransportProtocol
+		}
+	}
+	if i := l.table.Find(&in); i >= 0 {
+		return l.chains[i]
+	}
+	return l.defaultChain
+}
+
+// has tells whether c is one of the listener's chains.
+func (l *Listener) has(c *Chain) bool {
+	for _, x := range l.chains {
+		if x == c {
+			return true
+		}
+	}
+	return l.defaultChain == c
+}
