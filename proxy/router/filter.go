@@ -1,9 +1,11 @@
 package router
 
 import (
+	"math"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
@@ -25,7 +27,8 @@ type filter struct {
 	// response ends the whole request, retries included.
 	response event.Timer
 
-	body network.Buffer // the request's body, kept for retries
+	context formatter.Context
+	body    network.Buffer // the request's body, kept for retries
 	requestState
 }
 
@@ -35,7 +38,6 @@ type requestState struct {
 	action   *route.Action
 	cluster  *upstream.Cluster
 	host     *cluster.Host
-	breakers cluster.Breakers
 	timeouts timeouts
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
@@ -74,8 +76,8 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	f.attempts = 1
 	info.AttemptCount = 1
-	r.FinalizeRequestHeaders(h, f.formatContext())
-	if r.IncludeAttemptCount() {
+	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
+	if r.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, 1)
 	}
 	if h.Get(http.Scheme) == "" {
@@ -95,7 +97,7 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 		b.Reset()
 		return http.DataStopNoBuffer
 	}
-	if f.keepBody && f.body.Len()+b.Len() > int(f.retryBufferLimit()) {
+	if f.keepBody && uint64(f.body.Len()+b.Len()) > f.retryBufferLimit() {
 		// Too much to keep: the request is sent once only.
 		f.cluster.Stats().RetryOrShadowAbandoned.Inc()
 		f.retry, f.keepBody = nil, false
@@ -124,11 +126,14 @@ func (f *filter) DecodeTrailers(t *http.HeaderMap) http.TrailersStatus {
 	return http.TrailersStopIteration
 }
 
-func (f *filter) retryBufferLimit() uint32 {
-	if n := f.route.RetryBufferLimit(); n > 0 {
+func (f *filter) retryBufferLimit() uint64 {
+	if n, ok := f.route.BufferLimit(); ok {
 		return n
 	}
-	return f.cb.BufferLimit()
+	if n := f.cb.BufferLimit(); n > 0 {
+		return uint64(n)
+	}
+	return math.MaxUint64
 }
 
 // requestComplete starts the clock that the response has to beat.
@@ -165,7 +170,10 @@ func (f *filter) Recycle() {
 
 // HashKey implements lb.Context.
 func (f *filter) HashKey() (uint64, bool) {
-	return f.route.HashKey(f.cb.RequestHeaders(), f.cb.StreamInfo())
+	if f.action.Hash == nil {
+		return 0, false
+	}
+	return f.action.Hash.Key(f.cb.RequestHeaders(), f.cb.StreamInfo(), f)
 }
 
 // DownstreamConnection implements lb.Context.
@@ -195,7 +203,7 @@ func (f *filter) reply(code int, body string, overloaded bool, details string) {
 		if overloaded && !f.cfg.suppressEnvoyHeaders {
 			h.Set(http.XEnvoyOverloaded, "true")
 		}
-		if f.route != nil && f.attempts > 0 && f.route.IncludeAttemptCountInResponse() {
+		if f.route != nil && f.attempts > 0 && f.route.VirtualHost().IncludeAttemptCountInResponse {
 			h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))
 		}
 	}, http.NoGrpcStatus, details)

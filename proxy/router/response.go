@@ -54,11 +54,14 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 			h.SetInt(http.XEnvoyUpstreamServiceTime, int64((now-f.began)/time.Millisecond))
 		}
 	}
-	if f.route.IncludeAttemptCountInResponse() {
+	if f.route.VirtualHost().IncludeAttemptCountInResponse {
 		h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))
 	}
 	f.cb.StreamInfo().ResponseCode = code
-	f.route.FinalizeResponseHeaders(h, f.responseContext(h))
+	for _, c := range f.cookies {
+		h.Add(http.SetCookie, c)
+	}
+	f.route.FinalizeResponseHeaders(h, f.formatContext(h))
 	f.cb.AddDownstreamWatermarks(f)
 	if end {
 		u.finish()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
@@ -37,16 +38,18 @@ type retryState struct {
 // init reads the route's policy and the request's headers, which it removes.
 // It returns false when the request is never retried.
 func (r *retryState) init(f *filter, h *http.HeaderMap) bool {
-	p := f.route.RetryPolicy()
+	p := f.action.Retry
 	r.f, r.policy, r.on, r.codes, r.left, r.armed = f, p, 0, nil, 1, false
 	if p != nil {
 		r.on, r.left = p.On, p.NumRetries
 	}
 	if h.Has(http.XEnvoyRetryOn) {
-		r.on |= route.ParseRetryOn(h.Get(http.XEnvoyRetryOn))
+		on, _ := route.ParseRetryOn(h.Get(http.XEnvoyRetryOn))
+		r.on |= on
 	}
 	if h.Has(http.XEnvoyRetryGrpcOn) {
-		r.on |= route.ParseRetryGrpcOn(h.Get(http.XEnvoyRetryGrpcOn))
+		on, _ := route.ParseRetryOn(h.Get(http.XEnvoyRetryGrpcOn))
+		r.on |= on
 	}
 	if r.on != 0 && h.Has(http.XEnvoyMaxRetries) {
 		if n, err := strconv.ParseUint(h.Get(http.XEnvoyMaxRetries), 10, 32); err == nil {
@@ -69,7 +72,7 @@ func (r *retryState) init(f *filter, h *http.HeaderMap) bool {
 	if r.on == 0 {
 		return false
 	}
-	if p != nil && len(p.RetriableRequestHeaders) > 0 && !anyMatches(p.RetriableRequestHeaders, h) {
+	if p != nil && len(p.RequestHeaders) > 0 && !anyMatches(p.RequestHeaders, h) {
 		return false
 	}
 	r.step = r.base()
@@ -79,7 +82,7 @@ func (r *retryState) init(f *filter, h *http.HeaderMap) bool {
 	return true
 }
 
-func anyMatches(ms []route.HeaderMatcher, h *http.HeaderMap) bool {
+func anyMatches(ms []matcher.Header, h *http.HeaderMap) bool {
 	for i := range ms {
 		if ms[i].Match(h) {
 			return true
@@ -89,15 +92,15 @@ func anyMatches(ms []route.HeaderMatcher, h *http.HeaderMap) bool {
 }
 
 func (r *retryState) base() time.Duration {
-	if r.policy != nil && r.policy.BackoffBase > 0 {
-		return r.policy.BackoffBase
+	if r.policy != nil && r.policy.BaseInterval > 0 {
+		return r.policy.BaseInterval
 	}
 	return 25 * time.Millisecond
 }
 
 func (r *retryState) max() time.Duration {
-	if r.policy != nil && r.policy.BackoffMax > 0 {
-		return r.policy.BackoffMax
+	if r.policy != nil && r.policy.MaxInterval > 0 {
+		return r.policy.MaxInterval
 	}
 	return 10 * r.base()
 }
@@ -127,17 +130,17 @@ func (r *retryState) wantsHeaders(h *http.HeaderMap, code int) bool {
 			}
 		}
 		if r.policy != nil {
-			for _, c := range r.policy.RetriableStatusCodes {
+			for _, c := range r.policy.StatusCodes {
 				if int(c) == code {
 					return true
 				}
 			}
 		}
 	}
-	if r.on&route.RetryRetriableHeaders != 0 && r.policy != nil && anyMatches(r.policy.RetriableHeaders, h) {
+	if r.on&route.RetryRetriableHeaders != 0 && r.policy != nil && anyMatches(r.policy.Headers, h) {
 		return true
 	}
-	if r.on&route.RetryGrpc != 0 && h.Has(http.GrpcStatus) {
+	if h.Has(http.GrpcStatus) {
 		switch h.Get(http.GrpcStatus) {
 		case "1":
 			return r.on&route.RetryGrpcCancelled != 0
@@ -191,7 +194,7 @@ func (r *retryState) grant(wanted bool) retryVerdict {
 		return retryLimit
 	}
 	r.left--
-	b := r.f.cluster.Breakers(r.f.route.Priority())
+	b := r.f.cluster.Breakers(r.f.priority())
 	if !b.CanCreate(cluster.Retries) {
 		st.UpstreamRqRetryOverflow.Inc()
 		return retryOverflow
@@ -206,7 +209,7 @@ func (r *retryState) grant(wanted bool) retryVerdict {
 func (r *retryState) cancel() {
 	if r.armed {
 		r.armed = false
-		r.f.cluster.Breakers(r.f.route.Priority()).Dec(cluster.Retries)
+		r.f.cluster.Breakers(r.f.priority()).Dec(cluster.Retries)
 	}
 	r.backoff.Disable()
 }
@@ -253,7 +256,7 @@ func (f *filter) retryNow() {
 		return
 	}
 	h := f.cb.RequestHeaders()
-	if f.route.IncludeAttemptCount() {
+	if f.route.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))
 	}
 	u := &f.attempt

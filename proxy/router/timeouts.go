@@ -17,13 +17,16 @@ type timeouts struct {
 
 // timeouts are a route's, changed by the request's headers, which are
 // removed; what the upstream should know is added (Envoy's finalTimeout).
-func (c *Config) timeouts(a *route.Action, h *http.HeaderMap, grpc bool) timeouts {
+func (c *Config) timeouts(a *route.Forward, h *http.HeaderMap, grpc bool) timeouts {
 	t := timeouts{global: a.Timeout, code: 504}
 	if p := a.Retry; p != nil {
 		t.perTry = p.PerTryTimeout
 	}
-	if grpc && a.MaxGrpcTimeout != nil {
-		t.global = grpcTimeout(h, *a.MaxGrpcTimeout, a.GrpcTimeoutOffset)
+	switch {
+	case a.GrpcTimeoutHeaderMax != route.Unset && h.Has(http.GrpcTimeout):
+		t.global = grpcTimeout(h, a.GrpcTimeoutHeaderMax, a.GrpcTimeoutHeaderOffset)
+	case grpc && a.MaxGrpcTimeout != route.Unset:
+		t.global = grpcTimeout(h, a.MaxGrpcTimeout, a.GrpcTimeoutOffset)
 	}
 	if v, ok := millis(h, http.XEnvoyUpstreamRqTimeoutMs); ok {
 		t.global = v

@@ -47,7 +47,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
-	p := f.cluster.HTTPPool(f.host, f.route.Priority(), f.cb.Connection())
+	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection())
 	u.pending = p.NewStream(u, u)
 }
 

@@ -11,17 +11,12 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/internal/field"
-	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
-
-// AccessLogger writes a line for a stream that has ended.
-type AccessLogger interface {
-	Log(worker int, c *formatter.Context)
-}
 
 // Config is an HttpConnectionManager compiled. It is immutable but for its
 // workers' own state.
@@ -29,7 +24,7 @@ type Config struct {
 	filters     []namedFilter
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
-	accessLogs  []AccessLogger
+	accessLogs  []accesslog.Logger
 	http1       http1.Settings
 	workers     []*worker
 	groups      groups
@@ -91,7 +86,7 @@ type Options struct {
 	ListenerTags   []stats.Tag
 	Filter         func(typeURL string) (http.FilterMaker, bool)
 	Routes         RouteFactory
-	AccessLogs     AccessLogFactory
+	AccessLogs     accesslog.Options
 	NodeID         string
 	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
 	Draining       func() bool
@@ -161,7 +156,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.buildFilters(p, m, o) },
 		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
 		func() (err error) {
-			c.accessLogs, err = o.AccessLogs.Loggers(p.Dot("access_log"), m.AccessLog)
+			c.accessLogs, err = accesslog.Compile(p.Dot("access_log"), m.AccessLog, o.AccessLogs)
 			return err
 		},
 		func() (err error) {

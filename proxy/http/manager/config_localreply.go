@@ -1,21 +1,14 @@
 package manager
 
 import (
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/route"
 )
-
-// AccessLogFactory compiles access loggers and their filters.
-type AccessLogFactory interface {
-	Loggers(p field.Path, logs []*accesslogv3.AccessLog) ([]AccessLogger, error)
-	// Filter compiles one filter, for local replies.
-	Filter(p field.Path, f *accesslogv3.AccessLogFilter) (func(*formatter.Context) bool, error)
-}
 
 // RouteFactory finds or makes the route configuration of a manager.
 type RouteFactory interface {
@@ -58,7 +51,7 @@ func compileMapper(p field.Path, m *hcmv3.ResponseMapper, o Options) (r localRep
 	if err := field.Only(p, m, "filter", "status_code", "body", "body_format_override", "headers_to_add"); err != nil {
 		return r, err
 	}
-	if r.match, err = o.AccessLogs.Filter(p.Dot("filter"), m.Filter); err != nil {
+	if r.match, err = accesslog.CompileFilter(p.Dot("filter"), m.Filter, o.AccessLogs); err != nil {
 		return r, err
 	}
 	r.status = int(m.GetStatusCode().GetValue())

@@ -3,6 +3,7 @@ package manager
 import (
 	"strings"
 
+	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 )
@@ -15,7 +16,7 @@ type localReplies struct {
 
 // localReplyMapper changes the local replies that its filter matches.
 type localReplyMapper struct {
-	match   func(*formatter.Context) bool
+	match   accesslog.Filter
 	status  int     // 0 leaves it
 	text    *string // nil leaves the body
 	body    *replyBody

@@ -1,0 +1,108 @@
+package router
+
+import (
+	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// chooseCluster finds the request's route and cluster. It returns false when
+// it answered: no route, a redirect, a fixed response, no cluster.
+func (f *filter) chooseCluster(h *http.HeaderMap) bool {
+	info := f.cb.StreamInfo()
+	f.route, _ = f.cb.Route().(*route.Route)
+	if f.route == nil {
+		f.stats.NoRoute.Inc()
+		info.SetFlag(streaminfo.NoRouteFound)
+		f.reply(404, "", false, "route_not_found")
+		return false
+	}
+	if f.answerDirectly(h) {
+		return false
+	}
+	f.action = f.route.Forward()
+	if f.action == nil {
+		// A non-forwarding action has no place in a listener's routes.
+		f.stats.NoRoute.Inc()
+		f.reply(404, "", false, "route_not_found")
+		return false
+	}
+	name := f.route.Cluster(h)
+	if f.cluster = f.table.Get(name); f.cluster == nil {
+		f.stats.NoCluster.Inc()
+		info.SetFlag(streaminfo.NoClusterFound)
+		f.reply(f.action.ClusterNotFoundCode, "", false, "cluster_not_found")
+		return false
+	}
+	ci := f.cluster.Info()
+	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
+	info.ClusterMetadata = ci.Metadata
+	info.RouteMetadata = f.route.Metadata()
+	return true
+}
+
+// answerDirectly answers routes that redirect or have a response of their own.
+func (f *filter) answerDirectly(h *http.HeaderMap) bool {
+	code, body, location := 0, "", ""
+	switch {
+	case f.route.Redirect() != nil:
+		f.stats.RqRedirect.Inc()
+		code, location = f.route.Redirect().Code, f.route.Location(h)
+	case f.route.DirectResponse() != nil:
+		f.stats.RqDirectResponse.Inc()
+		d := f.route.DirectResponse()
+		code, body = d.Status, d.Body
+	default:
+		return false
+	}
+	f.done = true
+	f.cb.SendLocalReply(code, body, func(r *http.HeaderMap) {
+		if location != "" {
+			r.Set(http.Location, location)
+		}
+		f.route.FinalizeResponseHeaders(r, f.formatContext(r))
+	}, http.NoGrpcStatus, "direct_response")
+	return true
+}
+
+// noHost answers when the cluster has no host that may be used.
+func (f *filter) noHost() {
+	f.cb.StreamInfo().SetFlag(streaminfo.NoHealthyUpstream)
+	f.attempt.host = nil
+	f.chargeAbort(503, false)
+	f.cleanup()
+	f.reply(503, "no healthy upstream", false, "no_healthy_upstream")
+}
+
+// badRequest answers a request that can't be encoded for the upstream.
+func (f *filter) badRequest(err error) {
+	f.cleanup()
+	f.reply(503, err.Error(), false, "upstream_reset_before_response_started{local_reset}")
+}
+
+// autoHostRewrite makes the host that of the endpoint.
+func (f *filter) autoHostRewrite(h *http.HeaderMap) {
+	if f.action.AutoHostRewrite && f.host.Hostname != "" && !f.action.HostRewritten(h) {
+		route.UpdateAuthority(h, f.host.Hostname, f.action.AppendForwardedHost(), !f.cfg.suppressEnvoyHeaders)
+	}
+}
+
+func (f *filter) priority() cluster.Priority {
+	if f.action.HighPriority {
+		return cluster.High
+	}
+	return cluster.Default
+}
+
+// SetCookie implements route.CookieSetter.
+func (f *filter) SetCookie(line string) { f.cookies = append(f.cookies, line) }
+
+// formatContext is what header values with commands are evaluated against.
+func (f *filter) formatContext(response *http.HeaderMap) *formatter.Context {
+	c, loop := &f.context, f.cb.Loop()
+	c.Info, c.RequestHeaders, c.ResponseHeaders = f.cb.StreamInfo(), f.cb.RequestHeaders(), response
+	c.Now, c.Time = loop.Now(), loop.Time()
+	return c
+}
