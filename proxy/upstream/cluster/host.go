@@ -1,0 +1,185 @@
+package cluster
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/weirproxy/weir/proxy/network"
+)
+
+// Locality is where an endpoint runs (envoy.config.core.v3.Locality).
+type Locality struct{ Region, Zone, SubZone string }
+
+// HealthFlag is a reason not to use a host, as Envoy's /clusters names them.
+type HealthFlag uint32
+
+const (
+	FailedActiveHC HealthFlag = 1 << iota
+	FailedOutlierCheck
+	FailedEDSHealth
+	DegradedActiveHC
+	DegradedEDSHealth
+	PendingDynamicRemoval
+	PendingActiveHC
+	ExcludedViaImmediateHCFail
+	ActiveHCTimeout
+	EDSStatusDraining
+
+	unhealthyFlags = FailedActiveHC | FailedOutlierCheck | FailedEDSHealth | EDSStatusDraining
+	degradedFlags  = DegradedActiveHC | DegradedEDSHealth
+	excludedFlags  = PendingActiveHC | ExcludedViaImmediateHCFail
+)
+
+var healthFlagNames = []string{
+	"/failed_active_hc", "/failed_outlier_check", "/failed_eds_health", "/degraded_active_hc", "/degraded_eds_health",
+	"/pending_dynamic_removal", "/pending_active_hc", "/excluded_via_immediate_hc_fail", "/active_hc_timeout", "/eds_status_draining",
+}
+
+// String is the form of /clusters: "healthy" or "/failed_eds_health".
+func (f HealthFlag) String() string {
+	if f == 0 {
+		return "healthy"
+	}
+	var b strings.Builder
+	for i, n := range healthFlagNames {
+		if f&(1<<i) != 0 {
+			b.WriteString(n)
+		}
+	}
+	return b.String()
+}
+
+// Host is one endpoint of a cluster. It is shared by main and all workers.
+type Host struct {
+	Address  network.Address
+	Hostname string
+	Locality *Locality // never nil
+	Priority uint32
+	// HealthCheckAddress is where active health checks go when not to Address.
+	HealthCheckAddress network.Address
+
+	metadata atomic.Pointer[Metadata]
+	weight   atomic.Uint32
+	health   atomic.Uint32
+	// Active counts requests and TCP connections over all workers, where
+	// Info.ShareActive asks for it.
+	Active atomic.Int32
+	// Conns counts connections over all workers.
+	Conns atomic.Int32
+
+	stats []atomic.Pointer[HostStats] // by owner: 0 is main
+}
+
+// HostStats are one worker's counters of a host. Only that worker touches
+// them; /clusters sums copies made on each worker.
+type HostStats struct {
+	CxTotal, CxActive, CxConnectFail                 uint64
+	RqTotal, RqActive, RqError, RqSuccess, RqTimeout uint64
+}
+
+// Add adds o to s.
+func (s *HostStats) Add(o *HostStats) {
+	s.CxTotal += o.CxTotal
+	s.CxActive += o.CxActive
+	s.CxConnectFail += o.CxConnectFail
+	s.RqTotal += o.RqTotal
+	s.RqActive += o.RqActive
+	s.RqError += o.RqError
+	s.RqSuccess += o.RqSuccess
+	s.RqTimeout += o.RqTimeout
+}
+
+var noLocality = &Locality{}
+
+// NewHost makes a host for as many owners of counters as there are goroutines
+// that use it (main and the workers). A weight of 0 counts as 1.
+func NewHost(addr network.Address, hostname string, weight uint32, locality *Locality, owners int) *Host {
+	if locality == nil {
+		locality = noLocality
+	}
+	h := &Host{Address: addr, Hostname: hostname, Locality: locality, stats: make([]atomic.Pointer[HostStats], owners)}
+	h.SetWeight(weight)
+	return h
+}
+
+// Stats is the owner's counters, made on the first call. Only that owner's
+// goroutine may call it.
+func (h *Host) Stats(owner int) *HostStats {
+	p := &h.stats[owner]
+	if s := p.Load(); s != nil {
+		return s
+	}
+	s := &HostStats{}
+	p.Store(s)
+	return s
+}
+
+// StatsIfAny is Stats without making them: nil when the owner never used the host.
+func (h *Host) StatsIfAny(owner int) *HostStats { return h.stats[owner].Load() }
+
+// Weight is the load balancing weight, at least 1.
+func (h *Host) Weight() uint32 { return h.weight.Load() }
+
+// SetWeight changes the weight; load balancers see it with the next host set.
+func (h *Host) SetWeight(w uint32) { h.weight.Store(max(w, 1)) }
+
+// Metadata is the endpoint's metadata, nil when it has none.
+func (h *Host) Metadata() Metadata {
+	if m := h.metadata.Load(); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// SetMetadata replaces the metadata.
+func (h *Host) SetMetadata(m Metadata) {
+	if m == nil {
+		h.metadata.Store(nil)
+		return
+	}
+	h.metadata.Store(&m)
+}
+
+// Health is the set of reasons not to use the host.
+func (h *Host) Health() HealthFlag { return HealthFlag(h.health.Load()) }
+
+// SetHealth sets or clears flags and tells whether that changed anything.
+// Only main calls it, and publishes new host sets after.
+func (h *Host) SetHealth(f HealthFlag, on bool) bool {
+	old := h.health.Load()
+	now := old &^ uint32(f)
+	if on {
+		now = old | uint32(f)
+	}
+	h.health.Store(now)
+	return now != old
+}
+
+// Usability is what host sets sort hosts by.
+type Usability uint8
+
+const (
+	Healthy Usability = iota
+	Degraded
+	Unhealthy
+)
+
+// Usability follows from the health flags.
+func (h *Host) Usability() Usability {
+	switch f := h.Health(); {
+	case f&unhealthyFlags != 0:
+		return Unhealthy
+	case f&degradedFlags != 0:
+		return Degraded
+	}
+	return Healthy
+}
+
+// Excluded tells whether the host is left out of load calculations.
+func (h *Host) Excluded() bool { return h.Health()&excludedFlags != 0 }
+
+// Canary is the endpoint's envoy.lb canary flag, which statistics know.
+func (h *Host) Canary() bool {
+	c, _ := h.Metadata()["envoy.lb"]["canary"].(bool)
+	return c
+}

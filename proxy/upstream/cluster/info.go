@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// Metadata is a compiled envoy.config.core.v3.Metadata: values by namespace.
+type Metadata map[string]map[string]any
+
+// Priority is a routing priority (envoy.config.core.v3.RoutingPriority). Each
+// has its own circuit breakers and connection pools.
+type Priority uint8
+
+const (
+	Default Priority = iota
+	High
+	NumPriorities
+)
+
+// Info is a cluster's settings, immutable.
+type Info struct {
+	Name     string
+	StatName string // alt_stat_name, or the name: what statistics and logs show
+
+	ConnectTimeout time.Duration
+	BufferLimit    uint32 // bytes a connection buffers before it pushes back
+	// MaxRequestsPerConnection is how many requests a connection carries
+	// before it is closed; 0: any number.
+	MaxRequestsPerConnection uint32
+	// IdleTimeout closes a pooled connection without requests; 0: never.
+	IdleTimeout time.Duration
+	// TCPPoolIdleTimeout is how long tcp_proxy lets a pooled, unused
+	// connection stand; 0: never.
+	TCPPoolIdleTimeout time.Duration
+	// MaxConnectionDuration drains a connection after this time; 0: never.
+	MaxConnectionDuration time.Duration
+	// MaxStreamDuration resets a request after this time; 0: never. The
+	// router keeps it.
+	MaxStreamDuration time.Duration
+
+	HTTP      HTTPOptions
+	Socket    *SocketOptions // nil: the system's defaults
+	Metadata  Metadata
+	Resources *[NumPriorities]Resources
+	StatGroup *stats.Group[Stats]
+
+	// CloseOnUnhealthy closes a host's connections when it turns unhealthy.
+	CloseOnUnhealthy bool
+	// ShareActive keeps Host.Active over all workers: least request asks for it.
+	ShareActive bool
+	// NoWorkerPools: connections are never pooled (connection_pool_per_downstream_connection).
+	PoolPerDownstream bool
+	AddedViaAPI       bool
+}
+
+// Stats is the worker's part of the cluster's statistics; owner as in
+// stats.Group.For.
+func (i *Info) Stats(owner int) *Stats { return i.StatGroup.For(owner) }
+
+// HTTPOptions are how HTTP is spoken to the cluster
+// (envoy.extensions.upstreams.http.v3.HttpProtocolOptions).
+type HTTPOptions struct {
+	Protocol HTTPProtocol
+	HTTP1    *HTTP1Options // nil: defaults
+	// MaxHeadersCount and MaxHeadersKB bound responses; 0: the codec's default.
+	MaxHeadersCount uint32
+	MaxHeadersKB    uint32
+}
+
+// HTTPProtocol chooses the protocol spoken upstream.
+type HTTPProtocol uint8
+
+const (
+	HTTP1Only HTTPProtocol = iota
+	HTTP2Only
+	UseDownstream
+	ByALPN
+)
+
+// HTTP1Options are envoy.config.core.v3.Http1ProtocolOptions for upstream
+// connections.
+type HTTP1Options struct {
+	EnableTrailers      bool
+	ProperCaseHeaders   bool // Content-Type, as proper_case_words writes it
+	PreserveCaseHeaders bool
+	AllowChunkedLength  bool
+	SendFullyQualified  bool
+}
+
+// SocketOptions are how upstream sockets are made
+// (envoy.config.cluster.v3.Cluster.upstream_bind_config and
+// upstream_connection_options).
+type SocketOptions struct {
+	Bind    []network.Address // one for each address family, at most
+	Options []network.SocketOption
+}
+
+// BindFor is the source address for connections to a, unset when there is none.
+func (o *SocketOptions) BindFor(a network.Address) network.Address {
+	if o == nil || a.IsPipe() {
+		return network.Address{}
+	}
+	for _, b := range o.Bind {
+		if b.Addr().Is4() == a.Addr().Is4() {
+			return b
+		}
+	}
+	return network.Address{}
+}
+
+// Sockopts are the options to set on each socket.
+func (o *SocketOptions) Sockopts() []network.SocketOption {
+	if o == nil {
+		return nil
+	}
+	return o.Options
+}

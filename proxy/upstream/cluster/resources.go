@@ -1,0 +1,114 @@
+package cluster
+
+import "sync/atomic"
+
+// Resource is one circuit breaker: a count over all workers with a bound.
+// Like Envoy's it may be overrun by as many as race at the bound.
+type Resource struct {
+	max uint32
+	cur atomic.Int32
+}
+
+// CanCreate tells whether one more fits.
+func (r *Resource) CanCreate() bool { return uint32(r.cur.Load()) < r.max }
+
+// Max is the bound.
+func (r *Resource) Max() uint32 { return r.max }
+
+// Count is how many there are.
+func (r *Resource) Count() int { return int(r.cur.Load()) }
+
+// Kind names a circuit breaker.
+type Kind uint8
+
+const (
+	Connections Kind = iota
+	Pending
+	Requests
+	Retries
+	ConnectionPools
+	numKinds
+)
+
+// Resources are the circuit breakers of one priority
+// (envoy.config.cluster.v3.CircuitBreakers.Thresholds).
+type Resources struct {
+	r [numKinds]Resource
+	// TrackRemaining keeps the remaining_* gauges.
+	TrackRemaining bool
+	// PerHostMax bounds the connections of each host; 0: no bound.
+	PerHostMax uint32
+	budget     *RetryBudget
+}
+
+// RetryBudget bounds retries by the share of active requests.
+type RetryBudget struct {
+	Percent        float64 // of active and pending requests
+	MinConcurrency uint32
+}
+
+// Limits are what Resources are made from.
+type Limits struct {
+	Max            [numKinds]uint32
+	Budget         *RetryBudget
+	TrackRemaining bool
+	PerHostMax     uint32
+}
+
+// DefaultLimits are Envoy's.
+func DefaultLimits() Limits {
+	return Limits{Max: [numKinds]uint32{1024, 1024, 1024, 3, 1<<32 - 1}}
+}
+
+// Set gives the breakers their bounds. Counts stay.
+func (r *Resources) Set(l Limits) {
+	for k := range r.r {
+		r.r[k].max = l.Max[k]
+	}
+	r.TrackRemaining, r.budget, r.PerHostMax = l.TrackRemaining, l.Budget, l.PerHostMax
+}
+
+// Resource is one breaker.
+func (r *Resources) Resource(k Kind) *Resource { return &r.r[k] }
+
+// CanCreate tells whether the breaker lets one more through.
+func (r *Resources) CanCreate(k Kind) bool {
+	if k == Retries && r.budget != nil {
+		return uint32(r.r[Retries].cur.Load()) < r.retryMax()
+	}
+	return r.r[k].CanCreate()
+}
+
+// retryMax is the bound that the retry budget gives now.
+func (r *Resources) retryMax() uint32 {
+	active := r.r[Requests].cur.Load() + r.r[Pending].cur.Load()
+	return max(uint32(r.budget.Percent/100*float64(active)), r.budget.MinConcurrency)
+}
+
+// Breakers are one worker's view of Resources, with the gauges that it keeps:
+// their sum over the workers is 1 while a breaker is open.
+type Breakers struct {
+	*Resources
+	Stats *BreakerStats
+}
+
+// Inc and Dec count one more or less.
+func (b Breakers) Inc(k Kind) { b.add(k, 1, b.Stats) }
+func (b Breakers) Dec(k Kind) { b.add(k, -1, b.Stats) }
+
+func (r *Resources) add(k Kind, n int32, s *BreakerStats) {
+	b := &r.r[k]
+	now := b.cur.Add(n)
+	bound := int32(min(b.max, 1<<31-1))
+	if k == Retries && r.budget != nil {
+		return // the bound moves; Envoy's gauge does not follow it either
+	}
+	if n > 0 && now == bound {
+		s.open(k).Inc()
+	} else if n < 0 && now == bound-1 {
+		s.open(k).Dec()
+	}
+	if r.TrackRemaining {
+		s.remaining(k).Add(int64(-n))
+	}
+}

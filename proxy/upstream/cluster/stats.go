@@ -1,0 +1,157 @@
+package cluster
+
+import "github.com/weirproxy/weir/proxy/stats"
+
+// Stats are a cluster's statistics, "cluster.<name>.".
+type Stats struct {
+	AssignmentStale                   stats.Counter `stat:"assignment_stale"`
+	AssignmentTimeout                 stats.Counter `stat:"assignment_timeout_received"`
+	AssignmentUseCached               stats.Counter `stat:"assignment_use_cached"`
+	BindErrors                        stats.Counter `stat:"bind_errors"`
+	OriginalDstHostInvalid            stats.Counter `stat:"original_dst_host_invalid"`
+	MaxHostWeight                     stats.Gauge   `stat:"max_host_weight"`
+	MembershipChange                  stats.Counter `stat:"membership_change"`
+	MembershipTotal                   stats.Gauge   `stat:"membership_total"`
+	MembershipHealthy                 stats.Gauge   `stat:"membership_healthy"`
+	MembershipDegraded                stats.Gauge   `stat:"membership_degraded"`
+	MembershipExcluded                stats.Gauge   `stat:"membership_excluded"`
+	Version                           stats.Gauge   `stat:"version"`
+	WarmingState                      stats.Gauge   `stat:"warming_state"`
+	UpdateAttempt                     stats.Counter `stat:"update_attempt"`
+	UpdateSuccess                     stats.Counter `stat:"update_success"`
+	UpdateFailure                     stats.Counter `stat:"update_failure"`
+	UpdateEmpty                       stats.Counter `stat:"update_empty"`
+	UpdateNoRebuild                   stats.Counter `stat:"update_no_rebuild"`
+	HTTP1                             HTTP1Stats    `stat:"http1."`
+	Default                           BreakerStats  `stat:"circuit_breakers.default."`
+	High                              BreakerStats  `stat:"circuit_breakers.high."`
+	LB                                LBStats       `stat:"lb_"`
+	UpstreamCxTotal                   stats.Counter `stat:"upstream_cx_total"`
+	UpstreamCxActive                  stats.Gauge   `stat:"upstream_cx_active"`
+	UpstreamCxHTTP1Total              stats.Counter `stat:"upstream_cx_http1_total"`
+	UpstreamCxHTTP2Total              stats.Counter `stat:"upstream_cx_http2_total"`
+	UpstreamCxHTTP3Total              stats.Counter `stat:"upstream_cx_http3_total"`
+	UpstreamCxCloseNotify             stats.Counter `stat:"upstream_cx_close_notify"`
+	UpstreamCxConnectFail             stats.Counter `stat:"upstream_cx_connect_fail"`
+	UpstreamCxAttemptsExceed          stats.Counter `stat:"upstream_cx_connect_attempts_exceeded"`
+	UpstreamCxConnectTimeout          stats.Counter `stat:"upstream_cx_connect_timeout"`
+	UpstreamCxConnectWith0rtt         stats.Counter `stat:"upstream_cx_connect_with_0_rtt"`
+	UpstreamCxDestroy                 stats.Counter `stat:"upstream_cx_destroy"`
+	UpstreamCxDestroyLocal            stats.Counter `stat:"upstream_cx_destroy_local"`
+	UpstreamCxDestroyRemote           stats.Counter `stat:"upstream_cx_destroy_remote"`
+	UpstreamCxDestroyActive           stats.Counter `stat:"upstream_cx_destroy_with_active_rq"`
+	UpstreamCxDestroyLocalActive      stats.Counter `stat:"upstream_cx_destroy_local_with_active_rq"`
+	UpstreamCxDestroyRemoteActive     stats.Counter `stat:"upstream_cx_destroy_remote_with_active_rq"`
+	UpstreamCxIdleTimeout             stats.Counter `stat:"upstream_cx_idle_timeout"`
+	UpstreamCxMaxDuration             stats.Counter `stat:"upstream_cx_max_duration_reached"`
+	UpstreamCxMaxRequests             stats.Counter `stat:"upstream_cx_max_requests"`
+	UpstreamCxNoneHealthy             stats.Counter `stat:"upstream_cx_none_healthy"`
+	UpstreamCxOverflow                stats.Counter `stat:"upstream_cx_overflow"`
+	UpstreamCxPoolOverflow            stats.Counter `stat:"upstream_cx_pool_overflow"`
+	UpstreamCxProtocolError           stats.Counter `stat:"upstream_cx_protocol_error"`
+	UpstreamCxRxBytesTotal            stats.Counter `stat:"upstream_cx_rx_bytes_total"`
+	UpstreamCxTxBytesTotal            stats.Counter `stat:"upstream_cx_tx_bytes_total"`
+	UpstreamCxRxBuffered              stats.Gauge   `stat:"upstream_cx_rx_bytes_buffered"`
+	UpstreamCxTxBuffered              stats.Gauge   `stat:"upstream_cx_tx_bytes_buffered"`
+	UpstreamFlowControlBackedUp       stats.Counter `stat:"upstream_flow_control_backed_up_total"`
+	UpstreamFlowControlDrained        stats.Counter `stat:"upstream_flow_control_drained_total"`
+	UpstreamFlowControlPaused         stats.Counter `stat:"upstream_flow_control_paused_reading_total"`
+	UpstreamFlowControlResumed        stats.Counter `stat:"upstream_flow_control_resumed_reading_total"`
+	UpstreamHTTP3Broken               stats.Counter `stat:"upstream_http3_broken"`
+	UpstreamInternalRedirectFailed    stats.Counter `stat:"upstream_internal_redirect_failed_total"`
+	UpstreamInternalRedirectSucceeded stats.Counter `stat:"upstream_internal_redirect_succeeded_total"`
+	UpstreamRq0rtt                    stats.Counter `stat:"upstream_rq_0rtt"`
+	UpstreamRqTotal                   stats.Counter `stat:"upstream_rq_total"`
+	UpstreamRqActive                  stats.Gauge   `stat:"upstream_rq_active"`
+	UpstreamRqActiveOverflow          stats.Counter `stat:"upstream_rq_active_overflow"`
+	UpstreamRqCancelled               stats.Counter `stat:"upstream_rq_cancelled"`
+	UpstreamRqDropOverload            stats.Counter `stat:"upstream_rq_drop_overload"`
+	UpstreamRqMaintenance             stats.Counter `stat:"upstream_rq_maintenance_mode"`
+	UpstreamRqMaxDuration             stats.Counter `stat:"upstream_rq_max_duration_reached"`
+	UpstreamRqPendingTotal            stats.Counter `stat:"upstream_rq_pending_total"`
+	UpstreamRqPendingActive           stats.Gauge   `stat:"upstream_rq_pending_active"`
+	UpstreamRqPendingFailureEject     stats.Counter `stat:"upstream_rq_pending_failure_eject"`
+	UpstreamRqPendingOverflow         stats.Counter `stat:"upstream_rq_pending_overflow"`
+	UpstreamRqPerTryIdleTimeout       stats.Counter `stat:"upstream_rq_per_try_idle_timeout"`
+	UpstreamRqPerTryTimeout           stats.Counter `stat:"upstream_rq_per_try_timeout"`
+	UpstreamRqRetry                   stats.Counter `stat:"upstream_rq_retry"`
+	UpstreamRqRetryBackoffExponential stats.Counter `stat:"upstream_rq_retry_backoff_exponential"`
+	UpstreamRqRetryBackoffRatelimited stats.Counter `stat:"upstream_rq_retry_backoff_ratelimited"`
+	UpstreamRqRetryLimitExceeded      stats.Counter `stat:"upstream_rq_retry_limit_exceeded"`
+	UpstreamRqRetryOverflow           stats.Counter `stat:"upstream_rq_retry_overflow"`
+	UpstreamRqRetrySuccess            stats.Counter `stat:"upstream_rq_retry_success"`
+	UpstreamRqRxReset                 stats.Counter `stat:"upstream_rq_rx_reset"`
+	UpstreamRqTimeout                 stats.Counter `stat:"upstream_rq_timeout"`
+	UpstreamRqTxReset                 stats.Counter `stat:"upstream_rq_tx_reset"`
+
+	UpstreamCxConnectMs stats.Histogram `stat:"upstream_cx_connect_ms"`
+	UpstreamCxLengthMs  stats.Histogram `stat:"upstream_cx_length_ms"`
+	UpstreamRqPerCx     stats.Histogram `stat:"upstream_rq_per_cx"`
+	UpstreamRqTime      stats.Histogram `stat:"upstream_rq_time"`
+
+	UpstreamRq     stats.Codes     `stat:"upstream_rq_"`
+	InternalRq     stats.Codes     `stat:"internal.upstream_rq_"`
+	ExternalRq     stats.Codes     `stat:"external.upstream_rq_"`
+	CanaryRq       stats.Codes     `stat:"canary.upstream_rq_"`
+	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time"`
+	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time"`
+	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time"`
+}
+
+// HTTP1Stats are the upstream HTTP/1 codec's, which Envoy shows once the
+// cluster has spoken it.
+type HTTP1Stats struct {
+	DroppedHeadersWithUnderscores stats.Counter `stat:"dropped_headers_with_underscores"`
+	MetadataNotSupported          stats.Counter `stat:"metadata_not_supported_error"`
+	RequestsRejectedUnderscores   stats.Counter `stat:"requests_rejected_with_underscores_in_headers"`
+	ResponseFlood                 stats.Counter `stat:"response_flood"`
+}
+
+// LBStats are the load balancers'.
+type LBStats struct {
+	HealthyPanic              stats.Counter `stat:"healthy_panic"`
+	LocalClusterNotOK         stats.Counter `stat:"local_cluster_not_ok"`
+	RecalculateZoneStructures stats.Counter `stat:"recalculate_zone_structures"`
+	SubsetsActive             stats.Gauge   `stat:"subsets_active"`
+	SubsetsCreated            stats.Counter `stat:"subsets_created"`
+	SubsetsFallback           stats.Counter `stat:"subsets_fallback"`
+	SubsetsFallbackPanic      stats.Counter `stat:"subsets_fallback_panic"`
+	SubsetsRemoved            stats.Counter `stat:"subsets_removed"`
+	SubsetsSelected           stats.Counter `stat:"subsets_selected"`
+	ZoneClusterTooSmall       stats.Counter `stat:"zone_cluster_too_small"`
+	ZoneNoCapacityLeft        stats.Counter `stat:"zone_no_capacity_left"`
+	ZoneNumberDiffers         stats.Counter `stat:"zone_number_differs"`
+	ZoneRoutingAllDirectly    stats.Counter `stat:"zone_routing_all_directly"`
+	ZoneRoutingCrossZone      stats.Counter `stat:"zone_routing_cross_zone"`
+	ZoneRoutingSampled        stats.Counter `stat:"zone_routing_sampled"`
+}
+
+// BreakerStats are the gauges of one priority's circuit breakers.
+type BreakerStats struct {
+	CxOpen           stats.Gauge `stat:"cx_open"`
+	CxPoolOpen       stats.Gauge `stat:"cx_pool_open"`
+	RqOpen           stats.Gauge `stat:"rq_open"`
+	RqPendingOpen    stats.Gauge `stat:"rq_pending_open"`
+	RqRetryOpen      stats.Gauge `stat:"rq_retry_open"`
+	RemainingCx      stats.Gauge `stat:"remaining_cx"`
+	RemainingCxPools stats.Gauge `stat:"remaining_cx_pools"`
+	RemainingPending stats.Gauge `stat:"remaining_pending"`
+	RemainingRetries stats.Gauge `stat:"remaining_retries"`
+	RemainingRq      stats.Gauge `stat:"remaining_rq"`
+}
+
+// Breakers are the gauges of a priority.
+func (s *Stats) Breakers(p Priority) *BreakerStats {
+	if p == High {
+		return &s.High
+	}
+	return &s.Default
+}
+
+func (s *BreakerStats) open(k Kind) *stats.Gauge {
+	return [numKinds]*stats.Gauge{&s.CxOpen, &s.RqPendingOpen, &s.RqOpen, &s.RqRetryOpen, &s.CxPoolOpen}[k]
+}
+
+func (s *BreakerStats) remaining(k Kind) *stats.Gauge {
+	return [numKinds]*stats.Gauge{&s.RemainingCx, &s.RemainingPending, &s.RemainingRq, &s.RemainingRetries, &s.RemainingCxPools}[k]
+}

@@ -1,0 +1,123 @@
+package pool
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// link is what every pooled connection has: it dials, and keeps the
+// connection statistics from the first SYN to the close.
+type link struct {
+	o       *Owner
+	host    *cluster.Host
+	hs      *cluster.HostStats
+	brk     cluster.Breakers
+	conn    *network.Connection
+	begun   time.Duration
+	timeout bool // closed because connecting took too long
+	up      bool // the connection stood
+}
+
+// mayConnect tells whether circuit breakers let another connection be made.
+// When the pool has none, one is let through all the same, so that its
+// requests don't wait for ever behind connections of other hosts.
+func (l *link) mayConnect(poolIsEmpty bool) bool {
+	full := !l.brk.CanCreate(cluster.Connections)
+	if most := l.brk.PerHostMax; most > 0 && uint32(l.host.Conns.Load()) >= most {
+		full = true
+	}
+	if full {
+		l.o.Stats.UpstreamCxOverflow.Inc()
+	}
+	return !full || poolIsEmpty
+}
+
+// dial starts the connection; cb is told of its end.
+func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) error {
+	o, info := l.o, l.o.Info
+	o.nextID++
+	conn, err := o.Dialer.Dial(o.Loop, key, l.host.Address, info.Socket.BindFor(l.host.Address), info.Socket.Sockopts(), cb, network.Options{
+		BufferLimit: info.BufferLimit,
+		Counters:    network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
+		HalfClose:   halfClose,
+		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
+	})
+	if err != nil {
+		o.Stats.BindErrors.Inc()
+		return err
+	}
+	l.conn, l.begun = conn, o.Loop.Now()
+	l.brk.Inc(cluster.Connections)
+	l.host.Conns.Add(1)
+	o.Stats.UpstreamCxTotal.Inc()
+	o.Stats.UpstreamCxActive.Inc()
+	l.hs.CxTotal++
+	l.hs.CxActive++
+	return nil
+}
+
+// connected is to be called when the connection stands.
+func (l *link) connected() {
+	l.up = true
+	l.o.Stats.UpstreamCxConnectMs.Record(uint64((l.o.Loop.Now() - l.begun) / time.Millisecond))
+}
+
+// closed is to be called once for each connection that was dialed.
+func (l *link) closed(ev network.ConnectionEvent, busy bool) {
+	s := l.o.Stats
+	l.brk.Dec(cluster.Connections)
+	l.host.Conns.Add(-1)
+	s.UpstreamCxActive.Dec()
+	l.hs.CxActive--
+	s.UpstreamCxDestroy.Inc()
+	if ev == network.RemoteClose {
+		s.UpstreamCxDestroyRemote.Inc()
+	} else {
+		s.UpstreamCxDestroyLocal.Inc()
+	}
+	if busy {
+		s.UpstreamCxDestroyActive.Inc()
+		if ev == network.RemoteClose {
+			s.UpstreamCxDestroyRemoteActive.Inc()
+		} else {
+			s.UpstreamCxDestroyLocalActive.Inc()
+		}
+	}
+	s.UpstreamCxLengthMs.Record(uint64((l.o.Loop.Now() - l.begun) / time.Millisecond))
+	if !l.up {
+		s.UpstreamCxConnectFail.Inc()
+		l.hs.CxConnectFail++
+	}
+}
+
+// failure is why a connection that never stood failed.
+func (l *link) failure(ev network.ConnectionEvent) FailureReason {
+	switch {
+	case l.timeout:
+		return Timeout
+	case ev == network.LocalClose:
+		return LocalConnectionFailure
+	}
+	return RemoteConnectionFailure
+}
+
+// began and ended count a request or a TCP connection in use.
+func (l *link) began() {
+	l.o.Stats.UpstreamRqTotal.Inc()
+	l.o.Stats.UpstreamRqActive.Inc()
+	l.hs.RqTotal++
+	l.hs.RqActive++
+	if l.o.Info.ShareActive {
+		l.host.Active.Add(1)
+	}
+}
+
+func (l *link) ended() {
+	l.o.Stats.UpstreamRqActive.Dec()
+	l.hs.RqActive--
+	if l.o.Info.ShareActive {
+		l.host.Active.Add(-1)
+	}
+}

@@ -1,0 +1,188 @@
+package pool
+
+import (
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// HTTP1 is the pool of one host, priority and key: connections that carry one
+// request at a time. The connection used last is used first, so that those
+// not needed run into their idle timeout.
+type HTTP1 struct {
+	o    *Owner
+	host *cluster.Host
+	hs   *cluster.HostStats
+	brk  cluster.Breakers
+	key  uint32
+
+	idle       clientList
+	all        map[*client]struct{}
+	connecting int // clients, each expected to serve one request
+	queue      queue
+
+	draining bool
+	serving  bool   // onReady was posted
+	onDone   func() // called once the pool, draining, has become empty
+	serve    func()
+}
+
+// NewHTTP1 makes an empty pool. key is what the owner's Dialer gave for the
+// downstream connections it is for.
+func NewHTTP1(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32) *HTTP1 {
+	p := &HTTP1{o: o, host: h, hs: h.Stats(o.Loop.Worker), brk: o.Breakers[prio], key: key, all: map[*client]struct{}{}}
+	p.serve = p.serveQueue
+	return p
+}
+
+// Host implements HTTP.
+func (p *HTTP1) Host() *cluster.Host { return p.host }
+
+// Protocol implements HTTP.
+func (p *HTTP1) Protocol() http.ProtocolVersion { return http.HTTP11 }
+
+// NewStream implements HTTP.
+func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancellable {
+	if c := p.idle.first; c != nil {
+		p.attach(c, dec, cb)
+		return nil
+	}
+	if !p.brk.CanCreate(cluster.Pending) {
+		p.o.Stats.UpstreamRqPendingOverflow.Inc()
+		cb.OnPoolFailure(Overflow, "", p.host)
+		return nil
+	}
+	w := p.wait(dec, cb)
+	if err := p.connectIfNeeded(); err != nil && len(p.all) == 0 {
+		p.queue.remove(w)
+		p.forget(w)
+		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), p.host)
+		return nil
+	}
+	return w
+}
+
+// attach starts a request on an idle connection.
+func (p *HTTP1) attach(c *client, dec http.ResponseDecoder, cb StreamCallbacks) {
+	if !p.brk.CanCreate(cluster.Requests) {
+		p.o.Stats.UpstreamRqPendingOverflow.Inc()
+		cb.OnPoolFailure(Overflow, "", p.host)
+		return
+	}
+	p.idle.remove(c)
+	enc := c.begin(dec)
+	cb.OnPoolReady(enc, p.host, c.conn, c.codec.Protocol())
+}
+
+// connectIfNeeded makes a connection for the request that was queued last,
+// unless one under way is free for it.
+func (p *HTTP1) connectIfNeeded() error {
+	if p.connecting >= p.queue.n {
+		return nil
+	}
+	c := &client{pool: p, link: link{o: p.o, host: p.host, hs: p.hs, brk: p.brk}}
+	if !c.mayConnect(len(p.all) == 0) {
+		return nil
+	}
+	if err := c.connect(); err != nil {
+		return err
+	}
+	p.all[c] = struct{}{}
+	p.connecting++
+	return nil
+}
+
+// ready takes a connection that can carry a request.
+func (p *HTTP1) ready(c *client) {
+	if p.draining && p.queue.n == 0 {
+		c.close()
+		return
+	}
+	p.idle.push(c)
+	c.awaitUse()
+	// A request is not started from within the end of the one before it,
+	// deep in the codec.
+	if p.queue.n > 0 && !p.serving {
+		p.serving = true
+		p.o.Loop.Post(p.serve)
+	}
+}
+
+// serveQueue gives idle connections to the requests that wait longest.
+func (p *HTTP1) serveQueue() {
+	p.serving = false
+	for p.queue.n > 0 && p.idle.first != nil {
+		w := p.queue.first
+		dec, cb := w.dec, w.cb
+		p.queue.remove(w)
+		p.forget(w)
+		p.attach(p.idle.first, dec, cb)
+	}
+	p.closeIdleIfDraining()
+}
+
+// lost takes out a connection that has closed. failed is not 0 when it never
+// stood; then those who wait get to decide what to do.
+func (p *HTTP1) lost(c *client, failed FailureReason, why string) {
+	delete(p.all, c)
+	if failed == 0 {
+		// Others may have been waiting for this one to become idle.
+		for p.connecting < p.queue.n {
+			had := len(p.all)
+			if p.connectIfNeeded() != nil || len(p.all) == had {
+				break
+			}
+		}
+		if len(p.all) == 0 {
+			p.eject(LocalConnectionFailure, why)
+		}
+	} else {
+		p.eject(failed, why)
+	}
+	p.maybeDone()
+}
+
+// eject fails all requests that wait. Some of them may retry at once, so the
+// queue is taken off first.
+func (p *HTTP1) eject(reason FailureReason, why string) {
+	for n := p.queue.n; n > 0 && p.queue.first != nil; n-- {
+		w := p.queue.first
+		cb := w.cb
+		p.queue.remove(w)
+		p.forget(w)
+		p.o.Stats.UpstreamRqPendingFailureEject.Inc()
+		cb.OnPoolFailure(reason, why, p.host)
+	}
+}
+
+// Drain closes connections as they become idle and calls done once none is
+// left. Requests that wait are still served.
+func (p *HTTP1) Drain(done func()) {
+	p.draining, p.onDone = true, done
+	p.closeIdleIfDraining()
+	p.maybeDone()
+}
+
+// Close closes all connections at once, under whatever they carry.
+func (p *HTTP1) Close() {
+	for c := range p.all {
+		c.close()
+	}
+}
+
+func (p *HTTP1) closeIdleIfDraining() {
+	for p.draining && p.queue.n == 0 && p.idle.first != nil {
+		p.idle.first.close()
+	}
+}
+
+func (p *HTTP1) maybeDone() {
+	if p.draining && p.onDone != nil && len(p.all) == 0 && p.queue.n == 0 {
+		done := p.onDone
+		p.onDone = nil
+		done()
+	}
+}
+
+var _ HTTP = (*HTTP1)(nil)
+var _ network.ConnectionCallbacks = (*client)(nil)

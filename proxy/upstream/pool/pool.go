@@ -1,0 +1,103 @@
+package pool
+
+import (
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// FailureReason tells why a pool could give no stream.
+type FailureReason uint8
+
+const (
+	Overflow                FailureReason = iota + 1 // a circuit breaker is open
+	LocalConnectionFailure                           // the connection was closed from this side
+	RemoteConnectionFailure                          // the peer refused or closed it
+	Timeout                                          // connect_timeout
+)
+
+// ResetReason is the stream reset that the failure amounts to.
+func (r FailureReason) ResetReason() http.ResetReason {
+	switch r {
+	case Overflow:
+		return http.Overflow
+	case LocalConnectionFailure:
+		return http.LocalConnectionFailure
+	case Timeout:
+		return http.ConnectionTimeout
+	}
+	return http.RemoteConnectionFailure
+}
+
+// StreamCallbacks is who asked for a stream.
+type StreamCallbacks interface {
+	// OnPoolReady hands over a stream on conn. It ends by the encoder's and
+	// decoder's message ends or ResetStream.
+	OnPoolReady(enc http.RequestEncoder, h *cluster.Host, conn *network.Connection, proto http.ProtocolVersion)
+	// OnPoolFailure tells that there is none; transportFailure says what the
+	// connection died of, or is "".
+	OnPoolFailure(reason FailureReason, transportFailure string, h *cluster.Host)
+}
+
+// Cancellable is a request for a stream or a connection that is not answered
+// yet.
+type Cancellable interface {
+	// Cancel withdraws it: the callbacks will not be called. A connection
+	// under way is finished and kept for others.
+	Cancel()
+}
+
+// HTTP is a pool of connections to one host that carry HTTP requests.
+type HTTP interface {
+	// NewStream asks for a stream whose response goes to dec. It returns nil
+	// when cb was called already.
+	NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancellable
+	Host() *cluster.Host
+	// Protocol is the version that streams will have.
+	Protocol() http.ProtocolVersion
+}
+
+// TCPCallbacks is who asked for a connection. The connection is its own from
+// OnPoolReady on: it adds its callbacks, sets the read filter and closes it.
+type TCPCallbacks interface {
+	OnPoolReady(conn *network.Connection, h *cluster.Host)
+	OnPoolFailure(reason FailureReason, transportFailure string, h *cluster.Host)
+}
+
+// CodecFactory makes an upstream connection's HTTP/1 codec: http1.NewClient
+// behind the cluster's settings.
+type CodecFactory func(conn *network.Connection, cb http.ClientCallbacks, info *cluster.Info) http.ClientConnection
+
+// Dialer starts connections. The default is [Direct]; on a node the agent's
+// sockets, made in the downstream's pod, take its place.
+type Dialer interface {
+	// Key tells which downstream connections may share upstream connections:
+	// those with the same key (the pod's number). downstream may be nil.
+	Key(downstream *network.Connection) uint32
+	// Dial is network.Dial, on behalf of downstream connections with the key.
+	Dial(l *network.Loop, key uint32, addr, bind network.Address, so []network.SocketOption, cb network.ConnectionCallbacks, o network.Options) (*network.Connection, error)
+}
+
+// Direct dials from the process's own network namespace.
+type Direct struct{}
+
+// Key implements Dialer: all share.
+func (Direct) Key(*network.Connection) uint32 { return 0 }
+
+// Dial implements Dialer.
+func (Direct) Dial(l *network.Loop, _ uint32, addr, bind network.Address, so []network.SocketOption, cb network.ConnectionCallbacks, o network.Options) (*network.Connection, error) {
+	return network.Dial(l, addr, bind, so, cb, o)
+}
+
+// Owner is what the pools of one cluster on one worker share.
+type Owner struct {
+	Loop     *network.Loop
+	Info     *cluster.Info
+	Stats    *cluster.Stats
+	Breakers [cluster.NumPriorities]cluster.Breakers
+	Dialer   Dialer
+	Codec    CodecFactory
+
+	free   *pending // to be used again
+	nextID uint64
+}

@@ -1,0 +1,117 @@
+package upstream
+
+import (
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/pool"
+)
+
+// Cluster is a cluster on one worker.
+type Cluster struct {
+	owner    pool.Owner
+	info     *cluster.Info
+	hosts    *cluster.PrioritySet
+	balancer lb.Balancer
+	pools    map[poolKey]*pool.HTTP1
+	drained  bool
+}
+
+type poolKey struct {
+	host *cluster.Host
+	key  uint32
+	prio cluster.Priority
+}
+
+func newCluster(t *Table, s *snapshot) *Cluster {
+	st := s.info.Stats(t.loop.Worker)
+	c := &Cluster{info: s.info, hosts: s.hosts, balancer: s.policy.New(st, s.hosts)}
+	c.owner = pool.Owner{Loop: t.loop, Info: s.info, Stats: st, Dialer: t.m.dialer, Codec: t.m.codec}
+	for p := range c.owner.Breakers {
+		c.owner.Breakers[p] = cluster.Breakers{Resources: &s.info.Resources[p], Stats: st.Breakers(cluster.Priority(p))}
+	}
+	return c
+}
+
+// Info is the cluster's settings.
+func (c *Cluster) Info() *cluster.Info { return c.info }
+
+// Stats is this worker's part of the cluster's statistics.
+func (c *Cluster) Stats() *cluster.Stats { return c.owner.Stats }
+
+// Breakers are the cluster's circuit breakers for a priority.
+func (c *Cluster) Breakers(p cluster.Priority) cluster.Breakers { return c.owner.Breakers[p] }
+
+// Hosts are the cluster's hosts as this worker sees them.
+func (c *Cluster) Hosts() *cluster.PrioritySet { return c.hosts }
+
+// ChooseHost picks a host for a request or connection, nil when no host may
+// be used. It asks again for one that ctx likes better, as often as ctx says.
+func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
+	var h *cluster.Host
+	for range ctx.HostSelectionRetryCount() + 1 {
+		if h = c.balancer.Choose(ctx); h == nil || !ctx.ShouldSelectAnotherHost(h) {
+			break
+		}
+	}
+	if h == nil {
+		c.owner.Stats.UpstreamCxNoneHealthy.Inc()
+	}
+	return h
+}
+
+// HTTPPool is the pool of connections to h for requests of a priority.
+// downstream, which may be nil, tells on whose behalf: on a node each pod has
+// connections of its own.
+func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection) pool.HTTP {
+	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream)}
+	if hp := c.pools[k]; hp != nil {
+		return hp
+	}
+	hp := pool.NewHTTP1(&c.owner, h, p, k.key)
+	if c.drained {
+		// Replaced meanwhile: who still holds the cluster is served, but
+		// leaves no connection behind.
+		hp.Drain(nil)
+		return hp
+	}
+	if c.pools == nil {
+		c.pools = make(map[poolKey]*pool.HTTP1)
+	}
+	c.pools[k] = hp
+	return hp
+}
+
+// TCPConnect makes a connection to h for downstream. It returns nil when cb
+// was called already.
+func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *network.Connection, cb pool.TCPCallbacks) pool.Cancellable {
+	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), cb)
+}
+
+// update takes a newer set of hosts.
+func (c *Cluster) update(s *snapshot) {
+	c.hosts = s.hosts
+	c.balancer.Update(s.hosts)
+	if len(s.gone) == 0 || len(c.pools) == 0 {
+		return
+	}
+	gone := make(map[*cluster.Host]bool, len(s.gone))
+	for _, h := range s.gone {
+		gone[h] = true
+	}
+	for k, hp := range c.pools {
+		if gone[k.host] {
+			delete(c.pools, k)
+			hp.Drain(nil)
+		}
+	}
+}
+
+// drain lets the cluster's connections end with what they carry.
+func (c *Cluster) drain() {
+	c.drained = true
+	for k, hp := range c.pools {
+		delete(c.pools, k)
+		hp.Drain(nil)
+	}
+}
