@@ -65,6 +65,11 @@ func (h *HeaderMap) AddName(name, value string) {
 	h.add(Header{Name: name, Value: value, ID: LookupID(name)})
 }
 
+// AddLine is AddName by one who has looked the name up: id is LookupID(name).
+func (h *HeaderMap) AddLine(id HeaderID, name, value string) {
+	h.add(Header{Name: name, Value: value, ID: id})
+}
+
 func (h *HeaderMap) add(l Header) {
 	h.lines = append(h.lines, l)
 	h.size += len(l.Name) + len(l.Value)

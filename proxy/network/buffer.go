@@ -342,3 +342,7 @@ func (b *Buffer) readPipe(s *slab) (first, last *slab) {
 	}
 	return first, last
 }
+
+// Trim gives back room that Reserve made and nobody wrote to, when b is empty
+// otherwise.
+func (b *Buffer) Trim() { b.trim() }
