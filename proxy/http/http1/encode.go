@@ -44,7 +44,7 @@ const lineRoom = 64
 // order, then extra, a whole line or "". It fails, and writes nothing, when a
 // name or value has a line break or a NUL in it. dropLength leaves
 // content-length out.
-func (e *encoder) head(start [5]string, h *http.HeaderMap, extra string, dropLength bool) bool {
+func (e *encoder) head(start []string, h *http.HeaderMap, extra string, dropLength bool) bool {
 	lines := h.Lines()
 	n := h.Bytes() + 4*len(lines) + lineRoom
 	for _, s := range start {
@@ -98,6 +98,8 @@ func (e *encoder) head(start [5]string, h *http.HeaderMap, extra string, dropLen
 	}
 	return ok
 }
+
+var lastChunk = []string{"0\r\n"}
 
 var lf, cr = []byte("\n"), []byte("\r")
 
@@ -199,5 +201,5 @@ func (e *encoder) trailers(t *http.HeaderMap) (ok bool) {
 		}
 		return e.noBody || e.left <= 0
 	}
-	return e.head([5]string{"0\r\n"}, t, "", true)
+	return e.head(lastChunk, t, "", true)
 }

@@ -44,14 +44,18 @@ func (r responseEncoder) ReadDisable(off bool) {
 
 func (r responseEncoder) Encode1xxHeaders(h *http.HeaderMap) {
 	s := r.s
-	if s.started || s.http10 {
+	if s.dec == nil || s.started || s.http10 {
 		return
 	}
-	s.enc.head(s.statusLine(statusCode(h)), h, "", true)
+	start := s.statusLine(statusCode(h))
+	s.enc.head(start[:], h, "", true)
 }
 
 func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 	s := r.s
+	if s.dec == nil || s.started {
+		return
+	}
 	code := statusCode(h)
 	tunnel := s.phase == phaseHold && (s.upgrade && code == 101 || s.connect && code/100 == 2)
 	dropLength := code < 200 || code == 204 || tunnel
@@ -73,7 +77,8 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 		s.enc.chunked = !s.isHead
 	}
 	s.started = true
-	if !s.enc.head(s.statusLine(code), h, extra, dropLength) {
+	start := s.statusLine(code)
+	if !s.enc.head(start[:], h, extra, dropLength) {
 		r.broken()
 		return
 	}
@@ -90,6 +95,10 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 }
 
 func (r responseEncoder) EncodeData(b *network.Buffer, end bool) {
+	if r.s.dec == nil || r.s.responded {
+		b.Reset()
+		return
+	}
 	if !r.s.enc.data(b, end) {
 		r.broken()
 		return
@@ -100,6 +109,9 @@ func (r responseEncoder) EncodeData(b *network.Buffer, end bool) {
 }
 
 func (r responseEncoder) EncodeTrailers(t *http.HeaderMap) {
+	if r.s.dec == nil || r.s.responded {
+		return
+	}
 	if !r.s.enc.trailers(t) {
 		r.broken()
 		return
