@@ -26,7 +26,7 @@ type poolKey struct {
 func newCluster(t *Table, s *snapshot) *Cluster {
 	st := s.info.Stats(t.loop.Worker)
 	c := &Cluster{info: s.info, hosts: s.hosts, balancer: s.policy.New(st, s.hosts)}
-	c.owner = pool.Owner{Loop: t.loop, Info: s.info, Stats: st, Dialer: t.m.dialer, Codec: t.m.codec}
+	c.owner = pool.Owner{Loop: t.loop, Info: s.info, Stats: st, Dialer: t.m.dialer, Codec: t.m.codec(s.info)}
 	for p := range c.owner.Breakers {
 		c.owner.Breakers[p] = cluster.Breakers{Resources: &s.info.Resources[p], Stats: st.Breakers(cluster.Priority(p))}
 	}
@@ -92,6 +92,10 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 func (c *Cluster) update(s *snapshot) {
 	c.hosts = s.hosts
 	c.balancer.Update(s.hosts)
+	if s.drain {
+		c.drainPools()
+		return
+	}
 	if len(s.gone) == 0 || len(c.pools) == 0 {
 		return
 	}
@@ -110,6 +114,10 @@ func (c *Cluster) update(s *snapshot) {
 // drain lets the cluster's connections end with what they carry.
 func (c *Cluster) drain() {
 	c.drained = true
+	c.drainPools()
+}
+
+func (c *Cluster) drainPools() {
 	for k, hp := range c.pools {
 		delete(c.pools, k)
 		hp.Drain(nil)

@@ -112,3 +112,14 @@ func (r *Resources) add(k Kind, n int32, s *BreakerStats) {
 		s.remaining(k).Add(int64(-n))
 	}
 }
+
+// AddRemaining adds sign times the bounds to the gauges of what remains, where
+// they are kept.
+func (r *Resources) AddRemaining(sign int64, s *BreakerStats) {
+	if !r.TrackRemaining {
+		return
+	}
+	for k := range numKinds {
+		s.remaining(k).Add(sign * int64(r.r[k].max))
+	}
+}

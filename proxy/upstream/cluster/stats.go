@@ -15,14 +15,12 @@ type Stats struct {
 	MembershipHealthy                 stats.Gauge   `stat:"membership_healthy"`
 	MembershipDegraded                stats.Gauge   `stat:"membership_degraded"`
 	MembershipExcluded                stats.Gauge   `stat:"membership_excluded"`
-	Version                           stats.Gauge   `stat:"version"`
 	WarmingState                      stats.Gauge   `stat:"warming_state"`
 	UpdateAttempt                     stats.Counter `stat:"update_attempt"`
 	UpdateSuccess                     stats.Counter `stat:"update_success"`
 	UpdateFailure                     stats.Counter `stat:"update_failure"`
 	UpdateEmpty                       stats.Counter `stat:"update_empty"`
 	UpdateNoRebuild                   stats.Counter `stat:"update_no_rebuild"`
-	HTTP1                             HTTP1Stats    `stat:"http1."`
 	Default                           BreakerStats  `stat:"circuit_breakers.default."`
 	High                              BreakerStats  `stat:"circuit_breakers.high."`
 	LB                                LBStats       `stat:"lb_"`
@@ -96,15 +94,6 @@ type Stats struct {
 	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time"`
 	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time"`
 	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time"`
-}
-
-// HTTP1Stats are the upstream HTTP/1 codec's, which Envoy shows once the
-// cluster has spoken it.
-type HTTP1Stats struct {
-	DroppedHeadersWithUnderscores stats.Counter `stat:"dropped_headers_with_underscores"`
-	MetadataNotSupported          stats.Counter `stat:"metadata_not_supported_error"`
-	RequestsRejectedUnderscores   stats.Counter `stat:"requests_rejected_with_underscores_in_headers"`
-	ResponseFlood                 stats.Counter `stat:"response_flood"`
 }
 
 // LBStats are the load balancers'.

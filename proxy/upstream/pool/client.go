@@ -1,8 +1,6 @@
 package pool
 
 import (
-	"errors"
-
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
@@ -39,7 +37,7 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
-	c.codec = c.o.Codec(c.conn, c, c.o.Info)
+	c.codec = c.o.Codec(c.conn, c)
 	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
@@ -136,8 +134,8 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 	}
 	if c.enc != nil && ev == network.RemoteClose {
 		// The end of the connection may be the end of the response.
-		if err := c.codec.Dispatch(c.o.Loop.NewBuffer()); err != nil {
-			c.blame(err)
+		if c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
+			c.blame()
 		}
 	}
 	was := c.state
@@ -176,20 +174,25 @@ func (c *client) OnNewConnection() network.FilterStatus { return network.Continu
 
 // OnData implements network.ReadFilter.
 func (c *client) OnData(b *network.Buffer, _ bool) network.FilterStatus {
-	if err := c.codec.Dispatch(b); err != nil {
-		c.blame(err)
+	if c.state == idle {
+		// Nothing was asked. A server that says 408 before it closes a
+		// connection that stood idle has broken no rule.
+		if head := b.Front(); !(len(head) >= 12 && string(head[:7]) == "HTTP/1." && string(head[8:12]) == " 408") {
+			c.o.Stats.UpstreamCxProtocolError.Inc()
+		}
+		b.Reset()
+		c.close()
+		return network.StopIteration
+	}
+	if c.codec.Dispatch(b) != nil {
+		c.blame()
 		c.close()
 	}
 	return network.StopIteration
 }
 
-// blame counts a protocol error. A server that says 408 to a connection that
-// stood idle has made none.
-func (c *client) blame(err error) {
-	var ce *http.CodecError
-	if c.enc == nil && errors.As(err, &ce) && ce.Status == 408 {
-		return
-	}
+// blame counts a protocol error.
+func (c *client) blame() {
 	c.bad = true
 	c.o.Stats.UpstreamCxProtocolError.Inc()
 }

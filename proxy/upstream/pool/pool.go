@@ -64,9 +64,12 @@ type TCPCallbacks interface {
 	OnPoolFailure(reason FailureReason, transportFailure string, h *cluster.Host)
 }
 
-// CodecFactory makes an upstream connection's HTTP/1 codec: http1.NewClient
-// behind the cluster's settings.
-type CodecFactory func(conn *network.Connection, cb http.ClientCallbacks, info *cluster.Info) http.ClientConnection
+// CodecFactory prepares for a cluster what makes its connections' HTTP/1
+// codecs: http1.NewClient with the cluster's settings.
+type CodecFactory func(*cluster.Info) NewCodec
+
+// NewCodec makes a connection's codec.
+type NewCodec func(conn *network.Connection, cb http.ClientCallbacks) http.ClientConnection
 
 // Dialer starts connections. The default is [Direct]; on a node the agent's
 // sockets, made in the downstream's pod, take its place.
@@ -96,7 +99,7 @@ type Owner struct {
 	Stats    *cluster.Stats
 	Breakers [cluster.NumPriorities]cluster.Breakers
 	Dialer   Dialer
-	Codec    CodecFactory
+	Codec    NewCodec
 
 	free   *pending // to be used again
 	nextID uint64

@@ -1,0 +1,356 @@
+package upstream
+
+import (
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+)
+
+// Defaults of Envoy.
+const (
+	defaultConnectTimeout = 5 * time.Second
+	defaultIdleTimeout    = time.Hour
+	defaultTCPIdleTimeout = 10 * time.Minute
+	defaultPanicThreshold = 50
+)
+
+// kind is how a cluster learns its hosts.
+type kind uint8
+
+const (
+	static kind = iota
+	strictDNS
+	eds
+	originalDst
+)
+
+var kindNames = [...]string{static: "STATIC", strictDNS: "STRICT_DNS", eds: "EDS", originalDst: "ORIGINAL_DST"}
+
+// config is a compiled cluster configuration.
+type config struct {
+	info           *cluster.Info
+	policy         lb.Policy // nil: the cluster's type brings its own
+	kind           kind
+	panicThreshold float64
+	raw            []byte // the proto, to tell changes by and for /config_dump
+
+	assignment *assignment // static and strictDNS
+	dns        *dnsConfig
+	eds        *edsConfig
+	original   *originalConfig
+
+	waitForWarm      bool
+	ignoreHealth     bool // ignore_health_on_host_removal
+	closeOnSetChange bool
+}
+
+type edsConfig struct {
+	service string
+	source  *corev3.ConfigSource // passed on to who subscribes
+}
+
+var clusterFields = []string{
+	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
+	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
+	"http_protocol_options", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
+	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
+	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
+	"least_request_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "track_cluster_stats",
+	"connection_pool_per_downstream_connection",
+}
+
+// AddOrUpdate takes a cluster's configuration, found at path: a new one, or
+// one that replaces another of the same name. changed is false when it is the
+// one that is there. Workers see the cluster once it is warm; until then they
+// keep the old one. static marks clusters of the bootstrap, which xDS neither
+// replaces nor removes.
+func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version string, static bool) (changed bool, err error) {
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+	if err != nil {
+		return false, path.Wrap(err)
+	}
+	if old := m.newest(c.GetName()); old != nil {
+		switch {
+		case static:
+			return false, path.Dot("name").Errorf("duplicate cluster %q", c.GetName())
+		case old.static || string(old.cfg.raw) == string(raw):
+			return false, nil
+		}
+	}
+	cfg, err := m.compile(path, c)
+	if err != nil {
+		return false, err
+	}
+	cfg.raw = raw
+	cfg.info.AddedViaAPI = !static
+	m.add(cfg, version, static)
+	return true, nil
+}
+
+// Check compiles a cluster's configuration without using it.
+func (m *Manager) Check(path field.Path, c *clusterv3.Cluster) error {
+	_, err := m.compile(path, c)
+	return err
+}
+
+func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
+	if c.GetName() == "" {
+		return nil, p.Dot("name").Errorf("a cluster needs a name")
+	}
+	if err := field.Only(p, c, clusterFields...); err != nil {
+		return nil, err
+	}
+	cfg := &config{panicThreshold: defaultPanicThreshold, waitForWarm: true, ignoreHealth: c.GetIgnoreHealthOnHostRemoval()}
+	info := &cluster.Info{
+		Name: c.GetName(), StatName: c.GetName(), ConnectTimeout: defaultConnectTimeout, BufferLimit: network.DefaultBufferLimit,
+		IdleTimeout: defaultIdleTimeout, TCPPoolIdleTimeout: defaultTCPIdleTimeout,
+		CloseOnUnhealthy: c.GetCloseConnectionsOnHostHealthFailure(), PoolPerDownstream: c.GetConnectionPoolPerDownstreamConnection(),
+	}
+	cfg.info = info
+	if alt := c.GetAltStatName(); alt != "" {
+		info.StatName = alt
+	}
+	if b := c.GetPerConnectionBufferLimitBytes(); b != nil {
+		info.BufferLimit = b.GetValue()
+	}
+	if w := c.GetWaitForWarmOnInit(); w != nil {
+		cfg.waitForWarm = w.GetValue()
+	}
+	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
+	err := firstError(
+		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
+		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats()),
+		transportSocket(p.Dot("transport_socket"), c.GetTransportSocket()),
+		httpOptions(p, c, info),
+		socketOptions(p, c, info),
+		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), info),
+		commonLB(p.Dot("common_lb_config"), c.GetCommonLbConfig(), cfg),
+		metadata(p.Dot("metadata"), c.GetMetadata(), &info.Metadata),
+		m.discoveryConfig(p, c, cfg),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.policy, err = lb.FromConfig(p, c); err != nil {
+		return nil, err
+	}
+	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {
+		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for ORIGINAL_DST, and its only one", kindNames[cfg.kind])
+	}
+	_, info.ShareActive = cfg.policy.(lb.LeastRequest)
+	return cfg, nil
+}
+
+func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
+	if ct := c.GetClusterType(); ct != nil {
+		return dnsExtension(p, c, ct, cfg)
+	}
+	switch c.GetType() {
+	case clusterv3.Cluster_STATIC:
+		cfg.kind = static
+	case clusterv3.Cluster_STRICT_DNS:
+		cfg.kind = strictDNS
+		cfg.dns, err = dnsFields(p, c)
+	case clusterv3.Cluster_EDS:
+		cfg.kind = eds
+		if m.o.Endpoints == nil {
+			return p.Dot("type").Errorf("EDS is not possible here: nothing subscribes to endpoints")
+		}
+		cfg.eds, err = edsFields(p, c)
+	case clusterv3.Cluster_ORIGINAL_DST:
+		cfg.kind = originalDst
+		cfg.original, err = originalFields(p, c)
+	default:
+		return p.Dot("type").Errorf("weir does not support clusters of type %v", c.GetType())
+	}
+	if err != nil {
+		return err
+	}
+	if c.GetEdsClusterConfig() != nil && cfg.kind != eds {
+		return p.Dot("eds_cluster_config").Errorf("set in a cluster of type %s", kindNames[cfg.kind])
+	}
+	return loadAssignment(p, c, cfg)
+}
+
+// loadAssignment compiles the endpoints that the cluster itself names.
+func loadAssignment(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
+	la := c.GetLoadAssignment()
+	switch {
+	case cfg.kind == eds || cfg.kind == originalDst:
+		if la != nil {
+			return p.Dot("load_assignment").Errorf("set in a cluster of type %s, which has its endpoints from elsewhere", kindNames[cfg.kind])
+		}
+	default:
+		cfg.assignment, err = compileAssignment(p.Dot("load_assignment"), la, cfg.kind == strictDNS)
+	}
+	return err
+}
+
+func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
+	p = p.Dot("eds_cluster_config")
+	e := c.GetEdsClusterConfig()
+	if e == nil {
+		return nil, p.Errorf("missing: a cluster of type EDS says there where its endpoints come from")
+	}
+	if err := field.Only(p, e, "eds_config", "service_name"); err != nil {
+		return nil, err
+	}
+	if e.GetEdsConfig() == nil {
+		return nil, p.Dot("eds_config").Errorf("missing")
+	}
+	out := &edsConfig{service: e.GetServiceName(), source: e.GetEdsConfig()}
+	if out.service == "" {
+		out.service = c.GetName()
+	}
+	return out, nil
+}
+
+func transportSocket(p field.Path, ts *corev3.TransportSocket) error {
+	if ts == nil {
+		return nil
+	}
+	if a := ts.GetTypedConfig(); a != nil {
+		if !a.MessageIs(&rawv3.RawBuffer{}) {
+			return p.Dot("typed_config").Errorf("weir does not support %s (%s) to upstreams", ts.GetName(), a.GetTypeUrl())
+		}
+		return nil
+	}
+	if ts.GetName() != "envoy.transport_sockets.raw_buffer" {
+		return p.Dot("name").Errorf("weir does not support the transport socket %q to upstreams", ts.GetName())
+	}
+	return nil
+}
+
+func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
+	// Updates are not held back for update_merge_window: workers take them
+	// in batches anyway.
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "locality_weighted_lb_config", "close_connections_on_host_set_change"); err != nil {
+		return err
+	}
+	if t := c.GetHealthyPanicThreshold(); t != nil {
+		cfg.panicThreshold = t.GetValue()
+	}
+	cfg.closeOnSetChange = c.GetCloseConnectionsOnHostSetChange()
+	return nil
+}
+
+func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, info *cluster.Info) error {
+	info.Resources = new([cluster.NumPriorities]cluster.Resources)
+	for i := range info.Resources {
+		info.Resources[i].Set(cluster.DefaultLimits())
+	}
+	if c == nil {
+		return nil
+	}
+	if err := field.Only(p, c, "thresholds", "per_host_thresholds"); err != nil {
+		return err
+	}
+	var seen [cluster.NumPriorities]bool // the first of a priority counts
+	limits := [cluster.NumPriorities]cluster.Limits{cluster.DefaultLimits(), cluster.DefaultLimits()}
+	for i, t := range c.GetThresholds() {
+		prio := priority(t.GetPriority())
+		l, err := thresholds(p.Dot("thresholds").Index(i), t)
+		if err != nil {
+			return err
+		}
+		if !seen[prio] {
+			seen[prio], limits[prio] = true, l
+		}
+	}
+	for i, t := range c.GetPerHostThresholds() {
+		if err := field.Only(p.Dot("per_host_thresholds").Index(i), t, "priority", "max_connections"); err != nil {
+			return err
+		}
+		if l := &limits[priority(t.GetPriority())]; l.PerHostMax == 0 {
+			l.PerHostMax = t.GetMaxConnections().GetValue()
+		}
+	}
+	for i := range info.Resources {
+		info.Resources[i].Set(limits[i])
+	}
+	return nil
+}
+
+func priority(p corev3.RoutingPriority) cluster.Priority {
+	if p == corev3.RoutingPriority_HIGH {
+		return cluster.High
+	}
+	return cluster.Default
+}
+
+func thresholds(p field.Path, t *clusterv3.CircuitBreakers_Thresholds) (cluster.Limits, error) {
+	l := cluster.DefaultLimits()
+	b := t.GetRetryBudget()
+	if err := firstError(
+		field.Only(p, t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget", "track_remaining", "max_connection_pools"),
+		field.Only(p.Dot("retry_budget"), b, "budget_percent", "min_retry_concurrency"),
+	); err != nil {
+		return l, err
+	}
+	for _, f := range []struct {
+		kind cluster.Kind
+		set  interface{ GetValue() uint32 }
+		is   bool
+	}{
+		{cluster.Connections, t.GetMaxConnections(), t.GetMaxConnections() != nil},
+		{cluster.Pending, t.GetMaxPendingRequests(), t.GetMaxPendingRequests() != nil},
+		{cluster.Requests, t.GetMaxRequests(), t.GetMaxRequests() != nil},
+		{cluster.Retries, t.GetMaxRetries(), t.GetMaxRetries() != nil},
+		{cluster.ConnectionPools, t.GetMaxConnectionPools(), t.GetMaxConnectionPools() != nil},
+	} {
+		if f.is {
+			l.Max[f.kind] = f.set.GetValue()
+		}
+	}
+	l.TrackRemaining = t.GetTrackRemaining()
+	if b != nil {
+		l.Budget = &cluster.RetryBudget{Percent: 20, MinConcurrency: 3}
+		if b.GetBudgetPercent() != nil {
+			l.Budget.Percent = b.GetBudgetPercent().GetValue()
+		}
+		if b.GetMinRetryConcurrency() != nil {
+			l.Budget.MinConcurrency = b.GetMinRetryConcurrency().GetValue()
+		}
+	}
+	return l, nil
+}
+
+func metadata(p field.Path, m *corev3.Metadata, out *cluster.Metadata) error {
+	if len(m.GetFilterMetadata()) > 0 {
+		*out = make(cluster.Metadata, len(m.GetFilterMetadata()))
+		for ns, s := range m.GetFilterMetadata() {
+			(*out)[ns] = s.AsMap()
+		}
+	}
+	return field.Only(p, m, "filter_metadata")
+}
+
+// positive puts a duration that is set into out.
+func positive(p field.Path, d *durationpb.Duration, out *time.Duration) error {
+	if d == nil {
+		return nil
+	}
+	if *out = d.AsDuration(); *out <= 0 {
+		return p.Errorf("%v is not greater than 0", *out)
+	}
+	return nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

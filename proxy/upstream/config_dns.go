@@ -1,0 +1,167 @@
+package upstream
+
+import (
+	"net/netip"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
+	getaddrv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/getaddrinfo/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/upstream/dns"
+)
+
+// dnsConfig is how a cluster's names are resolved.
+type dnsConfig struct {
+	family     dns.Family
+	refresh    time.Duration
+	minRefresh time.Duration // bounds TTLs from below
+	jitter     time.Duration
+	failBase   time.Duration // back-off after failures
+	failMax    time.Duration
+	respectTTL bool
+	resolver   dns.Config
+}
+
+const defaultDNSRefresh = 5 * time.Second
+
+func dnsFields(p field.Path, c *clusterv3.Cluster) (*dnsConfig, error) {
+	d := &dnsConfig{respectTTL: c.GetRespectDnsTtl(), family: dnsFamilies[c.GetDnsLookupFamily()]}
+	d.resolver.TCP = c.GetUseTcpForDnsLookups()
+	err := firstError(
+		d.times(p, c.GetDnsRefreshRate(), c.GetDnsJitter(), c.GetDnsFailureRefreshRate()),
+		nameservers(p.Dot("dns_resolvers"), c.GetDnsResolvers(), &d.resolver),
+		resolutionConfig(p.Dot("dns_resolution_config"), c.GetDnsResolutionConfig(), &d.resolver),
+		resolverExtension(p.Dot("typed_dns_resolver_config"), c.GetTypedDnsResolverConfig(), &d.resolver),
+	)
+	return d, err
+}
+
+var dnsFamilies = map[clusterv3.Cluster_DnsLookupFamily]dns.Family{
+	clusterv3.Cluster_AUTO: dns.Auto, clusterv3.Cluster_V4_ONLY: dns.V4Only, clusterv3.Cluster_V6_ONLY: dns.V6Only,
+	clusterv3.Cluster_V4_PREFERRED: dns.V4Preferred, clusterv3.Cluster_ALL: dns.All,
+}
+
+// refreshRate is the same message in the cluster and in the extension.
+type refreshRate interface {
+	GetBaseInterval() *durationpb.Duration
+	GetMaxInterval() *durationpb.Duration
+}
+
+func (d *dnsConfig) times(p field.Path, refresh, jitter *durationpb.Duration, failure refreshRate) error {
+	d.refresh, d.minRefresh = defaultDNSRefresh, time.Second
+	if err := positive(p.Dot("dns_refresh_rate"), refresh, &d.refresh); err != nil {
+		return err
+	}
+	if d.jitter = jitter.AsDuration(); d.jitter < 0 {
+		return p.Dot("dns_jitter").Errorf("%v is negative", d.jitter)
+	}
+	d.failBase, d.failMax = d.refresh, d.refresh
+	if base := failure.GetBaseInterval(); base != nil {
+		p := p.Dot("dns_failure_refresh_rate")
+		if err := positive(p.Dot("base_interval"), base, &d.failBase); err != nil {
+			return err
+		}
+		d.failMax = 10 * d.failBase
+		if err := positive(p.Dot("max_interval"), failure.GetMaxInterval(), &d.failMax); err != nil {
+			return err
+		}
+		if d.failMax < d.failBase {
+			return p.Dot("max_interval").Errorf("%v is less than base_interval, %v", d.failMax, d.failBase)
+		}
+	}
+	return nil
+}
+
+// dnsExtension compiles envoy.clusters.dns as a strict DNS cluster.
+func dnsExtension(p field.Path, c *clusterv3.Cluster, ct *clusterv3.Cluster_CustomClusterType, cfg *config) error {
+	p2 := p.Dot("cluster_type").Dot("typed_config")
+	m := &dnsv3.DnsCluster{}
+	if !ct.GetTypedConfig().MessageIs(m) {
+		return p2.Errorf("weir does not support clusters of type %s (%s)", ct.GetName(), ct.GetTypedConfig().GetTypeUrl())
+	}
+	if err := ct.GetTypedConfig().UnmarshalTo(m); err != nil {
+		return p2.Wrap(err)
+	}
+	if err := field.Only(p2, m, "dns_refresh_rate", "dns_failure_refresh_rate", "respect_dns_ttl", "dns_jitter", "typed_dns_resolver_config", "dns_lookup_family", "dns_min_refresh_rate"); err != nil {
+		return err
+	}
+	// Its enumeration has UNSPECIFIED before the cluster's AUTO.
+	family := clusterv3.Cluster_DnsLookupFamily(max(int32(m.GetDnsLookupFamily())-1, 0))
+	d := &dnsConfig{respectTTL: m.GetRespectDnsTtl(), family: dnsFamilies[family]}
+	if err := firstError(
+		d.times(p2, m.GetDnsRefreshRate(), m.GetDnsJitter(), m.GetDnsFailureRefreshRate()),
+		positive(p2.Dot("dns_min_refresh_rate"), m.GetDnsMinRefreshRate(), &d.minRefresh),
+		resolverExtension(p2.Dot("typed_dns_resolver_config"), m.GetTypedDnsResolverConfig(), &d.resolver),
+	); err != nil {
+		return err
+	}
+	cfg.kind, cfg.dns = strictDNS, d
+	return loadAssignment(p, c, cfg)
+}
+
+func nameservers(p field.Path, as []*corev3.Address, out *dns.Config) error {
+	for i, a := range as {
+		addr, _, err := address(p.Index(i), a, false)
+		if err != nil {
+			return err
+		}
+		if addr.IsPipe() {
+			return p.Index(i).Errorf("a name server is reached by an IP address")
+		}
+		if addr.Port() == 0 {
+			addr.AddrPort = netip.AddrPortFrom(addr.Addr(), 53)
+		}
+		out.Servers = append(out.Servers, addr.AddrPort)
+	}
+	return nil
+}
+
+func resolutionConfig(p field.Path, c *corev3.DnsResolutionConfig, out *dns.Config) error {
+	return firstError(
+		field.Only(p, c, "resolvers", "dns_resolver_options"),
+		nameservers(p.Dot("resolvers"), c.GetResolvers(), out),
+		resolverOptions(p.Dot("dns_resolver_options"), c.GetDnsResolverOptions(), out),
+	)
+}
+
+func resolverOptions(p field.Path, o *corev3.DnsResolverOptions, out *dns.Config) error {
+	out.TCP = out.TCP || o.GetUseTcpForDnsLookups()
+	out.NoSearch = o.GetNoDefaultSearchDomain()
+	return field.Only(p, o, "use_tcp_for_dns_lookups", "no_default_search_domain")
+}
+
+func resolverExtension(p field.Path, e *corev3.TypedExtensionConfig, out *dns.Config) error {
+	if e == nil {
+		return nil
+	}
+	p = p.Dot("typed_config")
+	a := e.GetTypedConfig()
+	switch {
+	case a.MessageIs(&getaddrv3.GetAddrInfoDnsResolverConfig{}):
+		m := &getaddrv3.GetAddrInfoDnsResolverConfig{}
+		if err := a.UnmarshalTo(m); err != nil {
+			return p.Wrap(err)
+		}
+		return field.Only(p, m)
+	case a.MessageIs(&caresv3.CaresDnsResolverConfig{}):
+		m := &caresv3.CaresDnsResolverConfig{}
+		if err := a.UnmarshalTo(m); err != nil {
+			return p.Wrap(err)
+		}
+		out.Timeout = time.Duration(m.GetQueryTimeoutSeconds().GetValue()) * time.Second
+		out.Tries = int(m.GetQueryTries().GetValue())
+		// udp_max_queries is how often c-ares changes its socket; weir has
+		// one for each query.
+		return firstError(
+			field.Only(p, m, "resolvers", "dns_resolver_options", "query_timeout_seconds", "query_tries", "udp_max_queries"),
+			nameservers(p.Dot("resolvers"), m.GetResolvers(), out),
+			resolverOptions(p.Dot("dns_resolver_options"), m.GetDnsResolverOptions(), out),
+		)
+	}
+	return p.Errorf("weir does not support the resolver %s (%s)", e.GetName(), a.GetTypeUrl())
+}

@@ -1,0 +1,128 @@
+package upstream
+
+import (
+	"math"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// EndpointSubscriber is who asks xDS for endpoints.
+type EndpointSubscriber interface {
+	// Subscribe asks for a service's endpoints, which come by
+	// Manager.UpdateEndpoints, or Manager.EndpointsTimedOut. They may come
+	// before it returns.
+	Subscribe(service string, source *corev3.ConfigSource) (cancel func())
+}
+
+// UpdateEndpoints takes the endpoints of an EDS service for the clusters that
+// use it. A nil assignment means that the service is gone. On an error the
+// old endpoints stay.
+func (m *Manager) UpdateEndpoints(path field.Path, service string, a *endpointv3.ClusterLoadAssignment) error {
+	as := &assignment{}
+	if a != nil {
+		var err error
+		if as, err = compileAssignment(path, a, false); err != nil {
+			m.assignmentRejected(service)
+			return err
+		}
+	}
+	m.assign(service, as)
+	return nil
+}
+
+// CheckEndpoints compiles an assignment without using it.
+func (m *Manager) CheckEndpoints(path field.Path, a *endpointv3.ClusterLoadAssignment) error {
+	_, err := compileAssignment(path, a, false)
+	return err
+}
+
+func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names bool) (*assignment, error) {
+	out := &assignment{overprovisioning: cluster.DefaultOverprovisioning}
+	pol := a.GetPolicy()
+	if err := firstError(
+		field.Only(p, a, "cluster_name", "endpoints", "policy"),
+		field.Only(p.Dot("policy"), pol, "overprovisioning_factor"),
+	); err != nil {
+		return nil, err
+	}
+	if f := pol.GetOverprovisioningFactor(); f != nil {
+		out.overprovisioning = f.GetValue()
+	}
+	weights := map[uint32]uint64{}
+	out.groups = make([]endpointGroup, 0, len(a.GetEndpoints()))
+	for i, l := range a.GetEndpoints() {
+		p := p.Dot("endpoints").Index(i)
+		g, err := compileGroup(p, l, names)
+		if err != nil {
+			return nil, err
+		}
+		if weights[g.priority] += uint64(g.weight); weights[g.priority] > math.MaxUint32 {
+			return nil, p.Dot("load_balancing_weight").Errorf("the localities of priority %d weigh more than %d together", g.priority, uint32(math.MaxUint32))
+		}
+		out.groups = append(out.groups, g)
+	}
+	return out, nil
+}
+
+func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (g endpointGroup, err error) {
+	if err := field.Only(p, l, "locality", "lb_endpoints", "load_balancing_weight", "priority"); err != nil {
+		return g, err
+	}
+	g.weight, g.priority = l.GetLoadBalancingWeight().GetValue(), l.GetPriority()
+	if g.priority > 128 {
+		return g, p.Dot("priority").Errorf("%d is above 128", g.priority)
+	}
+	if lo := l.GetLocality(); lo != nil {
+		g.locality = &cluster.Locality{Region: lo.GetRegion(), Zone: lo.GetZone(), SubZone: lo.GetSubZone()}
+	}
+	sum := uint64(0)
+	g.endpoints = make([]endpoint, 0, len(l.GetLbEndpoints()))
+	for i, e := range l.GetLbEndpoints() {
+		p := p.Dot("lb_endpoints").Index(i)
+		ep, err := compileEndpoint(p, e, names)
+		if err != nil {
+			return g, err
+		}
+		if sum += uint64(max(ep.weight, 1)); sum > math.MaxUint32 {
+			return g, p.Dot("load_balancing_weight").Errorf("the endpoints of the locality weigh more than %d together", uint32(math.MaxUint32))
+		}
+		g.endpoints = append(g.endpoints, ep)
+	}
+	return g, nil
+}
+
+func compileEndpoint(p field.Path, e *endpointv3.LbEndpoint, names bool) (out endpoint, err error) {
+	ep := e.GetEndpoint()
+	if ep == nil {
+		return out, p.Dot("endpoint").Errorf("missing")
+	}
+	// health_check_config means something to active health checks only, and
+	// a cluster that has those is refused.
+	if err := firstError(
+		field.Only(p, e, "endpoint", "health_status", "metadata", "load_balancing_weight"),
+		field.Only(p.Dot("endpoint"), ep, "address", "hostname", "health_check_config"),
+		metadata(p.Dot("metadata"), e.GetMetadata(), &out.metadata),
+	); err != nil {
+		return out, err
+	}
+	if w := e.GetLoadBalancingWeight(); w != nil {
+		if out.weight = w.GetValue(); out.weight == 0 {
+			return out, p.Dot("load_balancing_weight").Errorf("0 is less than 1")
+		}
+	}
+	switch e.GetHealthStatus() {
+	case corev3.HealthStatus_UNHEALTHY, corev3.HealthStatus_TIMEOUT:
+		out.health = cluster.FailedEDSHealth
+	case corev3.HealthStatus_DRAINING:
+		out.health = cluster.EDSStatusDraining
+	case corev3.HealthStatus_DEGRADED:
+		out.health = cluster.DegradedEDSHealth
+	}
+	out.hostname = ep.GetHostname()
+	out.addr, out.name, err = address(p.Dot("endpoint").Dot("address"), ep.GetAddress(), names)
+	return out, err
+}

@@ -1,0 +1,113 @@
+package upstream
+
+import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	preservev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+// httpOptions compiles how HTTP is spoken: the extension's options, or else
+// the deprecated fields of the cluster.
+func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
+	ext := c.GetTypedExtensionProtocolOptions()
+	p2 := p.Dot("typed_extension_protocol_options")
+	for name := range ext {
+		if name != httpOptionsName {
+			return p2.Key(name).Errorf("weir does not support these protocol options; known are %s", httpOptionsName)
+		}
+	}
+	a := ext[httpOptionsName]
+	if a == nil {
+		return firstError(
+			commonHTTP(p.Dot("common_http_protocol_options"), c.GetCommonHttpProtocolOptions(), info),
+			http1Options(p.Dot("http_protocol_options"), c.GetHttpProtocolOptions(), info),
+		)
+	}
+	p = p2.Key(httpOptionsName)
+	o := &httpv3.HttpProtocolOptions{}
+	if err := a.UnmarshalTo(o); err != nil {
+		return p.Wrap(err)
+	}
+	if err := firstError(
+		field.Only(p, o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"),
+		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
+	); err != nil {
+		return err
+	}
+	switch u := o.GetUpstreamProtocolOptions().(type) {
+	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
+		p := p.Dot("explicit_http_config")
+		return firstError(
+			field.Only(p, u.ExplicitHttpConfig, "http_protocol_options"),
+			http1Options(p.Dot("http_protocol_options"), u.ExplicitHttpConfig.GetHttpProtocolOptions(), info),
+		)
+	case *httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
+		p := p.Dot("use_downstream_protocol_config")
+		return firstError(
+			field.Only(p, u.UseDownstreamProtocolConfig, "http_protocol_options"),
+			http1Options(p.Dot("http_protocol_options"), u.UseDownstreamProtocolConfig.GetHttpProtocolOptions(), info),
+		)
+	}
+	return p.Errorf("needs one of explicit_http_config and use_downstream_protocol_config")
+}
+
+func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info) error {
+	if o == nil {
+		return nil
+	}
+	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_stream_duration", "max_requests_per_connection"); err != nil {
+		return err
+	}
+	if d := o.GetIdleTimeout(); d != nil {
+		info.IdleTimeout = d.AsDuration() // 0 turns it off
+	}
+	info.MaxConnectionDuration = o.GetMaxConnectionDuration().AsDuration()
+	info.MaxStreamDuration = o.GetMaxStreamDuration().AsDuration()
+	info.HTTP.MaxHeadersCount = o.GetMaxHeadersCount().GetValue()
+	info.HTTP.MaxHeadersKB = o.GetMaxResponseHeadersKb().GetValue()
+	if n := o.GetMaxRequestsPerConnection(); n != nil {
+		info.MaxRequestsPerConnection = n.GetValue()
+	}
+	return nil
+}
+
+func http1Options(p field.Path, o *corev3.Http1ProtocolOptions, info *cluster.Info) error {
+	if o == nil {
+		return nil
+	}
+	// What only concerns requests received, or the choice of Envoy's parser,
+	// means nothing on an upstream connection.
+	if err := field.Only(p, o, "header_key_format", "enable_trailers", "allow_chunked_length", "send_fully_qualified_url",
+		"allow_absolute_url", "accept_http_10", "default_host_for_http_10", "override_stream_error_on_invalid_http_message",
+		"use_balsa_parser", "allow_custom_methods"); err != nil {
+		return err
+	}
+	out := cluster.HTTP1Options{EnableTrailers: o.GetEnableTrailers(), AllowChunkedLength: o.GetAllowChunkedLength(), SendFullyQualified: o.GetSendFullyQualifiedUrl()}
+	switch f := o.GetHeaderKeyFormat().GetHeaderFormat().(type) {
+	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_ProperCaseWords_:
+		out.ProperCaseHeaders = true
+	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_StatefulFormatter:
+		p, a := p.Dot("header_key_format").Dot("stateful_formatter"), f.StatefulFormatter.GetTypedConfig()
+		m := &preservev3.PreserveCaseFormatterConfig{}
+		if !a.MessageIs(m) {
+			return p.Errorf("weir does not support %s", a.GetTypeUrl())
+		}
+		if err := a.UnmarshalTo(m); err != nil {
+			return p.Wrap(err)
+		}
+		if err := field.Only(p, m); err != nil {
+			return err
+		}
+		out.PreserveCaseHeaders = true
+	}
+	if out != (cluster.HTTP1Options{}) {
+		info.HTTP.HTTP1 = &out
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package upstream
+
+import (
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+)
+
+// originalConfig is how an ORIGINAL_DST cluster finds destinations.
+type originalConfig struct {
+	header  string // "" when not from a header; lower case
+	port    uint16 // replaces the destination's, 0: it stays
+	cleanup time.Duration
+}
+
+func originalFields(p field.Path, c *clusterv3.Cluster) (*originalConfig, error) {
+	o := &originalConfig{cleanup: 5 * time.Second}
+	if err := positive(p.Dot("cleanup_interval"), c.GetCleanupInterval(), &o.cleanup); err != nil {
+		return nil, err
+	}
+	cfg, p := c.GetOriginalDstLbConfig(), p.Dot("original_dst_lb_config")
+	if err := field.Only(p, cfg, "use_http_header", "http_header_name", "upstream_port_override"); err != nil {
+		return nil, err
+	}
+	if cfg.GetUseHttpHeader() {
+		if o.header = cfg.GetHttpHeaderName(); o.header == "" {
+			o.header = "x-envoy-original-dst-host"
+		}
+	} else if cfg.GetHttpHeaderName() != "" {
+		return nil, p.Dot("http_header_name").Errorf("set, but use_http_header is not")
+	}
+	if v := cfg.GetUpstreamPortOverride(); v != nil {
+		if v.GetValue() > 65535 {
+			return nil, p.Dot("upstream_port_override").Errorf("%d is not a port", v.GetValue())
+		}
+		o.port = uint16(v.GetValue())
+	}
+	return o, nil
+}

@@ -1,0 +1,149 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// query is one lookup's way to ask.
+type query struct {
+	conf    *dns.ClientConfig
+	servers []string
+	tcp     bool
+	search  bool
+	timeout time.Duration
+	tries   int
+}
+
+func newQuery(cfg *Config, resolvConf string) (*query, error) {
+	q := &query{tcp: cfg.TCP, search: !cfg.NoSearch, timeout: cfg.Timeout, tries: cfg.Tries}
+	if q.timeout <= 0 {
+		q.timeout = 5 * time.Second
+	}
+	if q.tries <= 0 {
+		q.tries = 4
+	}
+	conf, err := dns.ClientConfigFromFile(resolvConf)
+	if err != nil && len(cfg.Servers) == 0 {
+		return nil, fmt.Errorf("no name server: %w", err)
+	}
+	if err != nil {
+		conf = &dns.ClientConfig{Ndots: 1}
+	}
+	q.conf = conf
+	for _, s := range cfg.Servers {
+		q.servers = append(q.servers, s.String())
+	}
+	if len(q.servers) == 0 {
+		for _, s := range conf.Servers {
+			q.servers = append(q.servers, net.JoinHostPort(s, conf.Port))
+		}
+	}
+	if len(q.servers) == 0 {
+		return nil, fmt.Errorf("no name server in %s", resolvConf)
+	}
+	return q, nil
+}
+
+// errNoName is the answer that the name does not exist.
+var errNoName = errors.New("the name does not exist")
+
+// resolve tries the name with the search domains until one exists.
+func (q *query) resolve(ctx context.Context, name string, f Family) Answer {
+	names := []string{dns.Fqdn(name)}
+	if q.search {
+		names = q.conf.NameList(name)
+	}
+	var last Answer
+	for _, n := range names {
+		if last = q.addresses(ctx, n, f); len(last.Addrs) > 0 || last.Err != nil && !errors.Is(last.Err, errNoName) {
+			break
+		}
+	}
+	if last.Err != nil {
+		last.Err = fmt.Errorf("resolve %s: %w", name, last.Err)
+	}
+	return last
+}
+
+// addresses asks for the record types that the family needs.
+func (q *query) addresses(ctx context.Context, name string, f Family) Answer {
+	var v4, v6 []netip.Addr
+	var err4, err6 error
+	ttl := time.Duration(-1)
+	if f != V6Only {
+		v4, err4 = q.ask(ctx, name, dns.TypeA, &ttl)
+	}
+	if f != V4Only && !(f == V4Preferred && len(v4) > 0) {
+		v6, err6 = q.ask(ctx, name, dns.TypeAAAA, &ttl)
+	}
+	a := Answer{Addrs: choose(v4, v6, f), TTL: max(ttl, 0)}
+	if len(a.Addrs) == 0 {
+		a.Err = errors.Join(err4, err6)
+	}
+	return a
+}
+
+// ask puts one question to the servers in turn, and lowers ttl to the
+// shortest of the records'.
+func (q *query) ask(ctx context.Context, name string, t uint16, ttl *time.Duration) ([]netip.Addr, error) {
+	m := new(dns.Msg)
+	m.SetQuestion(name, t)
+	var lastErr error
+	for range q.tries {
+		for _, server := range q.servers {
+			r, err := q.exchange(ctx, m, server)
+			switch {
+			case ctx.Err() != nil:
+				return nil, ctx.Err()
+			case err != nil:
+				lastErr = err
+			case r.Rcode == dns.RcodeNameError:
+				return nil, errNoName
+			case r.Rcode != dns.RcodeSuccess:
+				lastErr = fmt.Errorf("server %s answered %s", server, dns.RcodeToString[r.Rcode])
+			default:
+				return records(r, t, ttl), nil
+			}
+		}
+	}
+	return nil, lastErr
+}
+
+func (q *query) exchange(ctx context.Context, m *dns.Msg, server string) (*dns.Msg, error) {
+	c := &dns.Client{Net: "udp", Timeout: q.timeout}
+	if q.tcp {
+		c.Net = "tcp"
+	}
+	r, _, err := c.ExchangeContext(ctx, m, server)
+	if err == nil && r.Truncated && !q.tcp {
+		c.Net = "tcp"
+		r, _, err = c.ExchangeContext(ctx, m, server)
+	}
+	return r, err
+}
+
+func records(r *dns.Msg, t uint16, ttl *time.Duration) (out []netip.Addr) {
+	for _, rr := range r.Answer {
+		if d := time.Duration(rr.Header().Ttl) * time.Second; *ttl < 0 || d < *ttl {
+			*ttl = d // those of CNAMEs on the way count as well
+		}
+		var ip net.IP
+		switch rr := rr.(type) {
+		case *dns.A:
+			ip = rr.A
+		case *dns.AAAA:
+			ip = rr.AAAA
+		}
+		if a, ok := netip.AddrFromSlice(ip); ok && rr.Header().Rrtype == t {
+			out = add(out, a.Unmap())
+		}
+	}
+	return out
+}

@@ -1,0 +1,88 @@
+package upstream
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// edsDiscovery has its hosts from xDS.
+type edsDiscovery struct {
+	c       *master
+	cancel  func()
+	current *assignment
+	group   *stats.Group[subscriptionStats]
+}
+
+// subscriptionStats are the part of Envoy's subscription statistics that an
+// EDS cluster has beyond those of every cluster.
+type subscriptionStats struct {
+	InitFetchTimeout stats.Counter `stat:"init_fetch_timeout"`
+	UpdateRejected   stats.Counter `stat:"update_rejected"`
+	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
+}
+
+func (d *edsDiscovery) start() {
+	m, e := d.c.m, d.c.cfg.eds
+	d.group = stats.NewGroup[subscriptionStats](m.o.Stats, stats.Scope{Prefix: "cluster." + d.c.cfg.info.StatName + "."})
+	others := m.byService[e.service]
+	m.byService[e.service] = append(others, d)
+	d.c.stats.UpdateAttempt.Inc()
+	d.cancel = m.o.Endpoints.Subscribe(e.service, e.source)
+	// Another configuration of the cluster may know the endpoints already,
+	// and the control plane need not send again what has not changed.
+	if d.current == nil && len(others) > 0 && others[0].current != nil {
+		d.take(others[0].current)
+	}
+}
+
+func (d *edsDiscovery) stop() {
+	service := d.c.cfg.eds.service
+	m := d.c.m
+	m.byService[service] = slices.DeleteFunc(slices.Clone(m.byService[service]), func(x *edsDiscovery) bool { return x == d })
+	if len(m.byService[service]) == 0 {
+		delete(m.byService, service)
+	}
+	if d.cancel != nil {
+		d.cancel()
+	}
+	d.group.Close()
+}
+
+func (d *edsDiscovery) take(a *assignment) {
+	d.current = a
+	d.c.apply(a)
+	d.c.ready()
+}
+
+// assign gives a service's endpoints to the clusters that use it.
+func (m *Manager) assign(service string, a *assignment) {
+	for _, d := range m.byService[service] {
+		s := d.c.stats
+		s.UpdateAttempt.Inc()
+		s.UpdateSuccess.Inc()
+		if len(a.groups) == 0 {
+			s.UpdateEmpty.Inc()
+		}
+		d.group.For(0).UpdateTime.Set(time.Now().UnixMilli())
+		d.take(a)
+	}
+}
+
+func (m *Manager) assignmentRejected(service string) {
+	for _, d := range m.byService[service] {
+		d.c.stats.UpdateAttempt.Inc()
+		d.group.For(0).UpdateRejected.Inc()
+		d.c.ready()
+	}
+}
+
+// EndpointsTimedOut tells that a service's endpoints did not come within
+// initial_fetch_timeout: clusters that wait for them go on without hosts.
+func (m *Manager) EndpointsTimedOut(service string) {
+	for _, d := range m.byService[service] {
+		d.group.For(0).InitFetchTimeout.Inc()
+		d.c.ready()
+	}
+}

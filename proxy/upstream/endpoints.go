@@ -1,0 +1,156 @@
+package upstream
+
+import (
+	"slices"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// assignment is a compiled ClusterLoadAssignment.
+type assignment struct {
+	groups           []endpointGroup
+	overprovisioning uint32 // percent
+}
+
+// endpointGroup is a locality's endpoints of one priority.
+type endpointGroup struct {
+	locality         *cluster.Locality
+	weight, priority uint32
+	endpoints        []endpoint
+}
+
+type endpoint struct {
+	addr     network.Address
+	name     string // to be resolved, "" for an address
+	hostname string
+	weight   uint32
+	health   cluster.HealthFlag
+	metadata cluster.Metadata
+}
+
+// merge is the making of a cluster's next set of hosts from an assignment and
+// the hosts that there are.
+type merge struct {
+	c          *master
+	old        map[network.Address]*cluster.Host // what is left of them was not named
+	seen       map[network.Address]bool
+	priorities []mergedPriority
+	added      []*cluster.Host
+	changed    bool
+}
+
+type mergedPriority struct {
+	hosts      []*cluster.Host
+	localities []cluster.LocalityHosts
+	weighted   bool
+}
+
+// apply makes the assignment's endpoints the cluster's hosts. Hosts that stay
+// keep their identity, and with it their connections and counters.
+func (c *master) apply(a *assignment) {
+	g := &merge{c: c}
+	if c.hosts != nil {
+		g.old = make(map[network.Address]*cluster.Host, c.hosts.Total())
+		for h := range c.hosts.All {
+			g.old[h.Address] = h
+		}
+	}
+	if c.cfg.kind != static {
+		g.seen = map[network.Address]bool{}
+	}
+	g.priorities = make([]mergedPriority, 1)
+	for i := range a.groups {
+		g.group(&a.groups[i])
+	}
+	gone := make([]*cluster.Host, 0, len(g.old))
+	for _, h := range g.old {
+		gone = append(gone, h)
+	}
+	if c.hosts != nil && !g.changed && len(g.added) == 0 && len(gone) == 0 {
+		c.stats.UpdateNoRebuild.Inc()
+		return
+	}
+	sets := make([]*cluster.HostSet, len(g.priorities))
+	for i, p := range g.priorities {
+		if len(p.localities) < 2 && !p.weighted {
+			p.localities = nil
+		}
+		sets[i] = cluster.NewHostSet(p.hosts, p.localities, a.overprovisioning)
+	}
+	c.setHosts(cluster.NewPrioritySet(sets, c.cfg.panicThreshold), g.added, gone)
+}
+
+func (g *merge) group(eg *endpointGroup) {
+	for len(g.priorities) <= int(eg.priority) {
+		g.priorities = append(g.priorities, mergedPriority{})
+	}
+	p := &g.priorities[eg.priority]
+	first := len(p.hosts)
+	p.hosts = slices.Grow(p.hosts, len(eg.endpoints))
+	for i := range eg.endpoints {
+		e := &eg.endpoints[i]
+		if g.seen != nil {
+			if g.seen[e.addr] {
+				continue
+			}
+			g.seen[e.addr] = true
+		}
+		p.hosts = append(p.hosts, g.host(eg, e))
+	}
+	p.weighted = p.weighted || eg.weight > 0
+	p.addLocality(eg, p.hosts[first:len(p.hosts):len(p.hosts)])
+}
+
+// host is the endpoint's host: the one there is, when only what may change in
+// place has changed.
+func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
+	h := g.old[e.addr]
+	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname {
+		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
+		h.Priority = eg.priority
+		h.SetHealth(e.health, true)
+		h.SetMetadata(e.metadata)
+		g.added = append(g.added, h)
+		return h
+	}
+	delete(g.old, e.addr)
+	const fromEDS = cluster.FailedEDSHealth | cluster.DegradedEDSHealth | cluster.EDSStatusDraining
+	if h.Weight() != max(e.weight, 1) {
+		h.SetWeight(e.weight)
+		g.changed = true
+	}
+	if h.Health()&fromEDS != e.health {
+		h.SetHealth(fromEDS, false)
+		h.SetHealth(e.health, true)
+		g.changed = true
+	}
+	if !sameMetadata(h.Metadata(), e.metadata) {
+		h.SetMetadata(e.metadata)
+		g.changed = true
+	}
+	return h
+}
+
+func (p *mergedPriority) addLocality(eg *endpointGroup, hosts []*cluster.Host) {
+	for i := range p.localities {
+		l := &p.localities[i]
+		if sameLocality(l.Locality, eg.locality) {
+			l.Hosts = append(slices.Clip(l.Hosts), hosts...)
+			l.Weight = eg.weight
+			return
+		}
+	}
+	p.localities = append(p.localities, cluster.LocalityHosts{Locality: eg.locality, Weight: eg.weight, Hosts: hosts})
+}
+
+func sameLocality(a, b *cluster.Locality) bool {
+	var none cluster.Locality
+	if a == nil {
+		a = &none
+	}
+	if b == nil {
+		b = &none
+	}
+	return *a == *b
+}

@@ -1,0 +1,166 @@
+package lb
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// RoundRobin takes the hosts in turn, in proportion to their weights.
+type RoundRobin struct {
+	// LocalityWeighted picks a locality by its weight first.
+	LocalityWeighted bool
+}
+
+// Name implements Policy.
+func (RoundRobin) Name() string { return "round_robin" }
+
+// New implements Policy.
+func (r RoundRobin) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
+	z := &zonal{stats: s, weighted: r.LocalityWeighted, make: newRotation}
+	z.Update(hosts)
+	return z
+}
+
+// newRotation starts at a random host, so that many proxies (and workers)
+// started together don't all turn to the same one first.
+func newRotation(hosts []*cluster.Host) picker {
+	if sameWeights(hosts) {
+		return &rotation{hosts, rand.IntN(len(hosts))}
+	}
+	s := newSchedule(hosts, hostWeight)
+	for range rand.IntN(len(hosts)) {
+		s.pick()
+	}
+	return s
+}
+
+type rotation struct {
+	hosts []*cluster.Host
+	next  int
+}
+
+func (r *rotation) pick() *cluster.Host {
+	if r.next >= len(r.hosts) {
+		r.next = 0
+	}
+	r.next++
+	return r.hosts[r.next-1]
+}
+
+func hostWeight(h *cluster.Host) float64 { return float64(h.Weight()) }
+
+// schedule picks by weights that differ.
+type schedule struct {
+	edf    edf[*cluster.Host]
+	weight func(*cluster.Host) float64
+}
+
+func newSchedule(hosts []*cluster.Host, weight func(*cluster.Host) float64) *schedule {
+	s := &schedule{weight: weight}
+	s.edf.heap = make([]edfItem[*cluster.Host], 0, len(hosts))
+	for _, h := range hosts {
+		s.edf.add(weight(h), h)
+	}
+	return s
+}
+
+func (s *schedule) pick() *cluster.Host { return s.edf.pick(s.weight) }
+
+// LeastRequest takes the host with the fewest active requests of some picked
+// at random; with weights that differ it takes hosts in turn, by weight
+// divided by (active + 1) to the power of the bias.
+type LeastRequest struct {
+	Choices          int // at least 2
+	Bias             float64
+	FullScan         bool
+	LocalityWeighted bool
+}
+
+// Name implements Policy.
+func (LeastRequest) Name() string { return "least_request" }
+
+// New implements Policy.
+func (l LeastRequest) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
+	z := &zonal{stats: s, weighted: l.LocalityWeighted, make: l.newPicker}
+	z.Update(hosts)
+	return z
+}
+
+func (l LeastRequest) newPicker(hosts []*cluster.Host) picker {
+	switch {
+	case !sameWeights(hosts):
+		return newSchedule(hosts, l.weight)
+	case l.FullScan:
+		return &fullScan{hosts}
+	}
+	return &choices{hosts, max(l.Choices, 2)}
+}
+
+func (l LeastRequest) weight(h *cluster.Host) float64 {
+	w := float64(h.Weight())
+	switch active := float64(h.Active.Load()); l.Bias {
+	case 0:
+		return w
+	case 1:
+		return w / (active + 1)
+	default:
+		return w / math.Pow(active+1, l.Bias)
+	}
+}
+
+type choices struct {
+	hosts []*cluster.Host
+	n     int
+}
+
+func (c *choices) pick() *cluster.Host {
+	best := c.hosts[rand.IntN(len(c.hosts))]
+	if len(c.hosts) == 1 {
+		return best
+	}
+	for range c.n - 1 {
+		if h := c.hosts[rand.IntN(len(c.hosts))]; h.Active.Load() < best.Active.Load() {
+			best = h
+		}
+	}
+	return best
+}
+
+// fullScan looks at all hosts; of those with equally few requests each is as
+// likely.
+type fullScan struct{ hosts []*cluster.Host }
+
+func (f *fullScan) pick() *cluster.Host {
+	var best *cluster.Host
+	least, ties := int32(math.MaxInt32), 0
+	for _, h := range f.hosts {
+		switch a := h.Active.Load(); {
+		case a < least:
+			best, least, ties = h, a, 1
+		case a == least:
+			if ties++; rand.IntN(ties) == 0 {
+				best = h
+			}
+		}
+	}
+	return best
+}
+
+// Random takes any host.
+type Random struct{ LocalityWeighted bool }
+
+// Name implements Policy.
+func (Random) Name() string { return "random" }
+
+// New implements Policy.
+func (r Random) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
+	z := &zonal{stats: s, weighted: r.LocalityWeighted, make: func(hosts []*cluster.Host) picker { return random(hosts) }}
+	z.Update(hosts)
+	return z
+}
+
+type random []*cluster.Host
+
+func (r random) pick() *cluster.Host { return r[rand.IntN(len(r))] }

@@ -1,0 +1,327 @@
+package upstream
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/dns"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/pool"
+)
+
+// Options are what a Manager works with.
+type Options struct {
+	Main    *network.Loop
+	Workers []*network.Loop
+	Stats   *stats.Store
+	Codec   pool.CodecFactory
+	// Dialer makes upstream connections; nil: pool.Direct.
+	Dialer pool.Dialer
+	// Endpoints subscribes to EDS; nil refuses EDS clusters.
+	Endpoints EndpointSubscriber
+	// Guard says why an original destination may not be connected to; nil
+	// lets all pass.
+	Guard DestinationGuard
+	// Resolver resolves names; nil: dns.System.
+	Resolver dns.Resolver
+	Log      *slog.Logger
+}
+
+// DestinationGuard refuses destinations that a connection must not be
+// forwarded to: loopback, the node's own addresses, the proxy's listeners.
+// downstream is the connection whose destination it is. Called on workers.
+type DestinationGuard func(downstream *network.Connection, to netip.AddrPort) error
+
+// Manager is the cluster manager. All of it belongs to main.
+type Manager struct {
+	o      Options
+	codec  pool.CodecFactory
+	dialer pool.Dialer
+	log    *slog.Logger
+	owners int // main and the workers
+	tables []*Table
+	stats  *managerStats
+
+	active  map[string]*master // what workers see
+	warming map[string]*master // not ready yet, new or to replace an active one
+
+	byService map[string][]*edsDiscovery // EDS clusters by service name
+
+	starting  map[*master]struct{} // count for initialisation
+	onPrimary []func()
+	onReady   []func()
+	notifying bool
+}
+
+// managerStats are Envoy's "cluster_manager.".
+type managerStats struct {
+	ClusterAdded           stats.Counter `stat:"cluster_added"`
+	ClusterModified        stats.Counter `stat:"cluster_modified"`
+	ClusterRemoved         stats.Counter `stat:"cluster_removed"`
+	ClusterUpdated         stats.Counter `stat:"cluster_updated"`
+	ClusterUpdatedViaMerge stats.Counter `stat:"cluster_updated_via_merge"`
+	UpdateMergeCancelled   stats.Counter `stat:"update_merge_cancelled"`
+	UpdateOutOfMergeWindow stats.Counter `stat:"update_out_of_merge_window"`
+	ActiveClusters         stats.Gauge   `stat:"active_clusters"`
+	WarmingClusters        stats.Gauge   `stat:"warming_clusters"`
+}
+
+// master is main's state of one cluster.
+type master struct {
+	m         *Manager
+	cfg       *config
+	static    bool
+	version   string
+	updated   time.Time
+	stats     *cluster.Stats // main's part
+	hosts     *cluster.PrioritySet
+	policy    lb.Policy
+	discovery discovery
+	warm      bool
+	stopped   bool
+}
+
+// discovery finds a cluster's hosts. It tells master.setHosts of each new
+// set, and master.ready once the cluster can be used.
+type discovery interface {
+	start()
+	stop()
+}
+
+// snapshot is what workers are told of a cluster: immutable.
+type snapshot struct {
+	info    *cluster.Info
+	policy  lb.Policy
+	hosts   *cluster.PrioritySet
+	gone    []*cluster.Host // since the snapshot before
+	drain   bool            // all connections, since the set has changed
+	removed bool            // the cluster is gone
+}
+
+// NewManager makes a manager without clusters.
+func NewManager(o Options) *Manager {
+	m := &Manager{
+		o: o, codec: o.Codec, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
+		active: map[string]*master{}, warming: map[string]*master{}, byService: map[string][]*edsDiscovery{}, starting: map[*master]struct{}{},
+	}
+	if m.dialer == nil {
+		m.dialer = pool.Direct{}
+	}
+	if m.o.Resolver == nil {
+		m.o.Resolver = &dns.System{}
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	m.stats = stats.NewGroup[managerStats](o.Stats, stats.Scope{Prefix: "cluster_manager."}).For(0)
+	for _, w := range o.Workers {
+		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}})
+	}
+	return m
+}
+
+// Table is the table of the worker with the index i in Options.Workers.
+func (m *Manager) Table(i int) *Table { return m.tables[i] }
+
+// newest is the cluster's latest configuration, warm or not.
+func (m *Manager) newest(name string) *master {
+	if c := m.warming[name]; c != nil {
+		return c
+	}
+	return m.active[name]
+}
+
+// add starts a cluster's discovery; it becomes active when it is warm.
+func (m *Manager) add(cfg *config, version string, static bool) {
+	name := cfg.info.Name
+	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, stats.Scope{Prefix: "cluster." + cfg.info.StatName + "."})
+	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), stats: cfg.info.Stats(0), policy: cfg.policy}
+	if old := m.warming[name]; old != nil {
+		old.stop()
+	}
+	if m.newest(name) == nil {
+		m.stats.ClusterAdded.Inc()
+	} else {
+		m.stats.ClusterModified.Inc()
+	}
+	m.warming[name] = c
+	if cfg.waitForWarm {
+		m.starting[c] = struct{}{}
+	}
+	c.trackRemaining(1)
+	c.discovery = c.newDiscovery()
+	c.discovery.start()
+	m.countClusters()
+}
+
+// Remove takes a cluster out that xDS had added. It returns false when there
+// is none.
+func (m *Manager) Remove(name string) bool {
+	c := m.newest(name)
+	if c == nil || c.static {
+		return false
+	}
+	if w := m.warming[name]; w != nil {
+		delete(m.warming, name)
+		w.stop()
+	}
+	if a := m.active[name]; a != nil {
+		delete(m.active, name)
+		a.stop()
+		m.publish(&snapshot{info: a.cfg.info, removed: true})
+	}
+	m.stats.ClusterRemoved.Inc()
+	m.countClusters()
+	m.checkReady()
+	return true
+}
+
+func (m *Manager) countClusters() {
+	m.stats.ActiveClusters.Set(int64(len(m.active)))
+	m.stats.WarmingClusters.Set(int64(len(m.warming)))
+}
+
+// publish gives the workers a snapshot.
+func (m *Manager) publish(s *snapshot) {
+	for _, t := range m.tables {
+		t.send(s)
+	}
+}
+
+// ready puts the cluster in the place of the one before it.
+func (c *master) ready() {
+	if c.warm || c.stopped {
+		return
+	}
+	c.warm = true
+	m, name := c.m, c.cfg.info.Name
+	if c.hosts == nil {
+		c.hosts = cluster.NewPrioritySet([]*cluster.HostSet{cluster.NewHostSet(nil, nil, cluster.DefaultOverprovisioning)}, c.cfg.panicThreshold)
+	}
+	old := m.active[name]
+	delete(m.warming, name)
+	m.active[name] = c
+	c.publish(nil, false)
+	if old != nil {
+		old.stop()
+	}
+	m.countClusters()
+	delete(m.starting, c)
+	m.checkReady()
+}
+
+// publish gives the workers the cluster as it is now.
+func (c *master) publish(gone []*cluster.Host, drain bool) {
+	c.m.publish(&snapshot{info: c.cfg.info, policy: c.policy, hosts: c.hosts, gone: gone, drain: drain})
+}
+
+func (c *master) stop() {
+	c.stopped = true
+	c.discovery.stop()
+	c.trackRemaining(-1)
+	c.cfg.info.StatGroup.Close()
+	delete(c.m.starting, c)
+}
+
+// trackRemaining adds the breakers' bounds to the gauges of what remains, or
+// takes them off. The workers add and take what they use.
+func (c *master) trackRemaining(sign int64) {
+	for p := range c.cfg.info.Resources {
+		r := &c.cfg.info.Resources[p]
+		r.AddRemaining(sign, c.stats.Breakers(cluster.Priority(p)))
+	}
+}
+
+// setHosts takes a new set of hosts and tells the workers.
+func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host) {
+	c.hosts = set
+	s := c.stats
+	if len(added) > 0 || len(gone) > 0 {
+		s.MembershipChange.Inc()
+	}
+	total, healthy, degraded, excluded, heaviest := 0, 0, 0, 0, uint32(0)
+	for _, hs := range set.Sets {
+		total += len(hs.Hosts)
+		healthy += len(hs.Healthy)
+		degraded += len(hs.Degraded)
+		excluded += hs.Excluded
+		for _, h := range hs.Hosts {
+			heaviest = max(heaviest, h.Weight())
+		}
+	}
+	s.MembershipTotal.Set(int64(total))
+	s.MembershipHealthy.Set(int64(healthy))
+	s.MembershipDegraded.Set(int64(degraded))
+	s.MembershipExcluded.Set(int64(excluded))
+	s.MaxHostWeight.Set(int64(heaviest))
+	if c.warm {
+		c.m.stats.ClusterUpdated.Inc()
+		c.publish(gone, c.cfg.closeOnSetChange && len(added)+len(gone) > 0)
+	}
+}
+
+// OnPrimaryReady calls f once all clusters added so far, but those that wait
+// for EDS, are warm: at once when they are.
+func (m *Manager) OnPrimaryReady(f func()) {
+	m.onPrimary = append(m.onPrimary, f)
+	m.checkReady()
+}
+
+// OnReady calls f once all clusters added so far are warm: at once when they are.
+func (m *Manager) OnReady(f func()) {
+	m.onReady = append(m.onReady, f)
+	m.checkReady()
+}
+
+func (m *Manager) checkReady() {
+	if m.notifying {
+		return
+	}
+	m.notifying = true
+	defer func() { m.notifying = false }()
+	for len(m.onPrimary) > 0 && !m.startingAny(false) {
+		f := m.onPrimary[0]
+		m.onPrimary = m.onPrimary[1:]
+		f()
+	}
+	for len(m.onReady) > 0 && !m.startingAny(true) {
+		f := m.onReady[0]
+		m.onReady = m.onReady[1:]
+		f()
+	}
+}
+
+func (m *Manager) startingAny(withEDS bool) bool {
+	for c := range m.starting {
+		if withEDS || c.cfg.kind != eds {
+			return true
+		}
+	}
+	return false
+}
+
+// Waiting are the names of the clusters that initialisation waits for.
+func (m *Manager) Waiting() (names []string) {
+	for c := range m.starting {
+		names = append(names, c.cfg.info.Name)
+	}
+	return names
+}
+
+// Has tells whether there is an active cluster of the name.
+func (m *Manager) Has(name string) bool { return m.active[name] != nil }
+
+// Close stops all discovery. Workers keep what they have.
+func (m *Manager) Close() {
+	for _, set := range []map[string]*master{m.active, m.warming} {
+		for _, c := range set {
+			if !c.stopped {
+				c.stop()
+			}
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package upstream
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/dns"
+)
+
+// dnsDiscovery resolves each of the cluster's names again and again; all
+// addresses found are hosts.
+type dnsDiscovery struct {
+	c       *master
+	cfg     *dnsConfig
+	ctx     context.Context
+	cancel  context.CancelFunc
+	targets []*target
+}
+
+// target is one endpoint whose address is a name.
+type target struct {
+	d         *dnsDiscovery
+	group     int
+	endpoint  *endpoint
+	addresses []netip.Addr
+	timer     *event.Timer
+	failures  int
+}
+
+func newDNSDiscovery(c *master) *dnsDiscovery {
+	d := &dnsDiscovery{c: c, cfg: c.cfg.dns}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	for g := range c.cfg.assignment.groups {
+		for e := range c.cfg.assignment.groups[g].endpoints {
+			t := &target{d: d, group: g, endpoint: &c.cfg.assignment.groups[g].endpoints[e]}
+			t.timer = c.m.o.Main.NewTimer(t.resolve)
+			d.targets = append(d.targets, t)
+		}
+	}
+	return d
+}
+
+func (d *dnsDiscovery) start() {
+	for _, t := range d.targets {
+		t.resolve()
+	}
+	if len(d.targets) == 0 {
+		d.c.ready()
+	}
+}
+
+func (d *dnsDiscovery) stop() {
+	d.cancel()
+	for _, t := range d.targets {
+		t.timer.Release()
+	}
+}
+
+func (t *target) resolve() {
+	d := t.d
+	d.c.stats.UpdateAttempt.Inc()
+	name := t.endpoint.name
+	if name == "" {
+		name = t.endpoint.addr.Addr().String()
+	}
+	main := d.c.m.o.Main
+	d.c.m.o.Resolver.Lookup(d.ctx, &d.cfg.resolver, name, d.cfg.family, func(a dns.Answer) {
+		main.Post(func() {
+			if d.ctx.Err() == nil {
+				t.resolved(a)
+			}
+		})
+	})
+}
+
+// resolved takes an answer. What was known stays when there is none.
+func (t *target) resolved(a dns.Answer) {
+	d := t.d
+	if a.Err != nil {
+		d.c.stats.UpdateFailure.Inc()
+		d.c.m.log.Warn("DNS lookup failed", "cluster", d.c.cfg.info.Name, "error", a.Err)
+		t.timer.Enable(t.backOff())
+		d.c.ready()
+		return
+	}
+	t.failures = 0
+	d.c.stats.UpdateSuccess.Inc()
+	if len(a.Addrs) == 0 {
+		d.c.stats.UpdateEmpty.Inc()
+	}
+	// Name servers rotate their answers; order means nothing.
+	slices.SortFunc(a.Addrs, netip.Addr.Compare)
+	if !slices.Equal(t.addresses, a.Addrs) || d.c.hosts == nil {
+		t.addresses = a.Addrs
+		d.c.apply(d.assignment())
+	} else {
+		d.c.stats.UpdateNoRebuild.Inc()
+	}
+	next := d.cfg.refresh
+	if d.cfg.respectTTL && a.TTL > 0 {
+		next = max(a.TTL, d.cfg.minRefresh)
+	}
+	if d.cfg.jitter > 0 {
+		next += rand.N(d.cfg.jitter)
+	}
+	t.timer.Enable(next)
+	d.c.ready()
+}
+
+// backOff is the time to the next try: it doubles from failBase to failMax,
+// and is a random part of that, where the two differ.
+func (t *target) backOff() time.Duration {
+	base, most := t.d.cfg.failBase, t.d.cfg.failMax
+	if base == most {
+		return base
+	}
+	limit := base
+	for range t.failures {
+		if limit = 2 * limit; limit >= most {
+			limit = most
+			break
+		}
+	}
+	t.failures++
+	return rand.N(limit) + time.Millisecond
+}
+
+// assignment is the configured one with names replaced by their addresses.
+func (d *dnsDiscovery) assignment() *assignment {
+	from := d.c.cfg.assignment
+	out := &assignment{groups: slices.Clone(from.groups), overprovisioning: from.overprovisioning}
+	for i := range out.groups {
+		out.groups[i].endpoints = nil
+	}
+	for _, t := range d.targets {
+		g := &out.groups[t.group]
+		for _, ip := range t.addresses {
+			e := *t.endpoint
+			e.addr = network.IPAddress(netip.AddrPortFrom(ip, e.addr.Port()))
+			if e.hostname == "" {
+				e.hostname = e.name
+			}
+			g.endpoints = append(g.endpoints, e)
+		}
+	}
+	return out
+}
