@@ -2,20 +2,18 @@ package stats
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirproxy/weir/internal/envoytest"
 )
 
 // TestPagesAreEnvoys starts a real Envoy, reads all its statistics, and
@@ -24,7 +22,7 @@ func TestPagesAreEnvoys(t *testing.T) {
 	envoy := startEnvoy(t)
 	for _, prefixes := range []bool{false, true} {
 		t.Run(fmt.Sprintf("prefixes=%v", prefixes), func(t *testing.T) {
-			s := envoy.snapshot(t, prefixes)
+			s := readSnapshot(t, envoy, prefixes)
 			for _, page := range []string{
 				"/stats",
 				"/stats?usedonly",
@@ -51,7 +49,6 @@ func TestPagesAreEnvoys(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// What the question itself changes is left out of both.
 				var got strings.Builder
 				switch {
 				case u.Path == "/stats/prometheus":
@@ -64,7 +61,7 @@ func TestPagesAreEnvoys(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want, have := lines(envoy.get(t, page)), lines(got.String())
+				want, have := lines(envoy.Get(t, page)), lines(got.String())
 				if d := firstDifference(want, have); d != "" {
 					t.Errorf("%s: %s", page, d)
 				}
@@ -97,18 +94,8 @@ func lines(page string) []string {
 	})
 }
 
-type realEnvoy struct{ address string }
-
-func startEnvoy(t *testing.T) *realEnvoy {
-	binary, err := exec.LookPath("envoy")
-	if err != nil {
-		t.Skip("no envoy in PATH")
-	}
-	dir := t.TempDir()
-	addressFile := filepath.Join(dir, "admin")
-	bootstrap := `
+const bootstrap = `
 stats_flush_interval: 3s
-admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
 static_resources:
   listeners:
   - name: in
@@ -138,12 +125,10 @@ static_resources:
     load_assignment: {cluster_name: u1, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}
   - {name: "a.b:c", connect_timeout: 1s, outlier_detection: {}}
 `
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	front := listen.Addr().(*net.TCPAddr).Port
-	listen.Close()
+
+// startEnvoy starts an Envoy whose statistics of all kinds have values, and
+// waits for a flush, after which the histograms stand still for an interval.
+func startEnvoy(t *testing.T) *envoytest.Envoy {
 	upstream, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -156,30 +141,8 @@ static_resources:
 	})}
 	go server.Serve(upstream)
 	t.Cleanup(func() { server.Close() })
-
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, binary, "--config-yaml", fmt.Sprintf(bootstrap, front, upstream.Addr().(*net.TCPAddr).Port),
-		"--admin-address-path", addressFile, "--concurrency", "2", "--disable-hot-restart", "-l", "error")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); cmd.Wait() })
-	e := &realEnvoy{}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if address, err := os.ReadFile(addressFile); err == nil && len(address) > 0 {
-			e.address = "http://" + strings.TrimSpace(string(address))
-			if r, err := http.Get(e.address + "/ready"); err == nil {
-				r.Body.Close()
-				if r.StatusCode == http.StatusOK {
-					break
-				}
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("envoy did not get ready")
-		}
-	}
+	front := envoytest.FreePort(t)
+	e := envoytest.Start(t, fmt.Sprintf(bootstrap, front, upstream.Addr().(*net.TCPAddr).Port))
 	for i := range 30 {
 		r, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", front, []string{"a", "vc", "direct"}[i%3]))
 		if err != nil {
@@ -188,28 +151,14 @@ static_resources:
 		io.Copy(io.Discard, r.Body)
 		r.Body.Close()
 	}
-	// Just after a flush the histograms stand still for an interval.
-	for strings.Contains(e.get(t, "/stats?filter=http.in.downstream_rq_time"), "No recorded values") {
+	for strings.Contains(e.Get(t, "/stats?filter=http.in.downstream_rq_time"), "No recorded values") {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return e
 }
 
-func (e *realEnvoy) get(t *testing.T, page string) string {
-	r, err := http.Get(e.address + page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
-
-// snapshot reads Envoy's statistics; with prefixes, in groups of one prefix each.
-func (e *realEnvoy) snapshot(t *testing.T, prefixes bool) *Snapshot {
+// readSnapshot reads Envoy's statistics; with prefixes, in groups of one prefix each.
+func readSnapshot(t *testing.T, e *envoytest.Envoy, prefixes bool) *Snapshot {
 	groups := map[string]*groupSnapshot{}
 	place := func(full string) (*groupSnapshot, string) {
 		prefix := ""
@@ -223,7 +172,7 @@ func (e *realEnvoy) snapshot(t *testing.T, prefixes bool) *Snapshot {
 	}
 	for _, kind := range []string{"Counters", "Gauges"} {
 		used := map[string]bool{}
-		for _, l := range strings.Split(e.get(t, "/stats?usedonly&type="+kind), "\n") {
+		for _, l := range strings.Split(e.Get(t, "/stats?usedonly&type="+kind), "\n") {
 			name, _, _ := strings.Cut(l, ": ")
 			used[name] = true
 		}
@@ -233,7 +182,7 @@ func (e *realEnvoy) snapshot(t *testing.T, prefixes bool) *Snapshot {
 				Value int64
 			}
 		}
-		e.json(t, "/stats?format=json&type="+kind, &page)
+		readJSON(t, e, "/stats?format=json&type="+kind, &page)
 		for _, s := range page.Stats {
 			g, name := place(s.Name)
 			g.numbers = append(g.numbers, number{name: name, value: s.Value, gauge: kind == "Gauges", used: used[s.Name]})
@@ -249,7 +198,7 @@ func (e *realEnvoy) snapshot(t *testing.T, prefixes bool) *Snapshot {
 			}
 		}
 	}
-	e.json(t, "/stats?format=json&type=Histograms&histogram_buckets=detailed", &page)
+	readJSON(t, e, "/stats?format=json&type=Histograms&histogram_buckets=detailed", &page)
 	for _, h := range page.Stats[0].Histograms.Details {
 		g, name := place(h.Name)
 		g.hists = append(g.hists, histogram{name, histogramState{distribution(h.Intervals), distribution(h.Totals)}})
@@ -263,8 +212,8 @@ func (e *realEnvoy) snapshot(t *testing.T, prefixes bool) *Snapshot {
 	return s
 }
 
-func (e *realEnvoy) json(t *testing.T, page string, into any) {
-	if err := json.Unmarshal([]byte(e.get(t, page)), into); err != nil {
+func readJSON(t *testing.T, e *envoytest.Envoy, page string, into any) {
+	if err := json.Unmarshal([]byte(e.Get(t, page)), into); err != nil {
 		t.Fatal(err)
 	}
 }

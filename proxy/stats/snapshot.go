@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -203,4 +204,15 @@ func (s *Snapshot) Value(name string) (int64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// Sum adds up the counters and gauges whose full names match.
+func (s *Snapshot) Sum(names *regexp.Regexp) int64 {
+	sum := int64(0)
+	for g, n := range s.numbers() {
+		if names.MatchString(g.scope.Prefix + n.name) {
+			sum += n.value
+		}
+	}
+	return sum
 }

@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// pageTimeout bounds a page: a worker that doesn't answer must not pile up requests.
+const pageTimeout = 10 * time.Second
+
+// Server serves the pages on one address.
+type Server struct {
+	config   Config
+	sources  Sources
+	list     []command // Envoy's, then our own
+	commands map[string]*command
+	profile  cpuProfile
+	listener net.Listener
+	http     *http.Server
+}
+
+// Listen binds the configured address; requests are answered from [Server.Serve] on.
+func Listen(c Config, sources Sources) (*Server, error) {
+	s := &Server{config: c, sources: sources, list: append(envoyCommands(), ownCommands()...), commands: map[string]*command{}}
+	for i := range s.list {
+		s.commands[s.list[i].path] = &s.list[i]
+	}
+	listener, err := c.listen()
+	if err != nil {
+		return nil, fmt.Errorf("admin: cannot listen on %s: %w", c.Address, err)
+	}
+	s.listener = listener
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	return s, nil
+}
+
+// Address is the bound address, as --admin-address-path gets it: "127.0.0.1:9901" or a path.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// WriteAddress writes the address to the file of --admin-address-path.
+func (s *Server) WriteAddress(path string) error {
+	if err := os.WriteFile(path, []byte(s.Address()), 0o644); err != nil {
+		return fmt.Errorf("cannot write the admin address: %w", err)
+	}
+	return nil
+}
+
+// Serve answers requests until Close; it then returns nil.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin: %w", err)
+	}
+	return nil
+}
+
+// Close stops listening and lets requests in progress finish until ctx ends.
+func (s *Server) Close(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// ServeHTTP finds the page, checks the method and writes the errors.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Cache-Control", "no-cache, max-age=0")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Server", "envoy")
+	c := s.commands[r.URL.Path]
+	if c == nil && strings.HasPrefix(r.URL.Path, pprofPath) {
+		c = s.commands[pprofPath]
+	}
+	switch {
+	case c == nil:
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, "invalid path. ")
+		writeHelp(w, envoyCommands())
+		return
+	case c.mutates && r.Method != http.MethodPost:
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		fmt.Fprintf(w, "Method %s not allowed, POST required.", r.Method)
+		return
+	}
+	if c.path != pprofPath { // a profile takes as long as it was asked to
+		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	if err := c.serve(s, w, r); err != nil {
+		writeError(w, err)
+	}
+}
+
+// pageError is an answer other than 200.
+type pageError struct {
+	status int
+	body   string
+}
+
+func (e *pageError) Error() string { return e.body }
+
+func badRequest(format string, args ...any) error {
+	return &pageError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+var errNotSupported = &pageError{http.StatusNotImplemented, "not supported by this instance\n"}
+
+// writeError answers with err. Pages fail before they write anything, or
+// because the client went away.
+func writeError(w http.ResponseWriter, err error) {
+	var page *pageError
+	if !errors.As(err, &page) {
+		page = &pageError{http.StatusServiceUnavailable, err.Error() + "\n"}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	w.WriteHeader(page.status)
+	fmt.Fprint(w, page.body)
+}
+
+// writeJSON writes v with Envoy's indentation.
+func writeJSON(w http.ResponseWriter, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// confirm is the answer of pages that only do something.
+func confirm(w http.ResponseWriter) error {
+	_, err := fmt.Fprint(w, "OK\n")
+	return err
+}
