@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -21,7 +22,7 @@ func (s *Server) configDump(w http.ResponseWriter, r *http.Request) error {
 	var names *regexp.Regexp
 	if pattern := q.Get("name_regex"); pattern != "" {
 		var err error
-		if names, err = regexp.Compile(pattern); err != nil {
+		if names, err = regexp.Compile("^(?:" + pattern + ")$"); err != nil { // the whole name, unlike other filters
 			return badRequest("INVALID_ARGUMENT: Error while parsing name_regex from %s: %v\n", pattern, err)
 		}
 	}
@@ -29,6 +30,7 @@ func (s *Server) configDump(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	configs = slices.Clone(configs)
 	for i := range configs {
 		configs[i] = proto.Clone(configs[i])
 		if names != nil {

@@ -34,7 +34,7 @@ func (s *Server) runtimeModify(w http.ResponseWriter, r *http.Request) error {
 	if len(r.Form) == 0 {
 		return badRequest("usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN\n" +
 			"       or send the parameters as form values\n" +
-			"use an empty value to remove a previously added override\n")
+			"use an empty value to remove a previously added override")
 	}
 	if s.sources.ModifyRuntime == nil {
 		return &pageError{http.StatusServiceUnavailable, "No admin layer specified"}

@@ -43,9 +43,10 @@ type text struct {
 	used        bool
 }
 
-// part is what one owner contributes to a group's snapshot.
+// part is what one owner contributes to a group's snapshot, in the layout's
+// order: as little as can be, because the owner has requests to serve.
 type part struct {
-	numbers []number // in the layout's order
+	numbers []uint64 // a counter's value or a gauge's bits
 	codes   [][]codeCount
 	texts   []text
 }
@@ -80,16 +81,9 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 
 // read copies an owner's numbers; it runs on the owner's goroutine.
 func (l *layout) read(instance unsafe.Pointer) *part {
-	p := &part{numbers: slices.Clone(l.zeros)}
+	p := &part{numbers: make([]uint64, len(l.numbers))}
 	for i, f := range l.numbers {
-		n := &p.numbers[i]
-		if f.kind == kindGauge {
-			g := at[Gauge](instance, f)
-			n.value, n.used = g.Value(), g.used()
-		} else {
-			n.value = int64(at[Counter](instance, f).Value())
-			n.used = n.value != 0
-		}
+		p.numbers[i] = *at[uint64](instance, f) // both kinds are 64 bits wide
 	}
 	for _, f := range l.codes {
 		p.codes = append(p.codes, slices.Clone(at[Codes](instance, f).seen))
@@ -99,6 +93,18 @@ func (l *layout) read(instance unsafe.Pointer) *part {
 		p.texts = append(p.texts, text{f.name, t.s, t.used})
 	}
 	return p
+}
+
+// add adds an owner's counter or gauge to the sum.
+func (n *number) add(bits uint64) {
+	if n.gauge {
+		g := Gauge{int64(bits)}
+		n.value += g.Value()
+		n.used = n.used || g.used()
+	} else {
+		n.value += int64(bits)
+		n.used = n.value != 0
+	}
 }
 
 // snapshot adds up the parts. Groups that nobody counts in share one list of zeros.
@@ -115,19 +121,17 @@ func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
 		out.texts = append(out.texts, text{name: f.name})
 	}
 	var codes []number
-	first := true
+	idle := true
 	for owner := range parts {
 		p := parts[owner][i]
 		if p == nil {
 			continue
 		}
-		if first {
-			out.numbers, first = p.numbers, false
-		} else {
-			for n := range p.numbers {
-				out.numbers[n].value += p.numbers[n].value
-				out.numbers[n].used = out.numbers[n].used || p.numbers[n].used
-			}
+		if idle {
+			out.numbers, idle = slices.Clone(g.layout.zeros), false
+		}
+		for n, bits := range p.numbers {
+			out.numbers[n].add(bits)
 		}
 		for c, seen := range p.codes {
 			codes = appendCodes(codes, g.layout.codes[c].name, seen)
@@ -138,7 +142,7 @@ func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
 			}
 		}
 	}
-	if !first && len(g.layout.codes) > 0 {
+	if !idle && len(g.layout.codes) > 0 {
 		out.numbers = addUp(append(g.layout.appendCompleted(out.numbers), codes...))
 	}
 	return out
