@@ -13,61 +13,104 @@ import (
 	"testing"
 	"time"
 
+	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+
 	"github.com/weirproxy/weir/internal/envoytest"
 )
 
+// pages are those compared with Envoy's.
+var pages = []string{
+	"/stats",
+	"/stats?usedonly",
+	"/stats?type=Gauges",
+	"/stats?filter=upstream_cx.*total",
+	"/stats?filter=upstream&invert_filter",
+	"/stats?histogram_buckets=cumulative",
+	"/stats?histogram_buckets=disjoint",
+	"/stats?histogram_buckets=detailed&filter=^(cluster|http.in|vhost)", // not the admin's own, on three lines each
+	"/stats?format=json",
+	"/stats?format=json&histogram_buckets=cumulative&usedonly",
+	"/stats?format=json&histogram_buckets=disjoint",
+	"/stats?format=json&histogram_buckets=detailed",
+	"/stats?format=json&filter=nothing",
+	"/stats/prometheus",
+	"/stats/prometheus?usedonly",
+	"/stats/prometheus?histogram_buckets=summary",
+}
+
+// configs are the values of stats_config that the pages are compared with.
+var configs = map[string]string{
+	"defaults": `{}`,
+	"own tags, own buckets": `{"stats_tags": [
+		{"tag_name": "kind", "regex": "^cluster\\..+?\\.((upstream|membership)_)"},
+		{"tag_name": "anywhere", "regex": "\\.((default|external)\\.)"},
+		{"tag_name": "fixed", "fixed_value": "f"},
+		{"tag_name": "envoy.cluster_name", "regex": "^cluster\\.((a\\.b_c)\\.)"}],
+		"histogram_bucket_settings": [{"match": {"suffix": "rq_time"}, "buckets": [1, 4, 20]}]}`,
+	"fixed tag":       `{"stats_tags": [{"tag_name": "fixed", "fixed_value": "f"}]}`,
+	"overrides":       `{"allow_default_tag_overrides": true, "stats_tags": [{"tag_name": "envoy.cluster_name", "regex": "^cluster\\.((a\\.b_c)\\.)"}]}`,
+	"no default tags": `{"use_all_default_tags": false, "stats_tags": [{"tag_name": "envoy.response_code"}, {"tag_name": "n", "regex": "^cluster\\.((.+?)\\.)upstream"}]}`,
+	"exclusions":      `{"stats_matcher": {"exclusion_list": {"patterns": [{"prefix": "cluster.u1.upstream_cx"}, {"safe_regex": {"regex": ".*rq_.xx"}}]}}}`,
+	"inclusions":      `{"stats_matcher": {"inclusion_list": {"patterns": [{"contains": "upstream_rq"}, {"exact": "http.in.downstream_rq_time"}]}}}`,
+}
+
 // TestPagesAreEnvoys starts a real Envoy, reads all its statistics, and
-// compares the pages written here from those with Envoy's own.
+// compares the pages written here from those with Envoy's own: with the names
+// whole and as prefixes, as groups have them.
 func TestPagesAreEnvoys(t *testing.T) {
-	envoy := startEnvoy(t)
-	for _, prefixes := range []bool{false, true} {
-		t.Run(fmt.Sprintf("prefixes=%v", prefixes), func(t *testing.T) {
-			s := readSnapshot(t, envoy, prefixes)
-			for _, page := range []string{
-				"/stats",
-				"/stats?usedonly",
-				"/stats?type=Gauges",
-				"/stats?filter=upstream_cx.*total",
-				"/stats?filter=upstream&invert_filter",
-				"/stats?histogram_buckets=cumulative",
-				"/stats?histogram_buckets=disjoint",
-				"/stats?histogram_buckets=detailed",
-				"/stats?format=json",
-				"/stats?format=json&histogram_buckets=cumulative&usedonly",
-				"/stats?format=json&histogram_buckets=disjoint",
-				"/stats?format=json&histogram_buckets=detailed",
-				"/stats?format=json&filter=nothing",
-				"/stats/prometheus",
-				"/stats/prometheus?usedonly",
-				"/stats/prometheus?histogram_buckets=summary",
-			} {
-				u, err := url.Parse(page)
-				if err != nil {
-					t.Fatal(err)
-				}
-				options, err := ParseOptions(u.Query())
-				if err != nil {
-					t.Fatal(err)
-				}
-				var got strings.Builder
-				switch {
-				case u.Path == "/stats/prometheus":
-					err = s.WritePrometheus(&got, options)
-				case u.Query().Get("format") == "json":
-					err = s.WriteJSON(&got, options)
-				default:
-					err = s.WriteText(&got, options)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				want, have := lines(envoy.Get(t, page)), lines(got.String())
-				if d := firstDifference(want, have); d != "" {
-					t.Errorf("%s: %s", page, d)
+	for name, text := range configs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they mostly wait for a flush
+			var proto metricsv3.StatsConfig
+			if err := protojson.Unmarshal([]byte(text), &proto); err != nil {
+				t.Fatal(err)
+			}
+			config, err := NewConfig("stats_config", &proto)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// With a flush at each question the intervals are empty, and stand still.
+			flush := "stats_flush_on_admin: true"
+			if name == "defaults" {
+				flush = "stats_flush_interval: 3s"
+			}
+			envoy := startEnvoy(t, flush, text)
+			for _, prefixes := range []bool{false, true} {
+				s := readSnapshot(t, envoy, config, prefixes)
+				for _, page := range pages {
+					got, err := writePage(s, page)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if d := firstDifference(lines(envoy.Get(t, page)), lines(got)); d != "" {
+						t.Errorf("%s (prefixes: %v): %s", page, prefixes, d)
+					}
 				}
 			}
 		})
 	}
+}
+
+func writePage(s *Snapshot, page string) (string, error) {
+	u, err := url.Parse(page)
+	if err != nil {
+		return "", err
+	}
+	options, err := ParseOptions(u.Query())
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	switch {
+	case u.Path == "/stats/prometheus":
+		err = s.WritePrometheus(&b, options)
+	case u.Query().Get("format") == "json":
+		err = s.WriteJSON(&b, options)
+	default:
+		err = s.WriteText(&b, options)
+	}
+	return b.String(), err
 }
 
 func firstDifference(want, got []string) string {
@@ -90,12 +133,14 @@ func firstDifference(want, got []string) string {
 func lines(page string) []string {
 	page = strings.ReplaceAll(page, `{"name"`, "\n{\"name\"")
 	return slices.DeleteFunc(strings.Split(page, "\n"), func(l string) bool {
-		return strings.Contains(l, "admin") || strings.Contains(l, "server")
+		// Envoy's filesystem is older than its configuration.
+		return strings.Contains(l, "admin") || strings.Contains(l, "server") || strings.Contains(l, "filesystem")
 	})
 }
 
 const bootstrap = `
-stats_flush_interval: 3s
+%s
+stats_config: %s
 static_resources:
   listeners:
   - name: in
@@ -128,7 +173,7 @@ static_resources:
 
 // startEnvoy starts an Envoy whose statistics of all kinds have values, and
 // waits for a flush, after which the histograms stand still for an interval.
-func startEnvoy(t *testing.T) *envoytest.Envoy {
+func startEnvoy(t *testing.T, flush, statsConfig string) *envoytest.Envoy {
 	upstream, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +187,7 @@ func startEnvoy(t *testing.T) *envoytest.Envoy {
 	go server.Serve(upstream)
 	t.Cleanup(func() { server.Close() })
 	front := envoytest.FreePort(t)
-	e := envoytest.Start(t, fmt.Sprintf(bootstrap, front, upstream.Addr().(*net.TCPAddr).Port))
+	e := envoytest.Start(t, fmt.Sprintf(bootstrap, flush, statsConfig, front, upstream.Addr().(*net.TCPAddr).Port))
 	for i := range 30 {
 		r, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", front, []string{"a", "vc", "direct"}[i%3]))
 		if err != nil {
@@ -158,7 +203,7 @@ func startEnvoy(t *testing.T) *envoytest.Envoy {
 }
 
 // readSnapshot reads Envoy's statistics; with prefixes, in groups of one prefix each.
-func readSnapshot(t *testing.T, e *envoytest.Envoy, prefixes bool) *Snapshot {
+func readSnapshot(t *testing.T, e *envoytest.Envoy, config *Config, prefixes bool) *Snapshot {
 	groups := map[string]*groupSnapshot{}
 	place := func(full string) (*groupSnapshot, string) {
 		prefix := ""
@@ -201,11 +246,15 @@ func readSnapshot(t *testing.T, e *envoytest.Envoy, prefixes bool) *Snapshot {
 	readJSON(t, e, "/stats?format=json&type=Histograms&histogram_buckets=detailed", &page)
 	for _, h := range page.Stats[0].Histograms.Details {
 		g, name := place(h.Name)
-		g.hists = append(g.hists, histogram{name, histogramState{distribution(h.Intervals), distribution(h.Totals)}})
+		g.hists = append(g.hists, histogram{name, histogramState{distribution(h.Intervals), distribution(h.Totals)}, config.bounds("", h.Name)})
 	}
-	s := &Snapshot{}
+	s := &Snapshot{config: config}
 	for _, g := range groups {
 		g.numbers = addUp(g.numbers)
+		hidden := len(g.numbers) + len(g.hists)
+		if config.hide(g); len(g.numbers)+len(g.hists) != hidden {
+			t.Errorf("we hide statistics of %q that Envoy shows", g.scope.Prefix)
+		}
 		s.groups = append(s.groups, g)
 	}
 	slices.SortFunc(s.groups, func(a, b *groupSnapshot) int { return cmp.Compare(a.scope.Prefix, b.scope.Prefix) })

@@ -13,7 +13,8 @@ type Scope struct {
 	Prefix string
 	// Base and Tags are the name without the parts that tags carry, and those
 	// tags, for Prometheus. Left empty, they are found in the names by Envoy's
-	// rules (cluster.NAME., http.PREFIX., listener.ADDRESS. and so on).
+	// rules (cluster.NAME., http.PREFIX., listener.ADDRESS. and so on), and a
+	// configuration with tags of its own always looks at the names.
 	Base string
 	Tags []Tag
 }

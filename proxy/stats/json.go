@@ -39,7 +39,7 @@ func (s *Snapshot) WriteJSON(w io.Writer, o Options) error {
 // shape depends on the bucket mode; with no histogram there is none.
 func (s *Snapshot) writeHistogramsJSON(b *bufio.Writer, list *jsonList, o *Options) {
 	var open, end string
-	var write func(*histogramState, *bufio.Writer)
+	var write func(*histogram, *bufio.Writer)
 	percentiles := make([]float64, len(quantiles))
 	for i, q := range quantiles {
 		percentiles[i] = q.q * 100
@@ -47,13 +47,13 @@ func (s *Snapshot) writeHistogramsJSON(b *bufio.Writer, list *jsonList, o *Optio
 	switch o.Buckets {
 	case Cumulative, Disjoint:
 		open, end = `{"histograms":[`, `]}`
-		write = func(h *histogramState, b *bufio.Writer) { h.writeBucketsJSON(b, o.Buckets) }
+		write = func(h *histogram, b *bufio.Writer) { h.writeBucketsJSON(b, o.Buckets) }
 	case Detailed:
 		open, end = `{"histograms":{"supported_percentiles":`+numbersJSON(percentiles)+`,"details":[`, `]}}`
-		write = (*histogramState).writeDetailJSON
+		write = (*histogram).writeDetailJSON
 	default:
 		open, end = `{"histograms":{"supported_quantiles":`+numbersJSON(percentiles)+`,"computed_quantiles":[`, `]}}`
-		write = func(h *histogramState, b *bufio.Writer) {
+		write = func(h *histogram, b *bufio.Writer) {
 			b.WriteString(`,"values":`)
 			h.writeQuantilesJSON(b)
 		}
@@ -69,7 +69,7 @@ func (s *Snapshot) writeHistogramsJSON(b *bufio.Writer, list *jsonList, o *Optio
 		}
 		inner.next()
 		writeAll(b, `{"name":`, quote(g.scope.Prefix+h.name))
-		write(&h.state, b)
+		write(h, b)
 		b.WriteString("}")
 	}
 	if inner.started {
@@ -77,32 +77,32 @@ func (s *Snapshot) writeHistogramsJSON(b *bufio.Writer, list *jsonList, o *Optio
 	}
 }
 
-func (h *histogramState) writeQuantilesJSON(b *bufio.Writer) {
+func (h *histogram) writeQuantilesJSON(b *bufio.Writer) {
 	list := &jsonList{b: b}
 	b.WriteString("[")
 	for _, q := range quantiles {
 		list.next()
-		writeAll(b, `{"cumulative":`, numberJSON(h.total.Quantile(q.q)), `,"interval":`, numberJSON(h.interval.Quantile(q.q)), "}")
+		writeAll(b, `{"cumulative":`, numberJSON(h.state.total.Quantile(q.q)), `,"interval":`, numberJSON(h.state.interval.Quantile(q.q)), "}")
 	}
 	b.WriteString("]")
 }
 
-func (h *histogramState) writeBucketsJSON(b *bufio.Writer, mode Buckets) {
+func (h *histogram) writeBucketsJSON(b *bufio.Writer, mode Buckets) {
 	list := &jsonList{b: b}
 	b.WriteString(`,"buckets":[`)
-	for i, bound := range bounds {
+	for i, bound := range h.bounds {
 		interval, total := h.bucket(i, mode)
 		list.next()
-		writeAll(b, `{"upper_bound":`, numberJSON(bound), `,"interval":`, strconv.FormatUint(interval, 10), `,"cumulative":`, strconv.FormatUint(total, 10), "}")
+		writeAll(b, `{"upper_bound":`, numberJSON(bound.value), `,"interval":`, strconv.FormatUint(interval, 10), `,"cumulative":`, strconv.FormatUint(total, 10), "}")
 	}
 	b.WriteString("]")
 }
 
-func (h *histogramState) writeDetailJSON(b *bufio.Writer) {
+func (h *histogram) writeDetailJSON(b *bufio.Writer) {
 	for _, part := range []struct {
 		key string
 		d   Distribution
-	}{{`,"totals":[`, h.total}, {`,"intervals":[`, h.interval}} {
+	}{{`,"totals":[`, h.state.total}, {`,"intervals":[`, h.state.interval}} {
 		list := &jsonList{b: b}
 		b.WriteString(part.key)
 		for _, bin := range part.d.bins {

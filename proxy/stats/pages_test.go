@@ -22,7 +22,7 @@ func TestTags(t *testing.T) {
 		{"tcp.p.downstream_cx_total", `envoy_tcp_downstream_cx_total{envoy_tcp_prefix="p"}`},
 	} {
 		for _, split := range []int{0, strings.LastIndex(tc.name, ".") + 1} {
-			s := &Snapshot{groups: []*groupSnapshot{{scope: Scope{Prefix: tc.name[:split]}, numbers: []number{{name: tc.name[split:]}}}}}
+			s := &Snapshot{config: &Config{tagger: defaultTagger}, groups: []*groupSnapshot{{scope: Scope{Prefix: tc.name[:split]}, numbers: []number{{name: tc.name[split:]}}}}}
 			var b strings.Builder
 			if err := s.WritePrometheus(&b, Options{Types: All}); err != nil {
 				t.Fatal(err)
@@ -35,7 +35,7 @@ func TestTags(t *testing.T) {
 }
 
 func TestGivenTagsReplaceEnvoys(t *testing.T) {
-	s := &Snapshot{groups: []*groupSnapshot{{
+	s := &Snapshot{config: &Config{tagger: defaultTagger}, groups: []*groupSnapshot{{
 		scope:   Scope{Prefix: "cluster.a.b.", Base: "cluster.", Tags: []Tag{{"envoy.cluster_name", `a.b"`}}},
 		numbers: []number{{name: "membership_total", value: 3, gauge: true}},
 	}}}

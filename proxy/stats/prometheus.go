@@ -21,7 +21,7 @@ func (s *Snapshot) WritePrometheus(w io.Writer, o Options) error {
 		types Types
 		name  string
 	}{{Counters, "counter"}, {Gauges, "gauge"}} {
-		var f families[*number]
+		f := newFamilies[*number](s.config)
 		for g, n := range s.numbers() {
 			if o.Types&n.types()&t.types != 0 && o.match(g.scope.Prefix, n.name, n.used) {
 				f.add(g, n.name, n)
@@ -32,7 +32,7 @@ func (s *Snapshot) WritePrometheus(w io.Writer, o Options) error {
 		})
 	}
 	if o.TextReadouts && o.Types&TextReadouts != 0 {
-		var f families[*text]
+		f := newFamilies[*text](s.config)
 		for g, t := range s.texts() {
 			if o.match(g.scope.Prefix, t.name, t.used) {
 				f.add(g, t.name, t)
@@ -49,7 +49,7 @@ func (s *Snapshot) WritePrometheus(w io.Writer, o Options) error {
 }
 
 func (s *Snapshot) writeHistogramsPrometheus(b *bufio.Writer, o *Options) {
-	var f families[*histogram]
+	f := newFamilies[*histogram](s.config)
 	for g, h := range s.histograms() {
 		if o.match(g.scope.Prefix, h.name, h.used()) {
 			f.add(g, h.name, h)
@@ -65,10 +65,10 @@ func (s *Snapshot) writeHistogramsPrometheus(b *bufio.Writer, o *Options) {
 		return
 	}
 	f.write(b, "histogram", func(name, labels string, h *histogram) {
-		for _, bound := range bounds {
-			writeAll(b, name, "_bucket{", join(labels, `le="`+long(bound)+`"`), "} ", strconv.FormatUint(h.state.total.CountBelow(bound), 10), "\n")
+		for _, bound := range h.bounds {
+			writeAll(b, name, "_bucket{", labels, comma(labels), `le="`, bound.le, `"} `, strconv.FormatUint(h.state.total.CountBelow(bound.value), 10), "\n")
 		}
-		writeAll(b, name, "_bucket{", join(labels, `le="+Inf"`), "} ", strconv.FormatUint(h.state.total.count, 10), "\n")
+		writeAll(b, name, "_bucket{", labels, comma(labels), `le="+Inf"} `, strconv.FormatUint(h.state.total.count, 10), "\n")
 		writeTotals(b, name, labels, h.state.total)
 	})
 }
@@ -78,14 +78,30 @@ func writeTotals(b *bufio.Writer, name, labels string, d Distribution) {
 	writeAll(b, name, "_count{", labels, "} ", strconv.FormatUint(d.count, 10), "\n")
 }
 
+func newFamilies[E any](c *Config) *families[E] {
+	return &families[E]{tagger: &c.tagger, byName: map[string]*[]sample[E]{}, byParts: map[nameParts]familyCode[E]{}}
+}
+
 // families gathers what has the same name without tags: Prometheus wants such
 // samples in one piece.
 type families[E any] struct {
-	byName map[string][]sample[E]
+	tagger *tagger
+	byName map[string]*[]sample[E]
+	// Names are built once for all the clusters that have the same: byParts
+	// finds a family by the group's base and the name in the group.
+	byParts map[nameParts]familyCode[E]
 	// What the previous item's group came to: items of a group follow one another.
 	group *groupSnapshot
 	base  string
 	tags  string
+}
+
+type nameParts struct{ base, name string }
+
+// familyCode is a family and the labels that the name had beside the scope's.
+type familyCode[E any] struct {
+	samples *[]sample[E]
+	label   string
 }
 
 type sample[E any] struct {
@@ -94,24 +110,35 @@ type sample[E any] struct {
 }
 
 func (f *families[E]) add(g *groupSnapshot, name string, item E) {
-	if f.byName == nil {
-		f.byName = map[string][]sample[E]{}
+	if g.scope.Prefix == "" || f.tagger.whole {
+		base, tags := f.tagger.split(g.scope.Prefix + name)
+		f.put(base, "", labels(tags), item)
+		return
 	}
 	if g != f.group {
-		base, tags := g.scope.base()
+		base, tags := f.tagger.base(&g.scope)
 		f.group, f.base, f.tags = g, base, labels(tags)
 	}
-	base, tags := f.base, f.tags
-	if g.scope.Prefix == "" { // a full name of its own
-		var found []Tag
-		base, found = extractTags(name)
-		tags, name = labels(found), ""
+	f.put(f.base, name, f.tags, item)
+}
+
+func (f *families[E]) put(base, name, tags string, item E) {
+	parts := nameParts{base, name}
+	family, ok := f.byParts[parts]
+	if !ok {
+		full := base
+		if name != "" {
+			var tags []Tag
+			full, tags = cutTags(base+name, f.tagger.anywhere)
+			family.label = labels(tags)
+		}
+		if f.byName[full] == nil {
+			f.byName[full] = new([]sample[E])
+		}
+		family.samples = f.byName[full]
+		f.byParts[parts] = family
 	}
-	name, code := extractCode(base + name)
-	if code.Name != "" {
-		tags = join(labels([]Tag{code}), tags)
-	}
-	f.byName[name] = append(f.byName[name], sample[E]{tags, item})
+	*family.samples = append(*family.samples, sample[E]{join(family.label, tags), item})
 }
 
 func (f *families[E]) write(b *bufio.Writer, kind string, write func(name, labels string, item E)) {
@@ -119,7 +146,7 @@ func (f *families[E]) write(b *bufio.Writer, kind string, write func(name, label
 	for _, name := range slices.Sorted(maps.Keys(f.byName)) {
 		metric := "envoy_" + metricName(name)
 		writeAll(b, "# TYPE ", metric, " ", kind, "\n")
-		for _, s := range f.byName[name] {
+		for _, s := range *f.byName[name] {
 			write(metric, s.labels, s.item)
 		}
 	}
@@ -138,6 +165,13 @@ func join(a, b string) string {
 		return a + b
 	}
 	return a + "," + b
+}
+
+func comma(labels string) string {
+	if labels == "" {
+		return ""
+	}
+	return ","
 }
 
 // metricName keeps what Prometheus allows in a name.

@@ -14,6 +14,7 @@ import (
 // Snapshot is what all statistics were at about one moment: each owner's part
 // is taken between two of its events.
 type Snapshot struct {
+	config *Config
 	groups []*groupSnapshot // ascending by prefix
 }
 
@@ -34,8 +35,9 @@ type number struct {
 }
 
 type histogram struct {
-	name  string
-	state histogramState
+	name   string
+	state  histogramState
+	bounds []bound
 }
 
 type text struct {
@@ -68,11 +70,11 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshot := &Snapshot{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	snapshot := &Snapshot{config: s.config}
 	for i, g := range groups {
-		snapshot.groups = append(snapshot.groups, g.snapshot(parts, i))
+		snapshot.groups = append(snapshot.groups, g.snapshot(parts, i, s.config))
 	}
 	snapshot.groups = append(snapshot.groups, s.sharedSnapshot())
 	slices.SortFunc(snapshot.groups, func(a, b *groupSnapshot) int { return cmp.Compare(a.scope.Prefix, b.scope.Prefix) })
@@ -108,10 +110,10 @@ func (n *number) add(bits uint64) {
 }
 
 // snapshot adds up the parts. Groups that nobody counts in share one list of zeros.
-func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
+func (g *group) snapshot(parts [][]*part, i int, config *Config) *groupSnapshot {
 	out := &groupSnapshot{scope: g.scope, numbers: g.layout.idle}
 	for h, f := range g.layout.hists {
-		hist := histogram{name: f.name}
+		hist := histogram{name: f.name, bounds: config.bounds(g.scope.Prefix, f.name)}
 		if g.hists != nil {
 			hist.state = g.hists[h]
 		}
@@ -145,6 +147,7 @@ func (g *group) snapshot(parts [][]*part, i int) *groupSnapshot {
 	if !idle && len(g.layout.codes) > 0 {
 		out.numbers = addUp(append(g.layout.appendCompleted(out.numbers), codes...))
 	}
+	config.hide(out)
 	return out
 }
 
@@ -191,6 +194,7 @@ func (s *Store) sharedSnapshot() *groupSnapshot {
 			out.texts = append(out.texts, text{name: name})
 		}
 	}
+	s.config.hide(out)
 	return out
 }
 

@@ -21,6 +21,8 @@ type Store struct {
 	gauges   map[string]*SharedGauge
 	texts    map[string]*SharedText
 
+	config *Config
+
 	flushing sync.Mutex // one flush at a time
 }
 
@@ -32,7 +34,15 @@ func NewStore(owners ...Owner) *Store {
 		counters: map[string]*SharedCounter{},
 		gauges:   map[string]*SharedGauge{},
 		texts:    map[string]*SharedText{},
+		config:   &Config{tagger: defaultTagger},
 	}
+}
+
+// Configure applies a bootstrap's stats_config to all later snapshots.
+func (s *Store) Configure(c *Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.config = c
 }
 
 // SharedCounter is a counter that any goroutine may use.

@@ -14,8 +14,22 @@ var quantiles = []struct {
 	name string
 }{{0, "P0"}, {.25, "P25"}, {.5, "P50"}, {.75, "P75"}, {.9, "P90"}, {.95, "P95"}, {.99, "P99"}, {.995, "P99.5"}, {.999, "P99.9"}, {1, "P100"}}
 
-// bounds are the upper bounds of Envoy's histogram buckets.
-var bounds = []float64{0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000}
+// bound is the upper bound of a histogram's bucket on the pages.
+type bound struct {
+	value float64
+	le    string // Prometheus's label
+}
+
+// defaultBounds are Envoy's.
+var defaultBounds = newBounds(0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000)
+
+func newBounds(values ...float64) []bound {
+	out := make([]bound, len(values))
+	for i, v := range values {
+		out[i] = bound{v, long(v)}
+	}
+	return out
+}
 
 // WriteText writes Envoy's text page: text readouts, then counters and gauges
 // together, then histograms.
@@ -37,7 +51,7 @@ func (s *Snapshot) WriteText(w io.Writer, o Options) error {
 		for g, h := range s.histograms() {
 			if o.match(g.scope.Prefix, h.name, h.used()) {
 				writeAll(b, g.scope.Prefix, h.name)
-				h.state.writeText(b, o.Buckets)
+				h.writeText(b, o.Buckets)
 			}
 		}
 	}
@@ -63,23 +77,23 @@ func writeAll(b *bufio.Writer, parts ...string) {
 	}
 }
 
-func (h *histogramState) writeText(b *bufio.Writer, mode Buckets) {
-	if h.total.count == 0 {
+func (h *histogram) writeText(b *bufio.Writer, mode Buckets) {
+	if h.state.total.count == 0 {
 		b.WriteString(": No recorded values\n")
 		return
 	}
 	switch mode {
 	case Cumulative, Disjoint:
 		b.WriteString(":")
-		for i, bound := range bounds {
+		for i, bound := range h.bounds {
 			interval, total := h.bucket(i, mode)
-			writeAll(b, " B", compact(bound), "(", strconv.FormatUint(interval, 10), ",", strconv.FormatUint(total, 10), ")")
+			writeAll(b, " B", compact(bound.value), "(", strconv.FormatUint(interval, 10), ",", strconv.FormatUint(total, 10), ")")
 		}
 	case Detailed:
 		b.WriteString(":\n  totals=")
-		h.total.writeBins(b)
+		h.state.total.writeBins(b)
 		b.WriteString("\n  intervals=")
-		h.interval.writeBins(b)
+		h.state.interval.writeBins(b)
 		b.WriteString("\n  summary=")
 		h.writeSummary(b)
 	default:
@@ -89,21 +103,21 @@ func (h *histogramState) writeText(b *bufio.Writer, mode Buckets) {
 	b.WriteString("\n")
 }
 
-func (h *histogramState) writeSummary(b *bufio.Writer) {
+func (h *histogram) writeSummary(b *bufio.Writer) {
 	for i, q := range quantiles {
 		if i > 0 {
 			b.WriteString(" ")
 		}
-		writeAll(b, q.name, "(", shortest(h.interval.Quantile(q.q)), ",", shortest(h.total.Quantile(q.q)), ")")
+		writeAll(b, q.name, "(", shortest(h.state.interval.Quantile(q.q)), ",", shortest(h.state.total.Quantile(q.q)), ")")
 	}
 }
 
-// bucket counts up to bounds[i], or since bounds[i-1] when disjoint.
-func (h *histogramState) bucket(i int, mode Buckets) (interval, total uint64) {
-	interval, total = h.interval.CountBelow(bounds[i]), h.total.CountBelow(bounds[i])
+// bucket counts up to the i-th bound, or since the one before when disjoint.
+func (h *histogram) bucket(i int, mode Buckets) (interval, total uint64) {
+	interval, total = h.state.interval.CountBelow(h.bounds[i].value), h.state.total.CountBelow(h.bounds[i].value)
 	if mode == Disjoint && i > 0 {
-		interval -= h.interval.CountBelow(bounds[i-1])
-		total -= h.total.CountBelow(bounds[i-1])
+		interval -= h.state.interval.CountBelow(h.bounds[i-1].value)
+		total -= h.state.total.CountBelow(h.bounds[i-1].value)
 	}
 	return interval, total
 }
