@@ -9,12 +9,25 @@ import (
 // last two flushes, and all of them.
 type histogramState struct{ interval, total Distribution }
 
-// Flush ends an interval: it moves the values recorded in all histograms since
-// the last one onto the pages. Main calls it every stats_flush_interval (5 s),
-// from a goroutine that is not an owner, because it waits for all owners.
-func (s *Store) Flush(ctx context.Context) error {
-	s.flushing.Lock()
-	defer s.flushing.Unlock()
+// Flush ends an interval: it starts to move the values recorded in all
+// histograms since the last one onto the pages, and returns at once; the
+// channel is closed when they are there. Main calls it every
+// stats_flush_interval (5 s). While one is under way another does nothing.
+func (s *Store) Flush() (done <-chan struct{}) {
+	closed := make(chan struct{})
+	if !s.flushing.CompareAndSwap(false, true) {
+		close(closed)
+		return closed
+	}
+	go func() {
+		defer close(closed)
+		defer s.flushing.Store(false)
+		s.flush()
+	}()
+	return closed
+}
+
+func (s *Store) flush() {
 	var groups []*group
 	for _, g := range s.list() {
 		if len(g.layout.hists) > 0 {
@@ -25,20 +38,19 @@ func (s *Store) Flush(ctx context.Context) error {
 	for owner := range taken {
 		taken[owner] = make([][][]bin, len(groups))
 	}
-	err := s.visit(ctx, groups, func(owner, i int) {
+	err := s.visit(s.open, groups, func(owner, i int) {
 		if instance := groups[i].instances[owner]; instance != nil {
 			taken[owner][i] = takeHistograms(groups[i].layout, instance)
 		}
 	})
 	if err != nil {
-		return err
+		return // closed
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, g := range groups {
 		g.endInterval(taken, i)
 	}
-	return nil
 }
 
 func takeHistograms(l *layout, instance unsafe.Pointer) (taken [][]bin) {

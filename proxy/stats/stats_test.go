@@ -39,7 +39,9 @@ func newStore(t testing.TB, owners int) (*Store, []*loop) {
 		l := startLoop(t)
 		loops, list = append(loops, l), append(list, l)
 	}
-	return NewStore(list...), loops
+	store := NewStore(list...)
+	t.Cleanup(store.Close)
+	return store, loops
 }
 
 type clusterStats struct {
@@ -134,14 +136,10 @@ func TestSnapshotWhileCounting(t *testing.T) {
 	}
 	for range rounds {
 		mustSnapshot(t, store)
-		if err := store.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		<-store.Flush()
 	}
 	wg.Wait()
-	if err := store.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	<-store.Flush()
 	s := mustSnapshot(t, store)
 	wantValue(t, s, "aa.upstream_cx_total", 3*rounds)
 	for _, g := range s.groups {
@@ -175,6 +173,15 @@ func TestSnapshotReportsStuckOwner(t *testing.T) {
 	if _, err := store.Snapshot(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the deadline", err)
 	}
+}
+
+func TestCloseEndsFlush(t *testing.T) {
+	store := NewStore(stuck{})
+	NewGroup[clusterStats](store, Scope{Prefix: "c."})
+	done := store.Flush()
+	<-store.Flush() // does not wait for the first
+	store.Close()
+	<-done
 }
 
 func TestSteadyStateDoesNotAllocate(t *testing.T) {

@@ -23,13 +23,18 @@ type Store struct {
 
 	config *Config
 
-	flushing sync.Mutex // one flush at a time
+	flushing atomic.Bool
+	open     context.Context // until Close
+	close    context.CancelFunc
 }
 
 // NewStore makes a store for these owners: main first, then the workers in order.
 func NewStore(owners ...Owner) *Store {
+	open, closeStore := context.WithCancel(context.Background())
 	return &Store{
 		owners:   owners,
+		open:     open,
+		close:    closeStore,
 		groups:   map[groupKey]*group{},
 		counters: map[string]*SharedCounter{},
 		gauges:   map[string]*SharedGauge{},
@@ -37,6 +42,9 @@ func NewStore(owners ...Owner) *Store {
 		config:   &Config{tagger: defaultTagger},
 	}
 }
+
+// Close ends a flush that still waits for owners. They may have stopped already.
+func (s *Store) Close() { s.close() }
 
 // Configure applies a bootstrap's stats_config to all later snapshots.
 func (s *Store) Configure(c *Config) {
