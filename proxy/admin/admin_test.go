@@ -364,3 +364,15 @@ func TestHomeEscapes(t *testing.T) {
 		t.Errorf("the node's name is not escaped: %s", body)
 	}
 }
+
+func TestDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/admin.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(envoyCommands(), ownCommands()...) {
+		if !strings.Contains(string(doc), "`"+c.path+"`") {
+			t.Errorf("docs/admin.md doesn't have %s", c.path)
+		}
+	}
+}
