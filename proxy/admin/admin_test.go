@@ -5,9 +5,11 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,8 +20,10 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/proxy/stats"
@@ -90,6 +94,7 @@ func testSources(t *testing.T) Sources {
 		InitDump: func(context.Context) ([]UnreadyTargets, error) {
 			return []UnreadyTargets{{"init manager Server", []string{"cds"}}}, nil
 		},
+		Log:     slog.New(slog.DiscardHandler),
 		Loggers: fakeLoggers{"admin": "info", "http": "info"},
 	}
 }
@@ -362,5 +367,73 @@ func TestHomeEscapes(t *testing.T) {
 	s.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if body := w.Body.String(); strings.Contains(body, "<script>") || !strings.Contains(body, "&lt;script&gt;") {
 		t.Errorf("the node's name is not escaped: %s", body)
+	}
+}
+
+func TestCrossOriginPostIsRefused(t *testing.T) {
+	sources := testSources(t)
+	sources.Quit = func() { t.Error("the proxy was stopped") }
+	base := serve(t, sources)
+	r, err := http.NewRequest("POST", base+"/quitquitquit", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Origin", "http://evil.example")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("status %d, want 403", answer.StatusCode)
+	}
+}
+
+// FuzzPages: whatever is asked for, there is an answer.
+func FuzzPages(f *testing.F) {
+	s, err := Listen(Config{Network: "tcp", Address: "127.0.0.1:0"}, fuzzSources())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { s.listener.Close() })
+	f.Add("/stats", "filter=a&type=All&histogram_buckets=detailed&format=html")
+	f.Add("/config_dump", "mask=static_secrets.secret.name&resource=static_secrets&name_regex=.*")
+	f.Add("/logging", "paths=a:b,c:d")
+	f.Add("/clusters", "filter=(")
+	f.Fuzz(func(t *testing.T, path, query string) {
+		if strings.HasPrefix(path, pprofPath) || strings.HasPrefix(path, "/cpuprofiler") || strings.HasPrefix(path, "/heap_dump") {
+			return // take their time
+		}
+		for _, method := range []string{"GET", "POST"} {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}, Body: http.NoBody})
+			if w.Code == 0 || w.Code == 500 {
+				t.Errorf("%s %q ? %q: status %d", method, path, query, w.Code)
+			}
+		}
+	})
+}
+
+func fuzzSources() Sources {
+	secret, _ := anypb.New(&tlsv3.Secret{Name: "s"})
+	return Sources{
+		Log:        slog.New(slog.DiscardHandler),
+		Stats:      stats.NewStore(inline{}),
+		Loggers:    fakeLoggers{},
+		Clusters:   func(context.Context) ([]Cluster, error) { return []Cluster{{Name: "a"}}, nil },
+		Routes:     func(context.Context) ([]RouteTable, error) { return []RouteTable{{Name: "a"}}, nil },
+		ConfigDump: dumpOf(&adminv3.SecretsConfigDump{StaticSecrets: []*adminv3.SecretsConfigDump_StaticSecret{{Name: "s", Secret: secret}}}),
+	}
+}
+
+func TestDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/admin.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(envoyCommands(), ownCommands()...) {
+		if !strings.Contains(string(doc), "`"+c.path+"`") {
+			t.Errorf("docs/admin.md doesn't have %s", c.path)
+		}
 	}
 }

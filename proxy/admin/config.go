@@ -38,6 +38,7 @@ func NewConfig(p field.Path, admin *bootstrapv3.Admin) (Config, error) {
 	if c.ProfilePath == "" {
 		c.ProfilePath = defaultProfilePath
 	}
+	//lint:ignore SA1019 most bootstraps still have it
 	if path := admin.GetAccessLogPath(); path != "" && path != os.DevNull {
 		return Config{}, p.Dot("access_log_path").Errorf("the admin interface has no access log: leave it out or use %s", os.DevNull)
 	}
@@ -142,7 +143,8 @@ func describeHeader(h *routev3.HeaderMatcher) string {
 	switch s := h.GetHeaderMatchSpecifier().(type) {
 	case *routev3.HeaderMatcher_StringMatch:
 		return not + h.GetName() + describeString(s.StringMatch)
-	case *routev3.HeaderMatcher_ExactMatch: //nolint:staticcheck // old configurations still have it
+	case *routev3.HeaderMatcher_ExactMatch:
+		//lint:ignore SA1019 old configurations still have it
 		return not + h.GetName() + "=" + s.ExactMatch
 	case *routev3.HeaderMatcher_PresentMatch:
 		if !s.PresentMatch {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -20,7 +21,7 @@ import (
 //go:embed home.html
 var homeHTML string
 
-var homeTemplate = template.Must(template.New("home").Parse(homeHTML))
+var homeTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("home").Parse(homeHTML)) })
 
 // homePage is what the template shows.
 type homePage struct {
@@ -82,7 +83,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
-	return homeTemplate.Execute(w, page)
+	return homeTemplate().Execute(w, page)
 }
 
 var (
@@ -145,7 +146,8 @@ func messageField(m protoreflect.Message, name protoreflect.Name) protoreflect.M
 }
 
 // statsTemplate is /stats?format=html: a filter to type into and the text page.
-var statsTemplate = template.Must(template.New("stats").Parse(`<!DOCTYPE html>
+var statsTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("stats").Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -162,6 +164,7 @@ var statsTemplate = template.Must(template.New("stats").Parse(`<!DOCTYPE html>
 </body>
 </html>
 `))
+})
 
 func (s *Server) statsPage(w http.ResponseWriter, r *http.Request, snapshot *stats.Snapshot, options stats.Options) error {
 	var text strings.Builder
@@ -170,7 +173,7 @@ func (s *Server) statsPage(w http.ResponseWriter, r *http.Request, snapshot *sta
 	}
 	q := r.URL.Query()
 	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
-	return statsTemplate.Execute(w, map[string]any{
+	return statsTemplate().Execute(w, map[string]any{
 		"Refresh":  q.Get("format") == "active-html",
 		"Format":   q.Get("format"),
 		"Filter":   q.Get("filter"),

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -25,11 +26,16 @@ type Server struct {
 	profile  cpuProfile
 	listener net.Listener
 	http     *http.Server
+	origins  *http.CrossOriginProtection
+	log      *slog.Logger
 }
 
 // Listen binds the configured address; requests are answered from [Server.Serve] on.
 func Listen(c Config, sources Sources) (*Server, error) {
-	s := &Server{config: c, sources: sources, list: append(envoyCommands(), ownCommands()...), commands: map[string]*command{}}
+	s := &Server{config: c, sources: sources, list: append(envoyCommands(), ownCommands()...), commands: map[string]*command{}, origins: http.NewCrossOriginProtection(), log: sources.Log}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
 	for i := range s.list {
 		s.commands[s.list[i].path] = &s.list[i]
 	}
@@ -43,6 +49,7 @@ func Listen(c Config, sources Sources) (*Server, error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
@@ -95,16 +102,44 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		fmt.Fprintf(w, "Method %s not allowed, POST required.", r.Method)
 		return
+	case c.mutates:
+		// A web page that somebody looks at must not stop a proxy on localhost.
+		if err := s.origins.Check(r); err != nil {
+			writeError(w, &pageError{http.StatusForbidden, err.Error() + "\n"})
+			return
+		}
+		s.log.Info("admin request", "path", r.URL.RequestURI(), "peer", r.RemoteAddr)
 	}
 	if c.path != pprofPath { // a profile takes as long as it was asked to
 		ctx, cancel := context.WithTimeout(r.Context(), pageTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	if err := c.serve(s, w, r); err != nil {
+	answer := &answer{ResponseWriter: w}
+	if err := c.serve(s, answer, r); err != nil && !answer.begun {
 		writeError(w, err)
 	}
 }
+
+// answer knows whether it has begun: an error after that is the client's
+// having gone away.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.begun = true
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find the original.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // pageError is an answer other than 200.
 type pageError struct {
@@ -120,8 +155,6 @@ func badRequest(format string, args ...any) error {
 
 var errNotSupported = &pageError{http.StatusNotImplemented, "not supported by this instance\n"}
 
-// writeError answers with err. Pages fail before they write anything, or
-// because the client went away.
 func writeError(w http.ResponseWriter, err error) {
 	var page *pageError
 	if !errors.As(err, &page) {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"log/slog"
 
 	"google.golang.org/protobuf/proto"
 
@@ -34,6 +35,8 @@ type Sources struct {
 	InitDump func(context.Context) ([]UnreadyTargets, error)
 
 	Loggers Loggers
+	// Log gets a line for each request that changes something; nil: slog.Default.
+	Log *slog.Logger
 
 	// FailHealthCheck makes the instance fail (or pass again) health checks,
 	// and /ready with them.

@@ -2,7 +2,6 @@ package stats
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -50,6 +49,11 @@ var bucketsByName = map[string]Buckets{"": Default, "none": Summary, "summary": 
 // ErrPrometheusBuckets is returned for a bucket mode that the Prometheus format doesn't have.
 var ErrPrometheusBuckets = errors.New("unsupported prometheus histogram bucket mode")
 
+// queryError is in Envoy's words, capitals and newlines included.
+type queryError string
+
+func (e queryError) Error() string { return string(e) }
+
 // ParseOptions reads the query parameters. The text of an error is the body of
 // Envoy's 400.
 func ParseOptions(query url.Values) (Options, error) {
@@ -62,18 +66,18 @@ func ParseOptions(query url.Values) (Options, error) {
 	if f := query.Get("filter"); f != "" {
 		re, err := regexp.Compile(f)
 		if err != nil {
-			return o, fmt.Errorf("Invalid re2 regex: %s", strings.NewReplacer("error parsing regexp: ", "", "missing closing ", "missing ", "`", "").Replace(err.Error())) //nolint:staticcheck // Envoy's words
+			return o, queryError("Invalid re2 regex: " + strings.NewReplacer("error parsing regexp: ", "", "missing closing ", "missing ", "`", "").Replace(err.Error()))
 		}
 		o.Filter = re
 	}
 	var ok bool
 	if query.Has("type") {
 		if o.Types, ok = typesByName[query.Get("type")]; !ok {
-			return o, errors.New("invalid &type= param")
+			return o, queryError("invalid &type= param")
 		}
 	}
 	if o.Buckets, ok = bucketsByName[query.Get("histogram_buckets")]; !ok {
-		return o, errors.New("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n")
+		return o, queryError("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n")
 	}
 	return o, nil
 }

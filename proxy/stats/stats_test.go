@@ -51,7 +51,7 @@ type clusterStats struct {
 	Rq     Codes     `stat:"upstream_rq_"`
 	Ext    extStats  `stat:"external."`
 	Text   Text      `stat:"version_text"`
-	host   string    //nolint:unused // a struct may keep its own fields
+	Host   string    // a struct may keep its own fields
 }
 
 type extStats struct {
