@@ -87,7 +87,7 @@ func check(t *testing.T, c rawCase, m *manager) {
 			t.Errorf("not refused with 400 (%s):\n%s", c.Why, got)
 		}
 	case "reject":
-		if len(m.messages) > 0 {
+		if len(m.messages) > 0 || m.status == 0 && m.streamed {
 			t.Errorf("accepted (%s):\n%s", c.Why, got)
 		}
 	case "forward":

@@ -37,7 +37,7 @@ func parseRequest(h *http.HeaderMap, raw []byte, s *Settings) (http10 bool, err 
 	}
 	h.Add(http.Method, method)
 	var authority string
-	if target[0] == '/' || target == "*" && method == "OPTIONS" {
+	if target[0] == '/' && method != "CONNECT" || target == "*" && method == "OPTIONS" {
 		h.Add(http.Path, target)
 		h.Add(http.Scheme, "http")
 	} else if authority, err = parseTarget(h, method, target, s); err != nil {
