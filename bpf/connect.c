@@ -1,3 +1,5 @@
+//go:build ignore
+
 // SPDX-License-Identifier: Apache-2.0
 //
 // cgroup/connect4 and connect6: catch a managed pod's outbound TCP

@@ -1,3 +1,5 @@
+//go:build ignore
+
 // SPDX-License-Identifier: Apache-2.0
 //
 // cgroup/getpeername4 and getpeername6: an app whose connect was rewritten

@@ -1,3 +1,5 @@
+//go:build ignore
+
 // SPDX-License-Identifier: Apache-2.0
 //
 // cgroup/getsockopt: answer SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST on the

@@ -1,3 +1,5 @@
+//go:build ignore
+
 // SPDX-License-Identifier: Apache-2.0
 //
 // sk_lookup, loaded once a pod and attached to its network namespace: give

@@ -1,3 +1,5 @@
+//go:build ignore
+
 // SPDX-License-Identifier: Apache-2.0
 //
 // sockops: carry the original destination of a rewritten connection from the
