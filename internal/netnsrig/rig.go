@@ -116,7 +116,7 @@ func removePorts(bridge netlink.Link) error {
 	}
 	for _, l := range links {
 		if l.Attrs().MasterIndex == bridge.Attrs().Index {
-			err = errors.Join(err, netlink.LinkDel(l))
+			err = errors.Join(err, ignore(unix.ENODEV, netlink.LinkDel(l)))
 		}
 	}
 	return err
