@@ -90,6 +90,8 @@ static __always_inline int proxy_is_silent(const struct pod *pod, const struct s
 	if (!beat)
 		return 1;
 	last = *(volatile __u64 *)beat; // before the clock, or it may lie ahead of it
+	if (!last)
+		return 1;
 	now = bpf_ktime_get_ns();
 	return now > last && now - last > settings->max_silence_ms * 1000000ULL;
 }
