@@ -58,6 +58,9 @@ func (r *Rig) AddPod(name string) (*Pod, error) {
 	return p, nil
 }
 
+// vethName is the node's end of the i-th pod's pair.
+func (r *Rig) vethName(i int) string { return fmt.Sprintf("weirv%d-%d", r.number, i) }
+
 // newNetns makes a named namespace. Its thread is never used again.
 func newNetns(name string) error {
 	done := make(chan error)
@@ -77,7 +80,7 @@ func newNetns(name string) error {
 
 func (r *Rig) join(p *Pod) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = fmt.Sprintf("weirv%d-%d", r.number, len(r.pods))
+	attrs.Name = r.vethName(len(r.pods))
 	attrs.MasterIndex = r.bridge.Attrs().Index
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName = "eth0"

@@ -92,7 +92,7 @@ func (r *Rig) addrs(host int) (ip4, ip6 netip.Addr) {
 
 // Close ends the pods' processes and removes all that the rig made.
 func (r *Rig) Close() error {
-	var errs []error
+	errs := []error{r.removeVeths()}
 	for _, p := range r.pods {
 		errs = append(errs, p.close())
 	}
@@ -101,25 +101,24 @@ func (r *Rig) Close() error {
 		errs = append(errs, ignore(os.ErrNotExist, os.Remove(r.cgroup)))
 	}
 	if r.bridge != nil {
-		errs = append(errs, removePorts(r.bridge), netlink.LinkDel(r.bridge))
+		errs = append(errs, netlink.LinkDel(r.bridge))
 		r.bridge = nil
 	}
 	return errors.Join(errs...)
 }
 
-// removePorts removes the pods' veth pairs at once: by themselves they go
+// removeVeths removes the pods' veth pairs at once: by themselves they go
 // only some time after their namespaces.
-func removePorts(bridge netlink.Link) error {
-	links, err := netlink.LinkList()
-	if err != nil {
-		return fmt.Errorf("list links: %w", err)
-	}
-	for _, l := range links {
-		if l.Attrs().MasterIndex == bridge.Attrs().Index {
-			err = errors.Join(err, ignore(unix.ENODEV, netlink.LinkDel(l)))
+func (r *Rig) removeVeths() error {
+	var errs []error
+	for i := range r.pods {
+		link, err := netlink.LinkByName(r.vethName(i + 1))
+		if err != nil {
+			continue // gone already
 		}
+		errs = append(errs, ignore(unix.ENODEV, netlink.LinkDel(link)))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // Sweep removes the rigs that processes which no longer live left behind,
