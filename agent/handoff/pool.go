@@ -25,7 +25,8 @@ type pool struct {
 	fds     []int
 	batch   int
 	pending int           // asked for, or about to be, and not yet here
-	refused string        // why the last batch did not come
+	waiting int           // callers of UpstreamSockets
+	refused string        // why they wait in vain
 	changed chan struct{} // closed at every change
 }
 
@@ -68,6 +69,7 @@ func (c *Client) TakeUpstream(podID uint32, f Family) (fd int, ok bool) {
 func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
 	key := poolKey{podID, f}
 	timeout := time.After(upstreamTimeout)
+	defer c.wait(key)()
 	for {
 		fds, changed, err := c.take(key, n)
 		if fds != nil || err != nil {
@@ -77,6 +79,24 @@ func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
 		case <-changed:
 		case <-timeout:
 			return nil, fmt.Errorf("upstream sockets of pod %d: the agent gave none in %s", podID, upstreamTimeout)
+		}
+	}
+}
+
+// wait counts a caller that waits, until the function it returns is called.
+func (c *Client) wait(key poolKey) (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pools[key]
+	if p == nil {
+		return func() {}
+	}
+	p.waiting++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if p.waiting--; p.waiting == 0 {
+			p.refused = "" // was for those who waited
 		}
 	}
 }
@@ -91,9 +111,7 @@ func (c *Client) take(key poolKey, n int) ([]int, <-chan struct{}, error) {
 		return nil, nil, fmt.Errorf("upstream sockets of pod %d, IPv%d: %w", key.pod, key.family, ErrUnknownPod)
 	}
 	if p.refused != "" {
-		err := fmt.Errorf("upstream sockets of pod %d: the agent: %s", key.pod, p.refused)
-		p.refused = "" // the next one asks again
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("upstream sockets of pod %d: the agent: %s", key.pod, p.refused)
 	}
 	if have := len(p.fds); have >= n {
 		fds := append([]int(nil), p.fds[have-n:]...)
@@ -184,7 +202,9 @@ func (c *Client) refuse(key poolKey, why string) {
 	defer c.mu.Unlock()
 	if p := c.pools[key]; p != nil {
 		p.pending = 0
-		p.refused = why
+		if p.waiting > 0 {
+			p.refused = why
+		}
 		p.wake()
 	}
 }
