@@ -32,6 +32,7 @@ type Client struct {
 	pods  map[uint32]*heldPod
 	pools map[poolKey]*pool
 	asks  []ask
+	seq   uint32 // of the last ask
 	done  bool
 
 	asked chan struct{} // something is in asks
@@ -162,7 +163,7 @@ func (c *Client) talk(conn *conn, events Events) error {
 		case typeUpstream:
 			c.fill(poolKey{m.ID, m.Family}, fds)
 		case typeRefused:
-			c.refuse(poolKey{m.ID, m.Family}, m.Error)
+			c.refuse(poolKey{m.ID, m.Family}, m.Seq, m.Error)
 		default:
 			closeAll(fds)
 			return fmt.Errorf("%w: message %q is not an agent's", errProtocol, m.Type)

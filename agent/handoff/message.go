@@ -86,6 +86,7 @@ type message struct {
 	Listener *Listener   `json:"listener,omitempty"`
 	Family   Family      `json:"family,omitempty"`
 	Count    int         `json:"count,omitempty"`
+	Seq      uint32      `json:"seq,omitempty"` // of want_upstream, and its answer
 	Error    string      `json:"error,omitempty"`
 }
 

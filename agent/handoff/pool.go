@@ -25,8 +25,8 @@ type pool struct {
 	fds     []int
 	batch   int
 	pending int           // asked for, or about to be, and not yet here
-	waiting int           // callers of UpstreamSockets
-	refused string        // why they wait in vain
+	refused string        // why the agent gave none, the last time that it did not
+	seq     uint32        // of the question that it refused
 	changed chan struct{} // closed at every change
 }
 
@@ -69,9 +69,9 @@ func (c *Client) TakeUpstream(podID uint32, f Family) (fd int, ok bool) {
 func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
 	key := poolKey{podID, f}
 	timeout := time.After(upstreamTimeout)
-	defer c.wait(key)()
+	asked := c.lastSeq()
 	for {
-		fds, changed, err := c.take(key, n)
+		fds, changed, err := c.take(key, n, asked)
 		if fds != nil || err != nil {
 			return fds, err
 		}
@@ -83,34 +83,16 @@ func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
 	}
 }
 
-// wait counts a caller that waits, until the function it returns is called.
-func (c *Client) wait(key poolKey) (done func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.pools[key]
-	if p == nil {
-		return func() {}
-	}
-	p.waiting++
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if p.waiting--; p.waiting == 0 {
-			p.refused = "" // was for those who waited
-		}
-	}
-}
-
-// take returns n sockets, or a channel that is closed when it is worth asking
-// again.
-func (c *Client) take(key poolKey, n int) ([]int, <-chan struct{}, error) {
+// take returns n sockets, or a channel that is closed when it is worth trying
+// again. A refusal counts if it answers a later question than asked.
+func (c *Client) take(key poolKey, n int, asked uint32) ([]int, <-chan struct{}, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.pools[key]
 	if p == nil || c.done {
 		return nil, nil, fmt.Errorf("upstream sockets of pod %d, IPv%d: %w", key.pod, key.family, ErrUnknownPod)
 	}
-	if p.refused != "" {
+	if p.refused != "" && p.seq > asked {
 		return nil, nil, fmt.Errorf("upstream sockets of pod %d: the agent: %s", key.pod, p.refused)
 	}
 	if have := len(p.fds); have >= n {
@@ -139,7 +121,8 @@ func (c *Client) ask(key poolKey, n int) {
 	p := c.pools[key]
 	for n > 0 {
 		count := min(n, maxFDs)
-		c.asks = append(c.asks, ask{key, count})
+		c.seq++
+		c.asks = append(c.asks, ask{key, count, c.seq})
 		p.pending += count
 		n -= count
 	}
@@ -153,6 +136,7 @@ func (c *Client) ask(key poolKey, n int) {
 type ask struct {
 	key   poolKey
 	count int
+	seq   uint32
 }
 
 // askLoop sends what is asked for until the connection or stop is closed. It
@@ -166,13 +150,19 @@ func (c *Client) askLoop(conn *conn, stop <-chan struct{}) {
 		case <-c.asked:
 		}
 		for _, a := range c.takeAsks() {
-			m := &message{Type: typeWantUpstream, ID: a.key.pod, Family: a.key.family, Count: a.count}
+			m := &message{Type: typeWantUpstream, ID: a.key.pod, Family: a.key.family, Count: a.count, Seq: a.seq}
 			if err := conn.send(m); err != nil {
 				conn.close() // Run connects again
 				return
 			}
 		}
 	}
+}
+
+func (c *Client) lastSeq() uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seq
 }
 
 func (c *Client) takeAsks() []ask {
@@ -193,18 +183,15 @@ func (c *Client) fill(key poolKey, fds []int) {
 	}
 	p.fds = append(p.fds, fds...)
 	p.pending = max(0, p.pending-len(fds))
-	p.refused = ""
 	p.wake()
 }
 
-func (c *Client) refuse(key poolKey, why string) {
+func (c *Client) refuse(key poolKey, seq uint32, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p := c.pools[key]; p != nil {
 		p.pending = 0
-		if p.waiting > 0 {
-			p.refused = why
-		}
+		p.refused, p.seq = why, seq
 		p.wake()
 	}
 }

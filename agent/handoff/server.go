@@ -199,10 +199,10 @@ func (s *Server) giveUpstream(c *conn, m *message, log *slog.Logger) error {
 	fds, err := s.source.UpstreamSockets(m.ID, m.Family, m.Count)
 	if err != nil {
 		log.Warn("no upstream sockets", "pod", m.ID, "error", err)
-		return c.send(&message{Type: typeRefused, ID: m.ID, Family: m.Family, Error: err.Error()})
+		return c.send(&message{Type: typeRefused, ID: m.ID, Family: m.Family, Seq: m.Seq, Error: err.Error()})
 	}
 	defer closeAll(fds)
-	return c.send(&message{Type: typeUpstream, ID: m.ID, Family: m.Family}, fds...)
+	return c.send(&message{Type: typeUpstream, ID: m.ID, Family: m.Family, Seq: m.Seq}, fds...)
 }
 
 // join sends every pod; from then on the client hears of each change.
