@@ -85,7 +85,8 @@ func (c *Client) Run(ctx context.Context, events Events) error {
 // within the agent's --max-silence, from the thread whose health it tells.
 func (c *Client) Heartbeat() { c.pulse.beat() }
 
-// Close closes the connection and every descriptor that is still the client's.
+// Close closes the connection and every descriptor that is still the
+// client's. Run must have returned.
 func (c *Client) Close() error {
 	c.disconnect()
 	c.mu.Lock()

@@ -53,10 +53,10 @@ func (ns *NS) FD() int { return int(ns.file.Fd()) }
 // uses a number again once the namespace is gone; see [NS.Cookie].
 func (ns *NS) Inode() uint64 { return ns.ino }
 
-// Gone reports whether the path no longer leads to this namespace.
-func (ns *NS) Gone() bool {
-	ino, err := inode(ns.path)
-	return err != nil || ino != ns.ino
+// IsAt reports whether path leads to this namespace.
+func (ns *NS) IsAt(path string) bool {
+	ino, err := inode(path)
+	return err == nil && ino == ns.ino
 }
 
 // Close lets the namespace go.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/internal/cgroup2"
 )
@@ -52,6 +54,36 @@ func (r *Redirect) attachCgroup(cgroup string, hooks ...hook) error {
 		}, func(l link.Link) bool { return isOnCgroup(l, id) })
 		if err != nil {
 			return fmt.Errorf("attach %s to cgroup %s: %w", h.name, cgroup, err)
+		}
+	}
+	return nil
+}
+
+// CheckEffective makes sure that the connects of a cgroup's processes are
+// seen: another's program above it may keep ours from running there.
+func (r *Redirect) CheckEffective(cgroup string) error {
+	dir, err := os.Open(cgroup)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for _, h := range []hook{
+		{"connect4", ebpf.AttachCGroupInet4Connect, r.objects.WeirConnect4},
+		{"connect6", ebpf.AttachCGroupInet6Connect, r.objects.WeirConnect6},
+	} {
+		info, err := h.prog.Info()
+		if err != nil {
+			return err
+		}
+		id, _ := info.ID()
+		got, err := link.QueryPrograms(link.QueryOptions{
+			Target: int(dir.Fd()), Attach: h.attach, QueryFlags: unix.BPF_F_QUERY_EFFECTIVE,
+		})
+		if err != nil {
+			return fmt.Errorf("query %s of %s: %w", h.name, cgroup, err)
+		}
+		if !slices.ContainsFunc(got.Programs, func(p link.AttachedProgram) bool { return p.ID == id }) {
+			return fmt.Errorf("%s is not effective in %s: it is not below %s, or a cgroup between them overrides it", h.name, cgroup, r.opts.ConnectCgroup)
 		}
 	}
 	return nil
