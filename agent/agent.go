@@ -72,6 +72,7 @@ type Agent struct {
 	log      *slog.Logger
 	redirect *redirect.Redirect
 	server   *handoff.Server
+	started  time.Time
 
 	mu      sync.Mutex
 	static  []pods.Spec          // of the configuration file
@@ -89,13 +90,13 @@ type Agent struct {
 // configured for and those that were added to the last.
 func New(o Options) (*Agent, error) {
 	a := &Agent{
-		opts: o, log: o.Log,
+		opts: o, log: o.Log, started: time.Now(),
 		added: map[string]pods.Spec{}, managed: map[string]*pod{}, byID: map[uint32]*pod{}, failed: map[string]string{},
 	}
 	if err := os.MkdirAll(o.RunDir, 0o755); err != nil {
 		return nil, err
 	}
-	if _, err := (&Client{o.controlSocket()}).Status(context.Background()); err == nil {
+	if _, err := NewClient(o).Status(context.Background()); err == nil {
 		return nil, fmt.Errorf("an agent is running already (it answers on %s)", o.controlSocket())
 	}
 	if err := a.loadConfig(); err != nil {

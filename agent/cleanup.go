@@ -14,7 +14,7 @@ import (
 // programs, links, maps, the pods' rules and routes, state and sockets. It
 // reports what it removed. Connections that are caught now will break.
 func Cleanup(ctx context.Context, o Options) (removed []string, err error) {
-	if _, err := (&Client{o.controlSocket()}).Status(ctx); err == nil {
+	if _, err := NewClient(o).Status(ctx); err == nil {
 		return nil, fmt.Errorf("an agent is running (it answers on %s): stop it first", o.controlSocket())
 	}
 	s, err := readState(o.stateFile())

@@ -16,9 +16,11 @@ import (
 
 // Client talks to an agent by its control socket.
 type Client struct {
-	// Socket is the control socket's path.
-	Socket string
+	socket string
 }
+
+// NewClient talks to the agent with those options.
+func NewClient(o Options) *Client { return &Client{o.controlSocket()} }
 
 const controlTimeout = 30 * time.Second
 
@@ -49,12 +51,12 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", c.Socket)
+		return d.DialContext(ctx, "unix", c.socket)
 	}}
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport, Timeout: controlTimeout}).Do(req)
 	if err != nil {
-		return fmt.Errorf("no agent answers on %s (is `weir agent` running?): %w", c.Socket, errors.Unwrap(err))
+		return fmt.Errorf("no agent answers on %s (is `weir agent` running?): %w", c.socket, errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)

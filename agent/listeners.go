@@ -54,9 +54,9 @@ func (p *pod) plan() []*listener {
 	return plan
 }
 
-// makeListeners makes the listeners that there are not, in the kernel's map
-// and at the agent. Those that a proxy kept alive are left to come back.
-func (a *Agent) makeListeners(p *pod) error {
+// makeListeners makes the listeners that the agent does not have. Those that
+// a proxy kept alive are left to come back, unless they are overdue.
+func (a *Agent) makeListeners(p *pod, overdue bool) error {
 	if p.listeners == nil {
 		for _, l := range p.plan() {
 			l.fd = -1
@@ -71,7 +71,7 @@ func (a *Agent) makeListeners(p *pod) error {
 		if err != nil {
 			return err
 		}
-		if alive {
+		if alive && !overdue {
 			continue
 		}
 		if err := a.makeListener(p, l); err != nil {

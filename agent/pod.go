@@ -110,7 +110,7 @@ func first(addrs []netip.Addr, is func(netip.Addr) bool) netip.Addr {
 // catch makes the pod's connections caught: its listeners first, then the way
 // to them, then the switch.
 func (a *Agent) catch(p *pod) error {
-	if err := a.makeListeners(p); err != nil {
+	if err := a.makeListeners(p, false); err != nil {
 		return err
 	}
 	if err := p.ns.InstallMarkRoute(p.route()); err != nil {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/weirproxy/weir/agent/pods"
 )
@@ -107,16 +108,32 @@ func (a *Agent) remove(key string, p *pod) {
 	a.log.Info("pod is let go", "pod", key, "id", p.id)
 }
 
-// mendListeners makes what is missing, once no proxy has it any more.
+// adoptGrace is how long a proxy that outlived the last agent may take to
+// return its sockets, once another proxy waits for them.
+const adoptGrace = 5 * time.Second
+
+// mendListeners makes what is missing, once no proxy has it any more or the
+// one that has it does not return it.
 func (a *Agent) mendListeners(p *pod) {
-	if p.isComplete() {
-		return
-	}
-	if err := a.makeListeners(p); err != nil {
-		a.log.Error("listeners are missing", "pod", p.spec.Key(), "error", err)
-		return
+	if !p.isComplete() {
+		overdue := time.Since(a.started) > adoptGrace && len(a.server.Proxies()) > 0
+		if err := a.remakeListeners(p, overdue); err != nil {
+			a.log.Error("listeners are missing", "pod", p.spec.Key(), "error", err)
+			return
+		}
 	}
 	a.announce(p)
+}
+
+func (a *Agent) remakeListeners(p *pod, overdue bool) error {
+	if err := a.makeListeners(p, overdue); err != nil {
+		return err
+	}
+	entry, err := p.entry() // their ports may be others
+	if err != nil {
+		return err
+	}
+	return a.redirect.PutPod(entry)
 }
 
 // announce tells the proxies of a pod when all of its listeners are there.
