@@ -169,19 +169,11 @@ func (p *pod) route() netns.MarkRoute {
 
 func (p *pod) entry() (redirect.Pod, error) {
 	e := redirect.Pod{
-		ID: p.id, Cookie: p.cookie, IPv4: p.ip4(), IPv6: p.ip6(), Own: p.addresses,
+		ID: p.id, Cookie: p.cookie, Own: p.addresses,
+		Outbound4: p.outbound(p.ip4(), handoff.IPv4), Outbound6: p.outbound(p.ip6(), handoff.IPv6),
 		Rewrite: p.spec.Mode == pods.Rewrite, Mark: routeMark,
-		OutboundPort: p.spec.OutboundPort,
-		Inbound:      *p.spec.Inbound, ExcludeInbound: p.spec.ExcludeInboundPorts,
+		Inbound: *p.spec.Inbound, ExcludeInbound: p.spec.ExcludeInboundPorts,
 		FailOpen: p.spec.Policy == pods.Open, External: p.spec.External(),
-	}
-	for _, l := range p.listeners {
-		switch l.direction {
-		case handoff.Outbound:
-			e.OutboundPort = l.port
-		case handoff.Inbound:
-			e.InboundPort = l.port
-		}
 	}
 	if p.spec.External() {
 		id, err := cgroup2.ID(p.spec.ProxyCgroup)
@@ -191,4 +183,17 @@ func (p *pod) entry() (redirect.Pod, error) {
 		e.ProxyCgroup = id
 	}
 	return e, nil
+}
+
+// outbound is where the pod's rewritten connections of that family go.
+func (p *pod) outbound(ip netip.Addr, f handoff.Family) netip.AddrPort {
+	if !ip.IsValid() {
+		return netip.AddrPort{}
+	}
+	for _, l := range p.listeners {
+		if l.direction == handoff.Outbound && l.family == f {
+			return netip.AddrPortFrom(ip, l.port)
+		}
+	}
+	return netip.AddrPortFrom(ip, p.spec.OutboundPort) // a proxy in the pod listens there
 }

@@ -150,7 +150,7 @@ int weir_connect4(struct bpf_sock_addr *ctx)
 		return 0;
 	case REWRITE:
 		ctx->user_ip4 = addr_word(pod->ip4, 0);
-		ctx->user_port = bpf_htons(pod->outbound_port);
+		ctx->user_port = bpf_htons(pod->outbound4_port);
 		return 1;
 	case LEAVE:
 		forget(ctx, pod);
@@ -178,13 +178,14 @@ int weir_connect6(struct bpf_sock_addr *ctx)
 	case REWRITE:
 		if (addr_is4(dst.addr)) {
 			ctx->user_ip6[3] = addr_word(pod->ip4, 0); // stays ::ffff:
+			ctx->user_port = bpf_htons(pod->outbound4_port);
 		} else {
 			ctx->user_ip6[0] = addr_word(pod->ip6, 0);
 			ctx->user_ip6[1] = addr_word(pod->ip6, 1);
 			ctx->user_ip6[2] = addr_word(pod->ip6, 2);
 			ctx->user_ip6[3] = addr_word(pod->ip6, 3);
+			ctx->user_port = bpf_htons(pod->outbound6_port);
 		}
-		ctx->user_port = bpf_htons(pod->outbound_port);
 		return 1;
 	case LEAVE:
 		forget(ctx, pod);

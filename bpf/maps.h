@@ -31,8 +31,8 @@ struct pod {
 	__u32 pod_id;
 	enum pod_flags flags;
 	__u32 mark;
-	__u16 outbound_port; // rewriting: where caught connections go
-	__u16 inbound_port;
+	__u16 outbound4_port; // rewriting: where caught connections go
+	__u16 outbound6_port;
 	__u8 ip4[4] WORDS;
 	__u8 ip6[16] WORDS;
 	__u32 pad;

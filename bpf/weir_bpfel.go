@@ -83,16 +83,16 @@ type WeirOrig struct {
 }
 
 type WeirPod struct {
-	_            structs.HostLayout
-	ProxyCgroup  uint64
-	PodId        uint32
-	Flags        WeirPodFlags
-	Mark         uint32
-	OutboundPort uint16
-	InboundPort  uint16
-	Ip4          [4]uint8
-	Ip6          [16]uint8
-	Pad          uint32
+	_             structs.HostLayout
+	ProxyCgroup   uint64
+	PodId         uint32
+	Flags         WeirPodFlags
+	Mark          uint32
+	Outbound4Port uint16
+	Outbound6Port uint16
+	Ip4           [4]uint8
+	Ip6           [16]uint8
+	Pad           uint32
 }
 
 type WeirPodAddr struct {

@@ -14,20 +14,16 @@ import (
 type Pod struct {
 	ID     uint32
 	Cookie uint64 // of its network namespace
-	// IPv4 and IPv6 are its addresses; one may be the zero Addr. Rewritten
-	// connections go there.
-	IPv4, IPv6 netip.Addr
-	// Own are all of its addresses, IPv4 and IPv6 among them: connections
-	// between them are never caught.
+	// Outbound4 and Outbound6 are its addresses and the ports of its outbound
+	// listeners there: rewritten connections go to them. A pod that has no
+	// address of a family has the zero AddrPort.
+	Outbound4, Outbound6 netip.AddrPort
+	// Own are all of its addresses: connections between them are never caught.
 	Own []netip.Addr
 	// Rewrite catches outbound connections by rewriting, not by mark.
 	Rewrite bool
 	// Mark is the SO_MARK of caught connections, unless Rewrite.
 	Mark uint32
-	// OutboundPort is where rewritten connections go.
-	OutboundPort uint16
-	// InboundPort is that of the inbound listener; shown, not used.
-	InboundPort uint16
 	// Inbound catches connections to the pod, but not to ExcludeInbound.
 	Inbound        bool
 	ExcludeInbound []uint16
@@ -88,17 +84,17 @@ func (r *Redirect) PodCookies() (map[uint64]uint32, error) {
 
 func (p Pod) value() bpf.WeirPod {
 	v := bpf.WeirPod{
-		ProxyCgroup:  p.ProxyCgroup,
-		PodId:        p.ID,
-		Mark:         p.Mark,
-		OutboundPort: p.OutboundPort,
-		InboundPort:  p.InboundPort,
+		ProxyCgroup:   p.ProxyCgroup,
+		PodId:         p.ID,
+		Mark:          p.Mark,
+		Outbound4Port: p.Outbound4.Port(),
+		Outbound6Port: p.Outbound6.Port(),
 	}
-	if p.IPv4.IsValid() {
-		v.Ip4 = p.IPv4.As4()
+	if p.Outbound4.IsValid() {
+		v.Ip4 = p.Outbound4.Addr().As4()
 	}
-	if p.IPv6.IsValid() {
-		v.Ip6 = p.IPv6.As16()
+	if p.Outbound6.IsValid() {
+		v.Ip6 = p.Outbound6.Addr().As16()
 	}
 	for _, f := range []struct {
 		on   bool

@@ -87,7 +87,7 @@ func TestSilentProxy(t *testing.T) {
 func TestFamilyThePodDoesNotHave(t *testing.T) {
 	pods := netnsrig.Test(t, "a")
 	a := manage(t, load(t), pods[0], nil)
-	a.pod.IPv6 = netip.Addr{}
+	a.pod.Outbound6 = netip.AddrPort{}
 	a.put()
 	wantError(t, a.Pod, service6.String(), syscall.EPERM)
 	wantAnswer(t, a.Pod, service4.String(), "outbound "+service4.String())

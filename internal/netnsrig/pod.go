@@ -24,7 +24,8 @@ type Pod struct {
 	Cgroup     string // directory
 	IPv4, IPv6 netip.Addr
 
-	ns *netns.NS
+	ns       *netns.NS
+	sidecars []*Pod
 }
 
 const netnsDir = "/run/netns"
@@ -123,9 +124,24 @@ func (r *Rig) configure(h *netlink.Handle, p *Pod) error {
 	return nil
 }
 
+// Sidecar is another container of the pod: the same network namespace, a
+// cgroup of its own. It goes with the pod.
+func (p *Pod) Sidecar(name string) (*Pod, error) {
+	ns, err := netns.Open(p.Netns)
+	if err != nil {
+		return nil, err
+	}
+	s := &Pod{Name: p.Name + "-" + name, Netns: p.Netns, Cgroup: p.Cgroup + "-" + name, IPv4: p.IPv4, IPv6: p.IPv6, ns: ns}
+	p.sidecars = append(p.sidecars, s)
+	return s, mkdir(s.Cgroup)
+}
+
 // close works on a pod of a rig that another process left, too.
 func (p *Pod) close() error {
 	errs := []error{killCgroup(p.Cgroup)}
+	for _, s := range p.sidecars {
+		errs = append(errs, killCgroup(s.Cgroup), s.ns.Close())
+	}
 	if p.ns != nil {
 		errs = append(errs, p.ns.Close())
 	}
