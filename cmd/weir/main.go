@@ -27,5 +27,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	cmd.AddCommand(agentCommand())
 	return cmd
 }

@@ -1,0 +1,278 @@
+package agent
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/agent/pods"
+	"github.com/weirproxy/weir/internal/netnsrig"
+)
+
+func modes(t *testing.T, test func(t *testing.T, mode func(*pods.Spec))) {
+	for _, mode := range []pods.Mode{pods.Mark, pods.Rewrite} {
+		t.Run(string(mode), func(t *testing.T) {
+			test(t, func(s *pods.Spec) { s.Mode = mode })
+		})
+	}
+}
+
+const service = "203.0.113.9:80"
+
+// The whole path: an unmodified client, the agent, and a proxy that is an
+// ordinary user, in the node's namespace, with no capability.
+func TestUnprivilegedProxy(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		rig := netnsrig.Test(t, "a", "server")
+		a, server := rig[0], rig[1]
+		n := newNode(t)
+		n.startAgent()
+		n.startProxy()
+		n.addPod(a, func(s *pods.Spec) { mode(s); s.ExcludeInboundPorts = []uint16{9090} })
+		wantAnswer(t, a, service, "outbound "+service)
+
+		serve(t, server, ":81", "server")
+		upstream := net.JoinHostPort(server.IPv4.String(), "81")
+		wantAnswer(t, a, upstream, "outbound "+upstream+", which says: server to "+a.IPv4.String())
+
+		serve(t, a, ":81", "app")
+		serve(t, a, ":9090", "app")
+		app := net.JoinHostPort(a.IPv4.String(), "81")
+		wantAnswer(t, server, app, "inbound "+app+", which says: app to "+a.IPv4.String())
+		wantAnswer(t, server, net.JoinHostPort(a.IPv4.String(), "9090"), "app to "+server.IPv4.String())
+		wantAnswer(t, server, upstream, "server to "+server.IPv4.String()) // not managed
+
+		if err := n.client().RemovePod(t.Context(), "default", "a"); err != nil {
+			t.Fatal(err)
+		}
+		wantAnswer(t, a, upstream, "server to "+a.IPv4.String())
+	})
+}
+
+// A connection made while there is no proxy waits for the next one.
+func TestProxyRestart(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	n.startAgent()
+	first := n.startProxy()
+	n.addPod(a, nil)
+	wantAnswer(t, a, service, "outbound "+service)
+	first.kill()
+	c, err := a.Dial(t.Context(), "tcp", service)
+	if err != nil {
+		t.Fatalf("refused while there is no proxy: %v", err)
+	}
+	defer c.Close()
+	n.startProxy()
+	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if got, err := io.ReadAll(c); string(got) != "outbound "+service {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// No connection notices that the agent is killed and started again.
+func TestAgentKilled(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		a := netnsrig.Test(t, "a")[0]
+		n := newNode(t)
+		first := n.startAgent()
+		n.startProxy()
+		n.addPod(a, mode)
+		wantAnswer(t, a, service, "outbound "+service)
+		first.kill()
+		wantAnswer(t, a, service, "outbound "+service)
+		n.startAgent()
+		wantAnswer(t, a, service, "outbound "+service)
+		n.wantState("a", "caught") // the proxy has returned the sockets
+		wantAnswer(t, a, service, "outbound "+service)
+		if got := n.status().Pods[0]; got.ID != 1 || got.Source != "added" {
+			t.Errorf("after the restart: %+v", got)
+		}
+	})
+}
+
+func TestAgentAndProxyKilled(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		a := netnsrig.Test(t, "a")[0]
+		n := newNode(t)
+		agent, proxy := n.startAgent(), n.startProxy()
+		n.addPod(a, mode)
+		agent.kill()
+		proxy.kill()
+		n.startAgent()
+		n.startProxy()
+		wantAnswer(t, a, service, "outbound "+service)
+	})
+}
+
+// A proxy that dies while there is no agent takes the sockets with it.
+func TestProxyDiesBeforeItReturnsSockets(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	agent, proxy := n.startAgent(), n.startProxy()
+	n.addPod(a, nil)
+	agent.kill()
+	if err := proxy.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	n.startAgent()
+	n.wantState("a", "waiting")
+	proxy.kill()
+	n.wantState("a", "caught")
+	n.startProxy()
+	wantAnswer(t, a, service, "outbound "+service)
+}
+
+// A proxy that neither dies nor returns its sockets does not keep another
+// from serving.
+func TestProxyHangs(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		a := netnsrig.Test(t, "a")[0]
+		n := newNode(t)
+		agent, proxy := n.startAgent(), n.startProxy()
+		n.addPod(a, mode)
+		agent.kill()
+		if err := proxy.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		n.startAgent()
+		n.startProxy()
+		n.wantState("a", "caught")
+		wantAnswer(t, a, service, "outbound "+service)
+	})
+}
+
+func TestCleanupLeavesNothing(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		a := netnsrig.Test(t, "a")[0]
+		n := newNode(t)
+		before := n.left(a)
+		agent := n.startAgent()
+		n.addPod(a, mode)
+		if n.left(a) == before {
+			t.Error("the agent left nothing to clean up")
+		}
+		if _, err := Cleanup(t.Context(), n.opts); err == nil {
+			t.Error("cleanup went ahead under a running agent")
+		}
+		agent.kill()
+		removed, err := Cleanup(t.Context(), n.opts)
+		if err != nil {
+			t.Error(err)
+		}
+		if after := n.left(a); after != before {
+			t.Errorf("left after cleanup:\n%s\nremoved:\n%s", after, strings.Join(removed, "\n"))
+		}
+		if again, err := Cleanup(t.Context(), n.opts); err != nil || len(again) != 0 {
+			t.Errorf("a second cleanup: %q, %v", again, err)
+		}
+	})
+}
+
+func TestRemovedPodIsClean(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	n.startAgent()
+	before := n.left(a)
+	n.addPod(a, nil)
+	if err := n.client().RemovePod(t.Context(), "default", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(n.opts.stateFile()); err != nil {
+		t.Fatal(err)
+	}
+	if after := n.left(a); after != before {
+		t.Errorf("left in the pod:\n%s\nwant:\n%s", after, before)
+	}
+}
+
+// A namespace that goes is let go by all: sockets would keep it alive.
+func TestNamespaceGoes(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	n.startAgent()
+	n.startProxy()
+	n.addPod(a, nil)
+	wantAnswer(t, a, service, "outbound "+service)
+	if err := unix.Unmount(a.Netns, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(a.Netns); err != nil {
+		t.Fatal(err)
+	}
+	n.wantState("a", "failed")
+	if got := ask(t, a, service); !strings.Contains(got, "unreachable") && !strings.Contains(got, "timeout") {
+		t.Errorf("still caught: %q", got)
+	}
+}
+
+func TestConfigFile(t *testing.T) {
+	rig := netnsrig.Test(t, "a", "b")
+	n := newNode(t)
+	n.opts.Config = filepath.Join(n.opts.RunDir, "agent.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(n.opts.Config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("pods: [{name: a, netns: " + rig[0].Netns + "}, {name: late, netns: /run/netns/none}]")
+	agent := n.startAgent()
+	n.startProxy()
+	wantAnswer(t, rig[0], service, "outbound "+service)
+	n.wantState("late", "failed")
+	if err := n.client().RemovePod(t.Context(), "default", "a"); err == nil || !strings.Contains(err.Error(), "agent.yaml") {
+		t.Errorf("removed a pod of the configuration: %v", err)
+	}
+	write("pods: [{name: b, netns: " + rig[1].Netns + "}]")
+	if err := agent.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	n.wantState("b", "caught")
+	n.wantState("a", "")
+	wantAnswer(t, rig[1], service, "outbound "+service)
+	write("pods: [{name: b, colour: red}]")
+	agent.cmd.Process.Signal(syscall.SIGHUP)
+	wantAnswer(t, rig[1], service, "outbound "+service) // the old one stays
+}
+
+func TestAddPodRefuses(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	n.startAgent()
+	n.addPod(a, nil)
+	for want, spec := range map[string]pods.Spec{
+		"is there already":           {Name: "a", Netns: a.Netns},
+		"the same network namespace": {Name: "twin", Netns: a.Netns},
+		"no such file":               {Name: "b", Netns: "/run/netns/none"},
+		"not a namespace":            {Name: "c", Netns: "/etc/hostname"},
+		"absolute path":              {Name: "d", Netns: "netns"},
+	} {
+		if err := n.client().AddPod(context.Background(), spec); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", spec, err, want)
+		}
+	}
+	if got := n.status().Pods; len(got) != 1 {
+		t.Errorf("pods %+v", got)
+	}
+}
+
+func TestNetnsOfCgroup(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	n.startAgent()
+	n.startProxy()
+	if _, err := startSleep(t, a); err != nil {
+		t.Fatal(err)
+	}
+	n.addPod(a, func(s *pods.Spec) { s.Netns = "" })
+	wantAnswer(t, a, service, "outbound "+service)
+}

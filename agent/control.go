@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/weirproxy/weir/agent/pods"
+)
+
+// The control socket speaks HTTP with JSON, to root only:
+//
+//	GET    /status                    Status
+//	POST   /pods                      a pods.Spec
+//	DELETE /pods/NAMESPACE/NAME
+//
+// An error is {"error": TEXT}.
+
+const maxControlBody = 64 << 10
+
+func (a *Agent) listenControl() (net.Listener, error) {
+	path := a.opts.controlSocket()
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (a *Agent) serveControl(ctx context.Context, l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		s, err := a.Status()
+		reply(w, s, http.StatusInternalServerError, err)
+	})
+	mux.HandleFunc("POST /pods", func(w http.ResponseWriter, r *http.Request) {
+		var spec pods.Spec
+		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody))
+		d.DisallowUnknownFields()
+		err := d.Decode(&spec)
+		if err == nil {
+			err = a.AddPod(&spec)
+		}
+		reply(w, spec, http.StatusBadRequest, err)
+	})
+	mux.HandleFunc("DELETE /pods/{namespace}/{name}", func(w http.ResponseWriter, r *http.Request) {
+		err := a.RemovePod(r.PathValue("namespace"), r.PathValue("name"))
+		reply(w, struct{}{}, http.StatusNotFound, err)
+	})
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, ReadHeaderTimeout: 5 * time.Second}
+	defer context.AfterFunc(ctx, func() { server.Close() })()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+func reply(w http.ResponseWriter, ok any, code int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(code)
+		ok = map[string]string{"error": err.Error()}
+	}
+	json.NewEncoder(w).Encode(ok) // a client that is gone needs no answer
+}
+
+// AddPod manages a pod from now on, also after a restart. It completes the
+// spec. A pod that cannot be managed now is not added.
+func (a *Agent) AddPod(spec *pods.Spec) error {
+	if err := spec.Complete(); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := spec.Key()
+	if _, taken := a.wanted()[key]; taken {
+		return fmt.Errorf("pod %s is there already", key)
+	}
+	if err := a.add(*spec); err != nil {
+		delete(a.failed, key)
+		return fmt.Errorf("pod %s: %w", key, err)
+	}
+	a.added[key] = *spec
+	a.saveState()
+	return nil
+}
+
+// RemovePod lets a pod go that was added.
+func (a *Agent) RemovePod(namespace, name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := pods.Key(namespace, name)
+	if _, ok := a.added[key]; !ok {
+		for _, s := range a.static {
+			if s.Key() == key {
+				return fmt.Errorf("pod %s is one of %s: remove it there and send SIGHUP", key, a.opts.Config)
+			}
+		}
+		return fmt.Errorf("no pod %s", key)
+	}
+	delete(a.added, key)
+	a.reconcile()
+	a.saveState()
+	return nil
+}

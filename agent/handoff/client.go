@@ -1,0 +1,211 @@
+package handoff
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Events is told of the pods. Its methods are called one at a time, from the
+// goroutine of [Client.Run].
+type Events interface {
+	// PodAdded hands over a pod; its listeners' descriptors are the receiver's.
+	PodAdded(Pod)
+	// PodRemoved says that a pod is gone. Its descriptors must be closed:
+	// they keep its network namespace.
+	PodRemoved(id uint32)
+}
+
+// Client is a proxy's connection to the agent. It survives the agent: what it
+// has been given stays in use, and it connects again.
+type Client struct {
+	path  string
+	pulse heartbeat
+
+	mu    sync.Mutex // guards what follows
+	conn  *conn      // nil while there is none
+	pods  map[uint32]*heldPod
+	pools map[poolKey]*pool
+	asks  []ask
+	seq   uint32 // of the last ask
+	done  bool
+
+	asked chan struct{} // something is in asks
+}
+
+// Dial connects to the agent and agrees on the version.
+func Dial(path string) (*Client, error) {
+	c := &Client{path: path, pods: map[uint32]*heldPod{}, pools: map[poolKey]*pool{}, asked: make(chan struct{}, 1)}
+	conn, err := c.connect()
+	if err != nil {
+		return nil, err
+	}
+	c.conn = conn
+	return c, nil
+}
+
+// Run reports the pods to events until ctx is done, then returns nil. When
+// the connection breaks it makes a new one, returns what it holds to the
+// agent, and reports only what is different.
+func (c *Client) Run(ctx context.Context, events Events) error {
+	const first, longest = 50 * time.Millisecond, 2 * time.Second
+	defer context.AfterFunc(ctx, c.disconnect)()
+	for wait := first; ; {
+		if conn := c.current(); conn != nil {
+			err := c.talk(conn, events)
+			c.disconnect()
+			if ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, errProtocol) {
+				return fmt.Errorf("agent at %s: %w", c.path, err)
+			}
+			wait = first
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, longest)
+		if conn, err := c.connect(); err == nil {
+			c.setConn(conn)
+		} else if errors.Is(err, errProtocol) {
+			return fmt.Errorf("agent at %s: %w", c.path, err)
+		}
+	}
+}
+
+// Heartbeat tells the kernel that the proxy is alive. Call it several times
+// within the agent's --max-silence, from the thread whose health it tells.
+func (c *Client) Heartbeat() { c.pulse.beat() }
+
+// Close closes the connection and every descriptor that is still the
+// client's. Run must have returned.
+func (c *Client) Close() error {
+	c.disconnect()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = true
+	for id := range c.pods {
+		c.forget(id)
+	}
+	c.pulse.close()
+	return nil
+}
+
+// errProtocol marks what connecting again would not mend.
+var errProtocol = errors.New("protocol error")
+
+func (c *Client) connect() (*conn, error) {
+	u, err := net.DialUnix(network, nil, &net.UnixAddr{Name: c.path, Net: network})
+	if err != nil {
+		return nil, fmt.Errorf("agent: %w", err)
+	}
+	conn := newConn(u)
+	if err := c.greet(conn); err != nil {
+		conn.close()
+		return nil, fmt.Errorf("agent at %s: %w", c.path, err)
+	}
+	return conn, nil
+}
+
+func (c *Client) greet(conn *conn) error {
+	if err := conn.unix.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
+		return err
+	}
+	if err := conn.send(&message{Type: typeHello, Version: Version}); err != nil {
+		return err
+	}
+	m, fds, err := conn.receive()
+	if err != nil {
+		return fmt.Errorf("no hello (is this user one of its --proxy-uid?): %w", err)
+	}
+	defer closeAll(fds)
+	if m.Type != typeHello || m.Version != Version || len(fds) != 1 {
+		return fmt.Errorf("%w: %q of version %d, not hello of version %d", errProtocol, m.Type, m.Version, Version)
+	}
+	if err := c.pulse.use(fds[0]); err != nil {
+		return err
+	}
+	return conn.unix.SetReadDeadline(time.Time{})
+}
+
+func (c *Client) talk(conn *conn, events Events) error {
+	stop := make(chan struct{})
+	defer close(stop)
+	go c.askLoop(conn, stop)
+	announced := map[uint32]bool{}
+	if err := c.returnHeld(conn); err != nil {
+		return err
+	}
+	for {
+		m, fds, err := conn.receive()
+		if err != nil {
+			return err
+		}
+		switch m.Type {
+		case typePodAdded:
+			announced[m.Pod.ID] = true
+			if err := c.podAdded(*m.Pod, fds, events); err != nil {
+				return err
+			}
+		case typePodRemoved:
+			c.podRemoved(m.ID, events)
+		case typeSynced:
+			for _, id := range c.unannounced(announced) {
+				c.podRemoved(id, events)
+			}
+		case typeUpstream:
+			c.fill(poolKey{m.ID, m.Family}, fds)
+		case typeRefused:
+			c.refuse(poolKey{m.ID, m.Family}, m.Seq, m.Error)
+		default:
+			closeAll(fds)
+			return fmt.Errorf("%w: message %q is not an agent's", errProtocol, m.Type)
+		}
+	}
+}
+
+func (c *Client) current() *conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn
+}
+
+func (c *Client) setConn(conn *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn = conn
+	for _, p := range c.pools {
+		p.wake() // whoever waits asks this one
+	}
+}
+
+func (c *Client) disconnect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		c.conn.close()
+		c.conn = nil
+	}
+	c.asks = nil
+	for _, p := range c.pools {
+		p.pending = 0 // will not be answered
+		p.wake()
+	}
+}
+
+// socketCookie tells sockets apart, across descriptors and processes.
+func socketCookie(fd int) uint64 {
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	if err != nil {
+		return 0
+	}
+	return cookie
+}

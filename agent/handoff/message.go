@@ -1,0 +1,206 @@
+package handoff
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Version is the protocol's. Peers of different versions refuse each other.
+const Version = 1
+
+const (
+	maxMessage   = 16 << 10
+	maxFDs       = 64
+	maxName      = 253 // a Kubernetes name
+	maxAddresses = 32
+	maxListeners = 8
+)
+
+// Family is an address family.
+type Family uint8
+
+// The address families.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// Direction is which of a pod's connections a listener takes.
+type Direction string
+
+// The directions, as the pod sees them.
+const (
+	Outbound Direction = "outbound"
+	Inbound  Direction = "inbound"
+)
+
+// OriginalDst is how an accepted connection tells where it was going.
+type OriginalDst string
+
+const (
+	// Transparent: the accepted socket's local address is it.
+	Transparent OriginalDst = "transparent"
+	// Sockopt: SO_ORIGINAL_DST (IP6T_SO_ORIGINAL_DST) answers it.
+	Sockopt OriginalDst = "sockopt"
+)
+
+// Pod is a managed pod and the sockets that take its connections.
+type Pod struct {
+	ID        uint32       `json:"id"` // never 0
+	Name      string       `json:"name"`
+	Namespace string       `json:"namespace,omitempty"`
+	Addresses []netip.Addr `json:"addresses"`
+	Listeners []Listener   `json:"listeners"`
+}
+
+// Listener is a non-blocking listening TCP socket in the pod's namespace.
+type Listener struct {
+	Direction   Direction   `json:"direction"`
+	Family      Family      `json:"family"`
+	OriginalDst OriginalDst `json:"original_dst"`
+	FD          int         `json:"-"`
+}
+
+type messageType string
+
+const (
+	typeHello        messageType = "hello"
+	typeHeld         messageType = "held"
+	typeReady        messageType = "ready"
+	typeWantUpstream messageType = "want_upstream"
+	typePodAdded     messageType = "pod_added"
+	typeSynced       messageType = "synced"
+	typePodRemoved   messageType = "pod_removed"
+	typeUpstream     messageType = "upstream"
+	typeRefused      messageType = "refused"
+)
+
+// message is one packet; which fields are set depends on Type.
+type message struct {
+	Type     messageType `json:"type"`
+	Version  int         `json:"version,omitempty"`
+	Pod      *Pod        `json:"pod,omitempty"`
+	ID       uint32      `json:"id,omitempty"`
+	Listener *Listener   `json:"listener,omitempty"`
+	Family   Family      `json:"family,omitempty"`
+	Count    int         `json:"count,omitempty"`
+	Seq      uint32      `json:"seq,omitempty"` // of want_upstream, and its answer
+	Error    string      `json:"error,omitempty"`
+}
+
+// parse reads a packet that came with fds descriptors. Fields that it does
+// not know are skipped: they are how the protocol grows.
+func parse(packet []byte, fds int) (*message, error) {
+	if len(packet) > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes; %d are allowed", len(packet), maxMessage)
+	}
+	var m message
+	if err := json.Unmarshal(packet, &m); err != nil {
+		return nil, fmt.Errorf("not a message: %w", err)
+	}
+	if err := m.validate(); err != nil {
+		return nil, fmt.Errorf("message %q: %w", m.Type, err)
+	}
+	if want, exact := m.wantFDs(); exact && fds != want || fds > maxFDs {
+		return nil, fmt.Errorf("message %q: %d descriptors, not %d", m.Type, fds, want)
+	}
+	return &m, nil
+}
+
+func (m *message) validate() error {
+	switch m.Type {
+	case typeHello:
+		if m.Version < 1 {
+			return errors.New("no version")
+		}
+	case typeHeld:
+		if m.Listener == nil {
+			return errors.New("no listener")
+		}
+		return errors.Join(checkID(m.ID), m.Listener.validate())
+	case typePodAdded:
+		if m.Pod == nil {
+			return errors.New("no pod")
+		}
+		return m.Pod.validate()
+	case typePodRemoved:
+		return checkID(m.ID)
+	case typeWantUpstream:
+		if m.Count < 1 || m.Count > maxFDs {
+			return fmt.Errorf("count %d is not from 1 to %d", m.Count, maxFDs)
+		}
+		return errors.Join(checkID(m.ID), m.Family.validate())
+	case typeUpstream, typeRefused:
+		return errors.Join(checkID(m.ID), m.Family.validate())
+	case typeReady, typeSynced:
+	default:
+		return errors.New("unknown type")
+	}
+	return nil
+}
+
+// wantFDs is how many descriptors belong to the message, if its type says.
+func (m *message) wantFDs() (n int, exact bool) {
+	switch m.Type {
+	case typeHello:
+		return 1, false // from the agent only
+	case typeHeld:
+		return 1, true
+	case typePodAdded:
+		return len(m.Pod.Listeners), true
+	case typeUpstream:
+		return maxFDs, false
+	}
+	return 0, true
+}
+
+func (p *Pod) validate() error {
+	if err := checkID(p.ID); err != nil {
+		return err
+	}
+	switch {
+	case p.Name == "" || len(p.Name) > maxName || len(p.Namespace) > maxName:
+		return fmt.Errorf("a pod's name has 1 to %d bytes", maxName)
+	case len(p.Addresses) > maxAddresses:
+		return fmt.Errorf("%d addresses; %d are allowed", len(p.Addresses), maxAddresses)
+	case len(p.Listeners) > maxListeners:
+		return fmt.Errorf("%d listeners; %d are allowed", len(p.Listeners), maxListeners)
+	}
+	for _, a := range p.Addresses {
+		if !a.IsValid() || a.Is4In6() || a.Zone() != "" {
+			return fmt.Errorf("address %q", a)
+		}
+	}
+	for i := range p.Listeners {
+		if err := p.Listeners[i].validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Listener) validate() error {
+	if l.Direction != Outbound && l.Direction != Inbound {
+		return fmt.Errorf("direction %q", l.Direction)
+	}
+	if l.OriginalDst != Transparent && l.OriginalDst != Sockopt {
+		return fmt.Errorf("original_dst %q", l.OriginalDst)
+	}
+	return l.Family.validate()
+}
+
+func (f Family) validate() error {
+	if f != IPv4 && f != IPv6 {
+		return fmt.Errorf("family %d is neither 4 nor 6", f)
+	}
+	return nil
+}
+
+func checkID(id uint32) error {
+	if id == 0 {
+		return errors.New("no pod ID")
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package handoff
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Source is what the agent does for its proxies. Its methods are called from
+// several goroutines.
+type Source interface {
+	// Adopt is given a listener that a proxy says is the pod's. It owns l.FD
+	// from now on, and must not believe the proxy.
+	Adopt(podID uint32, l Listener)
+	// Ready is called when a proxy has returned all that it held.
+	Ready()
+	// UpstreamSockets makes n sockets in the pod; they are the caller's.
+	UpstreamSockets(podID uint32, f Family, n int) ([]int, error)
+}
+
+// ServerOptions says where to listen and whom to serve.
+type ServerOptions struct {
+	Path        string
+	UIDs        []uint32 // who may connect
+	HeartbeatFD int      // given to every proxy; stays the caller's
+	Log         *slog.Logger
+}
+
+// Server hands the pods' sockets to all proxies that connect: to two while
+// one replaces the other.
+type Server struct {
+	opts     ServerOptions
+	source   Source
+	listener *net.UnixListener
+
+	mu      sync.Mutex
+	pods    map[uint32]Pod
+	clients map[*conn]unix.Ucred
+}
+
+// Listen makes the socket. A stale one of an agent that was killed is replaced.
+func Listen(o ServerOptions, source Source) (*Server, error) {
+	if err := os.Remove(o.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.ListenUnix(network, &net.UnixAddr{Name: o.Path, Net: network})
+	if err != nil {
+		return nil, err
+	}
+	// The peer's credentials decide; a mode could not name several users.
+	if err := os.Chmod(o.Path, 0o666); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &Server{opts: o, source: source, listener: l, pods: map[uint32]Pod{}, clients: map[*conn]unix.Ucred{}}, nil
+}
+
+// Run serves until ctx is done, and removes the socket.
+func (s *Server) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
+	defer stop()
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	for {
+		c, err := s.listener.AcceptUnix()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.opts.Path, err)
+		}
+		serving.Go(func() { s.serve(ctx, newConn(c)) })
+	}
+}
+
+// Add announces a pod to all proxies, or again when its sockets changed.
+func (s *Server) Add(p Pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pods[p.ID] = p
+	for c := range s.clients {
+		s.sendOrDrop(c, podAdded(p), p.fds()...)
+	}
+}
+
+// Remove tells all proxies that a pod is gone. No descriptor of it is in use
+// when it returns.
+func (s *Server) Remove(podID uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pods, podID)
+	for c := range s.clients {
+		s.sendOrDrop(c, &message{Type: typePodRemoved, ID: podID})
+	}
+}
+
+// Proxies lists the PIDs of the proxies that are connected.
+func (s *Server) Proxies() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pids := make([]int, 0, len(s.clients))
+	for _, cred := range s.clients {
+		pids = append(pids, int(cred.Pid))
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+func (s *Server) serve(ctx context.Context, c *conn) {
+	stop := context.AfterFunc(ctx, c.close)
+	defer stop()
+	defer c.close()
+	cred, err := c.peer()
+	if err != nil {
+		s.opts.Log.Warn("proxy refused", "error", err)
+		return
+	}
+	log := s.opts.Log.With("pid", cred.Pid, "uid", cred.Uid)
+	if !slices.Contains(s.opts.UIDs, cred.Uid) {
+		log.Warn("proxy refused: only the users given by --proxy-uid may connect")
+		return
+	}
+	if err := s.greet(c); err != nil {
+		log.Warn("proxy refused", "error", err)
+		return
+	}
+	log.Info("proxy connected")
+	defer s.leave(c)
+	if err := s.talk(c, *cred, log); err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
+		log.Warn("proxy dropped", "error", err)
+		return
+	}
+	log.Info("proxy disconnected")
+}
+
+// greetTimeout is how long a peer may take to say hello.
+const greetTimeout = 5 * time.Second
+
+func (s *Server) greet(c *conn) error {
+	if err := c.unix.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
+		return err
+	}
+	m, fds, err := c.receive()
+	if err != nil {
+		return err
+	}
+	closeAll(fds)
+	if m.Type != typeHello {
+		return fmt.Errorf("message %q before hello", m.Type)
+	}
+	if err := c.send(&message{Type: typeHello, Version: Version}, s.opts.HeartbeatFD); err != nil {
+		return err
+	}
+	if m.Version != Version {
+		return fmt.Errorf("it speaks version %d, this agent %d", m.Version, Version)
+	}
+	return c.unix.SetReadDeadline(time.Time{})
+}
+
+func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
+	joined := false
+	for {
+		m, fds, err := c.receive()
+		if err != nil {
+			return err
+		}
+		switch m.Type {
+		case typeHeld:
+			m.Listener.FD = fds[0]
+			s.source.Adopt(m.ID, *m.Listener)
+		case typeReady:
+			if joined {
+				return errors.New("ready a second time")
+			}
+			joined = true
+			s.source.Ready()
+			s.join(c, cred)
+		case typeWantUpstream:
+			if err := s.giveUpstream(c, m, log); err != nil {
+				return err
+			}
+		default:
+			closeAll(fds)
+			return fmt.Errorf("message %q is not a proxy's", m.Type)
+		}
+	}
+}
+
+func (s *Server) giveUpstream(c *conn, m *message, log *slog.Logger) error {
+	fds, err := s.source.UpstreamSockets(m.ID, m.Family, m.Count)
+	if err != nil {
+		log.Warn("no upstream sockets", "pod", m.ID, "error", err)
+		return c.send(&message{Type: typeRefused, ID: m.ID, Family: m.Family, Seq: m.Seq, Error: err.Error()})
+	}
+	defer closeAll(fds)
+	return c.send(&message{Type: typeUpstream, ID: m.ID, Family: m.Family, Seq: m.Seq}, fds...)
+}
+
+// join sends every pod; from then on the client hears of each change.
+func (s *Server) join(c *conn, cred unix.Ucred) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients[c] = cred
+	for _, p := range s.pods {
+		s.sendOrDrop(c, podAdded(p), p.fds()...)
+	}
+	s.sendOrDrop(c, &message{Type: typeSynced})
+}
+
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, c)
+}
+
+// sendOrDrop ends a client that cannot be told: it would miss a change.
+func (s *Server) sendOrDrop(c *conn, m *message, fds ...int) {
+	if err := c.send(m, fds...); err != nil {
+		s.opts.Log.Warn("proxy dropped", "pid", s.clients[c].Pid, "error", err)
+		c.close() // its reader leaves
+	}
+}
+
+func podAdded(p Pod) *message { return &message{Type: typePodAdded, Pod: &p} }
+
+func (p Pod) fds() []int {
+	fds := make([]int, len(p.Listeners))
+	for i, l := range p.Listeners {
+		fds[i] = l.FD
+	}
+	return fds
+}

@@ -1,0 +1,199 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/agent/handoff"
+	"github.com/weirproxy/weir/agent/netns"
+	"github.com/weirproxy/weir/agent/pods"
+	"github.com/weirproxy/weir/agent/redirect"
+	"github.com/weirproxy/weir/internal/cgroup2"
+)
+
+// The mark of caught connections and the route for it. They are seen only in
+// the pods' namespaces: "weir" in hexadecimal, where others do not look.
+const (
+	routeMark     = 0x77656972
+	routeTable    = 0x7765
+	routePriority = 100
+)
+
+// addressInterval is how often the pods' interfaces are looked at.
+const addressInterval = 10 * time.Second
+
+// pod is a managed pod and what the agent holds for it.
+type pod struct {
+	id        uint32
+	spec      pods.Spec
+	ns        *netns.NS
+	cookie    uint64
+	addresses []netip.Addr
+	looked    time.Time // when its interfaces' addresses were read
+	listeners []*listener
+	announced bool // to the proxies
+}
+
+// openPod finds the pod's namespace and addresses.
+func openPod(spec pods.Spec) (*pod, error) {
+	path, err := spec.NetnsPath()
+	if err != nil {
+		return nil, err
+	}
+	ns, err := netns.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	p := &pod{spec: spec, ns: ns}
+	if p.cookie, err = ns.Cookie(); err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	if p.addresses, err = p.findAddresses(); err != nil {
+		return nil, errors.Join(err, ns.Close())
+	}
+	return p, nil
+}
+
+func (p *pod) findAddresses() ([]netip.Addr, error) {
+	p.looked = time.Now()
+	if len(p.spec.Addresses) > 0 {
+		return p.spec.Addresses, nil
+	}
+	addrs, err := p.ns.Addresses()
+	if err == nil && len(addrs) == 0 {
+		err = fmt.Errorf("%s has no address yet", p.ns.Path())
+	}
+	return addrs, err
+}
+
+// isCurrent reports whether the pod is still where and what it was. Its
+// further addresses may have changed; that is told to the kernel.
+func (a *Agent) isCurrent(p *pod) bool {
+	path, err := p.spec.NetnsPath()
+	if err != nil || !p.ns.IsAt(path) {
+		return false
+	}
+	if len(p.spec.Addresses) > 0 || time.Since(p.looked) < addressInterval {
+		return true
+	}
+	now, err := p.findAddresses()
+	if err != nil {
+		return false
+	}
+	if slices.Equal(now, p.addresses) {
+		return true
+	}
+	ip4, ip6 := p.ip4(), p.ip6()
+	p.addresses = now
+	if p.ip4() != ip4 || p.ip6() != ip6 {
+		return false // its listeners and routes have them
+	}
+	entry, err := p.entry()
+	return err == nil && a.redirect.PutPod(entry) == nil
+}
+
+func (p *pod) ip4() netip.Addr { return first(p.addresses, netip.Addr.Is4) }
+func (p *pod) ip6() netip.Addr { return first(p.addresses, netip.Addr.Is6) }
+
+func first(addrs []netip.Addr, is func(netip.Addr) bool) netip.Addr {
+	if i := slices.IndexFunc(addrs, is); i >= 0 {
+		return addrs[i]
+	}
+	return netip.Addr{}
+}
+
+// catch makes the pod's connections caught: its listeners first, then the way
+// to them, then the switch.
+func (a *Agent) catch(p *pod) error {
+	if err := a.makeListeners(p, false); err != nil {
+		return err
+	}
+	if err := p.ns.InstallMarkRoute(p.route()); err != nil {
+		return err
+	}
+	if err := a.redirect.AttachNetns(p.id, p.cookie, p.ns.FD(), p.ns.Inode()); err != nil {
+		return err
+	}
+	entry, err := p.entry()
+	if err != nil {
+		return err
+	}
+	if err := a.redirect.PutPod(entry); err != nil {
+		return err
+	}
+	if p.spec.Cgroup != "" {
+		return a.redirect.CheckEffective(p.spec.Cgroup)
+	}
+	return nil
+}
+
+// letGo undoes catch, the switch first, as far as it came.
+func (a *Agent) letGo(p *pod) error {
+	errs := []error{a.redirect.RemovePod(p.id, p.cookie)}
+	if p.announced {
+		a.server.Remove(p.id)
+	}
+	errs = append(errs, a.redirect.DetachNetns(p.id))
+	_, err := p.ns.RemoveMarkRoute(p.route())
+	p.close()
+	return errors.Join(append(errs, err)...)
+}
+
+// close closes the agent's descriptors and nothing more.
+func (p *pod) close() {
+	for _, l := range p.listeners {
+		if l.fd >= 0 {
+			unix.Close(l.fd)
+		}
+	}
+	p.listeners = nil
+	p.ns.Close()
+}
+
+func (p *pod) route() netns.MarkRoute {
+	r := netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority}
+	if p.spec.Mode == pods.Mark {
+		for _, ip := range []netip.Addr{p.ip4(), p.ip6()} {
+			if ip.IsValid() {
+				r.Sources = append(r.Sources, ip)
+			}
+		}
+	}
+	return r
+}
+
+func (p *pod) entry() (redirect.Pod, error) {
+	e := redirect.Pod{
+		ID: p.id, Cookie: p.cookie, Own: p.addresses,
+		Outbound4: p.outbound(p.ip4(), handoff.IPv4), Outbound6: p.outbound(p.ip6(), handoff.IPv6),
+		Rewrite: p.spec.Mode == pods.Rewrite, Mark: routeMark,
+		Inbound: *p.spec.Inbound, ExcludeInbound: p.spec.ExcludeInboundPorts,
+		FailOpen: p.spec.Policy == pods.Open, External: p.spec.External(),
+	}
+	if p.spec.External() {
+		id, err := cgroup2.ID(p.spec.ProxyCgroup)
+		if err != nil {
+			return e, fmt.Errorf("proxy_cgroup: %w", err)
+		}
+		e.ProxyCgroup = id
+	}
+	return e, nil
+}
+
+// outbound is where the pod's rewritten connections of that family go.
+func (p *pod) outbound(ip netip.Addr, f handoff.Family) netip.AddrPort {
+	if !ip.IsValid() {
+		return netip.AddrPort{}
+	}
+	for _, l := range p.listeners {
+		if l.direction == handoff.Outbound && l.family == f {
+			return netip.AddrPortFrom(ip, l.port)
+		}
+	}
+	return netip.AddrPortFrom(ip, p.spec.OutboundPort) // a proxy in the pod listens there
+}

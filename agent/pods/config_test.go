@@ -1,0 +1,51 @@
+package pods
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	specs, err := parse([]byte(`
+pods:
+- name: a
+  netns: /run/netns/a
+- name: b
+  namespace: shop
+  cgroup: /sys/fs/cgroup/b
+  addresses: [10.0.0.7, "fd00::7"]
+  mode: rewrite
+  policy: open
+  inbound: false
+  exclude_inbound_ports: [9090]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := specs[0], specs[1]
+	if a.Key() != "default/a" || a.Mode != Mark || a.Policy != Closed || !*a.Inbound || a.OutboundPort != 15001 {
+		t.Errorf("defaults: %+v", a)
+	}
+	if b.Key() != "shop/b" || b.Mode != Rewrite || b.Policy != Open || *b.Inbound || len(b.Addresses) != 2 || b.ExcludeInboundPorts[0] != 9090 {
+		t.Errorf("as written: %+v", b)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"pods: [{netns: /n}]":                                                    "name: missing",
+		"pods: [{name: a}]":                                                      "netns or cgroup",
+		"pods: [{name: a, netns: n}]":                                            "not an absolute path",
+		"pods: [{name: a, netns: /n, mode: magic}]":                              `mode: "magic"`,
+		"pods: [{name: a, netns: /n, policy: maybe}]":                            `policy: "maybe"`,
+		"pods: [{name: a, netns: /n, addresses: [127.0.0.1]}]":                   "addresses[0]",
+		"pods: [{name: a, netns: /n, proxy_cgroup: /c}]":                         "proxy_cgroup: needs mode rewrite",
+		"pods: [{name: a, netns: /n, colour: red}]":                              `unknown field "colour"`,
+		"pods: [{name: a, netns: /n}, {name: a, namespace: default, netns: /m}]": "default/a is pods[0] already",
+		"pods: [{name: a, netns: /n, exclude_inbound_ports: [70000]}]":           "70000",
+	} {
+		if _, err := parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\n  %v, want %q", text, err, want)
+		}
+	}
+}

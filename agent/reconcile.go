@@ -1,0 +1,173 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/weirproxy/weir/agent/pods"
+)
+
+// wanted are the pods to manage. The caller has a.mu, as everywhere here.
+func (a *Agent) wanted() map[string]pods.Spec {
+	want := maps.Clone(a.added)
+	for _, s := range a.static {
+		want[s.Key()] = s
+	}
+	return want
+}
+
+// reconcile makes the managed pods the wanted ones. What fails is tried again
+// at the next call, and said once.
+func (a *Agent) reconcile() {
+	want := a.wanted()
+	changed := false
+	for key, p := range a.managed {
+		if spec, ok := want[key]; ok && reflect.DeepEqual(spec, p.spec) && a.isCurrent(p) {
+			continue
+		}
+		a.remove(key, p)
+		changed = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if a.managed[key] == nil {
+			changed = a.add(want[key]) == nil || changed
+		}
+	}
+	for key, reason := range a.failed {
+		if _, ok := want[key]; !ok {
+			delete(a.failed, key)
+			a.log.Info("pod is no longer wanted", "pod", key, "was", reason)
+		}
+	}
+	for _, p := range a.managed {
+		a.mendListeners(p)
+	}
+	if changed {
+		a.saveState()
+	}
+}
+
+// add starts to manage a pod. Its failure is remembered for status.
+func (a *Agent) add(spec pods.Spec) error {
+	key := spec.Key()
+	err := a.tryAdd(spec)
+	if err == nil {
+		delete(a.failed, key)
+		return nil
+	}
+	if a.failed[key] != err.Error() {
+		a.log.Warn("pod is not caught", "pod", key, "error", err)
+	}
+	a.failed[key] = err.Error()
+	return err
+}
+
+func (a *Agent) tryAdd(spec pods.Spec) error {
+	p, err := openPod(spec)
+	if err != nil {
+		return err
+	}
+	for _, other := range a.managed {
+		if other.cookie == p.cookie {
+			p.close()
+			return fmt.Errorf("pod %s has the same network namespace", other.spec.Key())
+		}
+	}
+	p.id = a.idFor(p)
+	if err := a.catch(p); err != nil {
+		return errors.Join(err, a.letGo(p))
+	}
+	a.managed[spec.Key()] = p
+	a.byID[p.id] = p
+	a.log.Info("pod is caught", "pod", spec.Key(), "id", p.id, "mode", spec.Mode, "addresses", p.addresses)
+	a.announce(p)
+	return nil
+}
+
+// idFor is a new ID, or the one that the pod had with the last agent.
+func (a *Agent) idFor(p *pod) uint32 {
+	if id, ok := a.inherited[p.cookie]; ok {
+		delete(a.inherited, p.cookie)
+		return id
+	}
+	a.lastID++
+	return a.lastID
+}
+
+func (a *Agent) remove(key string, p *pod) {
+	delete(a.managed, key)
+	delete(a.byID, p.id)
+	if err := a.letGo(p); err != nil {
+		a.log.Error("pod is let go, but not all of it", "pod", key, "error", err)
+		return
+	}
+	a.log.Info("pod is let go", "pod", key, "id", p.id)
+}
+
+// adoptGrace is how long a proxy that outlived the last agent may take to
+// return its sockets, once another proxy waits for them.
+const adoptGrace = 5 * time.Second
+
+// mendListeners makes what is missing, once no proxy has it any more or the
+// one that has it does not return it.
+func (a *Agent) mendListeners(p *pod) {
+	if !p.isComplete() {
+		overdue := time.Since(a.started) > adoptGrace && len(a.server.Proxies()) > 0
+		if err := a.remakeListeners(p, overdue); err != nil {
+			a.log.Error("listeners are missing", "pod", p.spec.Key(), "error", err)
+			return
+		}
+	}
+	a.announce(p)
+}
+
+func (a *Agent) remakeListeners(p *pod, overdue bool) error {
+	if err := a.makeListeners(p, overdue); err != nil {
+		return err
+	}
+	entry, err := p.entry() // their ports may be others
+	if err != nil {
+		return err
+	}
+	return a.redirect.PutPod(entry)
+}
+
+// announce tells the proxies of a pod when all of its listeners are there.
+func (a *Agent) announce(p *pod) {
+	if p.announced || p.spec.External() || !p.isComplete() {
+		return
+	}
+	p.announced = true
+	a.server.Add(p.forProxy())
+}
+
+// inherit learns the pods that the last agent left in the kernel.
+func (a *Agent) inherit() (err error) {
+	a.inherited, err = a.redirect.PodCookies()
+	for _, id := range a.inherited {
+		a.lastID = max(a.lastID, id)
+	}
+	return err
+}
+
+// disown lets go of the inherited pods that are not wanted any more, or that
+// went while there was no agent.
+func (a *Agent) disown(saved map[string]savedPod) error {
+	var errs []error
+	for cookie, id := range a.inherited {
+		a.log.Info("a pod of the last agent is let go", "id", id, "netns_cookie", cookie)
+		errs = append(errs, a.redirect.RemovePod(id, cookie), a.redirect.DetachNetns(id))
+	}
+	a.inherited = nil
+	for key, p := range saved {
+		if now := a.managed[key]; now == nil || now.cookie != p.Cookie {
+			_, err := cleanNetns(p)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,161 @@
+package redirect
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/weirproxy/weir/bpf"
+)
+
+// Pod is what the kernel knows of a managed pod.
+type Pod struct {
+	ID     uint32
+	Cookie uint64 // of its network namespace
+	// Outbound4 and Outbound6 are its addresses and the ports of its outbound
+	// listeners there: rewritten connections go to them. A pod that has no
+	// address of a family has the zero AddrPort.
+	Outbound4, Outbound6 netip.AddrPort
+	// Own are all of its addresses: connections between them are never caught.
+	Own []netip.Addr
+	// Rewrite catches outbound connections by rewriting, not by mark.
+	Rewrite bool
+	// Mark is the SO_MARK of caught connections, unless Rewrite.
+	Mark uint32
+	// Inbound catches connections to the pod, but not to ExcludeInbound.
+	Inbound        bool
+	ExcludeInbound []uint16
+	// FailOpen leaves connections alone while the proxy is silent or cannot
+	// take them; otherwise they fail.
+	FailOpen bool
+	// External says that the proxy is not weir and does not beat.
+	External bool
+	// ProxyCgroup is the ID of the cgroup of a proxy in the pod's own
+	// namespace: what that connects is not caught. 0: none.
+	ProxyCgroup uint64
+}
+
+// PutPod makes the pod's connections caught from now on, or changes how.
+// Its listeners and routes must be there.
+func (r *Redirect) PutPod(p Pod) error {
+	if p.Rewrite {
+		if err := r.EnableRewriting(); err != nil {
+			return err
+		}
+	}
+	if err := r.putAddrs(p); err != nil {
+		return err
+	}
+	if err := r.putExcludes(p); err != nil {
+		return err
+	}
+	if err := r.objects.WeirPods.Put(p.Cookie, p.value()); err != nil {
+		return fmt.Errorf("weir_pods, pod %d: %w", p.ID, err)
+	}
+	return nil
+}
+
+// RemovePod leaves the pod's connections alone from now on and forgets all
+// of it but its sk_lookup link.
+func (r *Redirect) RemovePod(id uint32, cookie uint64) error {
+	if err := r.objects.WeirPods.Delete(cookie); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("weir_pods, pod %d: %w", id, err)
+	}
+	return errors.Join(
+		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return k.PodId == id }),
+		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return k.PodId == id }),
+		r.removeListeners(id),
+	)
+}
+
+// PodCookies lists the managed pods' IDs by netns cookie, as the kernel has them.
+func (r *Redirect) PodCookies() (map[uint64]uint32, error) {
+	pods := map[uint64]uint32{}
+	var cookie uint64
+	var value bpf.WeirPod
+	it := r.objects.WeirPods.Iterate()
+	for it.Next(&cookie, &value) {
+		pods[cookie] = value.PodId
+	}
+	return pods, it.Err()
+}
+
+func (p Pod) value() bpf.WeirPod {
+	v := bpf.WeirPod{
+		ProxyCgroup:   p.ProxyCgroup,
+		PodId:         p.ID,
+		Mark:          p.Mark,
+		Outbound4Port: p.Outbound4.Port(),
+		Outbound6Port: p.Outbound6.Port(),
+	}
+	if p.Outbound4.IsValid() {
+		v.Ip4 = p.Outbound4.Addr().As4()
+	}
+	if p.Outbound6.IsValid() {
+		v.Ip6 = p.Outbound6.Addr().As16()
+	}
+	for _, f := range []struct {
+		on   bool
+		flag bpf.WeirPodFlags
+	}{
+		{p.Inbound, bpf.WeirPodFlagsPOD_INBOUND},
+		{p.Rewrite, bpf.WeirPodFlagsPOD_REWRITE},
+		{p.FailOpen, bpf.WeirPodFlagsPOD_FAIL_OPEN},
+		{p.External, bpf.WeirPodFlagsPOD_EXTERNAL},
+	} {
+		if f.on {
+			v.Flags |= f.flag
+		}
+	}
+	return v
+}
+
+func (r *Redirect) putAddrs(p Pod) error {
+	want := map[bpf.WeirPodAddr]bool{}
+	for _, a := range p.Own {
+		want[bpf.WeirPodAddr{PodId: p.ID, Addr: a.As16()}] = true
+	}
+	return replaceKeys(r.objects.WeirPodAddrs, want, func(k bpf.WeirPodAddr) bool { return k.PodId == p.ID })
+}
+
+func (r *Redirect) putExcludes(p Pod) error {
+	want := map[bpf.WeirPodPort]bool{}
+	for _, port := range p.ExcludeInbound {
+		want[bpf.WeirPodPort{PodId: p.ID, Port: port}] = true
+	}
+	return replaceKeys(r.objects.WeirInExclude, want, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID })
+}
+
+// replaceKeys makes want the keys of m that are mine, new ones before old
+// ones go.
+func replaceKeys[K comparable](m *ebpf.Map, want map[K]bool, mine func(K) bool) error {
+	for k := range want {
+		if err := m.Put(k, uint8(1)); err != nil {
+			return fmt.Errorf("%v: %w", m, err)
+		}
+	}
+	return deleteIf(m, func(k K) bool { return mine(k) && !want[k] })
+}
+
+func deleteIf[K any](m *ebpf.Map, doomed func(K) bool) error {
+	var key K
+	var value uint8
+	var keys []K
+	it := m.Iterate()
+	for it.Next(&key, &value) {
+		if doomed(key) {
+			keys = append(keys, key)
+		}
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("%v: %w", m, err)
+	}
+	for _, k := range keys {
+		if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("%v: %w", m, err)
+		}
+	}
+	return nil
+}

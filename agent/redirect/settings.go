@@ -1,0 +1,59 @@
+package redirect
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weirproxy/weir/bpf"
+)
+
+// SetMaxSilence is how long the proxy may go without a heartbeat before each
+// pod's policy decides; 0: for ever. Millisecond resolution.
+func (r *Redirect) SetMaxSilence(d time.Duration) error {
+	return r.changeSettings(func(s *bpf.WeirSettings) { s.MaxSilenceMs = uint32(d.Milliseconds()) })
+}
+
+// SetBypass catches nothing, of any pod, while on.
+func (r *Redirect) SetBypass(on bool) error {
+	return r.changeSettings(func(s *bpf.WeirSettings) { s.Bypass = flag(on) })
+}
+
+// LastBeat is the proxy's last heartbeat, in CLOCK_MONOTONIC nanoseconds; 0:
+// it has never beaten.
+func (r *Redirect) LastBeat() (uint64, error) {
+	var ns uint64
+	if err := r.objects.WeirHeartbeat.Lookup(uint32(0), &ns); err != nil {
+		return 0, fmt.Errorf("weir_heartbeat: %w", err)
+	}
+	return ns, nil
+}
+
+func (r *Redirect) changeSettings(change func(*bpf.WeirSettings)) error {
+	s, err := r.settings()
+	if err != nil {
+		return err
+	}
+	change(&s)
+	return r.putSettings(s)
+}
+
+func (r *Redirect) settings() (s bpf.WeirSettings, err error) {
+	if err := r.objects.WeirSettings.Lookup(uint32(0), &s); err != nil {
+		return s, fmt.Errorf("weir_settings: %w", err)
+	}
+	return s, nil
+}
+
+func (r *Redirect) putSettings(s bpf.WeirSettings) error {
+	if err := r.objects.WeirSettings.Put(uint32(0), s); err != nil {
+		return fmt.Errorf("weir_settings: %w", err)
+	}
+	return nil
+}
+
+func flag(on bool) uint32 {
+	if on {
+		return 1
+	}
+	return 0
+}

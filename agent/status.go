@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/agent/pods"
+)
+
+// Status is what `weir agent status` shows.
+type Status struct {
+	PID int `json:"pid"`
+	// Proxies are the PIDs of those connected.
+	Proxies []int `json:"proxies"`
+	// SinceHeartbeat is in seconds; absent when no proxy has beaten.
+	SinceHeartbeat *float64          `json:"since_heartbeat_s,omitempty"`
+	MaxSilence     float64           `json:"max_silence_s"`
+	BPFDir         string            `json:"bpf_dir"`
+	Pods           []PodStatus       `json:"pods"`
+	Counters       map[string]uint64 `json:"counters"`
+}
+
+// PodStatus is a wanted pod.
+type PodStatus struct {
+	ID        uint32       `json:"id,omitempty"`
+	Name      string       `json:"name"`
+	Namespace string       `json:"namespace"`
+	Netns     string       `json:"netns"`
+	Cookie    uint64       `json:"netns_cookie,omitempty"`
+	Addresses []netip.Addr `json:"addresses"`
+	Mode      pods.Mode    `json:"mode"`
+	Policy    pods.Policy  `json:"policy"`
+	Source    string       `json:"source"` // config, added
+	// State is caught, waiting (for a proxy to return its sockets) or failed.
+	State string `json:"state"`
+	Error string `json:"error,omitempty"`
+}
+
+// Status tells how things are now.
+func (a *Agent) Status() (Status, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Status{
+		PID: os.Getpid(), Proxies: a.server.Proxies(), MaxSilence: a.opts.MaxSilence.Seconds(), BPFDir: a.opts.BPFDir,
+		Pods: []PodStatus{},
+	}
+	beat, err := a.redirect.LastBeat()
+	if err != nil {
+		return s, err
+	}
+	if beat != 0 {
+		since := (monotonic() - time.Duration(beat)).Seconds()
+		s.SinceHeartbeat = &since
+	}
+	if s.Counters, err = a.redirect.Counters(); err != nil {
+		return s, err
+	}
+	want := a.wanted()
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		s.Pods = append(s.Pods, a.podStatus(want[key]))
+	}
+	return s, nil
+}
+
+func (a *Agent) podStatus(spec pods.Spec) PodStatus {
+	key := spec.Key()
+	s := PodStatus{
+		Name: spec.Name, Namespace: spec.Namespace, Netns: spec.Netns, Addresses: spec.Addresses,
+		Mode: spec.Mode, Policy: spec.Policy, Source: "config", State: "failed", Error: a.failed[key],
+	}
+	if _, ok := a.added[key]; ok {
+		s.Source = "added"
+	}
+	if p := a.managed[key]; p != nil {
+		s.ID, s.Cookie, s.Netns, s.Addresses, s.State = p.id, p.cookie, p.ns.Path(), p.addresses, "caught"
+		if !p.isComplete() {
+			s.State = "waiting"
+		}
+	}
+	return s
+}
+
+// monotonic is CLOCK_MONOTONIC, the clock of heartbeats and flows.
+func monotonic() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0 // every Linux has this clock
+	}
+	return time.Duration(now.Nano())
+}

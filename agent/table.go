@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/weirproxy/weir/agent/redirect"
+)
+
+// WriteTable writes the status for people.
+func (s *Status) WriteTable(w io.Writer) error {
+	fmt.Fprintf(w, "agent %d · proxies %s · heartbeat %s · maps %s\n\n", s.PID, s.proxies(), s.heartbeat(), s.BPFDir)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tPOD\tADDRESSES\tMODE\tPOLICY\tSOURCE\tSTATE\tNETNS")
+	for _, p := range s.Pods {
+		state := p.State
+		if p.Error != "" {
+			state += " (" + strings.ReplaceAll(p.Error, "\n", "; ") + ")"
+		}
+		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.Mode, p.Policy, p.Source, state, p.Netns)
+	}
+	fmt.Fprintln(t)
+	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
+		fmt.Fprintf(t, "%s\t%d\n", name, s.Counters[name])
+	}
+	return t.Flush()
+}
+
+func (s *Status) proxies() string {
+	if len(s.Proxies) == 0 {
+		return "none"
+	}
+	return strings.Trim(fmt.Sprint(s.Proxies), "[]")
+}
+
+func (s *Status) heartbeat() string {
+	if s.SinceHeartbeat == nil {
+		return "never"
+	}
+	text := fmt.Sprintf("%.1f s ago", *s.SinceHeartbeat)
+	if s.MaxSilence > 0 && *s.SinceHeartbeat > s.MaxSilence {
+		text += " (silent: the pods' policy decides)"
+	}
+	return text
+}
+
+// WriteFeatures writes what [redirect.Check] found for people.
+func WriteFeatures(w io.Writer, features []redirect.Feature) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "FEATURE\tFOR\tLINUX\tHERE")
+	for _, f := range features {
+		here := "yes"
+		if f.Error != "" {
+			here = "no: " + f.Error
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Name, f.For, f.Kernel, here)
+	}
+	return t.Flush()
+}
+
+// Missing is an error that names the features that are not there; nil if all
+// are.
+func Missing(features []redirect.Feature) error {
+	var names []string
+	for _, f := range features {
+		if f.Error != "" {
+			names = append(names, fmt.Sprintf("%s (Linux %s, for %s)", f.Name, f.Kernel, f.For))
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("missing: %s", strings.Join(names, ", "))
+}

@@ -1,0 +1,196 @@
+//go:build ignore
+
+// SPDX-License-Identifier: Apache-2.0
+//
+// cgroup/connect4 and connect6: catch a managed pod's outbound TCP
+// connections, by mark or by rewriting, and leave everyone else alone.
+#include "helpers.h"
+
+#define SOL_SOCKET 1
+#define SO_BINDTODEVICE 25
+#define SO_MARK 36
+
+enum action { LEAVE, DENY, MARK, REWRITE };
+
+struct dest {
+	__u8 addr[16] WORDS;
+	__u16 port;
+};
+
+static __always_inline struct pod *connecting_pod(struct bpf_sock_addr *ctx)
+{
+	__u64 cookie;
+
+	if (CTX_LOAD(ctx->type) != SOCK_STREAM || CTX_LOAD(ctx->protocol) != IPPROTO_TCP)
+		return 0;
+	cookie = bpf_get_netns_cookie(ctx);
+	return bpf_map_lookup_elem(&weir_pods, &cookie);
+}
+
+static __always_inline void report(const struct settings *settings, const struct pod *pod,
+				   const struct dest *dst, enum flow_verdict verdict)
+{
+	struct flow flow = {};
+
+	if (!settings->flows)
+		return;
+	flow_init(&flow, pod, dst->addr, dst->port, verdict);
+	flow.pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(flow.comm, sizeof(flow.comm));
+	flow_emit(&flow);
+}
+
+static __always_inline enum action fall_back(const struct settings *settings, const struct pod *pod,
+					     const struct dest *dst)
+{
+	if (pod->flags & POD_FAIL_OPEN) {
+		report(settings, pod, dst, FLOW_LEFT_ALONE);
+		return LEAVE;
+	}
+	report(settings, pod, dst, FLOW_DENIED);
+	return DENY;
+}
+
+static __always_inline int is_exempt(struct bpf_sock_addr *ctx, const struct pod *pod, const struct dest *dst)
+{
+	if (bpf_sk_storage_get(&weir_sk_bypass, ctx->sk, 0, 0)) {
+		count(COUNT_BYPASS_SOCKET);
+		return 1;
+	}
+	if (addr_is_local(dst->addr) || addr_is_pods(pod->pod_id, dst->addr)) {
+		count(COUNT_OWN_ADDRESS);
+		return 1;
+	}
+	return pod->proxy_cgroup && pod->proxy_cgroup == bpf_get_current_cgroup_id();
+}
+
+static __always_inline int pod_has_family(const struct pod *pod, const struct dest *dst)
+{
+	if (addr_is4(dst->addr))
+		return addr_word(pod->ip4, 0) != 0;
+	return addr_word(pod->ip6, 0) || addr_word(pod->ip6, 1) || addr_word(pod->ip6, 2) || addr_word(pod->ip6, 3);
+}
+
+// A socket bound to a device (which needs no privilege) would slip past the
+// route by mark, so it is unbound: the device is the proxy's to choose.
+static __always_inline int unbind_device(struct bpf_sock_addr *ctx)
+{
+	char none[4] = {};
+
+	if (!ctx->sk->bound_dev_if)
+		return 0;
+	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, none, sizeof(none));
+}
+
+static __always_inline int mark(struct bpf_sock_addr *ctx, const struct pod *pod)
+{
+	__u32 value = pod->mark;
+
+	return bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &value, sizeof(value));
+}
+
+static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest *dst)
+{
+	struct orig *orig = bpf_sk_storage_get(&weir_sk_orig, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!orig)
+		return -1;
+	copy_addr(orig->addr, dst->addr);
+	orig->port = dst->port;
+	orig->role = ORIG_CLIENT;
+	return 0;
+}
+
+static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struct pod *pod, const struct dest *dst)
+{
+	struct settings *settings = get_settings();
+	int rewrite = pod->flags & POD_REWRITE;
+	int failed;
+
+	if (!settings || settings->bypass || is_exempt(ctx, pod, dst))
+		return LEAVE;
+	if (proxy_is_silent(pod, settings)) {
+		count(pod->flags & POD_FAIL_OPEN ? COUNT_SILENT_OPEN : COUNT_SILENT_CLOSED);
+		return fall_back(settings, pod, dst);
+	}
+	if (!pod_has_family(pod, dst) || unbind_device(ctx))
+		failed = 1;
+	else
+		failed = rewrite ? remember(ctx, dst) : mark(ctx, pod);
+	if (failed) {
+		count(COUNT_FAILED);
+		return fall_back(settings, pod, dst);
+	}
+	count(rewrite ? COUNT_REWRITTEN : COUNT_MARKED);
+	report(settings, pod, dst, rewrite ? FLOW_REWRITTEN : FLOW_MARKED);
+	return rewrite ? REWRITE : MARK;
+}
+
+// A socket may connect again after a failure: what its last attempt left must
+// not answer for this one.
+static __always_inline void forget(struct bpf_sock_addr *ctx, const struct pod *pod)
+{
+	if (pod->flags & POD_REWRITE)
+		bpf_sk_storage_delete(&weir_sk_orig, ctx->sk);
+}
+
+SEC("cgroup/connect4")
+int weir_connect4(struct bpf_sock_addr *ctx)
+{
+	struct pod *pod = connecting_pod(ctx);
+	struct dest dst = {};
+
+	if (!pod)
+		return 1;
+	addr_from4(dst.addr, CTX_LOAD(ctx->user_ip4));
+	dst.port = bpf_ntohs(CTX_LOAD(ctx->user_port));
+
+	switch (decide(ctx, pod, &dst)) {
+	case DENY:
+		return 0;
+	case REWRITE:
+		ctx->user_ip4 = addr_word(pod->ip4, 0);
+		ctx->user_port = bpf_htons(pod->outbound4_port);
+		return 1;
+	case LEAVE:
+		forget(ctx, pod);
+		return 1;
+	default:
+		return 1;
+	}
+}
+
+SEC("cgroup/connect6")
+int weir_connect6(struct bpf_sock_addr *ctx)
+{
+	struct pod *pod = connecting_pod(ctx);
+	struct dest dst = {};
+
+	if (!pod)
+		return 1;
+	addr_from6(dst.addr, CTX_LOAD(ctx->user_ip6[0]), CTX_LOAD(ctx->user_ip6[1]), CTX_LOAD(ctx->user_ip6[2]),
+		   CTX_LOAD(ctx->user_ip6[3]));
+	dst.port = bpf_ntohs(CTX_LOAD(ctx->user_port));
+
+	switch (decide(ctx, pod, &dst)) {
+	case DENY:
+		return 0;
+	case REWRITE:
+		if (addr_is4(dst.addr)) {
+			ctx->user_ip6[3] = addr_word(pod->ip4, 0); // stays ::ffff:
+			ctx->user_port = bpf_htons(pod->outbound4_port);
+		} else {
+			ctx->user_ip6[0] = addr_word(pod->ip6, 0);
+			ctx->user_ip6[1] = addr_word(pod->ip6, 1);
+			ctx->user_ip6[2] = addr_word(pod->ip6, 2);
+			ctx->user_ip6[3] = addr_word(pod->ip6, 3);
+			ctx->user_port = bpf_htons(pod->outbound6_port);
+		}
+		return 1;
+	case LEAVE:
+		forget(ctx, pod);
+		return 1;
+	default:
+		return 1;
+	}
+}

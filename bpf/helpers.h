@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What more than one hook needs: addresses, the pod's own addresses, the
+// heartbeat, counters and flow events.
+#pragma once
+
+#include "maps.h"
+
+// A context field, loaded by itself: clang merges the loads of neighbouring
+// u32 fields into a u64 one, which the verifier refuses.
+#define CTX_LOAD(field) (*(volatile typeof(field) *)&(field))
+#define CTX_STORE(field, value) (*(volatile typeof(field) *)&(field) = (value))
+
+static __always_inline __u32 addr_word(const __u8 *addr, int i)
+{
+	return ((const __u32 *)addr)[i];
+}
+
+static __always_inline void addr_from6(__u8 *to, __u32 w0, __u32 w1, __u32 w2, __u32 w3)
+{
+	__u32 *words = (__u32 *)to;
+
+	words[0] = w0;
+	words[1] = w1;
+	words[2] = w2;
+	words[3] = w3;
+}
+
+static __always_inline void addr_from4(__u8 *to, __u32 ip4)
+{
+	addr_from6(to, 0, 0, bpf_htonl(0xffff), ip4);
+}
+
+static __always_inline void copy_addr(__u8 *to, const __u8 *from)
+{
+	addr_from6(to, addr_word(from, 0), addr_word(from, 1), addr_word(from, 2), addr_word(from, 3));
+}
+
+static __always_inline int addr_is4(const __u8 *addr)
+{
+	return !addr_word(addr, 0) && !addr_word(addr, 1) && addr_word(addr, 2) == bpf_htonl(0xffff);
+}
+
+// Loopback, unspecified (which Linux connects to loopback) and link-local
+// IPv6 (which no route by mark can catch, and which never leaves the link).
+static __always_inline int addr_is_local(const __u8 *addr)
+{
+	if (addr_is4(addr))
+		return addr[12] == 127 || !addr_word(addr, 3);
+	if (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80)
+		return 1;
+	return !addr_word(addr, 0) && !addr_word(addr, 1) && !addr_word(addr, 2) &&
+	       (!addr_word(addr, 3) || addr_word(addr, 3) == bpf_htonl(1));
+}
+
+static __always_inline int addr_is_pods(__u32 pod_id, const __u8 *addr)
+{
+	struct pod_addr key = { .pod_id = pod_id };
+
+	copy_addr(key.addr, addr);
+	return bpf_map_lookup_elem(&weir_pod_addrs, &key) != 0;
+}
+
+static __noinline void count(enum counter counter)
+{
+	__u32 key = counter;
+	__u64 *n = bpf_map_lookup_elem(&weir_counters, &key);
+
+	if (n)
+		(*n)++;
+}
+
+static __always_inline struct settings *get_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_settings, &zero);
+}
+
+// The proxy is alive as long as it beats within max_silence_ms. One that has
+// never beaten is silent.
+static __always_inline int proxy_is_silent(const struct pod *pod, const struct settings *settings)
+{
+	__u32 zero = 0;
+	__u64 *beat, now, last;
+
+	if (!settings->max_silence_ms || pod->flags & POD_EXTERNAL)
+		return 0;
+	beat = bpf_map_lookup_elem(&weir_heartbeat, &zero);
+	if (!beat)
+		return 1;
+	last = *(volatile __u64 *)beat; // before the clock, or it may lie ahead of it
+	if (!last)
+		return 1;
+	now = bpf_ktime_get_ns();
+	return now > last && now - last > settings->max_silence_ms * 1000000ULL;
+}
+
+static __always_inline void flow_init(struct flow *flow, const struct pod *pod, const __u8 *addr, __u16 port,
+				      enum flow_verdict verdict)
+{
+	flow->time_ns = bpf_ktime_get_ns();
+	flow->pod_id = pod->pod_id;
+	flow->verdict = verdict;
+	flow->port = port;
+	copy_addr(flow->addr, addr);
+}
+
+static __noinline void flow_emit(struct flow *flow)
+{
+	if (bpf_ringbuf_output(&weir_flows, flow, sizeof(*flow), 0))
+		count(COUNT_FLOWS_LOST);
+}

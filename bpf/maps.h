@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The maps that all programs share, and the layout of their keys and values.
+//
+// Ports are in host order and addresses are byte arrays, IPv4 as ::ffff:a.b.c.d,
+// so that `bpftool map dump` is readable and one key serves both families.
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+
+// Addresses are bytes to bpftool and words to the programs.
+#define WORDS __attribute__((aligned(4)))
+
+enum pod_flags {
+	POD_INBOUND = 1 << 0,   // connections to the pod are caught
+	POD_REWRITE = 1 << 1,   // outbound by connect rewriting, not by mark
+	POD_FAIL_OPEN = 1 << 2, // leave connections alone when the proxy is silent
+	POD_EXTERNAL = 1 << 3,  // the proxy is not weir: expect no heartbeat
+};
+
+// A managed pod. An address that the pod does not have is all zeros.
+struct pod {
+	__u64 proxy_cgroup; // connections from this cgroup are the proxy's; 0: none
+	__u32 pod_id;
+	enum pod_flags flags;
+	__u32 mark;
+	__u16 outbound4_port; // rewriting: where caught connections go
+	__u16 outbound6_port;
+	__u8 ip4[4] WORDS;
+	__u8 ip6[16] WORDS;
+	__u32 pad;
+};
+
+struct settings {
+	__u32 version;        // of this layout
+	__u32 bypass;         // catch nothing
+	__u32 max_silence_ms; // without a heartbeat; 0: for ever
+	__u32 flows;          // somebody reads weir_flows
+};
+
+enum listener_kind {
+	LISTENER_OUTBOUND4 = 1,
+	LISTENER_OUTBOUND6 = 2,
+	LISTENER_INBOUND4 = 3,
+	LISTENER_INBOUND6 = 4,
+};
+
+struct listener_key {
+	__u32 pod_id;
+	enum listener_kind kind;
+};
+
+struct pod_addr {
+	__u32 pod_id;
+	__u8 addr[16] WORDS;
+};
+
+struct pod_port {
+	__u32 pod_id;
+	__u16 port;
+	__u16 pad;
+};
+
+enum orig_role {
+	ORIG_CLIENT = 1,   // the app's socket: getpeername answers it
+	ORIG_ACCEPTED = 2, // the proxy's socket: SO_ORIGINAL_DST answers it
+};
+
+// Where a rewritten connection was going.
+struct orig {
+	__u8 addr[16] WORDS;
+	__u16 port;
+	__u16 role; // enum orig_role
+};
+
+// A rewritten connection, as its client sees it.
+struct conn {
+	__u8 local_addr[16] WORDS;
+	__u8 remote_addr[16] WORDS;
+	__u16 local_port;
+	__u16 remote_port;
+};
+
+enum flow_verdict {
+	FLOW_MARKED = 1,
+	FLOW_REWRITTEN = 2,
+	FLOW_INBOUND = 3,
+	FLOW_LEFT_ALONE = 4, // proxy silent, policy open
+	FLOW_DENIED = 5,     // proxy silent, policy closed
+};
+
+// One decision. For an inbound connection addr and port are the pod's, the
+// remote address is the client's and there is no process.
+struct flow {
+	__u64 time_ns; // CLOCK_MONOTONIC
+	__u32 pod_id;
+	__u32 pid;
+	__u8 addr[16] WORDS; // the original destination
+	__u8 remote_addr[16] WORDS;
+	char comm[16];
+	enum flow_verdict verdict;
+	__u16 port;
+	__u16 pad;
+};
+
+enum counter {
+	COUNT_MARKED = 0,
+	COUNT_REWRITTEN = 1,
+	COUNT_INBOUND = 2,
+	COUNT_BYPASS_SOCKET = 3, // the proxy's own upstream sockets
+	COUNT_OWN_ADDRESS = 4,   // loopback and the pod itself
+	COUNT_EXCLUDED_PORT = 5,
+	COUNT_SILENT_OPEN = 6,
+	COUNT_SILENT_CLOSED = 7,
+	COUNT_FAILED = 8,     // a helper failed: the pod's policy decided
+	COUNT_FLOWS_LOST = 9, // weir_flows was full
+	COUNTERS = 16,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64); // netns cookie
+	__type(value, struct pod);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_pods SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_settings SEC(".maps");
+
+// Mmapable, so that a proxy without any capability beats with a store.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64); // CLOCK_MONOTONIC, ns
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_heartbeat SEC(".maps");
+
+// A value of 8 bytes: user space reads the socket's cookie.
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 16384);
+	__type(key, struct listener_key);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_listeners SEC(".maps");
+
+// Each pod's own addresses: traffic between them is never caught.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pod_addr);
+	__type(value, __u8);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_pod_addrs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pod_port);
+	__type(value, __u8);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_in_exclude SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_sk_bypass SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct orig);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_sk_orig SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct conn);
+	__type(value, struct orig);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_conn_orig SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32); // enum counter
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_flows SEC(".maps");

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirproxy/weir/agent"
+)
+
+func agentCommand() *cobra.Command {
+	o := agent.DefaultOptions()
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Catch the connections of this node's pods and hand them to a proxy",
+		Long: `Catch the connections of this node's pods and hand them to a proxy.
+
+The agent loads and pins the eBPF programs, makes sockets inside the pods'
+network namespaces, and gives them to every proxy that connects to its socket.
+Pods come from the configuration file and from "weir agent add-pod".
+
+It needs root (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN). Its end changes nothing:
+pods stay caught, and the next agent takes over. "weir agent cleanup" lets them go.`,
+		Example: `  weir agent --config /etc/weir/agent.yaml --proxy-uid 1337
+
+  # agent.yaml
+  pods:
+  - name: web
+    netns: /run/netns/web
+    exclude_inbound_ports: [9090]`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			a, err := agent.New(o)
+			if err != nil {
+				return err
+			}
+			return a.Run(ctx)
+		},
+	}
+	agentPathFlags(cmd, &o)
+	f := cmd.Flags()
+	f.StringVar(&o.Config, "config", o.Config, "`FILE` of pods (YAML); SIGHUP reads it again")
+	f.StringVar(&o.ProxySocket, "proxy-socket", "", "`PATH` of the socket for proxies (default RUN_DIR/proxy.sock)")
+	f.StringVar(&o.Cgroup, "cgroup", o.Cgroup, "attach to this cgroup v2 `DIR` (default the root of the tree)")
+	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "how long a proxy may be silent before the pods' policy decides; 0: for ever")
+	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "user `ID` whose proxies are served; may be repeated")
+	cmd.AddCommand(
+		agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), agentCheckCommand(), agentCleanupCommand(&o),
+	)
+	return cmd
+}
+
+// agentPathFlags are those that the agent's subcommands share with it.
+func agentPathFlags(cmd *cobra.Command, o *agent.Options) {
+	f := cmd.PersistentFlags()
+	f.StringVar(&o.RunDir, "run-dir", o.RunDir, "`DIR` of sockets and state")
+	f.StringVar(&o.ControlSocket, "socket", "", "`PATH` of the control socket (default RUN_DIR/agent.sock)")
+	f.StringVar(&o.BPFDir, "bpf-dir", o.BPFDir, "`DIR` of a bpf file system for maps and links")
+}

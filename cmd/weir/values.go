@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+)
+
+// Flags that may be repeated, each value checked as it is read.
+type (
+	uids  []uint32
+	ports []uint16
+	addrs []netip.Addr
+)
+
+func (u *uids) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 32)
+	*u = append(*u, uint32(n))
+	return err
+}
+
+func (p *ports) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	*p = append(*p, uint16(n))
+	return err
+}
+
+func (a *addrs) Set(s string) error {
+	addr, err := netip.ParseAddr(s)
+	*a = append(*a, addr)
+	return err
+}
+
+func (u *uids) Type() string    { return "uid" }
+func (p *ports) Type() string   { return "port" }
+func (a *addrs) Type() string   { return "ip" }
+func (u *uids) String() string  { return list(*u) }
+func (p *ports) String() string { return list(*p) }
+func (a *addrs) String() string { return list(*a) }
+
+// list is empty for no values: a flag's default is then not shown.
+func list[T any](values []T) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return fmt.Sprint(values)
+}
