@@ -35,13 +35,14 @@ type filter struct {
 // requestState is what is zero when a stream begins.
 type requestState struct {
 	route    *route.Route
-	action   *route.Action
+	action   *route.Forward
 	cluster  *upstream.Cluster
 	host     *cluster.Host
 	timeouts timeouts
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
 
+	cookies         []string // set-cookie lines that hash policies made
 	attempts        int
 	began           time.Duration // when the request was received whole
 	requestEnd      bool          // the request is received whole

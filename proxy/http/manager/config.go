@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -150,7 +149,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.slashes = slashesUnescapeAndForward
 	}
 	for _, build := range []func() error{
-		func() error { return c.buildHTTP1(p, m, o) },
+		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildFilters(p, m, o) },
@@ -211,30 +210,6 @@ func duration(d *durationpb.Duration, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return d.AsDuration()
-}
-
-func (c *Config) buildHTTP1(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	s, err := http1.ServerSettings(p.Dot("http_protocol_options"), m.HttpProtocolOptions)
-	if err != nil {
-		return err
-	}
-	common := m.GetCommonHttpProtocolOptions()
-	s.MaxHeadersKB = http.DefaultMaxRequestHeadersKB
-	if v := m.MaxRequestHeadersKb; v != nil {
-		s.MaxHeadersKB = v.Value
-	}
-	s.MaxHeadersCount = http.DefaultMaxHeadersCount
-	if v := common.GetMaxHeadersCount(); v != nil {
-		s.MaxHeadersCount = v.Value
-	}
-	switch common.GetHeadersWithUnderscoresAction() {
-	case corev3.HttpProtocolOptions_REJECT_REQUEST:
-		s.Underscores = http1.RejectUnderscores
-	case corev3.HttpProtocolOptions_DROP_HEADER:
-		s.Underscores = http1.DropUnderscores
-	}
-	c.http1 = s
-	return nil
 }
 
 func (c *Config) newCodec(m *ConnManager) http.ServerConnection {
@@ -355,4 +330,3 @@ func (c *Config) Filter(cb *network.ReadCallbacks) network.ReadFilter {
 	}
 	return newConnManager(c, w, cb)
 }
-

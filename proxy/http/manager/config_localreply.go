@@ -65,6 +65,11 @@ func compileMapper(p field.Path, m *hcmv3.ResponseMapper, o Options) (r localRep
 	if r.body, err = compileReplyBody(p.Dot("body_format_override"), m.BodyFormatOverride); err != nil {
 		return r, err
 	}
-	r.headers, err = route.CompileHeaders(p.Dot("headers_to_add"), m.HeadersToAdd)
+	r.headers, err = route.CompileHeaders(p.Dot("headers_to_add"), m.HeadersToAdd, CompileFormat)
 	return r, err
+}
+
+// CompileFormat compiles a header value with substitution commands.
+func CompileFormat(text string) (route.ValueFormatter, error) {
+	return formatter.CompileHeader("", text)
 }

@@ -75,7 +75,7 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 	if c.useRemoteAddress {
 		trusted = !h.Has(http.XForwardedFor)
 		if c.trustedHops > 0 {
-			remote, _ = lastForwarded(h.Get(http.XForwardedFor), c.trustedHops-1)
+			remote, _ = lastForwarded(h.Get(http.XForwardedFor), int(c.trustedHops)-1)
 		}
 		if !remote.IsValid() {
 			remote = peer.Addr()
@@ -94,7 +94,7 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 			h.SetInt(http.XForwardedPort, int64(s.m.conn.LocalAddress().Port()))
 		}
 	} else if h.Has(http.XForwardedFor) {
-		remote, trusted = lastForwarded(h.Get(http.XForwardedFor), c.trustedHops)
+		remote, trusted = lastForwarded(h.Get(http.XForwardedFor), int(c.trustedHops))
 	}
 	if !h.Has(http.XForwardedProto) {
 		h.Set(http.XForwardedProto, scheme)

@@ -6,6 +6,8 @@ import (
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // localReplies is local_reply_config compiled.
@@ -20,17 +22,12 @@ type localReplyMapper struct {
 	status  int     // 0 leaves it
 	text    *string // nil leaves the body
 	body    *replyBody
-	headers headerMutation
+	headers *route.HeaderChanges
 }
 
 type replyBody struct {
 	format      *formatter.Formatter
 	contentType string
-}
-
-// headerMutation adds configured headers to a map.
-type headerMutation interface {
-	Apply(h *http.HeaderMap, c *formatter.Context)
 }
 
 // sendLocalReply answers the request from within the proxy. modify may add
@@ -94,6 +91,12 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 		s.encodeData(len(s.slots)-1, b, true)
 		s.putBuffer(b)
 	}
+}
+
+// SendLocalReply implements http.RequestDecoder: the codec refuses the request.
+func (s *stream) SendLocalReply(code int, body, details string) {
+	s.info.SetFlag(streaminfo.DownstreamProtocolError)
+	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
 }
 
 // rewriteReply applies the first mapper that matches, then the body format.

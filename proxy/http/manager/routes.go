@@ -14,10 +14,10 @@ type RouteProvider interface {
 }
 
 // StaticRoutes is a configuration that does not change.
-type StaticRoutes struct{ *route.Config }
+type StaticRoutes struct{ Routes *route.Config }
 
 // Config implements RouteProvider.
-func (s StaticRoutes) Config(int) *route.Config { return s.Config }
+func (s StaticRoutes) Config(int) *route.Config { return s.Routes }
 
 func (s *stream) routeConfig() *route.Config { return s.cfg.routes.Config(s.w.index) }
 
@@ -28,6 +28,7 @@ func (s *stream) findRoute() http.Route {
 	}
 	s.routeKnown, s.route = true, nil
 	if rc := s.routeConfig(); rc != nil {
+		// A nil *route.Route must not become a non-nil http.Route.
 		if r := rc.Route(&s.request, &s.info, s.random); r != nil {
 			s.route = r
 			s.info.RouteName, s.info.VirtualHost = r.RouteName(), r.VirtualHostName()

@@ -7,6 +7,7 @@ type Stats struct {
 	AssignmentStale                   stats.Counter `stat:"assignment_stale"`
 	AssignmentTimeout                 stats.Counter `stat:"assignment_timeout_received"`
 	AssignmentUseCached               stats.Counter `stat:"assignment_use_cached"`
+	RetryOrShadowAbandoned            stats.Counter `stat:"retry_or_shadow_abandoned"`
 	BindErrors                        stats.Counter `stat:"bind_errors"`
 	OriginalDstHostInvalid            stats.Counter `stat:"original_dst_host_invalid"`
 	MaxHostWeight                     stats.Gauge   `stat:"max_host_weight"`

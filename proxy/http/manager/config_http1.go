@@ -1,0 +1,55 @@
+package manager
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/http1"
+)
+
+// buildHTTP1 compiles the settings of the HTTP/1 codec.
+func (c *Config) buildHTTP1(p field.Path, m *hcmv3.HttpConnectionManager) error {
+	p = p.Dot("http_protocol_options")
+	o, common := m.GetHttpProtocolOptions(), m.GetCommonHttpProtocolOptions()
+	if err := field.Only(p, o, "allow_absolute_url", "accept_http_10", "default_host_for_http_10", "header_key_format", "enable_trailers",
+		"allow_chunked_length", "override_stream_error_on_invalid_http_message", "allow_custom_methods"); err != nil {
+		return err
+	}
+	s := http1.Settings{
+		MaxHeadersKB:       http.DefaultMaxRequestHeadersKB,
+		MaxHeadersCount:    http.DefaultMaxHeadersCount,
+		AcceptHTTP10:       o.GetAcceptHttp_10(),
+		DefaultHost:        o.GetDefaultHostForHttp_10(),
+		NoAbsoluteURL:      o.GetAllowAbsoluteUrl() != nil && !o.GetAllowAbsoluteUrl().Value,
+		EnableTrailers:     o.GetEnableTrailers(),
+		AllowChunkedLength: o.GetAllowChunkedLength(),
+		AllowCustomMethods: o.GetAllowCustomMethods(),
+		StreamErrors:       m.GetStreamErrorOnInvalidHttpMessage().GetValue(),
+	}
+	if v := o.GetOverrideStreamErrorOnInvalidHttpMessage(); v != nil {
+		s.StreamErrors = v.Value
+	}
+	if v := m.MaxRequestHeadersKb; v != nil {
+		s.MaxHeadersKB = v.Value
+	}
+	if v := common.GetMaxHeadersCount(); v != nil {
+		s.MaxHeadersCount = v.Value
+	}
+	switch common.GetHeadersWithUnderscoresAction() {
+	case corev3.HttpProtocolOptions_REJECT_REQUEST:
+		s.Underscores = http1.RejectUnderscores
+	case corev3.HttpProtocolOptions_DROP_HEADER:
+		s.Underscores = http1.DropUnderscores
+	}
+	if f := o.GetHeaderKeyFormat(); f != nil {
+		if err := field.Only(p.Dot("header_key_format"), f, "proper_case_words"); err != nil {
+			return err
+		}
+		s.Case = http1.ProperCase
+	}
+	c.http1 = s
+	return nil
+}

@@ -1,0 +1,100 @@
+package route
+
+import (
+	"strings"
+
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
+)
+
+// rewrite changes a path. At most one is set.
+type rewrite struct {
+	prefix *string // replaces the matched part
+	regex  *matcher.Substitution
+	format ValueFormatter // of the matched part (path_rewrite)
+}
+
+func (w *rewrite) set() bool { return w.prefix != nil || w.regex != nil }
+
+// path is the rewritten form of full, a path with its query, in the memory of
+// h.
+func (w *rewrite) path(h *http.HeaderMap, full string, p *pathMatch) string {
+	switch {
+	case w.prefix != nil:
+		return h.Concat(*w.prefix, full[len(p.matched(full)):])
+	case w.regex != nil:
+		path := pathOnly(full)
+		return h.Concat(w.regex.Replace(path), full[len(path):])
+	}
+	return full
+}
+
+// hostRewrite changes the host. At most one of the first three is set.
+type hostRewrite struct {
+	literal   string
+	header    string // lower case
+	pathRegex *matcher.Substitution
+	appendXFH bool // append_x_forwarded_host
+}
+
+// host is the new host, "" to leave it.
+func (w *hostRewrite) host(h *http.HeaderMap) string {
+	switch {
+	case w.literal != "":
+		return w.literal
+	case w.header != "":
+		value, _ := h.GetName(w.header)
+		return value
+	case w.pathRegex != nil:
+		return w.pathRegex.Replace(pathOnly(h.Get(http.Path)))
+	}
+	return ""
+}
+
+// FinalizeRequestHeaders makes the headers those that go upstream: header
+// changes of all levels, host and path rewritten. keepOriginal is false when
+// the router suppresses Envoy's own headers (x-envoy-original-path). Only for
+// routes that forward. It allocates nothing but when it rewrites by regular
+// expression.
+func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keepOriginal bool) {
+	r.mutate(h, c, requestList)
+	f := r.entry.forward
+	if host := f.hostRewrite.host(h); host != "" {
+		UpdateAuthority(h, host, f.hostRewrite.appendXFH, keepOriginal)
+	} else if r.cluster != nil && r.cluster.hostRewrite != "" {
+		h.Set(http.Authority, r.cluster.hostRewrite)
+	}
+	if full := h.Get(http.Path); f.pathRewrite.set() && full != "" {
+		if keepOriginal {
+			h.Set(http.XEnvoyOriginalPath, full)
+		}
+		h.Set(http.Path, f.pathRewrite.path(h, full, &r.entry.path))
+	}
+}
+
+// FinalizeResponseHeaders applies the header changes of all levels to a
+// response of the upstream or of the router.
+func (r *Route) FinalizeResponseHeaders(h *http.HeaderMap, c *FormatContext) {
+	r.mutate(h, c, responseList)
+}
+
+// UpdateAuthority sets the host. The old one is appended to x-forwarded-host
+// when asked to, unless it is the last there already.
+func UpdateAuthority(h *http.HeaderMap, host string, appendForwardedHost, keepOriginal bool) {
+	old := h.Get(http.Authority)
+	if appendForwardedHost && old != "" {
+		xfh := h.Get(http.XForwardedHost)
+		if last := xfh[strings.LastIndexByte(xfh, ',')+1:]; last != old {
+			h.Append(http.XForwardedHost, ",", old)
+		}
+	}
+	h.Set(http.Authority, host)
+}
+
+// HostRewritten tells whether the route sets the host itself, so that
+// auto_host_rewrite has nothing to do.
+func (f *Forward) HostRewritten(h *http.HeaderMap) bool { return f.hostRewrite.host(h) != "" }
+
+// AppendForwardedHost tells whether a changed host leaves its trace in
+// x-forwarded-host (append_x_forwarded_host).
+func (f *Forward) AppendForwardedHost() bool { return f.hostRewrite.appendXFH }

@@ -1,0 +1,250 @@
+package route
+
+import (
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+// Config is a compiled RouteConfiguration.
+type Config struct {
+	name   string
+	hosts  hostTable
+	vhosts []*VirtualHost
+
+	mutations     mutations
+	filterConfigs filterConfigs
+	metadata      map[string]map[string]any
+
+	vhostHeader          string // looked at instead of the host
+	ignorePort           bool
+	ignorePathParameters bool
+	specificWins         bool // most_specific_header_mutations_wins
+	internalOnlyHeaders  []string
+}
+
+// Name is the route configuration's name.
+func (c *Config) Name() string { return c.name }
+
+// InternalOnlyHeaders are removed from external requests, in lower case.
+func (c *Config) InternalOnlyHeaders() []string { return c.internalOnlyHeaders }
+
+// VirtualHost is a compiled virtual host.
+type VirtualHost struct {
+	config  *Config
+	name    string
+	domains []string
+	entries []Entry
+	index   *index // nil when entries are few
+
+	mutations     mutations
+	filterConfigs filterConfigs
+	metadata      map[string]map[string]any
+	tls           tlsRequirement
+	redirect      Route // to https, when tls asks for it
+
+	// RateLimits and VirtualClusters are for the filters that use them.
+	RateLimits      []RateLimit
+	VirtualClusters []VirtualCluster
+	// IncludeRequestAttemptCount and IncludeAttemptCountInResponse ask for
+	// x-envoy-attempt-count, IncludeIsTimeoutRetry for
+	// x-envoy-is-timeout-retry.
+	IncludeRequestAttemptCount    bool
+	IncludeAttemptCountInResponse bool
+	IncludeIsTimeoutRetry         bool
+}
+
+// Name is the virtual host's name.
+func (v *VirtualHost) Name() string { return v.name }
+
+type tlsRequirement uint8
+
+const (
+	tlsNone tlsRequirement = iota
+	tlsExternalOnly
+	tlsAll
+)
+
+// VirtualCluster names a share of a virtual host's requests for statistics.
+type VirtualCluster struct {
+	Name    string
+	Headers []matcher.Header
+}
+
+// Entry is one compiled route of a virtual host. Exactly one of forward,
+// redirect and direct is set, or none: a non-forwarding action.
+type Entry struct {
+	path       pathMatch
+	conditions *conditions
+	vhost      *VirtualHost
+	name       string
+	self       Route // the entry without a choice among weighted clusters
+
+	forward  *Forward
+	redirect *Redirect
+	direct   *DirectResponse
+
+	mutations     mutations
+	filterConfigs filterConfigs
+	extras        *extras
+}
+
+// extras are what few entries have.
+type extras struct {
+	metadata    map[string]map[string]any
+	decorator   *Decorator
+	tracing     *Tracing
+	statPrefix  string
+	bufferLimit *uint64
+}
+
+// Route is what a request gets: an entry and the cluster chosen of it. It
+// implements http.Route.
+type Route struct {
+	entry   *Entry
+	cluster *weightedCluster // nil when the entry does not choose
+}
+
+var _ http.Route = (*Route)(nil)
+
+// Route is the request's route: nil when no virtual host has its host or no
+// entry of the virtual host matches (Envoy answers both with 404,
+// route_not_found). A virtual host that requires TLS gives a route with a
+// redirect. random decides runtime fractions and weighted clusters: the
+// stream's own number, the same at each call. h is read; its memory is used
+// for what must be rewritten to be compared.
+func (c *Config) Route(h *http.HeaderMap, info *streaminfo.Info, random uint64) *Route {
+	v := c.VirtualHost(h)
+	if v == nil {
+		return nil
+	}
+	if v.tls != tlsNone && v.needsTLS(h) {
+		return &v.redirect
+	}
+	rq := request{headers: h, info: info, random: random}
+	full := h.Get(http.Path)
+	rq.hasPath = full != ""
+	rq.path = pathOnly(full)
+	if c.ignorePathParameters {
+		rq.path = withoutParameters(h, rq.path)
+	}
+	rq.connect = isConnect(h)
+
+	var e *Entry
+	if v.index != nil {
+		e = v.index.find(v.entries, &rq)
+	} else {
+		e = scan(v.entries, &rq)
+	}
+	if e == nil {
+		return nil
+	}
+	if e.forward != nil && e.forward.weighted != nil {
+		return e.forward.weighted.pick(h, info, random)
+	}
+	return &e.self
+}
+
+// VirtualHost is the virtual host for the request's host; nil when there is
+// none.
+func (c *Config) VirtualHost(h *http.HeaderMap) *VirtualHost {
+	if c.hosts.onlyAny() {
+		return c.hosts.any
+	}
+	host := h.Get(http.Authority)
+	if c.vhostHeader != "" {
+		host, _ = h.GetName(c.vhostHeader)
+	}
+	if host == "" {
+		return nil
+	}
+	if c.ignorePort {
+		host = withoutPort(host)
+	}
+	return c.hosts.find(lowerIn(h, host))
+}
+
+func (v *VirtualHost) needsTLS(h *http.HeaderMap) bool {
+	if h.Get(http.XForwardedProto) == "https" {
+		return false
+	}
+	return v.tls == tlsAll || h.Get(http.XEnvoyInternal) != "true"
+}
+
+func isConnect(h *http.HeaderMap) bool {
+	return h.Get(http.Method) == "CONNECT" && (!h.Has(http.Protocol) || h.Get(http.Protocol) == "connect-udp")
+}
+
+// RouteName implements http.Route.
+func (r *Route) RouteName() string { return r.entry.name }
+
+// VirtualHostName implements http.Route.
+func (r *Route) VirtualHostName() string { return r.entry.vhost.name }
+
+// VirtualHost is the route's virtual host.
+func (r *Route) VirtualHost() *VirtualHost { return r.entry.vhost }
+
+// Forward is what the router needs to send the request on; nil when the route
+// does not.
+func (r *Route) Forward() *Forward { return r.entry.forward }
+
+// Redirect is the route's redirect, nil when it has none.
+func (r *Route) Redirect() *Redirect { return r.entry.redirect }
+
+// DirectResponse is the route's fixed answer, nil when it has none.
+func (r *Route) DirectResponse() *DirectResponse { return r.entry.direct }
+
+// Cluster is the name of the cluster that the request goes to; "" when a
+// header was to name it and does not. Only for routes that forward.
+func (r *Route) Cluster(h *http.HeaderMap) string {
+	name, header := r.entry.forward.cluster, r.entry.forward.clusterHeader
+	if r.cluster != nil {
+		name, header = r.cluster.name, r.cluster.header
+	}
+	if header == "" {
+		return name
+	}
+	name, _ = h.GetName(header)
+	return name
+}
+
+// MetadataMatch is the subset of endpoints asked for, the envoy.lb keys of
+// metadata_match: the weighted cluster's added to the route's. nil: any.
+func (r *Route) MetadataMatch() map[string]any {
+	if r.cluster != nil && r.cluster.metadataMatch != nil {
+		return r.cluster.metadataMatch
+	}
+	return r.entry.forward.metadataMatch
+}
+
+// Metadata is the route's configured metadata by namespace.
+func (r *Route) Metadata() map[string]map[string]any { return r.entry.more().metadata }
+
+// VirtualHostMetadata is the virtual host's.
+func (r *Route) VirtualHostMetadata() map[string]map[string]any { return r.entry.vhost.metadata }
+
+// Decorator names the operation in traces; nil when there is none.
+func (r *Route) Decorator() *Decorator { return r.entry.more().decorator }
+
+// Tracing overrides the connection manager's sampling; nil: it does not.
+func (r *Route) Tracing() *Tracing { return r.entry.more().tracing }
+
+// StatPrefix is where the route's own statistics go; "" for none.
+func (r *Route) StatPrefix() string { return r.entry.more().statPrefix }
+
+// BufferLimit is the request_body_buffer_limit in bytes.
+func (r *Route) BufferLimit() (n uint64, ok bool) {
+	if l := r.entry.more().bufferLimit; l != nil {
+		return *l, true
+	}
+	return 0, false
+}
+
+var noExtras extras
+
+func (e *Entry) more() *extras {
+	if e.extras == nil {
+		return &noExtras
+	}
+	return e.extras
+}
