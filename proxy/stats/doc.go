@@ -12,6 +12,9 @@
 //	group := stats.NewGroup[ListenerStats](store, stats.Scope{Prefix: "listener.0.0.0.0_80."})
 //	group.For(worker).DownstreamCxTotal.Inc() // on that worker's goroutine
 //
+// The tag of a field is the end of its name. With ",omitempty" it is on the
+// pages from its first use on, like the statistics that Envoy makes only then.
+//
 // What goes out: [Store.Snapshot], which the admin interface writes as text,
 // JSON or Prometheus exposition, with Envoy's names, order, options and tags.
 //

@@ -32,7 +32,11 @@ type number struct {
 	name        string
 	value       int64
 	gauge, used bool
+	omitEmpty   bool
 }
+
+// omitted says that the number isn't shown before it is used.
+func (n number) omitted() bool { return n.omitEmpty && !n.used }
 
 type histogram struct {
 	name   string
@@ -113,11 +117,14 @@ func (n *number) add(bits uint64) {
 func (g *group) snapshot(parts [][]*part, i int, config *Config) *groupSnapshot {
 	out := &groupSnapshot{scope: g.scope, numbers: g.layout.idle}
 	for h, f := range g.layout.hists {
-		hist := histogram{name: f.name, bounds: config.bounds(g.scope.Prefix, f.name)}
+		hist := histogram{name: f.name}
 		if g.hists != nil {
 			hist.state = g.hists[h]
 		}
-		out.hists = append(out.hists, hist)
+		if hist.used() || !f.omitEmpty {
+			hist.bounds = config.bounds(g.scope.Prefix, f.name)
+			out.hists = append(out.hists, hist)
+		}
 	}
 	for _, f := range g.layout.texts {
 		out.texts = append(out.texts, text{name: f.name})
@@ -143,6 +150,9 @@ func (g *group) snapshot(parts [][]*part, i int, config *Config) *groupSnapshot 
 				out.texts[t] = p.texts[t]
 			}
 		}
+	}
+	if !idle {
+		out.numbers = slices.DeleteFunc(out.numbers, number.omitted)
 	}
 	if !idle && len(g.layout.codes) > 0 {
 		out.numbers = addUp(append(g.layout.appendCompleted(out.numbers), codes...))

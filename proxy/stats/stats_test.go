@@ -3,6 +3,8 @@ package stats
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,7 +53,14 @@ type clusterStats struct {
 	Rq     Codes     `stat:"upstream_rq_"`
 	Ext    extStats  `stat:"external."`
 	Text   Text      `stat:"version_text"`
+	Rare   rareStats `stat:"http1.,omitempty"`
 	Host   string    // a struct may keep its own fields
+}
+
+type rareStats struct {
+	Dropped Counter   `stat:"dropped"`
+	Open    Gauge     `stat:"open"`
+	Time    Histogram `stat:"time"`
 }
 
 type extStats struct {
@@ -146,6 +155,32 @@ func TestSnapshotWhileCounting(t *testing.T) {
 		if len(g.hists) > 0 && g.hists[0].state.total.Count() != 3*rounds {
 			t.Fatalf("%s: %d values in the histogram, want %d", g.scope.Prefix, g.hists[0].state.total.Count(), 3*rounds)
 		}
+	}
+}
+
+func TestOmitEmpty(t *testing.T) {
+	store, loops := newStore(t, 2)
+	g := NewGroup[clusterStats](store, Scope{Prefix: "c."})
+	page := func() string {
+		<-store.Flush()
+		var b strings.Builder
+		if err := mustSnapshot(t, store).WriteText(&b, Options{Types: All, Filter: regexp.MustCompile(`http1|active`)}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	want := "c.upstream_cx_active: 0\n"
+	if got := page(); got != want {
+		t.Errorf("before any use: %q, want %q", got, want)
+	}
+	loops[0].do(func() { g.For(0).Total.Inc() })
+	if got := page(); got != want {
+		t.Errorf("before their use: %q, want %q", got, want)
+	}
+	loops[0].do(func() { g.For(0).Rare.Dropped.Inc(); g.For(0).Rare.Open.Set(0); g.For(0).Rare.Time.Record(0) })
+	want = "c.http1.dropped: 1\nc.http1.open: 0\n" + want + "c.http1.time: P0(0,0)"
+	if got := page(); !strings.HasPrefix(got, want) {
+		t.Errorf("after their use: %q, want %q", got, want)
 	}
 }
 
