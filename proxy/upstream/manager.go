@@ -18,7 +18,6 @@ type Options struct {
 	Main    *network.Loop
 	Workers []*network.Loop
 	Stats   *stats.Store
-	Codec   pool.CodecFactory
 	// Dialer makes upstream connections; nil: pool.Direct.
 	Dialer pool.Dialer
 	// Endpoints subscribes to EDS; nil refuses EDS clusters.
@@ -39,7 +38,6 @@ type DestinationGuard func(downstream *network.Connection, to netip.AddrPort) er
 // Manager is the cluster manager. All of it belongs to main.
 type Manager struct {
 	o      Options
-	codec  pool.CodecFactory
 	dialer pool.Dialer
 	log    *slog.Logger
 	owners int // main and the workers
@@ -105,7 +103,7 @@ type snapshot struct {
 // NewManager makes a manager without clusters.
 func NewManager(o Options) *Manager {
 	m := &Manager{
-		o: o, codec: o.Codec, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
+		o: o, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
 		active: map[string]*master{}, warming: map[string]*master{}, byService: map[string][]*edsDiscovery{}, starting: map[*master]struct{}{},
 	}
 	if m.dialer == nil {
