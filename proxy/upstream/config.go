@@ -92,7 +92,9 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 	}
 	cfg.raw = raw
 	cfg.info.AddedViaAPI = !static
-	m.add(cfg, version, static)
+	if err := m.add(cfg, version, static); err != nil {
+		return false, path.Wrap(err)
+	}
 	return true, nil
 }
 
