@@ -66,7 +66,6 @@ var clusterFields = []string{
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
 	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "track_cluster_stats",
-	"connection_pool_per_downstream_connection",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -93,7 +92,9 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 	}
 	cfg.raw = raw
 	cfg.info.AddedViaAPI = !static
-	m.add(cfg, version, static)
+	if err := m.add(cfg, version, static); err != nil {
+		return false, path.Wrap(err)
+	}
 	return true, nil
 }
 
@@ -114,7 +115,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 	info := &cluster.Info{
 		Name: c.GetName(), StatName: c.GetName(), ConnectTimeout: defaultConnectTimeout, BufferLimit: network.DefaultBufferLimit,
 		IdleTimeout: defaultIdleTimeout, TCPPoolIdleTimeout: defaultTCPIdleTimeout,
-		CloseOnUnhealthy: c.GetCloseConnectionsOnHostHealthFailure(), PoolPerDownstream: c.GetConnectionPoolPerDownstreamConnection(),
+		CloseOnUnhealthy: c.GetCloseConnectionsOnHostHealthFailure(),
 	}
 	cfg.info = info
 	if alt := c.GetAltStatName(); alt != "" {

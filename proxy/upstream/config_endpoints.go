@@ -15,29 +15,23 @@ type EndpointSubscriber interface {
 	// Subscribe asks for a service's endpoints, which come by
 	// Manager.UpdateEndpoints, or Manager.EndpointsTimedOut. They may come
 	// before it returns.
-	Subscribe(service string, source *corev3.ConfigSource) (cancel func())
+	Subscribe(service string, source *corev3.ConfigSource) (cancel func(), err error)
 }
 
 // UpdateEndpoints takes the endpoints of an EDS service for the clusters that
 // use it. A nil assignment means that the service is gone. On an error the
 // old endpoints stay.
-func (m *Manager) UpdateEndpoints(path field.Path, service string, a *endpointv3.ClusterLoadAssignment) error {
+func (m *Manager) UpdateEndpoints(service string, a *endpointv3.ClusterLoadAssignment) error {
 	as := &assignment{}
 	if a != nil {
 		var err error
-		if as, err = compileAssignment(path, a, false); err != nil {
+		if as, err = compileAssignment(field.Path("cluster_load_assignment").Key(service), a, false); err != nil {
 			m.assignmentRejected(service)
 			return err
 		}
 	}
 	m.assign(service, as)
 	return nil
-}
-
-// CheckEndpoints compiles an assignment without using it.
-func (m *Manager) CheckEndpoints(path field.Path, a *endpointv3.ClusterLoadAssignment) error {
-	_, err := compileAssignment(path, a, false)
-	return err
 }
 
 func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names bool) (*assignment, error) {

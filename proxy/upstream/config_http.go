@@ -3,10 +3,10 @@ package upstream
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	preservev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
@@ -69,8 +69,10 @@ func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info)
 	}
 	info.MaxConnectionDuration = o.GetMaxConnectionDuration().AsDuration()
 	info.MaxStreamDuration = o.GetMaxStreamDuration().AsDuration()
-	info.HTTP.MaxHeadersCount = o.GetMaxHeadersCount().GetValue()
-	info.HTTP.MaxHeadersKB = o.GetMaxResponseHeadersKb().GetValue()
+	if o.GetMaxHeadersCount() != nil || o.GetMaxResponseHeadersKb() != nil {
+		set := settings(info)
+		set.MaxHeadersCount, set.MaxHeadersKB = o.GetMaxHeadersCount().GetValue(), o.GetMaxResponseHeadersKb().GetValue()
+	}
 	if n := o.GetMaxRequestsPerConnection(); n != nil {
 		info.MaxRequestsPerConnection = n.GetValue()
 	}
@@ -88,26 +90,22 @@ func http1Options(p field.Path, o *corev3.Http1ProtocolOptions, info *cluster.In
 		"use_balsa_parser", "allow_custom_methods"); err != nil {
 		return err
 	}
-	out := cluster.HTTP1Options{EnableTrailers: o.GetEnableTrailers(), AllowChunkedLength: o.GetAllowChunkedLength(), SendFullyQualified: o.GetSendFullyQualifiedUrl()}
-	switch f := o.GetHeaderKeyFormat().GetHeaderFormat().(type) {
+	set := settings(info)
+	set.EnableTrailers, set.AllowChunkedLength, set.AbsoluteForm = o.GetEnableTrailers(), o.GetAllowChunkedLength(), o.GetSendFullyQualifiedUrl()
+	switch o.GetHeaderKeyFormat().GetHeaderFormat().(type) {
+	case nil:
 	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_ProperCaseWords_:
-		out.ProperCaseHeaders = true
-	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_StatefulFormatter:
-		p, a := p.Dot("header_key_format").Dot("stateful_formatter"), f.StatefulFormatter.GetTypedConfig()
-		m := &preservev3.PreserveCaseFormatterConfig{}
-		if !a.MessageIs(m) {
-			return p.Errorf("weir does not support %s", a.GetTypeUrl())
-		}
-		if err := a.UnmarshalTo(m); err != nil {
-			return p.Wrap(err)
-		}
-		if err := field.Only(p, m); err != nil {
-			return err
-		}
-		out.PreserveCaseHeaders = true
-	}
-	if out != (cluster.HTTP1Options{}) {
-		info.HTTP.HTTP1 = &out
+		set.Case = http1.ProperCase
+	default:
+		return p.Dot("header_key_format").Errorf("weir supports proper_case_words only")
 	}
 	return nil
+}
+
+// settings are the cluster's own HTTP/1 settings, made when first needed.
+func settings(info *cluster.Info) *http1.Settings {
+	if info.HTTP1 == nil {
+		info.HTTP1 = &http1.Settings{}
+	}
+	return info.HTTP1
 }

@@ -23,18 +23,21 @@ type subscriptionStats struct {
 	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
 }
 
-func (d *edsDiscovery) start() {
+func (d *edsDiscovery) start() (err error) {
 	m, e := d.c.m, d.c.cfg.eds
 	d.group = stats.NewGroup[subscriptionStats](m.o.Stats, stats.Scope{Prefix: "cluster." + d.c.cfg.info.StatName + "."})
 	others := m.byService[e.service]
 	m.byService[e.service] = append(others, d)
 	d.c.stats.UpdateAttempt.Inc()
-	d.cancel = m.o.Endpoints.Subscribe(e.service, e.source)
+	if d.cancel, err = m.o.Endpoints.Subscribe(e.service, e.source); err != nil {
+		return err
+	}
 	// Another configuration of the cluster may know the endpoints already,
 	// and the control plane need not send again what has not changed.
 	if d.current == nil && len(others) > 0 && others[0].current != nil {
 		d.take(others[0].current)
 	}
+	return nil
 }
 
 func (d *edsDiscovery) stop() {

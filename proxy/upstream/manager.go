@@ -18,7 +18,6 @@ type Options struct {
 	Main    *network.Loop
 	Workers []*network.Loop
 	Stats   *stats.Store
-	Codec   pool.CodecFactory
 	// Dialer makes upstream connections; nil: pool.Direct.
 	Dialer pool.Dialer
 	// Endpoints subscribes to EDS; nil refuses EDS clusters.
@@ -33,13 +32,12 @@ type Options struct {
 
 // DestinationGuard refuses destinations that a connection must not be
 // forwarded to: loopback, the node's own addresses, the proxy's listeners.
-// downstream is the connection whose destination it is. Called on workers.
-type DestinationGuard func(downstream *network.Connection, to netip.AddrPort) error
+// Workers call it.
+type DestinationGuard func(to netip.AddrPort) error
 
 // Manager is the cluster manager. All of it belongs to main.
 type Manager struct {
 	o      Options
-	codec  pool.CodecFactory
 	dialer pool.Dialer
 	log    *slog.Logger
 	owners int // main and the workers
@@ -51,10 +49,9 @@ type Manager struct {
 
 	byService map[string][]*edsDiscovery // EDS clusters by service name
 
-	starting  map[*master]struct{} // count for initialisation
-	onPrimary []func()
-	onReady   []func()
-	notifying bool
+	starting map[*master]struct{} // not warm; initialisation waits for them
+	complete bool                 // EndStatic was called
+	onReady  []func()
 }
 
 // managerStats are Envoy's "cluster_manager.".
@@ -88,7 +85,7 @@ type master struct {
 // discovery finds a cluster's hosts. It tells master.setHosts of each new
 // set, and master.ready once the cluster can be used.
 type discovery interface {
-	start()
+	start() error
 	stop()
 }
 
@@ -105,7 +102,7 @@ type snapshot struct {
 // NewManager makes a manager without clusters.
 func NewManager(o Options) *Manager {
 	m := &Manager{
-		o: o, codec: o.Codec, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
+		o: o, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
 		active: map[string]*master{}, warming: map[string]*master{}, byService: map[string][]*edsDiscovery{}, starting: map[*master]struct{}{},
 	}
 	if m.dialer == nil {
@@ -136,26 +133,35 @@ func (m *Manager) newest(name string) *master {
 }
 
 // add starts a cluster's discovery; it becomes active when it is warm.
-func (m *Manager) add(cfg *config, version string, static bool) {
+func (m *Manager) add(cfg *config, version string, static bool) error {
 	name := cfg.info.Name
 	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, stats.Scope{Prefix: "cluster." + cfg.info.StatName + "."})
 	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), stats: cfg.info.Stats(0), policy: cfg.policy}
-	if old := m.warming[name]; old != nil {
-		old.stop()
-	}
-	if m.newest(name) == nil {
-		m.stats.ClusterAdded.Inc()
-	} else {
-		m.stats.ClusterModified.Inc()
-	}
+	isNew := m.newest(name) == nil
+	before := m.warming[name]
 	m.warming[name] = c
-	if cfg.waitForWarm {
+	if cfg.waitForWarm && !m.complete {
 		m.starting[c] = struct{}{}
 	}
 	c.trackRemaining(1)
 	c.discovery = c.newDiscovery()
-	c.discovery.start()
+	if err := c.discovery.start(); err != nil {
+		c.stop()
+		if delete(m.warming, name); before != nil {
+			m.warming[name] = before
+		}
+		return err
+	}
+	if before != nil {
+		before.stop()
+	}
+	if isNew {
+		m.stats.ClusterAdded.Inc()
+	} else {
+		m.stats.ClusterModified.Inc()
+	}
 	m.countClusters()
+	return nil
 }
 
 // Remove takes a cluster out that xDS had added. It returns false when there
@@ -264,44 +270,26 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	}
 }
 
-// OnPrimaryReady calls f once all clusters added so far, but those that wait
-// for EDS, are warm: at once when they are.
-func (m *Manager) OnPrimaryReady(f func()) {
-	m.onPrimary = append(m.onPrimary, f)
+// EndStatic tells that the clusters to start with have been added: those of
+// the bootstrap, and those of the first CDS response if there is CDS.
+func (m *Manager) EndStatic() {
+	m.complete = true
 	m.checkReady()
 }
 
-// OnReady calls f once all clusters added so far are warm: at once when they are.
-func (m *Manager) OnReady(f func()) {
+// OnInitialized calls f once, when EndStatic was called and all clusters
+// added until then are warm.
+func (m *Manager) OnInitialized(f func()) {
 	m.onReady = append(m.onReady, f)
 	m.checkReady()
 }
 
 func (m *Manager) checkReady() {
-	if m.notifying {
-		return
-	}
-	m.notifying = true
-	defer func() { m.notifying = false }()
-	for len(m.onPrimary) > 0 && !m.startingAny(false) {
-		f := m.onPrimary[0]
-		m.onPrimary = m.onPrimary[1:]
-		f()
-	}
-	for len(m.onReady) > 0 && !m.startingAny(true) {
+	for m.complete && len(m.starting) == 0 && len(m.onReady) > 0 {
 		f := m.onReady[0]
 		m.onReady = m.onReady[1:]
 		f()
 	}
-}
-
-func (m *Manager) startingAny(withEDS bool) bool {
-	for c := range m.starting {
-		if withEDS || c.cfg.kind != eds {
-			return true
-		}
-	}
-	return false
 }
 
 // Waiting are the names of the clusters that initialisation waits for.
@@ -312,8 +300,23 @@ func (m *Manager) Waiting() (names []string) {
 	return names
 }
 
-// Has tells whether there is an active cluster of the name.
-func (m *Manager) Has(name string) bool { return m.active[name] != nil }
+// Dynamic are the names of the clusters that xDS has added.
+func (m *Manager) Dynamic() (names []string) {
+	for name, c := range m.active {
+		if !c.static {
+			names = append(names, name)
+		}
+	}
+	for name, c := range m.warming {
+		if m.active[name] == nil && !c.static {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Has tells whether there is a cluster of the name, warm or not.
+func (m *Manager) Has(name string) bool { return m.newest(name) != nil }
 
 // Close stops all discovery. Workers keep what they have.
 func (m *Manager) Close() {

@@ -20,7 +20,6 @@ type originalDiscovery struct {
 	reg *registry
 	// cleanup fires every cleanup_interval.
 	cleanup *event.Timer
-	dirty   bool // a post that publishes is on its way
 }
 
 // registry holds the hosts. Its lock is taken when a worker first sees a
@@ -46,9 +45,10 @@ func newOriginalDst(c *master) *originalDiscovery {
 	return d
 }
 
-func (d *originalDiscovery) start() {
+func (d *originalDiscovery) start() error {
 	d.cleanup.Enable(d.c.cfg.original.cleanup)
 	d.c.ready()
+	return nil
 }
 
 func (d *originalDiscovery) stop() { d.cleanup.Release() }
@@ -141,7 +141,7 @@ func (b *originalBalancer) Choose(ctx lb.Context) *cluster.Host {
 	if !ok {
 		return nil
 	}
-	if b.guard != nil && b.guard(conn, to) != nil {
+	if b.guard != nil && b.guard(to) != nil {
 		b.stats.OriginalDstHostInvalid.Inc()
 		return nil
 	}

@@ -16,10 +16,11 @@ func (c *master) newDiscovery() discovery {
 // staticDiscovery has all hosts from the start.
 type staticDiscovery struct{ c *master }
 
-func (s staticDiscovery) start() {
+func (s staticDiscovery) start() error {
 	s.c.apply(s.c.cfg.assignment)
 	s.c.cfg.assignment = nil
 	s.c.ready()
+	return nil
 }
 
 func (staticDiscovery) stop() {}

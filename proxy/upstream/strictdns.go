@@ -45,13 +45,14 @@ func newDNSDiscovery(c *master) *dnsDiscovery {
 	return d
 }
 
-func (d *dnsDiscovery) start() {
+func (d *dnsDiscovery) start() error {
 	for _, t := range d.targets {
 		t.resolve()
 	}
 	if len(d.targets) == 0 {
 		d.c.ready()
 	}
+	return nil
 }
 
 func (d *dnsDiscovery) stop() {

@@ -24,12 +24,9 @@ type poolKey struct {
 }
 
 func newCluster(t *Table, s *snapshot) *Cluster {
-	st := s.info.Stats(t.loop.Worker)
-	c := &Cluster{info: s.info, hosts: s.hosts, balancer: s.policy.New(st, s.hosts)}
-	c.owner = pool.Owner{Loop: t.loop, Info: s.info, Stats: st, Dialer: t.m.dialer, Codec: t.m.codec(s.info)}
-	for p := range c.owner.Breakers {
-		c.owner.Breakers[p] = cluster.Breakers{Resources: &s.info.Resources[p], Stats: st.Breakers(cluster.Priority(p))}
-	}
+	c := &Cluster{info: s.info, hosts: s.hosts}
+	c.owner.Init(t.loop, s.info, t.m.dialer)
+	c.balancer = s.policy.New(c.owner.Stats, s.hosts)
 	return c
 }
 

@@ -73,8 +73,8 @@ type Host struct {
 // HostStats are one worker's counters of a host. Only that worker touches
 // them; /clusters sums copies made on each worker.
 type HostStats struct {
-	CxTotal, CxActive, CxConnectFail                 uint64
-	RqTotal, RqActive, RqError, RqSuccess, RqTimeout uint64
+	CxTotal, CxActive, CxConnectFail                                  uint64
+	RqTotal, RqActive, RqPendingActive, RqError, RqSuccess, RqTimeout uint64
 }
 
 // Add adds o to s.
@@ -84,6 +84,7 @@ func (s *HostStats) Add(o *HostStats) {
 	s.CxConnectFail += o.CxConnectFail
 	s.RqTotal += o.RqTotal
 	s.RqActive += o.RqActive
+	s.RqPendingActive += o.RqPendingActive
 	s.RqError += o.RqError
 	s.RqSuccess += o.RqSuccess
 	s.RqTimeout += o.RqTimeout

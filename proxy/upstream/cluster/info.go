@@ -3,6 +3,7 @@ package cluster
 import (
 	"time"
 
+	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -41,7 +42,9 @@ type Info struct {
 	// router keeps it.
 	MaxStreamDuration time.Duration
 
-	HTTP      HTTPOptions
+	// HTTP1 is how HTTP/1 is spoken; nil: the defaults. Each worker counts in
+	// a copy of its own.
+	HTTP1     *http1.Settings
 	Socket    *SocketOptions // nil: the system's defaults
 	Metadata  Metadata
 	Resources *[NumPriorities]Resources
@@ -51,44 +54,12 @@ type Info struct {
 	CloseOnUnhealthy bool
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
-	// NoWorkerPools: connections are never pooled (connection_pool_per_downstream_connection).
-	PoolPerDownstream bool
-	AddedViaAPI       bool
+	AddedViaAPI bool
 }
 
 // Stats is the worker's part of the cluster's statistics; owner as in
 // stats.Group.For.
 func (i *Info) Stats(owner int) *Stats { return i.StatGroup.For(owner) }
-
-// HTTPOptions are how HTTP is spoken to the cluster
-// (envoy.extensions.upstreams.http.v3.HttpProtocolOptions).
-type HTTPOptions struct {
-	Protocol HTTPProtocol
-	HTTP1    *HTTP1Options // nil: defaults
-	// MaxHeadersCount and MaxHeadersKB bound responses; 0: the codec's default.
-	MaxHeadersCount uint32
-	MaxHeadersKB    uint32
-}
-
-// HTTPProtocol chooses the protocol spoken upstream.
-type HTTPProtocol uint8
-
-const (
-	HTTP1Only HTTPProtocol = iota
-	HTTP2Only
-	UseDownstream
-	ByALPN
-)
-
-// HTTP1Options are envoy.config.core.v3.Http1ProtocolOptions for upstream
-// connections.
-type HTTP1Options struct {
-	EnableTrailers      bool
-	ProperCaseHeaders   bool // Content-Type, as proper_case_words writes it
-	PreserveCaseHeaders bool
-	AllowChunkedLength  bool
-	SendFullyQualified  bool
-}
 
 // SocketOptions are how upstream sockets are made
 // (envoy.config.cluster.v3.Cluster.upstream_bind_config and

@@ -3,6 +3,7 @@ package pool
 import (
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -37,7 +38,7 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
-	c.codec = c.o.Codec(c.conn, c)
+	c.codec = http1.NewClient(c.conn, c, &c.o.http1)
 	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)

@@ -66,6 +66,7 @@ func (p *HTTP1) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 	p.queue.push(w)
 	p.o.Stats.UpstreamRqPendingTotal.Inc()
 	p.o.Stats.UpstreamRqPendingActive.Inc()
+	p.hs.RqPendingActive++
 	p.brk.Inc(cluster.Pending)
 	return w
 }
@@ -73,6 +74,7 @@ func (p *HTTP1) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 // forget accounts for a request that has left the queue.
 func (p *HTTP1) forget(w *pending) {
 	p.o.Stats.UpstreamRqPendingActive.Dec()
+	p.hs.RqPendingActive--
 	p.brk.Dec(cluster.Pending)
 	*w = pending{next: p.o.free}
 	p.o.free = w

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -64,13 +65,6 @@ type TCPCallbacks interface {
 	OnPoolFailure(reason FailureReason, transportFailure string, h *cluster.Host)
 }
 
-// CodecFactory prepares for a cluster what makes its connections' HTTP/1
-// codecs: http1.NewClient with the cluster's settings.
-type CodecFactory func(*cluster.Info) NewCodec
-
-// NewCodec makes a connection's codec.
-type NewCodec func(conn *network.Connection, cb http.ClientCallbacks) http.ClientConnection
-
 // Dialer starts connections. The default is [Direct]; on a node the agent's
 // sockets, made in the downstream's pod, take its place.
 type Dialer interface {
@@ -99,8 +93,20 @@ type Owner struct {
 	Stats    *cluster.Stats
 	Breakers [cluster.NumPriorities]cluster.Breakers
 	Dialer   Dialer
-	Codec    NewCodec
 
+	http1  http1.Settings
 	free   *pending // to be used again
 	nextID uint64
+}
+
+// Init prepares an owner.
+func (o *Owner) Init(l *network.Loop, info *cluster.Info, d Dialer) {
+	o.Loop, o.Info, o.Stats, o.Dialer = l, info, info.Stats(l.Worker), d
+	for p := range o.Breakers {
+		o.Breakers[p] = cluster.Breakers{Resources: &info.Resources[p], Stats: o.Stats.Breakers(cluster.Priority(p))}
+	}
+	if info.HTTP1 != nil {
+		o.http1 = *info.HTTP1
+	}
+	o.http1.BufferLimit = info.BufferLimit
 }

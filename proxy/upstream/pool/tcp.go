@@ -35,6 +35,7 @@ func ConnectTCP(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, cb
 	}
 	o.Stats.UpstreamRqPendingTotal.Inc()
 	o.Stats.UpstreamRqPendingActive.Inc()
+	c.hs.RqPendingActive++
 	c.brk.Inc(cluster.Pending)
 	o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(o.Info.ConnectTimeout)
@@ -47,6 +48,7 @@ func (c *tcpConn) answered() TCPCallbacks {
 	c.cb = nil
 	c.timer.Release()
 	c.o.Stats.UpstreamRqPendingActive.Dec()
+	c.hs.RqPendingActive--
 	c.brk.Dec(cluster.Pending)
 	return cb
 }

@@ -1,0 +1,105 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// Status is a cluster as /clusters shows it.
+type Status struct {
+	Info       *cluster.Info
+	EDSService string // "" when it has no endpoints from EDS
+	Hosts      []HostStatus
+}
+
+// HostStatus is a host with its counters, summed over the workers.
+type HostStatus struct {
+	*cluster.Host
+	Stats cluster.HostStats
+}
+
+// Status lists the active clusters by name. It may be called from any
+// goroutine, and waits for main and for each worker to pass by.
+func (m *Manager) Status(ctx context.Context) ([]Status, error) {
+	var out []Status
+	err := on(ctx, m.o.Main, func() { out = m.status() })
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range m.tables {
+		if err := on(ctx, t.loop, func() { addCounters(out, t.loop.Worker) }); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// on runs f on a loop and waits for it.
+func on(ctx context.Context, l *network.Loop, f func()) error {
+	done := make(chan struct{})
+	l.Post(func() { f(); close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("clusters: %s did not answer: %w", l.Name(), context.Cause(ctx))
+	}
+}
+
+func (m *Manager) status() []Status {
+	out := make([]Status, 0, len(m.active))
+	for _, c := range m.active {
+		s := Status{Info: c.cfg.info}
+		if c.cfg.eds != nil {
+			s.EDSService = c.cfg.eds.service
+		}
+		for h := range c.hosts.All {
+			s.Hosts = append(s.Hosts, HostStatus{Host: h})
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Info.Name, b.Info.Name) })
+	return out
+}
+
+func addCounters(out []Status, owner int) {
+	for i := range out {
+		for j := range out[i].Hosts {
+			h := &out[i].Hosts[j]
+			if s := h.StatsIfAny(owner); s != nil {
+				h.Stats.Add(s)
+			}
+		}
+	}
+}
+
+// Config is a cluster's configuration, for /config_dump.
+type Config struct {
+	Name    string
+	Raw     []byte // an encoded envoy.config.cluster.v3.Cluster
+	Version string
+	Updated time.Time
+	Static  bool
+	Warming bool
+}
+
+// Configs lists the configurations by name, active ones before those that
+// warm to replace them. Main only.
+func (m *Manager) Configs() []Config {
+	var out []Config
+	add := func(set map[string]*master, warming bool) {
+		for name, c := range set {
+			out = append(out, Config{name, c.cfg.raw, c.version, c.updated, c.static, warming})
+		}
+	}
+	add(m.active, false)
+	add(m.warming, true)
+	slices.SortStableFunc(out, func(a, b Config) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
