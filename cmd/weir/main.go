@@ -27,6 +27,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(agentCommand())
+	cmd.AddCommand(proxyCommand(), agentCommand())
 	return cmd
 }

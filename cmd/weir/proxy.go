@@ -49,5 +49,7 @@ access logs.`,
 	f.StringVar(&o.AdminAddressPath, "admin-address-path", "", "file to write the admin address to")
 	f.IntVar(&flushMs, "file-flush-interval-msec", 10000, "how often access logs are written out")
 	f.StringVar(&o.AgentSocket, "agent-socket", "", "socket of the node agent, which hands over the pods' sockets")
+	f.StringVar(&o.OutboundListener, "outbound-listener", "outbound", "listener that takes the pods' outbound connections from the agent")
+	f.StringVar(&o.InboundListener, "inbound-listener", "inbound", "listener that takes the pods' inbound connections from the agent")
 	return cmd
 }

@@ -36,6 +36,7 @@ type Manager struct {
 
 	started       bool
 	stopped       bool
+	complete      bool // EndStatic was called
 	unnamed       int
 	onInitialized func()
 }
@@ -73,14 +74,35 @@ func (m *Manager) Start() error {
 	return nil
 }
 
-// OnInitialized calls f once no listener that was added so far warms.
+// EndStatic tells that the listeners to start with have been added: those of
+// the bootstrap, and those of the first LDS response if there is LDS.
+func (m *Manager) EndStatic() {
+	m.complete = true
+	m.checkInitialized()
+}
+
+// Dynamic are the names of the listeners that are not in the bootstrap.
+func (m *Manager) Dynamic() (names []string) {
+	seen := map[string]bool{}
+	for _, set := range []map[string]*Listener{m.active, m.warming} {
+		for name, l := range set {
+			if !l.static && !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// OnInitialized calls f once EndStatic was called and no listener warms.
 func (m *Manager) OnInitialized(f func()) {
 	m.onInitialized = f
 	m.checkInitialized()
 }
 
 func (m *Manager) checkInitialized() {
-	if f := m.onInitialized; f != nil && len(m.warming) == 0 {
+	if f := m.onInitialized; f != nil && m.complete && len(m.warming) == 0 {
 		m.onInitialized = nil
 		f()
 	}

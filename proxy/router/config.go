@@ -42,8 +42,7 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 		}
 		c := &Config{suppressEnvoyHeaders: m.SuppressEnvoyHeaders, tables: tables}
 		prefix := ctx.StatPrefix
-		c.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + prefix + ".", Base: "http.",
-			Tags: []stats.Tag{{Name: "envoy.http_conn_manager_prefix", Value: prefix}}})
+		c.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + prefix + "."})
 		for _, l := range ctx.Loops {
 			c.workers = append(c.workers, worker{rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), loop: l})
 		}

@@ -60,10 +60,7 @@ func (s *server) adminSources() admin.Sources {
 		State:      s.adminState,
 		ServerInfo: s.serverInfo,
 		Stats:      s.stats,
-		Clusters: func(ctx context.Context) (out []admin.Cluster, err error) {
-			err = s.onMain(ctx, func() { out = s.dumpClusters() })
-			return out, err
-		},
+		Clusters:   s.dumpClusters,
 		Listeners: func(ctx context.Context) (out []admin.Listener, err error) {
 			err = s.onMain(ctx, func() { out = s.dumpListeners() })
 			return out, err
@@ -74,8 +71,8 @@ func (s *server) adminSources() admin.Sources {
 		},
 		Certs:   func(context.Context) ([]admin.Certificate, error) { return nil, nil },
 		Runtime: func(context.Context) (admin.Runtime, error) { return s.runtime.dump(), nil },
-		ConfigDump: func(ctx context.Context, eds bool) (out []proto.Message, err error) {
-			err = s.onMain(ctx, func() { out = s.dumpConfig(eds) })
+		ConfigDump: func(ctx context.Context, _ bool) (out []proto.Message, err error) {
+			err = s.onMain(ctx, func() { out = s.dumpConfig() })
 			return out, err
 		},
 		Loggers:         s.log,
@@ -156,14 +153,11 @@ func (s *server) dumpRoutes() []admin.RouteTable {
 	return out
 }
 
-// dumpConfig is /config_dump: bootstrap, clusters, endpoints, listeners, routes.
-func (s *server) dumpConfig(eds bool) []proto.Message {
+// dumpConfig is /config_dump: bootstrap, clusters, listeners, routes.
+func (s *server) dumpConfig() []proto.Message {
 	out := []proto.Message{
 		&adminv3.BootstrapConfigDump{Bootstrap: s.bootstrap, LastUpdated: timestamppb.New(s.started)},
 		s.dumpClusterConfig(),
-	}
-	if eds {
-		out = append(out, s.dumpEndpoints())
 	}
 	return append(out, s.dumpListenerConfig(), s.dumpRouteConfig())
 }

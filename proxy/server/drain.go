@@ -16,7 +16,8 @@ func (s *server) drainAndEnd() {
 	}
 	s.state.Store(admin.Draining)
 	s.serverSt.For(0).Live.Set(0)
-	s.listeners.DrainAll()
+	s.listeners.Drain(false)
+	s.listeners.Stop(false)
 	s.endWhenDrained(time.Now().Add(s.o.DrainTime))
 }
 

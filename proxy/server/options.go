@@ -2,7 +2,7 @@ package server
 
 import (
 	"fmt"
-	"runtime"
+	goruntime "runtime"
 	"strings"
 	"time"
 )
@@ -33,6 +33,8 @@ type Options struct {
 	AdminAddressPath string
 	FlushInterval    time.Duration // of access logs
 	AgentSocket      string        // where the node agent hands over its sockets; "" without an agent
+	// The listeners, by name, that take what the agent has caught.
+	OutboundListener, InboundListener string
 }
 
 // check fills in defaults and refuses what makes no sense.
@@ -50,7 +52,7 @@ func (o *Options) check() error {
 		return fmt.Errorf("--drain-strategy %s: there are gradual and immediate", o.DrainStrategy)
 	}
 	if o.Concurrency <= 0 {
-		o.Concurrency = runtime.NumCPU()
+		o.Concurrency = goruntime.NumCPU()
 	}
 	if _, err := parseLevel(o.LogLevel); err != nil {
 		return err

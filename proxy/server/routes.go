@@ -61,14 +61,7 @@ func (f routeFactory) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (ma
 }
 
 func (f routeFactory) static(p field.Path, m *routev3.RouteConfiguration) (manager.RouteProvider, error) {
-	// Envoy checks clusters of static routes unless told otherwise.
-	check := f.ctx.Static
-	if v := m.GetValidateClusters(); v != nil {
-		check = v.Value
-	} else if m.ValidateClusters == nil {
-		check = true
-	}
-	c, err := f.r.compile(p, m, check)
+	c, err := f.r.compile(p, m, true)
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +116,7 @@ func (r *routes) newTable(name, listener string) *routeTable {
 func (r *routes) update(t *routeTable, rs []xds.Resource, version string) error {
 	for _, res := range rs {
 		m := res.Message.(*routev3.RouteConfiguration)
-		check := m.GetValidateClusters().GetValue()
-		c, err := r.compile(field.Path("route_config["+m.Name+"]"), m, check)
+		c, err := r.compile(field.Path("route_config["+m.Name+"]"), m, false)
 		if err != nil {
 			return err
 		}
@@ -145,12 +137,10 @@ func (t *routeTable) ready() {
 	t.waiting = nil
 }
 
-func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, checkClusters bool) (*route.Config, error) {
-	o := route.Options{}
-	if checkClusters {
-		o.ClusterKnown = r.s.clusters.Has
-	}
-	return route.Compile(p, m, o)
+// compile compiles a configuration. validate is validate_clusters where it is
+// not given.
+func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate bool) (*route.Config, error) {
+	return route.Compile(p, m, route.Options{ClusterKnown: r.s.clusters.Has, ValidateClusters: validate, CompileFormat: manager.CompileFormat})
 }
 
 // sorted are the tables in use, by name.

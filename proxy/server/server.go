@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
+	goruntime "runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/admin"
+	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -47,6 +48,11 @@ type server struct {
 	admin     *admin.Server
 	lds, cds  *xds.Subscription
 
+	httpFilters map[string]http.FilterMaker
+	runtime     *runtime
+	node        *node // nil without an agent
+	stopNode    func()
+
 	state      atomic.Value // admin.State
 	healthFail atomic.Bool
 	quit       chan struct{}
@@ -73,7 +79,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	// One P more than there are loops that can be busy lets the scheduler
 	// leave a worker alone while it waits in epoll_wait.
-	runtime.GOMAXPROCS(max(o.Concurrency+1, 2))
+	goruntime.GOMAXPROCS(max(o.Concurrency+1, 2))
 	if err := s.build(); err != nil {
 		return fmt.Errorf("%s: %w", o.name(), err)
 	}
@@ -95,9 +101,17 @@ func (s *server) build() error {
 		owners[i] = l
 	}
 	s.stats = stats.NewStore(owners...)
-	s.serverSt = stats.NewGroup[serverStats](s.stats, stats.Scope{Prefix: "server.", Base: "server."})
-	s.logs = accesslog.NewWriters(accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
+	s.serverSt = stats.NewGroup[serverStats](s.stats, stats.Scope{Prefix: "server."})
+	s.logs = accesslog.NewWriters(len(s.loops), accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
 	var err error
+	if s.runtime, err = newRuntime("layered_runtime", s.bootstrap.GetLayeredRuntime()); err != nil {
+		return err
+	}
+	if s.o.AgentSocket != "" && s.o.Mode != Validate {
+		if s.node, err = newNode(s); err != nil {
+			return err
+		}
+	}
 	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane.")}); err != nil {
 		return err
 	}
@@ -240,6 +254,9 @@ func (s *server) closeLoops() {
 }
 
 func (s *server) shutdown() {
+	if s.stopNode != nil {
+		s.stopNode()
+	}
 	s.xds.Close()
 	s.listeners.Close()
 	if s.admin != nil {

@@ -28,7 +28,7 @@ type Config struct {
 	workers     []*worker
 	groups      groups
 	log         *slog.Logger
-	draining    func() bool
+	drain       Drain
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -77,18 +77,22 @@ type namedFilter struct {
 	disabled bool
 }
 
+// Drain tells whether connections should end when they next can.
+type Drain interface {
+	DrainClose(l *network.Loop) bool
+}
+
 // Options are what a Config needs of the server.
 type Options struct {
 	Stats          *stats.Store
 	Loops          []*network.Loop // by worker number; 0 is main
 	ListenerPrefix string          // "listener.127.0.0.1_80."
-	ListenerTags   []stats.Tag
 	Filter         func(typeURL string) (http.FilterMaker, bool)
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
 	NodeID         string
 	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
-	Draining       func() bool
+	Drain          Drain
 	Log            *slog.Logger
 }
 
@@ -98,7 +102,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		log: o.Log, draining: o.Draining, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
@@ -300,9 +304,9 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 }
 
 func (c *Config) buildWorkers(prefix string, o Options) {
-	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + ".", Base: "http.", Tags: []stats.Tag{{Name: "envoy.http_conn_manager_prefix", Value: prefix}}})
-	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + ".", Base: "listener.http.", Tags: append(o.ListenerTags, stats.Tag{Name: "envoy.http_conn_manager_prefix", Value: prefix})})
-	codec := stats.NewGroup[codecStats](o.Stats, stats.Scope{Prefix: "http1.", Base: "http1."})
+	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + "."})
+	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + "."})
+	codec := stats.NewGroup[codecStats](o.Stats, stats.Scope{Prefix: "http1."})
 	c.groups = groups{group, listener, codec}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {

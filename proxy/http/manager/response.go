@@ -44,7 +44,7 @@ func (s *stream) finishResponse(end bool) {
 	}
 
 	proto := m.codec.Protocol()
-	if m.drain == notDraining && c.draining != nil && c.draining() {
+	if m.drain == notDraining && c.drain != nil && c.drain.DrainClose(m.conn.Loop()) {
 		m.w.stats.DownstreamCxDrainClose.Inc()
 		m.startDrain()
 	}

@@ -41,11 +41,11 @@ type Stats struct {
 	DownstreamCxUpgradesTotal                stats.Counter   `stat:"downstream_cx_upgrades_total"`
 	DownstreamFlowControlPausedReadingTotal  stats.Counter   `stat:"downstream_flow_control_paused_reading_total"`
 	DownstreamFlowControlResumedReadingTotal stats.Counter   `stat:"downstream_flow_control_resumed_reading_total"`
-	DownstreamRq1xx                          stats.Counter   `stat:"downstream_rq_1xx" prom:"downstream_rq_xx,response_code_class=1"`
-	DownstreamRq2xx                          stats.Counter   `stat:"downstream_rq_2xx" prom:"downstream_rq_xx,response_code_class=2"`
-	DownstreamRq3xx                          stats.Counter   `stat:"downstream_rq_3xx" prom:"downstream_rq_xx,response_code_class=3"`
-	DownstreamRq4xx                          stats.Counter   `stat:"downstream_rq_4xx" prom:"downstream_rq_xx,response_code_class=4"`
-	DownstreamRq5xx                          stats.Counter   `stat:"downstream_rq_5xx" prom:"downstream_rq_xx,response_code_class=5"`
+	DownstreamRq1xx                          stats.Counter   `stat:"downstream_rq_1xx"`
+	DownstreamRq2xx                          stats.Counter   `stat:"downstream_rq_2xx"`
+	DownstreamRq3xx                          stats.Counter   `stat:"downstream_rq_3xx"`
+	DownstreamRq4xx                          stats.Counter   `stat:"downstream_rq_4xx"`
+	DownstreamRq5xx                          stats.Counter   `stat:"downstream_rq_5xx"`
 	DownstreamRqActive                       stats.Gauge     `stat:"downstream_rq_active"`
 	DownstreamRqCompleted                    stats.Counter   `stat:"downstream_rq_completed"`
 	DownstreamRqFailedPathNormalization      stats.Counter   `stat:"downstream_rq_failed_path_normalization"`
@@ -75,11 +75,11 @@ type Stats struct {
 // ListenerStats count the manager's responses under
 // listener.<address>.http.<stat_prefix>. as well.
 type ListenerStats struct {
-	DownstreamRq1xx       stats.Counter `stat:"downstream_rq_1xx" prom:"downstream_rq_xx,response_code_class=1"`
-	DownstreamRq2xx       stats.Counter `stat:"downstream_rq_2xx" prom:"downstream_rq_xx,response_code_class=2"`
-	DownstreamRq3xx       stats.Counter `stat:"downstream_rq_3xx" prom:"downstream_rq_xx,response_code_class=3"`
-	DownstreamRq4xx       stats.Counter `stat:"downstream_rq_4xx" prom:"downstream_rq_xx,response_code_class=4"`
-	DownstreamRq5xx       stats.Counter `stat:"downstream_rq_5xx" prom:"downstream_rq_xx,response_code_class=5"`
+	DownstreamRq1xx       stats.Counter `stat:"downstream_rq_1xx"`
+	DownstreamRq2xx       stats.Counter `stat:"downstream_rq_2xx"`
+	DownstreamRq3xx       stats.Counter `stat:"downstream_rq_3xx"`
+	DownstreamRq4xx       stats.Counter `stat:"downstream_rq_4xx"`
+	DownstreamRq5xx       stats.Counter `stat:"downstream_rq_5xx"`
 	DownstreamRqCompleted stats.Counter `stat:"downstream_rq_completed"`
 }
 

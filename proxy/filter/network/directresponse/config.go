@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -18,7 +19,7 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.direct_res
 // New is a listener.NetworkFactory.
 func New(path field.Path, config *anypb.Any, _ *listener.FactoryContext) (network.FilterFactory, error) {
 	p := &directresponsev3.Config{}
-	if err := field.Unpack(path, config, p); err != nil {
+	if err := protos.Unpack(path, config, p); err != nil {
 		return nil, err
 	}
 	if err := field.Only(path, p, "response"); err != nil {

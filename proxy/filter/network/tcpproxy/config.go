@@ -11,6 +11,7 @@ import (
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -33,7 +34,7 @@ func Factory(find Find) listener.NetworkFactory {
 
 func compile(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (*settings, error) {
 	p := &tcpproxyv3.TcpProxy{}
-	if err := field.Unpack(path, config, p); err != nil {
+	if err := protos.Unpack(path, config, p); err != nil {
 		return nil, err
 	}
 	if err := field.Only(path, p, "stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "access_log", "max_connect_attempts", "hash_policy", "max_downstream_connection_duration"); err != nil {

@@ -1,0 +1,15 @@
+package filter
+
+import (
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/router"
+	"github.com/weirproxy/weir/proxy/upstream"
+)
+
+// HTTP is the table of HTTP filters, by the type URL of their configuration.
+// tables gives each worker's cluster table.
+func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
+	return map[string]http.FilterMaker{
+		router.TypeURL: router.Maker(tables),
+	}
+}

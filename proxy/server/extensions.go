@@ -1,0 +1,129 @@
+package server
+
+import (
+	"net"
+	"net/netip"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/filter/network/directresponse"
+	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
+	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/manager"
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+const managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+func (s *server) makeClusters() {
+	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Log: s.log.get("upstream")}
+	if s.node != nil {
+		o.Dialer, o.Guard = s.node, s.node.guard
+	}
+	s.clusters = upstream.NewManager(o)
+}
+
+func (s *server) makeListeners() {
+	tables := s.table
+	s.httpFilters = filter.HTTP(tables)
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	s.listeners = listener.NewManager(srv, listener.Options{
+		Factories: &listener.Factories{
+			Listener: filter.Listener(),
+			Network: map[string]listener.NetworkFilter{
+				managerType:            {New: s.httpManager, Terminal: true},
+				tcpproxy.TypeURL:       {New: tcpproxy.Factory(s.tcpCluster), Terminal: true},
+				directresponse.TypeURL: {New: directresponse.New, Terminal: true},
+			},
+		},
+		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate",
+	})
+}
+
+// table is the cluster table of a worker (1 and up).
+func (s *server) table(worker int) *upstream.Table { return s.clusters.Table(worker - 1) }
+
+func (s *server) tcpCluster(l *network.Loop, name string) tcpproxy.Cluster {
+	if c := s.table(l.Worker).Get(name); c != nil {
+		return c
+	}
+	return nil
+}
+
+// httpManager is the factory of the HTTP connection manager.
+func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
+	m := &hcmv3.HttpConnectionManager{}
+	if err := protos.Unpack(p, config, m); err != nil {
+		return nil, err
+	}
+	c, err := manager.Compile(p, m, manager.Options{
+		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix,
+		Filter:     func(url string) (http.FilterMaker, bool) { f, ok := s.httpFilters[url]; return f, ok },
+		Routes:     routeFactory{s.routes, ctx},
+		AccessLogs: s.logOptions(),
+		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
+		Drain: ctx.Drain,
+		Log:   s.log.get("http"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.Filter, nil
+}
+
+func (s *server) logOptions() accesslog.Options {
+	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Integer}
+}
+
+// accessLogs compiles the access logs of listeners and network filters.
+func (s *server) accessLogs(p field.Path, logs []*accesslogv3.AccessLog, _ *listener.FactoryContext) ([]listener.AccessLog, error) {
+	compiled, err := accesslog.Compile(p, logs, s.logOptions())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]listener.AccessLog, len(compiled))
+	for i, l := range compiled {
+		out[i] = connectionLog{l, make([]formatter.Context, len(s.loops))}
+	}
+	return out, nil
+}
+
+// connectionLog logs connections, with a context for each worker.
+type connectionLog struct {
+	accesslog.Logger
+	contexts []formatter.Context
+}
+
+// Log implements listener.AccessLog.
+func (l connectionLog) Log(i *streaminfo.Info) {
+	loop := i.Conn.Loop()
+	c := &l.contexts[loop.Worker]
+	c.Info, c.Now, c.Time = i, loop.Now(), loop.Time()
+	l.Logger.Log(loop.Worker, c)
+	c.Info = nil
+}
+
+// localAddress is the machine's first address that is not a loopback one, as
+// Envoy puts it into X-Forwarded-For for local clients.
+func localAddress() netip.Addr {
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLoopback() && p.Addr().Is4() {
+			return p.Addr()
+		}
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+var _ stats.Owner = (*network.Loop)(nil)
