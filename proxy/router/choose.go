@@ -54,6 +54,9 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 		f.stats.RqDirectResponse.Inc()
 		d := f.route.DirectResponse()
 		code, body = d.Status, d.Body
+		if code == 201 || code/100 == 3 {
+			location = h.Concat(h.Get(http.Scheme), "://", h.Get(http.Authority), h.Get(http.Path)) // RFC 9110 section 10.2.2
+		}
 	default:
 		return false
 	}

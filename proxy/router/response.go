@@ -49,10 +49,8 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 		f.response.Disable()
 	}
 	f.chargeCode(code, u)
-	if !f.cfg.suppressEnvoyHeaders {
-		if u.sent != 0 {
-			h.SetInt(http.XEnvoyUpstreamServiceTime, int64((now-f.began)/time.Millisecond))
-		}
+	if !f.cfg.suppressEnvoyHeaders && f.requestEnd {
+		h.SetInt(http.XEnvoyUpstreamServiceTime, int64((now-f.began)/time.Millisecond))
 	}
 	if f.route.VirtualHost().IncludeAttemptCountInResponse {
 		h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))

@@ -222,10 +222,7 @@ func (c *Config) newCodec(m *ConnManager) http.ServerConnection {
 
 func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_InternalAddressConfig) error {
 	if i == nil {
-		for _, s := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.1/32", "fd00::/8", "::1/128"} {
-			c.internal = append(c.internal, netip.MustParsePrefix(s))
-		}
-		return nil
+		return nil // as Envoy since 1.33: no address is internal by default
 	}
 	p = p.Dot("internal_address_config")
 	for n, r := range i.CidrRanges {

@@ -38,11 +38,8 @@ func (s *stream) prepareRequest(end bool) bool {
 		return s.reject(400, "", "connection_header_rejected")
 	}
 	connect := h.Get(http.Method) == "CONNECT"
-	if !h.Has(http.Authority) && !connect {
-		st.DownstreamRqNonRelativePath.Inc() // counted as a protocol violation
-		return s.reject(400, "", "missing_host_header")
-	}
-	if proto == http.HTTP10 && h.Get(http.Authority) == "" && !connect {
+	if h.Get(http.Authority) == "" && !connect {
+		s.connectionClose = true
 		return s.reject(400, "", "missing_host_header")
 	}
 	path := h.Get(http.Path)
