@@ -110,7 +110,6 @@ func (f *filter) onReset(reason http.ResetReason, failure string, sent bool) {
 	}
 	details.WriteString(reason.String())
 	if failure != "" {
-		body.WriteString(", transport failure reason: " + failure)
 		details.WriteString("|" + failure)
 	}
 	details.WriteString("}")
