@@ -57,24 +57,31 @@ func (h *HeaderMap) Own(s string) string {
 // Add appends a line. The strings are kept, not copied: they must live as
 // long as the map's content (constants, configuration, Own, Alloc).
 func (h *HeaderMap) Add(id HeaderID, value string) {
-	h.add(Header{Name: names[id], Value: value, ID: id})
+	h.add(id, names[id], value)
 }
 
 // AddName is Add by lower-case name, known or not.
 func (h *HeaderMap) AddName(name, value string) {
-	h.add(Header{Name: name, Value: value, ID: LookupID(name)})
+	h.add(LookupID(name), name, value)
 }
 
 // AddLine is AddName by one who has looked the name up: id is LookupID(name).
 func (h *HeaderMap) AddLine(id HeaderID, name, value string) {
-	h.add(Header{Name: name, Value: value, ID: id})
+	h.add(id, name, value)
 }
 
-func (h *HeaderMap) add(l Header) {
-	h.lines = append(h.lines, l)
-	h.size += len(l.Name) + len(l.Value)
-	if l.ID != Unknown && h.first[l.ID] == 0 {
-		h.first[l.ID] = uint16(min(len(h.lines), 1<<16-1))
+func (h *HeaderMap) add(id HeaderID, name, value string) {
+	n := len(h.lines)
+	if n < cap(h.lines) {
+		h.lines = h.lines[:n+1]
+	} else {
+		h.lines = append(h.lines, Header{})
+	}
+	l := &h.lines[n]
+	l.Name, l.Value, l.ID, l.removed = name, value, id, false
+	h.size += len(name) + len(value)
+	if id != Unknown && h.first[id] == 0 {
+		h.first[id] = uint16(min(n+1, 1<<16-1))
 	}
 }
 
@@ -290,6 +297,6 @@ func (h *HeaderMap) CopyFrom(o *HeaderMap) {
 		if l.ID == Unknown {
 			name = h.Own(name)
 		}
-		h.add(Header{Name: name, Value: h.Own(l.Value), ID: l.ID})
+		h.add(l.ID, name, h.Own(l.Value))
 	}
 }

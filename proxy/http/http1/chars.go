@@ -18,9 +18,9 @@ var tokenLower = func() (t [256]byte) {
 }()
 
 // hostChars are those of a Host value outside brackets: RFC 3986's unreserved
-// and sub-delims, "%" and ":". The comma is left out: it would come from two
-// hosts joined into one.
-var hostChars = charSet("-._~!$&'()*+;=%:0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+// and sub-delims and "%". The comma is left out: it would come from two hosts
+// joined into one.
+var hostChars = charSet("-._~!$&'()*+;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 // ipLiteralChars are those between the brackets of an IPv6 (or later) host.
 var ipLiteralChars = charSet("-._~!$&'()*+;=%:0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")

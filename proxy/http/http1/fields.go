@@ -24,16 +24,8 @@ const (
 func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings) *http.CodecError {
 	left := s.maxLines()
 	for p < len(raw) {
-		start := p
-		for p < len(raw) {
-			c := tokenLower[raw[p]]
-			if c == 0 {
-				break
-			}
-			raw[p] = c
-			p++
-		}
-		name := raw[start:p]
+		name := lowerToken(raw[p:])
+		p += len(name)
 		if len(name) == 0 {
 			if c := raw[p]; c == '\n' || c == '\r' && p+1 < len(raw) && raw[p+1] == '\n' {
 				return nil
@@ -48,7 +40,7 @@ func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings)
 		}
 		for p++; p < len(raw) && (raw[p] == ' ' || raw[p] == '\t'); p++ {
 		}
-		start = p
+		start := p
 		for p = skipText(raw, p); p < len(raw) && raw[p] == '\t'; p = skipText(raw, p+1) {
 		}
 		end := p
@@ -71,6 +63,18 @@ func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings)
 		}
 	}
 	return errName // no empty line; findHead saw one, so this is not reached
+}
+
+// lowerToken puts the token at the start of p in lower case and returns it.
+func lowerToken(p []byte) []byte {
+	for i, b := range p {
+		c := tokenLower[b]
+		if c == 0 {
+			return p[:i]
+		}
+		p[i] = c
+	}
+	return p
 }
 
 func addField(h *http.HeaderMap, name, value string, sec section, s *Settings) *http.CodecError {

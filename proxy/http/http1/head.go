@@ -12,12 +12,10 @@ import (
 // byte costs no more than one that comes whole.
 func findHead(b *network.Buffer, from int) int {
 	from = max(from-2, 0) // the empty line may have begun there
-	front := b.Front()
-	if n := headEnd(front, from); n > 0 {
-		return n
-	}
-	if len(front) == b.Len() {
-		return 0
+	if front := b.Front(); from < len(front) {
+		if n := headEnd(front, from); n > 0 || len(front) == b.Len() {
+			return n
+		}
 	}
 	return findHeadAcross(b, from)
 }

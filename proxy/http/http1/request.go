@@ -17,13 +17,10 @@ func parseRequest(h *http.HeaderMap, raw []byte, s *Settings) (http10 bool, err 
 		return false, errStartLine
 	}
 	method := text(raw[:p])
-	start := p + 1
-	for p = start; p < len(raw) && raw[p] > ' ' && raw[p] < 0x7f; p++ {
-	}
-	if p == start || p >= len(raw) || raw[p] != ' ' {
+	target := visible(raw[p+1:])
+	if p += 1 + len(target); target == "" || p == len(raw) || raw[p] != ' ' {
 		return false, errStartLine
 	}
-	target := text(raw[start:p])
 	p++
 	http10, p, err = parseVersion(raw, p)
 	if err != nil {
@@ -53,6 +50,16 @@ func parseRequest(h *http.HeaderMap, raw []byte, s *Settings) (http10 bool, err 
 		h.Add(http.Authority, s.DefaultHost)
 	}
 	return http10, nil
+}
+
+// visible is the run of visible ASCII characters at the start of p.
+func visible(p []byte) string {
+	for i, c := range p {
+		if c-'!' > '~'-'!' {
+			return text(p[:i])
+		}
+	}
+	return text(p)
 }
 
 // parseVersion reads "HTTP/1.1" and the line's end at raw[p:].
@@ -134,12 +141,9 @@ func validHost(v string) bool {
 		}
 		return end == len(v)-1 || v[end+1] == ':' && digits(v[end+2:])
 	}
-	for i := range len(v) {
-		if !hostChars[v[i]] {
-			return false
-		}
-		if v[i] == ':' {
-			return digits(v[i+1:])
+	for i, c := range []byte(v) {
+		if !hostChars[c] {
+			return c == ':' && digits(v[i+1:])
 		}
 	}
 	return true

@@ -45,11 +45,26 @@ type message struct {
 }
 
 func (m *message) String() string {
-	s := m.head + " " + strings.Join(m.fields, "|") + fmt.Sprintf(" body=%q", m.body)
+	s := m.head
+	for _, f := range m.fields {
+		s += " | " + short(f)
+	}
+	if m.body != "" {
+		s += " | body " + short(m.body)
+	}
 	if len(m.trailers) > 0 {
-		s += " trailers=" + strings.Join(m.trailers, "|")
+		s += " | trailers " + short(strings.Join(m.trailers, ", "))
 	}
 	return s
+}
+
+// short keeps what is too long to read by its length.
+func short(s string) string {
+	if len(s) > 100 {
+		return fmt.Sprintf("%q and so on, %d bytes", s[:20], len(s))
+	}
+	q := fmt.Sprintf("%q", s)
+	return q[1 : len(q)-1]
 }
 
 func fields(h *http.HeaderMap) (out []string) {
@@ -102,7 +117,7 @@ func (m *manager) RequestTrailers() *http.HeaderMap       { return m.trl }
 func (m *manager) DecodeHeaders(end bool) {
 	h := m.req
 	m.streamed = true
-	m.cur.head = h.Get(http.Method) + " " + h.Get(http.Path)
+	m.cur.head = h.Get(http.Method) + " " + short(h.Get(http.Path))
 	m.cur.fields = fields(h)
 	if m.onHead != nil {
 		m.onHead(h)
@@ -209,7 +224,10 @@ func (m *manager) verdict() string {
 	if m.status != 0 {
 		fmt.Fprintf(&b, "refused %d %s\n", m.status, m.details)
 	} else if m.begun > len(m.messages) {
-		b.WriteString("waiting\n")
+		if m.streamed {
+			fmt.Fprintln(&b, m.cur)
+		}
+		b.WriteString("incomplete\n")
 	}
 	return b.String()
 }
