@@ -39,6 +39,27 @@ func fileConfig(path string) string {
 		"path": %q, "log_format": {"text_format_source": {"inline_string": "%%REQ(:PATH)%%\n"}}}}`, path)
 }
 
+// loop is a goroutine that logs: it runs what is posted when the test says so.
+type loop struct{ posted chan func() }
+
+func (l loop) Post(f func()) { l.posted <- f }
+
+func (l loop) turn() {
+	select {
+	case f := <-l.posted:
+		f()
+	default:
+	}
+}
+
+func newLoops(n int) []loop {
+	out := make([]loop, n)
+	for i := range out {
+		out[i].posted = make(chan func(), 10000)
+	}
+	return out
+}
+
 func request(path string) *formatter.Context {
 	h := new(http.HeaderMap)
 	h.Add(http.Path, path)
@@ -66,13 +87,15 @@ func read(t *testing.T, path string) string {
 func TestWorkersLogToOneFile(t *testing.T) {
 	const loops, lines = 5, 3000
 	path := filepath.Join(t.TempDir(), "log")
-	w := NewWriters(loops, WritersOptions{FlushInterval: time.Millisecond})
+	all := newLoops(loops)
+	w := NewWriters(all, WritersOptions{FlushInterval: time.Millisecond})
 	var logging sync.WaitGroup
 	for loop := range loops {
 		l := compile(t, w, fileConfig(path)) // each the same file
 		logging.Go(func() {
 			for i := range lines {
 				l.Log(loop, request(fmt.Sprintf("/%d/%d", loop, i)))
+				all[loop].turn()
 			}
 		})
 	}
@@ -98,7 +121,7 @@ func TestWorkersLogToOneFile(t *testing.T) {
 
 func TestFullBufferIsWrittenAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := NewWriters(1, WritersOptions{FlushInterval: time.Hour})
+	w := NewWriters(newLoops(1), WritersOptions{FlushInterval: time.Hour})
 	defer w.Close()
 	l := compile(t, w, fileConfig(path))
 	c := request("/" + strings.Repeat("x", 1023))
@@ -114,10 +137,12 @@ func TestFullBufferIsWrittenAtOnce(t *testing.T) {
 
 func TestReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	w := NewWriters(1, WritersOptions{FlushInterval: time.Hour})
+	loops := newLoops(1)
+	w := NewWriters(loops, WritersOptions{FlushInterval: time.Hour})
 	l := compile(t, w, fileConfig(path))
 	l.Log(0, request("/one"))
 	w.Flush()
+	loops[0].turn()
 	eventually(t, "nothing is written", func() bool { return read(t, path) == "/one\n" })
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
@@ -132,7 +157,7 @@ func TestReopen(t *testing.T) {
 
 func TestWriteErrorsAreCounted(t *testing.T) {
 	store := stats.NewStore()
-	w := NewWriters(1, WritersOptions{FlushInterval: time.Hour, Stats: store})
+	w := NewWriters(newLoops(1), WritersOptions{FlushInterval: time.Hour, Stats: store})
 	l := compile(t, w, fileConfig("/dev/full"))
 	l.Log(0, request("/"))
 	w.Close()
@@ -154,10 +179,10 @@ func TestStuckFileDropsLines(t *testing.T) {
 	}
 	defer fifo.Close()
 	store := stats.NewStore()
-	w := NewWriters(1, WritersOptions{FlushInterval: time.Hour, Stats: store})
+	w := NewWriters(newLoops(1), WritersOptions{FlushInterval: time.Hour, Stats: store})
 	l := compile(t, w, fileConfig(path))
 	line := "/" + strings.Repeat("x", 4094)
-	const lines = 3 * maxBuffered / 4096
+	const lines = 3 * maxQueued * flushSize / 4096
 	for range lines {
 		l.Log(0, request(line))
 	}
@@ -180,11 +205,11 @@ func TestStuckFileDropsLines(t *testing.T) {
 }
 
 func TestLogDoesNotAllocate(t *testing.T) {
-	w := NewWriters(1, WritersOptions{})
+	w := NewWriters(newLoops(1), WritersOptions{})
 	defer w.Close()
 	l := compile(t, w, `{"name": "f", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": "/dev/null"}}`)
 	c := request("/")
-	for range 4000 { // both buffers grow to their size
+	for range 4000 { // the buffers grow to their size
 		l.Log(0, c)
 	}
 	if n := testing.AllocsPerRun(2000, func() { l.Log(0, c) }); n != 0 {
@@ -193,7 +218,7 @@ func TestLogDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkLog(b *testing.B) {
-	w := NewWriters(1, WritersOptions{})
+	w := NewWriters(newLoops(1), WritersOptions{})
 	defer w.Close()
 	l := compile(b, w, `{"name": "f", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": "/dev/null"}}`)
 	c := request("/")

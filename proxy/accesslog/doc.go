@@ -3,12 +3,12 @@
 // a format and where the lines go.
 //
 // [Writers] holds the files that are open, one [File] a path whatever the
-// number of loggers. A worker formats a line straight into a buffer of its own
-// for that file; the file's goroutine takes the buffers of all workers when
-// one has [flushSize] bytes, every flush interval and at the end, and writes
-// them. So a slow disk never holds up a worker: when a worker's buffer is full
-// its lines are dropped, and counted.
+// number of loggers. A loop formats a line straight into a buffer of its own
+// for that file and hands the buffer to the file's goroutine when it is full
+// and, asked by a timer, every flush interval. So nothing is shared while a
+// line is logged, and a slow disk never holds up a loop: when too many
+// buffers wait to be written, lines are dropped and counted.
 //
-// The contract that bites: Log may be called for a worker number from that
-// worker's goroutine only, and Writers.Close after the workers have stopped.
+// The contract that bites: Log may be called for a loop's number from that
+// loop's goroutine only, and Writers.Close after the loops have stopped.
 package accesslog

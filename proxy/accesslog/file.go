@@ -5,128 +5,103 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/weirproxy/weir/proxy/formatter"
 )
 
 const (
-	// flushSize is when a worker's buffer is written without waiting for the
+	// flushSize is when a loop hands its buffer over without waiting for the
 	// timer; Envoy's --file-flush-min-size-kb.
 	flushSize = 64 << 10
-	// maxBuffered bounds what a worker has waiting for one file, in bytes.
-	maxBuffered = 4 << 20
-	// keptBuffer is the largest buffer kept for reuse.
-	keptBuffer = 4 * flushSize
+	// maxQueued bounds the buffers that wait to be written to one file, so
+	// that a stuck disk costs 4 MiB and then lines.
+	maxQueued = 64
 
 	nonblock = syscall.O_NONBLOCK
 )
 
-// File is one log file: buffers that workers fill and a goroutine that writes
-// them.
+// File is one log file.
 type File struct {
 	path  string
 	out   *os.File // the goroutine's
-	slots []slot   // by loop number
+	loops []filling
 	stats *fileStats
 	log   *slog.Logger
 
-	wake   chan struct{}
+	queue  chan []byte   // full buffers, to be written
+	spare  chan []byte   // written ones, to be used again
+	wake   chan struct{} // the file is to be reopened
 	reopen atomic.Bool
-	end    chan struct{}
 	done   chan struct{}
 
-	failing bool // the last write failed: log only once
+	failing bool // the last write failed: say so only once
 }
 
-// slot passes a loop's buffer back and forth. The buffer is always in one
-// place: here, or with the loop while it appends, or with the file's
-// goroutine while it writes; taking it is a swap, so neither side waits.
-type slot struct {
-	filled atomic.Pointer[buffer]
-	spare  atomic.Pointer[buffer]
-	_      [48]byte // a cache line each
+// filling is the buffer that a loop appends to. Only that loop touches it,
+// and Writers.Close when the loop has stopped.
+type filling struct {
+	b []byte
+	_ [40]byte // a cache line each
 }
-
-type buffer struct{ b []byte }
 
 // append adds a line from the loop's own goroutine.
 func (f *File) append(loop int, format *formatter.Formatter, c *formatter.Context) {
-	s := &f.slots[loop]
-	buf := s.filled.Swap(nil)
-	if buf == nil {
-		if buf = s.spare.Swap(nil); buf == nil {
-			buf = new(buffer)
+	s := &f.loops[loop]
+	if len(s.b) >= flushSize && !f.handOver(loop) {
+		f.stats.Dropped.Inc()
+		return
+	}
+	if s.b == nil {
+		select {
+		case s.b = <-f.spare:
+		default:
 		}
 	}
-	before := len(buf.b)
-	if before >= maxBuffered {
-		f.stats.Dropped.Inc()
-	} else {
-		buf.b = format.Append(buf.b, c)
-	}
-	after := len(buf.b)
-	s.filled.Store(buf)
-	if before < flushSize && after >= flushSize {
+	if s.b = format.Append(s.b, c); len(s.b) >= flushSize {
 		f.stats.Buffered.Inc()
-		f.poke()
+		f.handOver(loop)
 	}
 }
 
-// poke makes the goroutine flush soon.
-func (f *File) poke() {
+// handOver queues the loop's buffer for writing, from the loop's own
+// goroutine. It fails when too much is queued.
+func (f *File) handOver(loop int) bool {
+	s := &f.loops[loop]
+	if len(s.b) == 0 {
+		return true
+	}
 	select {
-	case f.wake <- struct{}{}:
+	case f.queue <- s.b:
+		s.b = nil
+		return true
 	default:
+		return false
 	}
 }
 
-// run writes until the file is closed.
-func (f *File) run(interval time.Duration) {
+// run writes until the queue is closed.
+func (f *File) run() {
 	defer close(f.done)
-	timer := time.NewTicker(interval)
-	defer timer.Stop()
+	defer f.close()
 	for {
 		select {
-		case <-f.wake:
-			f.flush()
-		case <-timer.C:
-			if f.flush() {
-				f.stats.FlushedByTimer.Inc()
+		case b, open := <-f.queue:
+			if !open {
+				return
 			}
-		case <-f.end:
-			f.flush()
-			f.close()
-			return
+			f.write(b)
+			select {
+			case f.spare <- b[:0]:
+			default:
+			}
+		case <-f.wake:
+			f.openIfAsked()
 		}
 	}
-}
-
-// flush writes what the loops have filled and tells whether there was any.
-func (f *File) flush() (wrote bool) {
-	if f.reopen.Swap(false) {
-		f.openAnew()
-	}
-	for i := range f.slots {
-		s := &f.slots[i]
-		buf := s.filled.Swap(nil)
-		if buf == nil {
-			continue
-		}
-		if len(buf.b) > 0 {
-			f.write(buf.b)
-			wrote = true
-		}
-		if cap(buf.b) > keptBuffer {
-			continue
-		}
-		buf.b = buf.b[:0]
-		s.spare.Store(buf)
-	}
-	return wrote
 }
 
 func (f *File) write(b []byte) {
+	f.openIfAsked()
 	if _, err := f.out.Write(b); err != nil {
 		f.stats.Failed.Inc()
 		if !f.failing {
@@ -139,9 +114,21 @@ func (f *File) write(b []byte) {
 	f.stats.Completed.Inc()
 }
 
-// openAnew replaces the file by what its path now names. When that fails the
-// old one stays in use.
-func (f *File) openAnew() {
+// askReopen makes the goroutine open the path anew before it writes again.
+func (f *File) askReopen() {
+	f.reopen.Store(true)
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// openIfAsked replaces the file by what its path now names. When that fails
+// the old one stays in use.
+func (f *File) openIfAsked() {
+	if !f.reopen.Swap(false) {
+		return
+	}
 	out, err := openLog(f.path)
 	if err != nil {
 		f.stats.ReopenFailed.Inc()

@@ -127,7 +127,7 @@ func TestCompileErrors(t *testing.T) {
 		{`{"name": "f", "filter": {"response_flag_filter": {"flags": ["XX"]}}, ` + file + `}}`, `flags[0]: there is no response flag "XX"`},
 		{`{"name": "f", "filter": {"metadata_filter": {"matcher": {"filter": "n", "invert": true}}}, ` + file + `}}`, "metadata_filter.matcher: weir does not support invert"},
 	} {
-		w := NewWriters(1, WritersOptions{})
+		w := NewWriters(newLoops(1), WritersOptions{})
 		l := &accesslogv3.AccessLog{}
 		if err := protojson.Unmarshal([]byte(tc.config), l); err != nil {
 			t.Fatalf("%s: %v", tc.config, err)

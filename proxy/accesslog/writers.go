@@ -15,6 +15,9 @@ import (
 // DefaultFlushInterval is Envoy's --file-flush-interval-msec.
 const DefaultFlushInterval = 10 * time.Second
 
+// Loop is a goroutine that logs; event.Dispatcher is one.
+type Loop interface{ Post(f func()) }
+
 // WritersOptions are what Writers need of the server.
 type WritersOptions struct {
 	FlushInterval time.Duration // 0: DefaultFlushInterval
@@ -24,17 +27,19 @@ type WritersOptions struct {
 
 // Writers are the log files of a server, by path.
 type Writers struct {
-	loops int
+	post  []func(func()) // onto each loop
 	o     WritersOptions
 	stats fileStats
+	end   chan struct{}
+	timer sync.WaitGroup
 
-	mu    sync.Mutex // configuration only
+	mu    sync.Mutex // configuration and the timer, never the request path
 	files map[string]*File
 }
 
-// fileStats are shared by all files; the names but dropped are Envoy's.
+// fileStats are shared by all files; the names but lines_dropped are Envoy's.
 type fileStats struct {
-	Buffered       *stats.SharedCounter // buffers that reached flushSize
+	Buffered       *stats.SharedCounter // buffers that were filled
 	Completed      *stats.SharedCounter
 	Failed         *stats.SharedCounter
 	FlushedByTimer *stats.SharedCounter
@@ -42,9 +47,9 @@ type fileStats struct {
 	Dropped        *stats.SharedCounter // lines
 }
 
-// NewWriters makes Writers for this many loops: main, which is number 0, and
-// the workers.
-func NewWriters(loops int, o WritersOptions) *Writers {
+// NewWriters makes Writers for these loops; Log is then called with a loop's
+// index in them, from that loop.
+func NewWriters[L Loop](loops []L, o WritersOptions) *Writers {
 	if o.FlushInterval <= 0 {
 		o.FlushInterval = DefaultFlushInterval
 	}
@@ -54,7 +59,7 @@ func NewWriters(loops int, o WritersOptions) *Writers {
 	if o.Stats == nil {
 		o.Stats = stats.NewStore()
 	}
-	return &Writers{loops: loops, o: o, files: map[string]*File{}, stats: fileStats{
+	w := &Writers{o: o, files: map[string]*File{}, end: make(chan struct{}), stats: fileStats{
 		Buffered:       o.Stats.Counter("filesystem.write_buffered"),
 		Completed:      o.Stats.Counter("filesystem.write_completed"),
 		Failed:         o.Stats.Counter("filesystem.write_failed"),
@@ -62,6 +67,11 @@ func NewWriters(loops int, o WritersOptions) *Writers {
 		ReopenFailed:   o.Stats.Counter("filesystem.reopen_failed"),
 		Dropped:        o.Stats.Counter("filesystem.lines_dropped"),
 	}}
+	for _, l := range loops {
+		w.post = append(w.post, l.Post)
+	}
+	w.timer.Go(w.flushByTimer)
+	return w
 }
 
 // Open is the file at path, opened for appending and made if it does not
@@ -73,16 +83,17 @@ func (w *Writers) Open(path string) (*File, error) {
 	if f := w.files[path]; f != nil {
 		return f, nil
 	}
-	f := &File{
-		path: path, slots: make([]slot, w.loops), stats: &w.stats, log: w.o.Log,
-		wake: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{}),
-	}
-	var err error
-	if f.out, err = openLog(path); err != nil {
+	out, err := openLog(path)
+	if err != nil {
 		return nil, fmt.Errorf("the log file can't be opened: %w", err)
 	}
+	f := &File{
+		path: path, out: out, loops: make([]filling, len(w.post)), stats: &w.stats, log: w.o.Log,
+		queue: make(chan []byte, maxQueued), spare: make(chan []byte, 2*len(w.post)),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	w.files[path] = f
-	go f.run(w.o.FlushInterval)
+	go f.run()
 	return f, nil
 }
 
@@ -102,22 +113,52 @@ func openLog(path string) (*os.File, error) {
 // written, for log rotation; it may be called from any goroutine.
 func (w *Writers) Reopen() {
 	for _, f := range w.list() {
-		f.reopen.Store(true)
-		f.poke()
+		f.askReopen()
 	}
 }
 
-// Flush writes what the workers have logged so far.
+func (w *Writers) flushByTimer() {
+	tick := time.NewTicker(w.o.FlushInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.end:
+			return
+		case <-tick.C:
+			w.Flush()
+		}
+	}
+}
+
+// Flush makes every loop hand over what it has logged, soon; it may be called
+// from any goroutine.
 func (w *Writers) Flush() {
-	for _, f := range w.list() {
-		f.poke()
+	files := w.list()
+	if len(files) == 0 {
+		return
+	}
+	for loop, post := range w.post {
+		post(func() {
+			for _, f := range files {
+				if len(f.loops[loop].b) > 0 && f.handOver(loop) {
+					f.stats.FlushedByTimer.Inc()
+				}
+			}
+		})
 	}
 }
 
-// Close writes what is left and closes the files.
+// Close writes what is left and closes the files, when the loops have stopped.
 func (w *Writers) Close() {
+	close(w.end)
+	w.timer.Wait()
 	for _, f := range w.list() {
-		close(f.end)
+		for loop := range f.loops {
+			if b := f.loops[loop].b; len(b) > 0 {
+				f.queue <- b
+			}
+		}
+		close(f.queue)
 		<-f.done
 	}
 }

@@ -102,7 +102,7 @@ func (s *server) build() error {
 	}
 	s.stats = stats.NewStore(owners...)
 	s.serverSt = stats.NewGroup[serverStats](s.stats, stats.Scope{Prefix: "server."})
-	s.logs = accesslog.NewWriters(len(s.loops), accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
+	s.logs = accesslog.NewWriters(s.loops, accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
 	var err error
 	if s.runtime, err = newRuntime("layered_runtime", s.bootstrap.GetLayeredRuntime()); err != nil {
 		return err
