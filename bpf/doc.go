@@ -1,1 +1,31 @@
+// Package bpf is weir's eBPF programs: their C, and what bpf2go makes of it.
+// It is loaded by package redirect, whose exported functions say what each map
+// is for in Go's terms. `make generate` compiles the C again; the result is
+// committed, so that building weir needs no clang.
+//
+// Programs, one file a hook:
+//
+//	connect.c      cgroup/connect4, connect6          catch outbound connections
+//	sk_lookup.c    sk_lookup, one a pod               give connections to the listeners
+//	sockops.c      sockops                            rewriting: carry the original destination to the accepted socket
+//	getsockopt.c   cgroup/getsockopt                  rewriting: SO_ORIGINAL_DST
+//	getpeername.c  cgroup/getpeername4, getpeername6  rewriting: the app sees the peer that it asked for
+//
+// Maps (maps.h), pinned by name:
+//
+//	weir_pods       HASH          netns cookie → the pod: flags, mark, outbound listeners
+//	weir_settings   ARRAY[1]      bypass, max_silence_ms, flows, version of the layout
+//	weir_heartbeat  ARRAY[1]      the proxy's last beat, CLOCK_MONOTONIC ns; mmapable
+//	weir_listeners  SOCKHASH      pod, kind → listening socket
+//	weir_pod_addrs  HASH          pod, address → 1: its own, never caught
+//	weir_in_exclude HASH          pod, port → 1: inbound is left alone
+//	weir_sk_bypass  SK_STORAGE    the proxy's upstream sockets: never caught
+//	weir_sk_orig    SK_STORAGE    rewriting: a socket's original destination
+//	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, between connect and accept
+//	weir_counters   PERCPU_ARRAY  see enum counter
+//	weir_flows      RINGBUF       struct flow, while settings.flows is set
+//
+// The contract that bites: a map's key and value are read by other versions of
+// weir and by people with bpftool. Whoever changes them changes layoutVersion
+// in package redirect. Ports are in host order and addresses are bytes.
 package bpf

@@ -14,7 +14,9 @@ import (
 
 func main() {
 	if err := root().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "weir:", err)
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, "weir:", text)
+		}
 		os.Exit(exitCode(err))
 	}
 }
@@ -27,6 +29,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(proxyCommand(), agentCommand())
+	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand())
 	return cmd
 }
