@@ -8,6 +8,7 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/http"
 )
 
 // NewString compiles a StringMatcher.
@@ -113,6 +114,7 @@ func NewHeader(p field.Path, c *routev3.HeaderMatcher, rx *Regexes) (Header, err
 	case "host":
 		m.name = ":authority"
 	}
+	m.id = http.LookupID(m.name)
 	var err error
 	switch k := c.GetHeaderMatchSpecifier().(type) {
 	case nil:

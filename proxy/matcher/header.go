@@ -17,6 +17,7 @@ const (
 // Header is a compiled HeaderMatcher.
 type Header struct {
 	name           string // lower case
+	id             http.HeaderID
 	kind           headerKind
 	invert         bool
 	missingAsEmpty bool
@@ -28,18 +29,44 @@ type Header struct {
 // Name is the header that is looked at, in lower case.
 func (m *Header) Name() string { return m.name }
 
-// Match tells whether h satisfies the matcher. All lines of the name count,
-// joined by ",". A missing header satisfies nothing but a matcher of absence,
-// inverted or not, unless it is to be treated as empty.
+// Match tells whether h satisfies the matcher. Of a header with several lines
+// one must match; the lines of a header that the proxy knows are taken
+// together, joined by ",", as Envoy has them. A missing header satisfies
+// nothing but a matcher of absence, inverted or not, unless it is to be
+// treated as empty.
 func (m *Header) Match(h *http.HeaderMap) bool {
-	value, found := h.Joined(m.name)
-	if m.kind == headerPresent {
+	found, matched := false, false
+	switch {
+	case m.kind == headerPresent:
+		_, found = h.GetName(m.name)
 		return (found || m.missingAsEmpty) == m.present != m.invert
+	case Inline(m.id):
+		var value string
+		value, found = h.Joined(m.name)
+		matched = found && m.matchValue(value)
+	default:
+		for l := range h.All {
+			if l.ID == m.id && l.Name == m.name {
+				found = true
+				if matched = m.matchValue(l.Value); matched {
+					break
+				}
+			}
+		}
 	}
-	if !found && !m.missingAsEmpty {
-		return false
+	if !found {
+		if !m.missingAsEmpty {
+			return false
+		}
+		matched = m.matchValue("")
 	}
-	return m.matchValue(value) != m.invert
+	return matched != m.invert
+}
+
+// Inline tells whether a header is one whose lines Envoy keeps as one, joined
+// by ",": those that the proxy itself knows, but cookies.
+func Inline(id http.HeaderID) bool {
+	return id != http.Unknown && id != http.Cookie && id != http.SetCookie
 }
 
 func (m *Header) matchValue(v string) bool {

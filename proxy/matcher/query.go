@@ -67,7 +67,6 @@ func CookieValue(h *http.HeaderMap, name string) (value string, found bool) {
 			if !ok || strings.TrimLeft(key, " \t") != name {
 				continue
 			}
-			value = strings.TrimRight(value, " \t")
 			if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
 				value = value[1 : len(value)-1]
 			}

@@ -11,22 +11,21 @@ import (
 type rewrite struct {
 	prefix *string // replaces the matched part
 	regex  *matcher.Substitution
-	format ValueFormatter // of the matched part (path_rewrite)
 }
 
-func (w *rewrite) set() bool { return w.prefix != nil || w.regex != nil }
-
 // path is the rewritten form of full, a path with its query, in the memory of
-// h.
+// h; "" to leave it as it is.
 func (w *rewrite) path(h *http.HeaderMap, full string, p *pathMatch) string {
 	switch {
 	case w.prefix != nil:
-		return h.Concat(*w.prefix, full[len(p.matched(full)):])
+		if n, ok := p.matched(full); ok {
+			return h.Concat(*w.prefix, full[n:])
+		}
 	case w.regex != nil:
 		path := pathOnly(full)
 		return h.Concat(w.regex.Replace(path), full[len(path):])
 	}
-	return full
+	return ""
 }
 
 // hostRewrite changes the host. At most one of the first three is set.
@@ -53,7 +52,7 @@ func (w *hostRewrite) host(h *http.HeaderMap) string {
 
 // FinalizeRequestHeaders makes the headers those that go upstream: header
 // changes of all levels, host and path rewritten. keepOriginal is false when
-// the router suppresses Envoy's own headers (x-envoy-original-path). Only for
+// the router suppresses Envoy's own headers (x-envoy-original-path, -host). Only for
 // routes that forward. It allocates nothing but when it rewrites by regular
 // expression.
 func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keepOriginal bool) {
@@ -64,11 +63,12 @@ func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keep
 	} else if r.cluster != nil && r.cluster.hostRewrite != "" {
 		h.Set(http.Authority, r.cluster.hostRewrite)
 	}
-	if full := h.Get(http.Path); f.pathRewrite.set() && full != "" {
+	full := h.Get(http.Path)
+	if path := f.pathRewrite.path(h, full, &r.entry.path); path != "" {
 		if keepOriginal {
 			h.Set(http.XEnvoyOriginalPath, full)
 		}
-		h.Set(http.Path, f.pathRewrite.path(h, full, &r.entry.path))
+		h.Set(http.Path, path)
 	}
 }
 
@@ -79,7 +79,8 @@ func (r *Route) FinalizeResponseHeaders(h *http.HeaderMap, c *FormatContext) {
 }
 
 // UpdateAuthority sets the host. The old one is appended to x-forwarded-host
-// when asked to, unless it is the last there already.
+// when asked to, unless it is the last there already, and kept in x-envoy-original-host when
+// keepOriginal.
 func UpdateAuthority(h *http.HeaderMap, host string, appendForwardedHost, keepOriginal bool) {
 	old := h.Get(http.Authority)
 	if appendForwardedHost && old != "" {
@@ -87,6 +88,9 @@ func UpdateAuthority(h *http.HeaderMap, host string, appendForwardedHost, keepOr
 		if last := xfh[strings.LastIndexByte(xfh, ',')+1:]; last != old {
 			h.Append(http.XForwardedHost, ",", old)
 		}
+	}
+	if keepOriginal && old != "" {
+		h.Set(http.XEnvoyOriginalHost, old)
 	}
 	h.Set(http.Authority, host)
 }

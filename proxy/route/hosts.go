@@ -100,19 +100,12 @@ func withoutPort(host string) string {
 	return host[:i]
 }
 
-// portStart is where the ":port" of host begins, -1 when there is none.
+// portStart is where the ":port" of host begins, -1 when there is none. As in
+// Envoy, whatever is behind the last colon outside of brackets is a port.
 func portStart(host string) int {
 	i := strings.LastIndexByte(host, ':')
-	if i < 0 || i < strings.LastIndexByte(host, ']') || i+1 == len(host) {
+	if i < strings.LastIndexByte(host, ']') {
 		return -1
-	}
-	if host[0] != '[' && strings.IndexByte(host, ':') != i {
-		return -1 // a bare IPv6 address
-	}
-	for _, c := range []byte(host[i+1:]) {
-		if c < '0' || c > '9' {
-			return -1
-		}
 	}
 	return i
 }

@@ -96,7 +96,9 @@ func checkTable(t *testing.T, seed uint64, routes, requests int) {
 		random := r.Uint64()
 		want := ""
 		full := h.Get(http.Path)
-		if e := scan(v.entries, &request{headers: &h, info: info, path: pathOnly(full), random: random, hasPath: full != "", connect: isConnect(&h)}); e != nil {
+		rq := request{headers: &h, info: info, path: pathOnly(full), random: random}
+		rq.connect, rq.hasPath = connectAndPath(&h)
+		if e := scan(v.entries, &rq); e != nil {
 			want = e.name
 		}
 		got := ""

@@ -15,7 +15,7 @@ type request struct {
 	info    *streaminfo.Info
 	path    string // without query and fragment
 	random  uint64
-	connect bool // CONNECT, plain or extended for CONNECT-UDP
+	connect bool // see connectAndPath
 	hasPath bool
 }
 
@@ -63,13 +63,14 @@ func (p *pathMatch) startOf(path string) bool {
 	return strings.HasPrefix(path, p.value)
 }
 
-// matched is the part of path that the specifier stands for, which a prefix
-// rewrite replaces.
-func (p *pathMatch) matched(path string) string {
+// matched is the length of the part of full, a path with its query, that the
+// specifier stands for and a prefix rewrite replaces. ok is false when full
+// does not begin with it: path parameters that were ignored are in between.
+func (p *pathMatch) matched(full string) (n int, ok bool) {
 	if p.kind == pathRegex || p.kind == pathConnect {
-		return pathOnly(path)
+		return len(pathOnly(full)), true
 	}
-	return path[:min(len(p.value), len(path))]
+	return len(p.value), p.startOf(full)
 }
 
 // conditions are what an entry asks beyond the path. Most have none.

@@ -3,6 +3,7 @@ package route
 import (
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
 )
 
 // FormatContext is what substitution commands in header values can see.
@@ -85,9 +86,20 @@ func (m *mutationList) apply(h *http.HeaderMap, c *FormatContext) {
 	}
 	for i := range lines {
 		if !lines[i].set {
-			h.AddName(lines[i].name, lines[i].value)
+			appendLine(h, lines[i].name, lines[i].value)
 		}
 	}
+}
+
+// appendLine adds a line, or appends to the one that is there if the header is
+// one that Envoy keeps on one line.
+func appendLine(h *http.HeaderMap, name, value string) {
+	id := http.LookupID(name)
+	if !matcher.Inline(id) {
+		h.AddName(name, value)
+		return
+	}
+	h.Append(id, ",", value)
 }
 
 // mutate applies each level's changes: the cluster's first, then from the

@@ -25,10 +25,16 @@ type DirectResponse struct {
 	Body   string
 }
 
-// Location is where the route redirects the request to, in the memory of h.
-// Only for routes with a Redirect.
+// Location is the location header of the answer, in the memory of h: where
+// the route redirects to. A direct response has one too when its status is
+// 201 or 3xx: the request's own URL. "" for none.
 func (r *Route) Location(h *http.HeaderMap) string {
 	d := r.entry.redirect
+	if d == nil {
+		if d = sameURL(r.entry.direct); d == nil {
+			return ""
+		}
+	}
 	host, full := h.Get(http.Authority), h.Get(http.Path)
 	if d.verbatim {
 		return h.Concat("https://", host, full)
@@ -62,19 +68,17 @@ func defaultPort(old, port, scheme string) bool {
 
 func (r *Route) redirectPath(h *http.HeaderMap, full string) string {
 	d := r.entry.redirect
-	path := pathOnly(full)
-	query := full[len(path):]
+	if d == nil {
+		return full
+	}
 	switch {
+	case d.path != "" && (d.stripQuery || strings.IndexByte(d.path, '?') >= 0):
+		return d.path // with its own query, whatever strip_query says
 	case d.path != "":
-		if strings.IndexByte(d.path, '?') >= 0 || d.stripQuery {
-			query = ""
-		}
-		if i := strings.IndexByte(d.path, '?'); i >= 0 && d.stripQuery {
-			return d.path[:i]
-		}
-		return h.Concat(d.path, query)
-	case d.rewrite.set():
-		full = d.rewrite.path(h, full, &r.entry.path)
+		return h.Concat(d.path, full[len(pathOnly(full)):])
+	}
+	if path := d.rewrite.path(h, full, &r.entry.path); path != "" {
+		full = path
 	}
 	if d.stripQuery {
 		if i := strings.IndexByte(full, '?'); i >= 0 {
@@ -83,6 +87,16 @@ func (r *Route) redirectPath(h *http.HeaderMap, full string) string {
 	}
 	return full
 }
+
+// sameURL is the redirect of a direct response with such a status.
+func sameURL(d *DirectResponse) *Redirect {
+	if d != nil && (d.Status == 201 || d.Status >= 300 && d.Status < 400) {
+		return &unchanged
+	}
+	return nil
+}
+
+var unchanged Redirect
 
 func portText(port uint32) string {
 	if port == 0 {

@@ -123,12 +123,11 @@ func (c *Config) Route(h *http.HeaderMap, info *streaminfo.Info, random uint64) 
 	}
 	rq := request{headers: h, info: info, random: random}
 	full := h.Get(http.Path)
-	rq.hasPath = full != ""
 	rq.path = pathOnly(full)
 	if c.ignorePathParameters {
 		rq.path = withoutParameters(h, rq.path)
 	}
-	rq.connect = isConnect(h)
+	rq.connect, rq.hasPath = connectAndPath(h)
 
 	var e *Entry
 	if v.index != nil {
@@ -171,8 +170,18 @@ func (v *VirtualHost) needsTLS(h *http.HeaderMap) bool {
 	return v.tls == tlsAll || h.Get(http.XEnvoyInternal) != "true"
 }
 
-func isConnect(h *http.HeaderMap) bool {
-	return h.Get(http.Method) == "CONNECT" && (!h.Has(http.Protocol) || h.Get(http.Protocol) == "connect-udp")
+// connectAndPath tells whether connect_matcher takes the request (CONNECT, or
+// extended CONNECT for CONNECT-UDP) and whether the others can: a plain
+// CONNECT has no path.
+func connectAndPath(h *http.HeaderMap) (connect, hasPath bool) {
+	hasPath = h.Has(http.Path)
+	if h.Get(http.Method) != "CONNECT" {
+		return false, hasPath
+	}
+	if !h.Has(http.Protocol) {
+		return true, false
+	}
+	return h.Get(http.Protocol) == "connect-udp", hasPath
 }
 
 // RouteName implements http.Route.

@@ -45,11 +45,11 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 
 // answerDirectly answers routes that redirect or have a response of their own.
 func (f *filter) answerDirectly(h *http.HeaderMap) bool {
-	code, body, location := 0, "", ""
+	code, body, location := 0, "", f.route.Location(h)
 	switch {
 	case f.route.Redirect() != nil:
 		f.stats.RqRedirect.Inc()
-		code, location = f.route.Redirect().Code, f.route.Location(h)
+		code = f.route.Redirect().Code
 	case f.route.DirectResponse() != nil:
 		f.stats.RqDirectResponse.Inc()
 		d := f.route.DirectResponse()
