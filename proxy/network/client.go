@@ -68,7 +68,7 @@ func DialLater(l *Loop, get func() (fd int, err error), addr Address, cb Connect
 				return
 			}
 			if err != nil {
-				c.failure = err.Error()
+				c.setFailure(err.Error())
 				c.closeNow(RemoteClose)
 				return
 			}
@@ -127,7 +127,7 @@ func (c *Connection) finishConnect() bool {
 	}
 	c.state = stateOpen
 	if sa, err := unix.Getsockname(int(c.fd)); err == nil {
-		c.local = addressOf(sa)
+		c.local = c.loop.share(addressOf(sa))
 	}
 	if c.transport != nil {
 		c.transport.Connected(c)
@@ -160,7 +160,7 @@ func (c *Connection) connectFailed(err error) {
 	if errno, ok := err.(unix.Errno); ok {
 		what = errnoText(errno)
 	}
-	c.failure = "delayed connect error: " + what
+	c.setFailure("delayed connect error: " + what)
 	c.closeNow(RemoteClose)
 }
 

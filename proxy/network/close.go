@@ -28,8 +28,9 @@ func (c *Connection) Close(how CloseType) {
 	}
 	c.state, c.closing, c.writeEnd = stateClosing, how, true
 	// A peer that reads nothing must not hold the connection for ever.
-	c.delay = c.loop.NewTimer(func() { c.closeNow(LocalClose) })
-	c.delay.Enable(delayedClose)
+	r := c.rarely()
+	r.delay = c.loop.NewTimer(func() { c.closeNow(LocalClose) })
+	r.delay.Enable(delayedClose)
 	c.in.Reset()
 	c.readOff = 0
 	c.flushLater()
@@ -76,7 +77,9 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 	}
 	c.state = stateClosed
 	if c.transport != nil {
-		c.failure = c.FailureReason()
+		if why := c.FailureReason(); why != "" {
+			c.setFailure(why)
+		}
 		c.transport.Close()
 	}
 	if c.fd >= 0 {
@@ -85,8 +88,8 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 	}
 	c.in.Reset()
 	c.out.Reset()
-	if c.delay != nil {
-		c.delay.Release()
+	if c.rare != nil && c.rare.delay != nil {
+		c.rare.delay.Release()
 	}
 	for _, cb := range c.callbacks {
 		cb.OnEvent(ev)

@@ -86,33 +86,54 @@ type Connection struct {
 	in, out   Buffer
 	callbacks []ConnectionCallbacks
 
-	filters      []ReadCallbacks
-	writeFilters []WriteFilter
-
+	filters []ReadCallbacks
 	// Most connections have one filter and two who watch it: their places
 	// are here, which saves two allocations.
 	firstFilter    [1]ReadCallbacks
 	firstCallbacks [2]ConnectionCallbacks
 
-	remote, local Address
-	counters      ByteCounters
-	rx, tx        uint64
-	failure       string
-	delay         *event.Timer
-	id            uint64
-	opened        time.Duration
+	remote   Address
+	local    *Address // shared by the connections of a listener
+	counters *ByteCounters
+	rx, tx   uint64
+	id       uint64
+	opened   time.Duration
+	rare     *rare // nil until needed
 
 	// Info is for the connection's owner: what its listener filters and
 	// transport have learned, nil until there is something.
 	Info *Info
 }
 
+// rare is what few connections need.
+type rare struct {
+	writeFilters []WriteFilter
+	failure      string // why the transport failed
+	delay        *event.Timer
+}
+
+func (c *Connection) rarely() *rare {
+	if c.rare == nil {
+		c.rare = &rare{}
+	}
+	return c.rare
+}
+
+func (c *Connection) writeFilters() []WriteFilter {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.writeFilters
+}
+
+func (c *Connection) setFailure(s string) { c.rarely().failure = s }
+
 // Options are what a new connection starts with.
 type Options struct {
 	Transport   TransportSocket
-	BufferLimit uint32 // bytes; 0 is no limit
-	Counters    ByteCounters
-	HalfClose   bool // deliver the peer's end of stream instead of closing
+	BufferLimit uint32        // bytes; 0 is no limit
+	Counters    *ByteCounters // nil: not counted
+	HalfClose   bool          // deliver the peer's end of stream instead of closing
 	ID          uint64
 }
 
@@ -128,7 +149,7 @@ func NewServerConnection(l *Loop, fd int, local, remote Address, o Options) (*Co
 // follow.
 func (c *Connection) InitServer(l *Loop, fd int, local, remote Address, o Options) {
 	c.init(l, fd, o)
-	c.state, c.local, c.remote = stateOpen, local, remote
+	c.state, c.local, c.remote = stateOpen, l.share(local), remote
 }
 
 // Register has the loop watch c.
@@ -179,7 +200,12 @@ func (c *Connection) ID() uint64 { return c.id }
 func (c *Connection) RemoteAddress() Address { return c.remote }
 
 // LocalAddress is the local address, as restored by listener filters.
-func (c *Connection) LocalAddress() Address { return c.local }
+func (c *Connection) LocalAddress() Address {
+	if c.local == nil {
+		return Address{}
+	}
+	return *c.local
+}
 
 // Opened is when the connection was made, by the loop's clock.
 func (c *Connection) Opened() time.Duration { return c.opened }
@@ -193,10 +219,13 @@ func (c *Connection) Transport() TransportSocket { return c.transport }
 
 // FailureReason says why the transport failed, or "".
 func (c *Connection) FailureReason() string {
-	if c.failure == "" && c.transport != nil {
+	if c.rare != nil && c.rare.failure != "" {
+		return c.rare.failure
+	}
+	if c.transport != nil {
 		return c.transport.FailureReason()
 	}
-	return c.failure
+	return ""
 }
 
 // Open tells whether the connection can still carry bytes.
@@ -223,7 +252,7 @@ func (c *Connection) RemoveCallbacks(cb ConnectionCallbacks) {
 func (c *Connection) SetBufferLimit(n uint32) { c.limit = n }
 
 // SetCounters sets where the connection's bytes are counted from now on.
-func (c *Connection) SetCounters(n ByteCounters) { c.counters = n }
+func (c *Connection) SetCounters(n *ByteCounters) { c.counters = n }
 
 // EnableHalfClose delivers the peer's end of stream to the filters instead of
 // closing the connection.
@@ -271,7 +300,7 @@ func (c *Connection) onReadable() {
 		}
 		r := c.read()
 		c.rx += uint64(r.N)
-		if c.counters.Rx != nil {
+		if c.counters != nil && c.counters.Rx != nil {
 			*c.counters.Rx += uint64(r.N)
 		}
 		if c.state == stateClosing {
@@ -313,8 +342,8 @@ const maxReadRounds = 16
 // fail closes the connection because the peer or the transport ended it.
 func (c *Connection) fail(err error) {
 	c.peerReset = errors.Is(err, syscall.ECONNRESET)
-	if err != nil && !errors.Is(err, io.EOF) && c.failure == "" && !errors.Is(err, syscall.ECONNRESET) {
-		c.failure = err.Error()
+	if err != nil && !errors.Is(err, io.EOF) && c.FailureReason() == "" && !errors.Is(err, syscall.ECONNRESET) {
+		c.setFailure(err.Error())
 	}
 	if err != nil {
 		c.closeNow(RemoteClose)
@@ -374,7 +403,7 @@ func (c *Connection) AllowSplice(n int64) { c.splice = n }
 // Splicable tells whether the connection carries plain bytes that one filter
 // reads and none sees on their way out.
 func (c *Connection) Splicable() bool {
-	return c.transport == nil && len(c.filters) == 1 && len(c.writeFilters) == 0
+	return c.transport == nil && len(c.filters) == 1 && len(c.writeFilters()) == 0
 }
 
 // PeerReset tells, of a closed connection, that the peer had reset it.
@@ -388,5 +417,5 @@ func (c *Connection) SetNoDelay() {
 }
 
 func (c *Connection) String() string {
-	return fmt.Sprintf("connection %d (%v to %v)", c.id, c.remote, c.local)
+	return fmt.Sprintf("connection %d (%v to %v)", c.id, c.remote, c.LocalAddress())
 }

@@ -61,7 +61,8 @@ func (c *Connection) BuildFilters(fs []FilterFactory) {
 		r.conn, r.index = c, uint8(i)
 		r.filter = f(r)
 		if w, ok := r.filter.(WriteFilter); ok {
-			c.writeFilters = append(c.writeFilters, w)
+			r := c.rarely()
+			r.writeFilters = append(r.writeFilters, w)
 		}
 	}
 }

@@ -9,6 +9,8 @@ type Loop struct {
 	// Worker is 0 for main and 1 to N for the workers: the index into
 	// everything that is kept once for each of them.
 	Worker int
+
+	lastLocal *Address
 }
 
 // NewLoop makes a loop; the name is the dispatcher's.
@@ -28,3 +30,13 @@ func (l *Loop) Close() {
 
 // NewBuffer makes an empty buffer.
 func (l *Loop) NewBuffer() *Buffer { return &Buffer{pool: &l.Pool} }
+
+// share returns a pointer to a, the same one as long as a is the same: the
+// connections of a listener have one local address.
+func (l *Loop) share(a Address) *Address {
+	if l.lastLocal == nil || *l.lastLocal != a {
+		b := a // a itself stays on the stack
+		l.lastLocal = &b
+	}
+	return l.lastLocal
+}

@@ -14,7 +14,7 @@ func (c *Connection) Write(b *Buffer, end bool) {
 		b.Reset()
 		return
 	}
-	for _, f := range c.writeFilters {
+	for _, f := range c.writeFilters() {
 		if f.OnWrite(b, end) == StopIteration {
 			return
 		}
@@ -27,7 +27,7 @@ func (c *Connection) Write(b *Buffer, end bool) {
 // Out is the output buffer, for an encoder that writes straight into it. It
 // is nil when write filters want to see the bytes first. Wrote must follow.
 func (c *Connection) Out() *Buffer {
-	if len(c.writeFilters) > 0 || c.state == stateClosed || c.state == stateClosing || c.writeEnd {
+	if len(c.writeFilters()) > 0 || c.state == stateClosed || c.state == stateClosing || c.writeEnd {
 		return nil
 	}
 	return &c.out
@@ -67,7 +67,7 @@ func (c *Connection) Flush() {
 	}
 	if r.N > 0 {
 		c.tx += uint64(r.N)
-		if c.counters.Tx != nil {
+		if c.counters != nil && c.counters.Tx != nil {
 			*c.counters.Tx += uint64(r.N)
 		}
 	}
@@ -76,7 +76,7 @@ func (c *Connection) Flush() {
 		return
 	}
 	if r.N > 0 && c.state == stateClosing {
-		c.delay.Enable(delayedClose) // a peer that reads is waited for
+		c.rare.delay.Enable(delayedClose) // a peer that reads is waited for
 	}
 	if c.aboveHigh && c.out.size <= int(c.limit/2) {
 		c.aboveHigh = false

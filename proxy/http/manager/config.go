@@ -329,5 +329,5 @@ func (c *Config) Filter(cb *network.ReadCallbacks) network.ReadFilter {
 	if w.stats == nil {
 		w.open(c)
 	}
-	return newConnManager(c, w, cb)
+	return newConnManager(w, cb)
 }

@@ -19,25 +19,30 @@ const (
 
 // ConnManager is one downstream connection's HTTP side.
 type ConnManager struct {
-	cfg     *Config
 	w       *worker
 	conn    *network.Connection
-	cb      *network.ReadCallbacks
-	codec   http.ServerConnection
-	streams *stream // the live ones, newest first
-	drain   drainState
+	codec   http.ServerConnection // nil while the connection is idle
+	streams *stream               // the live ones, newest first
 
+	// Between requests the connection waits in its worker's list, in the
+	// order in which idle_timeout comes.
+	idleNext, idlePrev *ConnManager
+	idleSince          time.Duration
+	parked             bool
+
+	protocol http.ProtocolVersion // 0 before the first byte
+	drain    drainState
 	requests uint32 // streams begun, for max_requests_per_connection
-	idle     event.Timer
 	// life ends the connection at max_connection_duration, and the drain
 	// that follows it; nil without one.
 	life *event.Timer
 }
 
 // newConnManager makes the filter of a new connection.
-func newConnManager(cfg *Config, w *worker, cb *network.ReadCallbacks) *ConnManager {
-	m := &ConnManager{cfg: cfg, w: w, conn: cb.Connection(), cb: cb}
+func newConnManager(w *worker, cb *network.ReadCallbacks) *ConnManager {
+	m := &ConnManager{w: w, conn: cb.Connection()}
 	m.conn.AddCallbacks(m)
+	m.conn.SetCounters(&w.bytes)
 	return m
 }
 
@@ -46,15 +51,12 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 	s := m.w.stats
 	s.DownstreamCxTotal.Inc()
 	s.DownstreamCxActive.Inc()
-	if m.cfg.idleTimeout > 0 {
-		m.conn.Loop().InitTimer(&m.idle, m.onIdle)
-		m.idle.Enable(m.cfg.idleTimeout)
-	}
-	if m.cfg.maxConnDuration > 0 {
+	m.w.park(m)
+	if d := m.w.cfg.maxConnDuration; d > 0 {
 		m.life = m.conn.Loop().NewTimer(m.onMaxDuration)
-		m.life.Enable(m.cfg.maxConnDuration)
+		m.life.Enable(d)
 	}
-	if m.cfg.noDelayedClose {
+	if m.w.cfg.noDelayedClose {
 		m.conn.SetDelayedClose(false)
 	}
 	return network.Continue
@@ -63,8 +65,11 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 // OnData implements network.ReadFilter.
 func (m *ConnManager) OnData(b *network.Buffer, end bool) network.FilterStatus {
 	if m.codec == nil {
-		m.codec = m.cfg.newCodec(m)
-		m.w.stats.cxProtocol(m.codec.Protocol())
+		m.codec = m.w.takeCodec(m)
+		if m.protocol == 0 {
+			m.protocol = m.codec.Protocol()
+			m.w.stats.cxProtocol(m.protocol)
+		}
 	}
 	for m.conn.Open() {
 		before := b.Len()
@@ -73,7 +78,7 @@ func (m *ConnManager) OnData(b *network.Buffer, end bool) network.FilterStatus {
 			return network.StopIteration
 		}
 		// A codec of one stream at a time leaves what belongs to the next.
-		if b.Len() == 0 || b.Len() == before || m.codec.Protocol() >= http.HTTP2 || m.streams != nil {
+		if b.Len() == 0 || b.Len() == before || m.protocol >= http.HTTP2 || m.streams != nil {
 			break
 		}
 	}
@@ -85,7 +90,7 @@ func (m *ConnManager) codecFailed(err error) {
 	m.w.stats.DownstreamCxProtocolError.Inc()
 	var ce *http.CodecError
 	if errors.As(err, &ce) {
-		m.cfg.log.Debug("bad request", "connection", m.conn.ID(), "peer", m.conn.RemoteAddress().String(), "error", ce.Msg, "details", ce.Details)
+		m.w.cfg.log.Debug("bad request", "connection", m.conn.ID(), "peer", m.conn.RemoteAddress().String(), "error", ce.Msg, "details", ce.Details)
 	}
 	m.drain = closing
 	// What was answered goes out first; streams still open are cut off.
@@ -95,15 +100,13 @@ func (m *ConnManager) codecFailed(err error) {
 
 // NewStream implements http.ServerCallbacks.
 func (m *ConnManager) NewStream(enc http.ResponseEncoder) http.RequestDecoder {
-	if m.idle.Ready() {
-		m.idle.Disable()
-	}
-	s := m.w.getStream(m.cfg)
+	m.w.unpark(m)
+	s := m.w.getStream()
 	s.start(m, enc)
 	m.requests++
-	if limit := m.cfg.maxRequestsPerConnection; limit > 0 && m.requests >= limit && m.drain == notDraining {
+	if limit := m.w.cfg.maxRequestsPerConnection; limit > 0 && m.requests >= limit && m.drain == notDraining {
 		m.w.stats.DownstreamCxMaxRequestsReached.Inc()
-		if m.codec != nil && m.codec.Protocol() >= http.HTTP2 {
+		if m.protocol >= http.HTTP2 {
 			m.startDrain()
 		} else {
 			m.drain = closing
@@ -130,8 +133,8 @@ func (m *ConnManager) unlink(s *stream) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
-	if m.streams == nil && m.idle.Ready() && m.conn.Open() {
-		m.idle.Enable(m.cfg.idleTimeout)
+	if m.streams == nil && m.conn.Open() {
+		m.w.park(m)
 	}
 }
 
@@ -139,7 +142,7 @@ func (m *ConnManager) unlink(s *stream) {
 // that speaks HTTP/1 is told by the next response.
 func (m *ConnManager) startDrain() {
 	m.drain = draining
-	if m.codec == nil || m.codec.Protocol() < http.HTTP2 {
+	if m.protocol < http.HTTP2 {
 		return
 	}
 	m.codec.ShutdownNotice()
@@ -148,7 +151,7 @@ func (m *ConnManager) startDrain() {
 		m.drain = closing
 		m.maybeClose(false)
 	})
-	m.life.Enable(m.cfg.drainTimeout)
+	m.life.Enable(m.w.cfg.drainTimeout)
 }
 
 // maybeClose closes a connection that only waited for its last stream.
@@ -174,7 +177,7 @@ func (m *ConnManager) onMaxDuration() {
 }
 
 func (m *ConnManager) closeOrDrain() {
-	if m.codec != nil && m.codec.Protocol() >= http.HTTP2 {
+	if m.protocol >= http.HTTP2 {
 		if m.drain == notDraining {
 			m.startDrain()
 		}
@@ -209,15 +212,13 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 		}
 	}
 	s.DownstreamCxLengthMs.Record(uint64((m.conn.Loop().Now() - m.conn.Opened()) / time.Millisecond))
-	if m.idle.Ready() {
-		m.idle.Release()
-	}
+	m.w.unpark(m)
 	if m.life != nil {
 		m.life.Release()
 	}
 	m.resetStreams(http.ConnectionTermination, m.conn.FailureReason())
-	if m.codec != nil {
-		s.cxProtocolEnd(m.codec.Protocol())
+	if m.protocol != 0 {
+		s.cxProtocolEnd(m.protocol)
 		if c, ok := m.codec.(interface{ OnConnectionClosed() }); ok {
 			c.OnConnectionClosed()
 		}

@@ -3,6 +3,7 @@ package manager
 import (
 	"math/rand/v2"
 
+	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
@@ -13,6 +14,7 @@ import (
 // worker is what the connections of one manager share on one worker. It is
 // opened by that worker's first connection.
 type worker struct {
+	cfg      *Config
 	index    int
 	loop     *network.Loop
 	stats    *Stats
@@ -24,6 +26,10 @@ type worker struct {
 	free     *stream
 	nfree    int
 	scratch  []*network.Buffer
+	codecs   []reusableCodec
+	idle     event.Timer // for the first of the connections that wait
+	idleHead *ConnManager
+	idleTail *ConnManager
 	date     dateCache
 	uuid     uuidSource
 }
@@ -36,6 +42,8 @@ type groups struct {
 }
 
 func (w *worker) open(c *Config) {
+	w.cfg = c
+	w.loop.InitTimer(&w.idle, w.onIdle)
 	w.stats, w.listener = c.groups.manager.For(w.index), c.groups.listener.For(w.index)
 	w.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	w.http1.Counters = c.groups.codec.For(w.index).counters()
@@ -45,13 +53,14 @@ func (w *worker) open(c *Config) {
 // maxFreeStreams bounds the streams kept for reuse: some 10 kB each.
 const maxFreeStreams = 512
 
-// getStream takes a stream whose filters fit cfg.
-func (w *worker) getStream(cfg *Config) *stream {
+// getStream takes a stream with its filters.
+func (w *worker) getStream() *stream {
 	if s := w.free; s != nil {
 		w.free, s.next = s.next, nil
 		w.nfree--
 		return s
 	}
+	cfg := w.cfg
 	s := &stream{cfg: cfg, w: w}
 	w.loop.InitTimer(&s.idle, s.onIdle)
 	w.loop.InitTimer(&s.headers, s.onHeadersTimeout)

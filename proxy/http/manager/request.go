@@ -11,7 +11,7 @@ import (
 // It returns false when it answered the request itself.
 func (s *stream) prepareRequest(end bool) bool {
 	h := &s.request
-	proto := s.m.codec.Protocol()
+	proto := s.m.protocol
 	if v, ok := s.enc.(interface{ RequestVersion() http.ProtocolVersion }); ok {
 		proto = v.RequestVersion() // HTTP/1.0 on a connection that speaks 1.1
 	}

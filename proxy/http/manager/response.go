@@ -43,7 +43,7 @@ func (s *stream) finishResponse(end bool) {
 		h.Append(http.Via, ", ", c.via)
 	}
 
-	proto := m.codec.Protocol()
+	proto := m.protocol
 	if m.drain == notDraining && c.drain != nil && c.drain.DrainClose(m.conn.Loop()) {
 		m.w.stats.DownstreamCxDrainClose.Inc()
 		m.startDrain()

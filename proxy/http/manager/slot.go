@@ -171,7 +171,7 @@ func (s *stream) resetByProxy(reason http.ResetReason) {
 	}
 	s.w.stats.DownstreamRqTxReset.Inc()
 	m, enc := s.m, s.enc
-	if m.codec.Protocol() < http.HTTP2 {
+	if m.protocol < http.HTTP2 {
 		m.drain = closing
 	}
 	s.destroy()

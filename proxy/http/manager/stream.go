@@ -214,7 +214,7 @@ func (s *stream) endStream() {
 	// The client still sends what nobody wants. HTTP/2 can end the one
 	// stream, HTTP/1 only the connection.
 	m := s.m
-	if m.codec.Protocol() < http.HTTP2 {
+	if m.protocol < http.HTTP2 {
 		m.drain = closing
 	}
 	enc := s.enc
@@ -260,7 +260,13 @@ func (s *stream) destroy() {
 }
 
 // DeferredDelete implements event.Deleter.
-func (s *stream) DeferredDelete() { s.w.putStream(s) }
+func (s *stream) DeferredDelete() {
+	m := s.m
+	s.w.putStream(s)
+	if m.streams == nil {
+		m.releaseCodec()
+	}
+}
 
 func (s *stream) logAccess() {
 	if len(s.cfg.accessLogs) == 0 {

@@ -40,7 +40,7 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	o.nextID++
 	conn, err := o.Dialer.Dial(o.Loop, key, l.host.Address, info.Socket.BindFor(l.host.Address), info.Socket.Sockopts(), cb, network.Options{
 		BufferLimit: info.BufferLimit,
-		Counters:    network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
+		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
 		HalfClose:   halfClose,
 		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
 	})

@@ -45,7 +45,7 @@ func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
 // OnNewConnection implements network.ReadFilter.
 func (p *proxy) OnNewConnection() network.FilterStatus {
 	p.stats.CxTotal.Inc()
-	p.down.SetCounters(network.ByteCounters{Rx: (*uint64)(&p.stats.RxBytes), Tx: (*uint64)(&p.stats.TxBytes)})
+	p.down.SetCounters(&network.ByteCounters{Rx: (*uint64)(&p.stats.RxBytes), Tx: (*uint64)(&p.stats.TxBytes)})
 	p.down.ReadDisable(true)
 	if p.s.maxDuration > 0 {
 		p.most = p.down.Loop().NewTimer(p.tooOld)
