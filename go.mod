@@ -10,6 +10,7 @@ require (
 require (
 	github.com/envoyproxy/go-control-plane/ratelimit v0.1.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
 )
 
 require (

@@ -1,8 +1,20 @@
 package filter
 
-import "github.com/weirproxy/weir/proxy/listener"
+import (
+	"github.com/weirproxy/weir/proxy/filter/listener/httpinspector"
+	"github.com/weirproxy/weir/proxy/filter/listener/originaldst"
+	"github.com/weirproxy/weir/proxy/filter/listener/proxyprotocol"
+	"github.com/weirproxy/weir/proxy/filter/listener/tlsinspector"
+	"github.com/weirproxy/weir/proxy/listener"
+)
 
-// Listener is the table of listener filters.
+// Listener is the table of listener filters, by the type URL of their
+// configuration.
 func Listener() map[string]listener.FilterFactory {
-	return map[string]listener.FilterFactory{}
+	return map[string]listener.FilterFactory{
+		httpinspector.TypeURL: httpinspector.New,
+		originaldst.TypeURL:   originaldst.New,
+		proxyprotocol.TypeURL: proxyprotocol.New,
+		tlsinspector.TypeURL:  tlsinspector.New,
+	}
 }

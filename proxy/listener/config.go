@@ -16,6 +16,7 @@ import (
 	"github.com/weirproxy/weir/proxy/listener/match"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // AccessLogCompiler compiles the access logs at path, for listeners and
@@ -57,8 +58,8 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive"); err != nil {
 		return nil, err
 	}
-	if err := p.ValidateAll(); err != nil {
-		return nil, c.path.Wrap(err)
+	if err := protos.Validate(c.path, p); err != nil {
+		return nil, err
 	}
 	if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
 		return nil, c.path.Dot("filter_chains").Errorf("listener %q has no filter chains", l.name)
@@ -168,7 +169,7 @@ func (c *compiler) listenerFilters() error {
 		if err := field.Only(path, f, "name", "typed_config", "filter_disabled"); err != nil {
 			return err
 		}
-		make, ok := c.factories.Listener[f.GetTypedConfig().GetTypeUrl()]
+		make, ok := c.factories.Listener[typeURL(f.GetTypedConfig())]
 		if !ok {
 			return unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
 		}
@@ -185,11 +186,15 @@ func (c *compiler) listenerFilters() error {
 	return nil
 }
 
+// typeURL is what factories are found by: the type of a, also inside a
+// TypedStruct.
+func typeURL(a *anypb.Any) string { return "type.googleapis.com/" + protos.TypeName(a) }
+
 func unknown(path field.Path, kind, name string, config *anypb.Any) error {
 	if config == nil {
 		return path.Dot("typed_config").Errorf("%s %q has no configuration, whose type says what it is", kind, name)
 	}
-	return path.Dot("typed_config").Errorf("weir has no %s %q of type %s", kind, name, config.MessageName())
+	return path.Dot("typed_config").Errorf("weir has no %s %q of type %s", kind, name, protos.TypeName(config))
 }
 
 func compilePredicate(path field.Path, p *listenerv3.ListenerFilterChainMatchPredicate) (predicate, error) {
@@ -290,7 +295,7 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 		if err := field.Only(path, f, "name", "typed_config"); err != nil {
 			return nil, err
 		}
-		nf, ok := c.factories.Network[f.GetTypedConfig().GetTypeUrl()]
+		nf, ok := c.factories.Network[typeURL(f.GetTypedConfig())]
 		if !ok {
 			return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
 		}
@@ -311,7 +316,7 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 const rawBuffer = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 
 func (c *compiler) transport(path field.Path, t *corev3.TransportSocket, chain *Chain, ctx *FactoryContext) (err error) {
-	url := t.GetTypedConfig().GetTypeUrl()
+	url := typeURL(t.GetTypedConfig())
 	if t == nil || url == rawBuffer {
 		return nil
 	}

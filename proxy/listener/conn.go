@@ -136,7 +136,7 @@ func (c *conn) log() {
 		info.Metadata, info.FilterState = i.Metadata, i.FilterState
 	}
 	for _, a := range c.al.l.accessLogs {
-		a.Log(&info)
+		a.Log(c.Loop(), &info)
 	}
 }
 
@@ -154,7 +154,7 @@ func (al *activeListener) logUnmatched(s *Socket) {
 		info.DownstreamDirectLocal, info.RequestedServerName = s.info.DirectLocal, s.info.ServerName
 	}
 	for _, a := range al.l.accessLogs {
-		a.Log(&info)
+		a.Log(al.h.loop, &info)
 	}
 }
 

@@ -23,7 +23,11 @@ type FilterFactory func(path field.Path, config *anypb.Any, ctx *FactoryContext)
 type TransportSocketFactory func(path field.Path, config *anypb.Any, ctx *FactoryContext) (TransportFactory, error)
 
 // AccessLog writes a line for a connection or stream that has ended.
-type AccessLog interface{ Log(*streaminfo.Info) }
+//
+// Log is called on the worker's loop l; it must not keep info.
+type AccessLog interface {
+	Log(l *network.Loop, info *streaminfo.Info)
+}
 
 // Factories are the extensions that listeners can use, by the type URL of
 // their configuration ("type.googleapis.com/envoy.…"). Package filter has the

@@ -67,6 +67,14 @@ func (s *Socket) RestoreLocal(a network.Address) {
 // connection came here, has told where it was going.
 func (s *Socket) LocalRestored() bool { return s.localRestored }
 
+// Transport is the transport protocol that an earlier filter has found, or "".
+func (s *Socket) Transport() string {
+	if s.info == nil {
+		return ""
+	}
+	return s.info.TransportProtocol
+}
+
 // PeekMax is the most that Peek can show, in bytes.
 const PeekMax = 64 << 10
 

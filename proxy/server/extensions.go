@@ -106,8 +106,7 @@ type connectionLog struct {
 }
 
 // Log implements listener.AccessLog.
-func (l connectionLog) Log(i *streaminfo.Info) {
-	loop := i.Conn.Loop()
+func (l connectionLog) Log(loop *network.Loop, i *streaminfo.Info) {
 	c := &l.contexts[loop.Worker]
 	c.Info, c.Now, c.Time = i, loop.Now(), loop.Time()
 	l.Logger.Log(loop.Worker, c)

@@ -13,7 +13,7 @@ func (p *proxy) finish() {
 	if len(p.s.logs) > 0 {
 		info := p.info()
 		for _, l := range p.s.logs {
-			l.Log(&info)
+			l.Log(p.down.Loop(), &info)
 		}
 	}
 }

@@ -1,0 +1,76 @@
+package proxyprotocol
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// TypeURL is the type of the filter's configuration.
+const TypeURL = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+
+// defaultNamespace is where values go when a rule names none.
+const defaultNamespace = "envoy.filters.listener.proxy_protocol"
+
+// New is a listener.FilterFactory.
+func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (listener.Filter, error) {
+	p := &proxyprotocolv3.ProxyProtocol{}
+	if err := protos.Unpack(path, config, p); err != nil {
+		return nil, err
+	}
+	if err := field.Only(path, p, "rules", "allow_requests_without_proxy_protocol", "pass_through_tlvs", "disallowed_versions", "stat_prefix"); err != nil {
+		return nil, err
+	}
+	f := &filter{optional: p.GetAllowRequestsWithoutProxyProtocol(), want: versions{true, true}, rules: map[byte][]rule{}}
+	for _, v := range p.GetDisallowedVersions() {
+		switch v {
+		case corev3.ProxyProtocolConfig_V1:
+			f.want.v1 = false
+		case corev3.ProxyProtocolConfig_V2:
+			f.want.v2 = false
+		}
+	}
+	for i, r := range p.GetRules() {
+		if err := f.addRule(path.Dot("rules").Index(i), r); err != nil {
+			return nil, err
+		}
+	}
+	if t := p.GetPassThroughTlvs(); t != nil {
+		f.pass = &passThrough{all: t.GetMatchType() == corev3.ProxyProtocolPassThroughTLVs_INCLUDE_ALL}
+		for i, kind := range t.GetTlvType() {
+			if kind > 255 {
+				return nil, path.Dot("pass_through_tlvs").Dot("tlv_type").Index(i).Errorf("%d is not a TLV type (0 to 255)", kind)
+			}
+			f.pass.kinds[kind] = true
+		}
+	}
+	prefix := "proxy_proto."
+	if p.GetStatPrefix() != "" {
+		prefix += p.GetStatPrefix() + "."
+	}
+	f.stats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix})
+	f.errors = stats.NewGroup[listenerStats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix})
+	return f, nil
+}
+
+func (f *filter) addRule(path field.Path, p *proxyprotocolv3.ProxyProtocol_Rule) error {
+	if err := field.Only(path, p, "tlv_type", "on_tlv_present"); err != nil {
+		return err
+	}
+	kv := p.GetOnTlvPresent()
+	if err := field.Only(path.Dot("on_tlv_present"), kv, "metadata_namespace", "key", "value_string_encoding"); err != nil {
+		return err
+	}
+	r := rule{namespace: kv.GetMetadataNamespace(), key: kv.GetKey(), base64: kv.GetValueStringEncoding() == proxyprotocolv3.ProxyProtocol_KeyValuePair_BASE64}
+	if r.namespace == "" {
+		r.namespace = defaultNamespace
+	}
+	kind := byte(p.GetTlvType()) // below 256 by the proto's rule
+	f.rules[kind] = append(f.rules[kind], r)
+	return nil
+}

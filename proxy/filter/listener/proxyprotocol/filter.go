@@ -1,0 +1,182 @@
+package proxyprotocol
+
+import (
+	"encoding/base64"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// Stats are at proxy_proto.[<stat_prefix>.]
+type Stats struct {
+	NotFoundAllowed    stats.Counter `stat:"not_found_allowed"`
+	NotFoundDisallowed stats.Counter `stat:"not_found_disallowed"`
+	V1                 versionStats  `stat:"versions.v1."`
+	V2                 versionStats  `stat:"versions.v2."`
+}
+
+type versionStats struct {
+	Found      stats.Counter `stat:"found"`
+	Disallowed stats.Counter `stat:"disallowed"`
+	Error      stats.Counter `stat:"error"`
+}
+
+type listenerStats struct {
+	Error stats.Counter `stat:"downstream_cx_proxy_proto_error"`
+}
+
+// Options is the filter state that carries a header on to a PROXY protocol
+// transport upstream.
+type Options struct {
+	Source, Destination netip.AddrPort
+	TLVs                []TLV
+}
+
+// TLV is one type-length-value of a version 2 header.
+type TLV struct {
+	Type  byte
+	Value []byte
+}
+
+// OptionsKey is the name of Options in the filter state.
+const OptionsKey = "envoy.network.proxy_protocol_options"
+
+type filter struct {
+	optional bool // allow_requests_without_proxy_protocol
+	want     versions
+	rules    map[byte][]rule
+	pass     *passThrough // nil: nothing
+	stats    *stats.Group[Stats]
+	errors   *stats.Group[listenerStats]
+}
+
+// rule puts a TLV's value into dynamic metadata.
+type rule struct {
+	namespace, key string
+	base64         bool
+}
+
+type passThrough struct {
+	all   bool
+	kinds [256]bool
+}
+
+// Inspect implements listener.Filter.
+func (f *filter) Inspect(s *listener.Socket) listener.Status {
+	p := s.Peek(listener.PeekMax)
+	st := f.stats.For(s.Loop().Worker)
+	h, err := parse(p, f.want)
+	switch err {
+	case nil:
+	case errIncomplete:
+		if len(p) < listener.PeekMax {
+			return listener.WaitForData
+		}
+		return f.malformed(s, st, h)
+	case errNone:
+		return f.notFound(s, st, p)
+	default:
+		return f.malformed(s, st, h)
+	}
+	st.version(h.version).Found.Inc()
+	f.apply(s, &h) // before the bytes that it points into are gone
+	if !s.Consume(h.size) {
+		return listener.Reject
+	}
+	return listener.Continue
+}
+
+func (s *Stats) version(v int) *versionStats {
+	if v == 1 {
+		return &s.V1
+	}
+	return &s.V2
+}
+
+func (f *filter) malformed(s *listener.Socket, st *Stats, h header) listener.Status {
+	st.version(h.version).Error.Inc()
+	f.errors.For(s.Loop().Worker).Error.Inc()
+	return listener.Reject
+}
+
+// notFound handles a connection without a header of the versions wanted.
+func (f *filter) notFound(s *listener.Socket, st *Stats, p []byte) listener.Status {
+	if f.optional {
+		st.NotFoundAllowed.Inc()
+		return listener.Continue
+	}
+	// Which one is refused is worth knowing.
+	switch {
+	case strings.HasPrefix(string(p), signature1):
+		st.V1.Disallowed.Inc()
+	case strings.HasPrefix(string(p), signature2):
+		st.V2.Disallowed.Inc()
+	default:
+		st.NotFoundDisallowed.Inc()
+	}
+	f.errors.For(s.Loop().Worker).Error.Inc()
+	return listener.Reject
+}
+
+func (f *filter) apply(s *listener.Socket, h *header) {
+	info := s.Info()
+	if !h.local {
+		s.Remote = network.IPAddress(h.src)
+		if h.dst != s.Local.AddrPort {
+			s.RestoreLocal(network.IPAddress(h.dst))
+		}
+	}
+	o := Options{Source: s.Remote.AddrPort, Destination: s.Local.AddrPort}
+	for kind, value := range h.TLVs {
+		for _, r := range f.rules[kind] {
+			setMetadata(info, r, value)
+		}
+		if f.pass != nil && (f.pass.all || f.pass.kinds[kind]) {
+			o.TLVs = append(o.TLVs, TLV{kind, append([]byte(nil), value...)})
+		}
+	}
+	if f.pass != nil {
+		if info.FilterState == nil {
+			info.FilterState = map[string]any{}
+		}
+		info.FilterState[OptionsKey] = &o
+	}
+}
+
+func setMetadata(info *network.Info, r rule, value []byte) {
+	text := sanitize(value)
+	if r.base64 {
+		text = base64.StdEncoding.EncodeToString(value)
+	}
+	if info.Metadata == nil {
+		info.Metadata = map[string]map[string]any{}
+	}
+	m := info.Metadata[r.namespace]
+	if m == nil {
+		m = map[string]any{}
+		info.Metadata[r.namespace] = m
+	}
+	m[r.key] = text
+}
+
+// sanitize replaces each byte that is not part of valid UTF-8 by '!'.
+func sanitize(p []byte) string {
+	if utf8.Valid(p) {
+		return string(p)
+	}
+	var b strings.Builder
+	for len(p) > 0 {
+		r, n := utf8.DecodeRune(p)
+		if r == utf8.RuneError && n == 1 {
+			b.WriteByte('!')
+		} else {
+			b.Write(p[:n])
+		}
+		p = p[n:]
+	}
+	return b.String()
+}

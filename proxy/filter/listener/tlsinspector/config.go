@@ -1,0 +1,40 @@
+package tlsinspector
+
+import (
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// TypeURL is the type of the filter's configuration.
+const TypeURL = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+
+// maxHelloDefault is Envoy's max_client_hello_size in bytes.
+const maxHelloDefault = 16 << 10
+
+// New is a listener.FilterFactory. initial_read_buffer_size is a hint that
+// weir has no use for: all connections of a worker share one buffer.
+func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (listener.Filter, error) {
+	p := &tlsinspectorv3.TlsInspector{}
+	if err := protos.Unpack(path, config, p); err != nil {
+		return nil, err
+	}
+	if !p.GetEnableJa3Fingerprinting().GetValue() {
+		p.EnableJa3Fingerprinting = nil
+	}
+	if !p.GetEnableJa4Fingerprinting().GetValue() {
+		p.EnableJa4Fingerprinting = nil
+	}
+	if err := field.Only(path, p, "initial_read_buffer_size", "close_connection_on_client_hello_parsing_errors", "max_client_hello_size"); err != nil {
+		return nil, err
+	}
+	f := &filter{max: maxHelloDefault, strict: p.GetCloseConnectionOnClientHelloParsingErrors(), stats: stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "tls_inspector."})}
+	if v := p.GetMaxClientHelloSize(); v != nil {
+		f.max = min(int(v.GetValue()), listener.PeekMax)
+	}
+	return f, nil
+}

@@ -1,0 +1,64 @@
+package tlsinspector
+
+import (
+	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// Stats are at tls_inspector.
+type Stats struct {
+	TLSFound       stats.Counter   `stat:"tls_found"`
+	TLSNotFound    stats.Counter   `stat:"tls_not_found"`
+	ALPNFound      stats.Counter   `stat:"alpn_found"`
+	ALPNNotFound   stats.Counter   `stat:"alpn_not_found"`
+	SNIFound       stats.Counter   `stat:"sni_found"`
+	SNINotFound    stats.Counter   `stat:"sni_not_found"`
+	TooLarge       stats.Counter   `stat:"client_hello_too_large"`
+	BytesProcessed stats.Histogram `stat:"bytes_processed"`
+}
+
+type filter struct {
+	max    int  // bytes of a ClientHello with its record headers
+	strict bool // close what is not TLS
+	stats  *stats.Group[Stats]
+}
+
+// Inspect implements listener.Filter.
+func (f *filter) Inspect(s *listener.Socket) listener.Status {
+	p := s.Peek(f.max)
+	h, err := parse(p)
+	st := f.stats.For(s.Loop().Worker)
+	switch err {
+	case nil:
+	case errIncomplete:
+		if len(p) < f.max {
+			return listener.WaitForData
+		}
+		st.TooLarge.Inc()
+		return listener.Reject
+	default:
+		st.BytesProcessed.Record(uint64(len(p)))
+		st.TLSNotFound.Inc()
+		if f.strict {
+			return listener.Reject
+		}
+		return listener.Continue
+	}
+	st.BytesProcessed.Record(uint64(len(p)))
+	st.TLSFound.Inc()
+	info := s.Info()
+	info.TransportProtocol = "tls"
+	if h.serverName != "" {
+		st.SNIFound.Inc()
+		info.ServerName = h.serverName
+	} else {
+		st.SNINotFound.Inc()
+	}
+	if len(h.protocols) > 0 {
+		st.ALPNFound.Inc()
+		info.ALPN = h.protocols
+	} else {
+		st.ALPNNotFound.Inc()
+	}
+	return listener.Continue
+}
