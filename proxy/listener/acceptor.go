@@ -69,7 +69,8 @@ func (a *acceptor) acceptOne() bool {
 
 // take starts the life of an accepted connection.
 func (a *acceptor) take(fd int, remote network.Address) {
-	s := Socket{fd: fd, Local: a.bound, Remote: remote, directRemote: remote}
+	s := &a.al.h.accepting
+	*s = Socket{fd: fd, Local: a.bound, Remote: remote, directRemote: remote}
 	if a.wildcard || a.pod != nil {
 		local, err := network.LocalName(fd)
 		if err != nil {

@@ -23,9 +23,10 @@ type handler struct {
 	byAddress map[netip.AddrPort]*activeListener // for use_original_dst
 	acceptors map[int]*acceptor                  // by descriptor
 
-	scratch []byte // where listener filters peek
-	nextID  uint64
-	reserve int // a descriptor to give up when there are no others; -1: given up
+	scratch   []byte // where listener filters peek
+	accepting Socket // the socket that is being accepted
+	nextID    uint64
+	reserve   int // a descriptor to give up when there are no others; -1: given up
 }
 
 // server is what the handlers of all workers share.

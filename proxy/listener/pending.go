@@ -8,17 +8,17 @@ import (
 )
 
 // balance passes an accepted socket to the worker that shall have it.
-func (al *activeListener) balance(s Socket, from source) {
+func (al *activeListener) balance(s *Socket, from source) {
 	if b := al.l.balancer; b != nil {
 		if w := b.pick(); w != al.h.worker {
-			l, h := al.l, al.h.shared.handlers[w]
+			l, h, moved := al.l, al.h.shared.handlers[w], *s
 			h.loop.Post(func() {
 				if other := h.listeners[l]; other != nil {
-					other.accepted(s, from)
+					other.accepted(&moved, from)
 					return
 				}
 				b.closed(w)
-				network.CloseFD(s.fd)
+				network.CloseFD(moved.fd)
 			})
 			return
 		}
@@ -26,8 +26,8 @@ func (al *activeListener) balance(s Socket, from source) {
 	al.accepted(s, from)
 }
 
-// accepted starts the life of a socket on this worker.
-func (al *activeListener) accepted(s Socket, from source) {
+// accepted starts the life of a socket on this worker. It keeps nothing of s.
+func (al *activeListener) accepted(s *Socket, from source) {
 	s.listener = al
 	if !al.admit() {
 		network.CloseFD(s.fd)
@@ -35,9 +35,9 @@ func (al *activeListener) accepted(s Socket, from source) {
 		return
 	}
 	if from.pod != nil {
-		from.pod.restore(&s, from.bound)
+		from.pod.restore(s, from.bound)
 	}
-	al.inspect(&s)
+	al.inspect(s)
 }
 
 func (al *activeListener) balancerClosed() {
@@ -65,7 +65,7 @@ func (al *activeListener) takeOver(s *Socket) {
 	if al.l.balancer != nil {
 		al.l.balancer.opened(al.h.worker)
 	}
-	al.accepted(*s, source{})
+	al.accepted(s, source{})
 }
 
 // drop closes a socket that does not become a connection.
