@@ -82,10 +82,10 @@ func Compile(p field.Path, c *routev3.RouteConfiguration, o Options) (*Config, e
 	if cfg.filterConfigs, err = k.filterConfigs(p, c.GetTypedPerFilterConfig()); err != nil {
 		return nil, err
 	}
-	if cfg.metadata, err = metadata(p.Dot("metadata"), c.GetMetadata()); err != nil {
+	if cfg.metadata, err = metadata(p, c.GetMetadata()); err != nil {
 		return nil, err
 	}
-	if k.mirrors, err = k.mirrorPolicies(p.Dot("request_mirror_policies"), c.GetRequestMirrorPolicies()); err != nil {
+	if k.mirrors, err = k.mirrorPolicies(p, c.GetRequestMirrorPolicies()); err != nil {
 		return nil, err
 	}
 	names := make(map[string]bool, len(c.GetVirtualHosts()))
@@ -146,10 +146,10 @@ func (k *compiler) virtualHost(p field.Path, c *routev3.VirtualHost) (*VirtualHo
 	if v.filterConfigs, err = k.filterConfigs(p, c.GetTypedPerFilterConfig()); err != nil {
 		return nil, err
 	}
-	if v.metadata, err = metadata(p.Dot("metadata"), c.GetMetadata()); err != nil {
+	if v.metadata, err = metadata(p, c.GetMetadata()); err != nil {
 		return nil, err
 	}
-	if v.RateLimits, err = k.rateLimits(p.Dot("rate_limits"), c.GetRateLimits()); err != nil {
+	if v.RateLimits, err = k.rateLimits(p, c.GetRateLimits()); err != nil {
 		return nil, err
 	}
 	for i, vc := range c.GetVirtualClusters() {
@@ -160,14 +160,14 @@ func (k *compiler) virtualHost(p field.Path, c *routev3.VirtualHost) (*VirtualHo
 		v.VirtualClusters = append(v.VirtualClusters, VirtualCluster{Name: vc.GetName(), Headers: headers})
 	}
 	inherited := defaults{mirrors: k.mirrors, bufferLimit: bufferLimit(c)}
-	if inherited.retry, err = k.retryPolicy(p.Dot("retry_policy"), c.GetRetryPolicy()); err != nil {
+	if inherited.retry, err = k.retryPolicy(p, c.GetRetryPolicy()); err != nil {
 		return nil, err
 	}
-	if inherited.hedge, err = hedgePolicy(p.Dot("hedge_policy"), c.GetHedgePolicy()); err != nil {
+	if inherited.hedge, err = hedgePolicy(p, c.GetHedgePolicy()); err != nil {
 		return nil, err
 	}
 	if len(c.GetRequestMirrorPolicies()) > 0 {
-		if inherited.mirrors, err = k.mirrorPolicies(p.Dot("request_mirror_policies"), c.GetRequestMirrorPolicies()); err != nil {
+		if inherited.mirrors, err = k.mirrorPolicies(p, c.GetRequestMirrorPolicies()); err != nil {
 			return nil, err
 		}
 	}
@@ -231,13 +231,13 @@ func (k *compiler) entry(p field.Path, c *routev3.Route, e *Entry, inherited *de
 		return nil
 	}
 	e.extras = &extras{statPrefix: c.GetStatPrefix(), bufferLimit: limit}
-	if e.extras.metadata, err = metadata(p.Dot("metadata"), c.GetMetadata()); err != nil {
+	if e.extras.metadata, err = metadata(p, c.GetMetadata()); err != nil {
 		return err
 	}
 	if d := c.GetDecorator(); d != nil {
 		e.extras.decorator = &Decorator{Operation: d.GetOperation(), Propagate: d.GetPropagate() == nil || d.GetPropagate().GetValue()}
 	}
-	e.extras.tracing, err = k.tracing(p.Dot("tracing"), c.GetTracing())
+	e.extras.tracing, err = k.tracing(p, c.GetTracing())
 	return err
 }
 
@@ -245,7 +245,7 @@ func (k *compiler) tracing(p field.Path, c *routev3.Tracing) (*Tracing, error) {
 	if c == nil {
 		return nil, nil
 	}
-	if err := field.Only(p, c, "client_sampling", "random_sampling", "overall_sampling"); err != nil {
+	if err := field.Only(p.Dot("tracing"), c, "client_sampling", "random_sampling", "overall_sampling"); err != nil {
 		return nil, err
 	}
 	return &Tracing{
@@ -312,12 +312,12 @@ func (k *compiler) filterConfigs(p field.Path, c map[string]*anypb.Any) (filterC
 	return out, nil
 }
 
-// metadata turns filter_metadata into plain maps.
+// metadata turns the metadata of the message at p into plain maps.
 func metadata(p field.Path, c *corev3.Metadata) (map[string]map[string]any, error) {
 	if c == nil {
 		return nil, nil
 	}
-	if err := field.Only(p, c, "filter_metadata"); err != nil {
+	if err := field.Only(p.Dot("metadata"), c, "filter_metadata"); err != nil {
 		return nil, err
 	}
 	out := make(map[string]map[string]any, len(c.GetFilterMetadata()))
@@ -343,18 +343,19 @@ func bufferLimit(c interface {
 	return &n
 }
 
-// duration is d, or unset when it is nil.
-func duration(p field.Path, d *durationpb.Duration, unset time.Duration) (time.Duration, error) {
+// duration is the field of that name of the message at p, unset when it is not
+// given. The path is made for errors only: most routes give few fields.
+func duration(p field.Path, name string, d *durationpb.Duration, unset time.Duration) (time.Duration, error) {
 	if d == nil {
 		return unset, nil
 	}
 	if err := d.CheckValid(); err != nil {
-		return 0, p.Wrap(err)
+		return 0, p.Dot(name).Wrap(err)
 	}
 	if v := d.AsDuration(); v >= 0 {
 		return v, nil
 	}
-	return 0, p.Errorf("a duration must not be negative")
+	return 0, p.Dot(name).Errorf("a duration must not be negative")
 }
 
 // dataSource reads a DataSource of at most limit bytes.

@@ -33,7 +33,7 @@ func (k *compiler) forward(p field.Path, c *routev3.RouteAction, e *Entry, inher
 		Mirrors:             inherited.mirrors,
 	}
 	var err error
-	if f.metadataMatch, err = subset(p.Dot("metadata_match"), c.GetMetadataMatch()); err != nil {
+	if f.metadataMatch, err = subset(p, c.GetMetadataMatch()); err != nil {
 		return nil, err
 	}
 	if err := k.timeouts(p, c, f); err != nil {
@@ -129,7 +129,7 @@ func (k *compiler) weightedCluster(p field.Path, c *routev3.WeightedCluster_Clus
 	if err := k.clusterExists(p.Dot("name"), w.name); err != nil {
 		return err
 	}
-	own, err := subset(p.Dot("metadata_match"), c.GetMetadataMatch())
+	own, err := subset(p, c.GetMetadataMatch())
 	if err != nil {
 		return err
 	}
@@ -156,38 +156,52 @@ func headerName(name string) string {
 	return name
 }
 
+// subset is the part of metadata_match that load balancers look at.
 func subset(p field.Path, c *corev3.Metadata) (map[string]any, error) {
-	m, err := metadata(p, c)
-	return m[subsetNamespace], err
+	if c == nil {
+		return nil, nil
+	}
+	if err := field.Only(p.Dot("metadata_match"), c, "filter_metadata"); err != nil {
+		return nil, err
+	}
+	if s := c.GetFilterMetadata()[subsetNamespace]; s != nil {
+		return s.AsMap(), nil
+	}
+	return nil, nil
 }
 
 func (k *compiler) timeouts(p field.Path, c *routev3.RouteAction, f *Forward) (err error) {
-	if f.Timeout, err = duration(p.Dot("timeout"), c.GetTimeout(), defaultTimeout); err != nil {
+	if f.Timeout, err = duration(p, "timeout", c.GetTimeout(), defaultTimeout); err != nil {
 		return err
 	}
-	if f.IdleTimeout, err = duration(p.Dot("idle_timeout"), c.GetIdleTimeout(), Unset); err != nil {
+	if f.IdleTimeout, err = duration(p, "idle_timeout", c.GetIdleTimeout(), Unset); err != nil {
 		return err
 	}
-	if f.FlushTimeout, err = duration(p.Dot("flush_timeout"), c.GetFlushTimeout(), Unset); err != nil {
+	if f.FlushTimeout, err = duration(p, "flush_timeout", c.GetFlushTimeout(), Unset); err != nil {
 		return err
 	}
-	if f.MaxGrpcTimeout, err = duration(p.Dot("max_grpc_timeout"), c.GetMaxGrpcTimeout(), Unset); err != nil { //nolint:staticcheck // deprecated
+	if f.MaxGrpcTimeout, err = duration(p, "max_grpc_timeout", c.GetMaxGrpcTimeout(), Unset); err != nil { //nolint:staticcheck // deprecated
 		return err
 	}
-	if f.GrpcTimeoutOffset, err = duration(p.Dot("grpc_timeout_offset"), c.GetGrpcTimeoutOffset(), 0); err != nil { //nolint:staticcheck // deprecated
+	if f.GrpcTimeoutOffset, err = duration(p, "grpc_timeout_offset", c.GetGrpcTimeoutOffset(), 0); err != nil { //nolint:staticcheck // deprecated
 		return err
 	}
-	d, dp := c.GetMaxStreamDuration(), p.Dot("max_stream_duration")
+	d := c.GetMaxStreamDuration()
+	if d == nil {
+		f.MaxStreamDuration, f.GrpcTimeoutHeaderMax = Unset, Unset
+		return nil
+	}
+	dp := p.Dot("max_stream_duration")
 	if err := field.Only(dp, d, "max_stream_duration", "grpc_timeout_header_max", "grpc_timeout_header_offset"); err != nil {
 		return err
 	}
-	if f.MaxStreamDuration, err = duration(dp.Dot("max_stream_duration"), d.GetMaxStreamDuration(), Unset); err != nil {
+	if f.MaxStreamDuration, err = duration(dp, "max_stream_duration", d.GetMaxStreamDuration(), Unset); err != nil {
 		return err
 	}
-	if f.GrpcTimeoutHeaderMax, err = duration(dp.Dot("grpc_timeout_header_max"), d.GetGrpcTimeoutHeaderMax(), Unset); err != nil {
+	if f.GrpcTimeoutHeaderMax, err = duration(dp, "grpc_timeout_header_max", d.GetGrpcTimeoutHeaderMax(), Unset); err != nil {
 		return err
 	}
-	f.GrpcTimeoutHeaderOffset, err = duration(dp.Dot("grpc_timeout_header_offset"), d.GetGrpcTimeoutHeaderOffset(), 0)
+	f.GrpcTimeoutHeaderOffset, err = duration(dp, "grpc_timeout_header_offset", d.GetGrpcTimeoutHeaderOffset(), 0)
 	return err
 }
 
@@ -220,24 +234,24 @@ func (k *compiler) rewrites(p field.Path, c *routev3.RouteAction, f *Forward) (e
 
 func (k *compiler) policies(p field.Path, c *routev3.RouteAction, f *Forward) (err error) {
 	if c.GetRetryPolicy() != nil {
-		if f.Retry, err = k.retryPolicy(p.Dot("retry_policy"), c.GetRetryPolicy()); err != nil {
+		if f.Retry, err = k.retryPolicy(p, c.GetRetryPolicy()); err != nil {
 			return err
 		}
 	}
 	if c.GetHedgePolicy() != nil {
-		if f.Hedge, err = hedgePolicy(p.Dot("hedge_policy"), c.GetHedgePolicy()); err != nil {
+		if f.Hedge, err = hedgePolicy(p, c.GetHedgePolicy()); err != nil {
 			return err
 		}
 	}
 	if len(c.GetRequestMirrorPolicies()) > 0 {
-		if f.Mirrors, err = k.mirrorPolicies(p.Dot("request_mirror_policies"), c.GetRequestMirrorPolicies()); err != nil {
+		if f.Mirrors, err = k.mirrorPolicies(p, c.GetRequestMirrorPolicies()); err != nil {
 			return err
 		}
 	}
-	if f.RateLimits, err = k.rateLimits(p.Dot("rate_limits"), c.GetRateLimits()); err != nil {
+	if f.RateLimits, err = k.rateLimits(p, c.GetRateLimits()); err != nil {
 		return err
 	}
-	if f.Hash, err = k.hashPolicy(p.Dot("hash_policy"), c.GetHashPolicy()); err != nil {
+	if f.Hash, err = k.hashPolicy(p, c.GetHashPolicy()); err != nil {
 		return err
 	}
 	if f.InternalRedirect, err = internalRedirect(p, c); err != nil {
@@ -311,7 +325,7 @@ func internalRedirect(p field.Path, c *routev3.RouteAction) (*InternalRedirect, 
 func (k *compiler) mirrorPolicies(p field.Path, cs []*routev3.RouteAction_RequestMirrorPolicy) ([]Mirror, error) {
 	var out []Mirror
 	for i, c := range cs {
-		mp := p.Index(i)
+		mp := p.Dot("request_mirror_policies").Index(i)
 		if err := field.Only(mp, c, "cluster", "cluster_header", "runtime_fraction", "trace_sampled", "disable_shadow_host_suffix_append", "host_rewrite_literal"); err != nil {
 			return nil, err
 		}
