@@ -44,8 +44,7 @@ func compileText(t testing.TB, text string) *Config {
 	return c
 }
 
-// request makes a request's headers: "GET", "a.example" and path, then pairs
-// of name and value.
+// headers are those of a GET for host and path, then pairs of name and value.
 func headers(host, path string, pairs ...string) *http.HeaderMap {
 	h := get(host, path)
 	h.Add(http.XForwardedProto, "http")
