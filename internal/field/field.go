@@ -38,8 +38,11 @@ func (p Path) Wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := err.(*Error); ok {
-		return err
+	if e, ok := err.(*Error); ok {
+		if e.Path != "" {
+			return err
+		}
+		err = e.Err
 	}
 	return &Error{Path: p, Err: err}
 }

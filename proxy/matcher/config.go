@@ -1,3 +1,7 @@
+// Fields that Envoy calls deprecated but obeys are obeyed here too.
+//
+//lint:file-ignore SA1019 see above
+
 package matcher
 
 import (
@@ -63,7 +67,7 @@ func programLimit(p field.Path, c *matcherv3.RegexMatcher) (int, error) {
 	if c.GetRegex() == "" {
 		return 0, p.Dot("regex").Errorf("the regular expression must not be empty")
 	}
-	if n := c.GetGoogleRe2().GetMaxProgramSize(); n != nil { //nolint:staticcheck // deprecated, but Envoy obeys it
+	if n := c.GetGoogleRe2().GetMaxProgramSize(); n != nil {
 		return int(min(n.GetValue(), maxProgram)), nil
 	}
 	return maxProgram, nil

@@ -5,7 +5,7 @@
 // envoy.config.route.v3) goes in, on the main thread, with its place in the
 // configuration for errors; a small immutable structure comes out whose Match
 // is called on the request path by any number of workers. Match allocates
-// nothing (a header of several lines is joined in its header map's memory).
+// nothing (lines that count as one are joined in their header map's memory).
 //
 // The contract that bites: regular expressions are RE2 and must match the
 // whole value, as everywhere in Envoy.

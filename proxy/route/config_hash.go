@@ -15,7 +15,7 @@ func (k *compiler) hashPolicy(p field.Path, cs []*routev3.RouteAction_HashPolicy
 	}
 	out := &HashPolicy{methods: make([]hashMethod, len(cs))}
 	for i, c := range cs {
-		m, err := k.hashMethod(p.Index(i), c)
+		m, err := k.hashMethod(p.Dot("hash_policy").Index(i), c)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +63,7 @@ func newCookie(p field.Path, c *routev3.RouteAction_HashPolicy_Cookie) (*cookie,
 	if err := field.Only(p, c, "name", "ttl", "path", "attributes"); err != nil {
 		return nil, err
 	}
-	ttl, err := duration(p.Dot("ttl"), c.GetTtl(), 0)
+	ttl, err := duration(p, "ttl", c.GetTtl(), 0)
 	if err != nil {
 		return nil, err
 	}

@@ -1,3 +1,7 @@
+// Fields that Envoy calls deprecated but obeys are obeyed here too.
+//
+//lint:file-ignore SA1019 see above
+
 package route
 
 import (
@@ -79,7 +83,7 @@ func (k *compiler) mutation(p field.Path, c *corev3.HeaderValueOption) (m mutati
 	case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:
 		m.action = overwriteIfExists
 	}
-	if a := c.GetAppend(); a != nil { //nolint:staticcheck // deprecated, but Envoy obeys it
+	if a := c.GetAppend(); a != nil {
 		if c.GetAppendAction() != corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD {
 			return m, p.Errorf("append and append_action must not both be set")
 		}

@@ -4,15 +4,9 @@ import (
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
-)
-
-type (
-	wrapUInt32 = wrapperspb.UInt32Value
-	wrapUInt64 = wrapperspb.UInt64Value
 )
 
 func (k *compiler) match(p field.Path, c *routev3.RouteMatch, e *Entry) error {
@@ -93,12 +87,4 @@ func (k *compiler) conditions(p field.Path, c *routev3.RouteMatch) (*conditions,
 		m.filterState = append(m.filterState, fm)
 	}
 	return m, nil
-}
-
-func boolOf(b *wrapperspb.BoolValue) *bool {
-	if b == nil {
-		return nil
-	}
-	v := b.GetValue()
-	return &v
 }

@@ -12,7 +12,7 @@ import (
 func (k *compiler) rateLimits(p field.Path, cs []*routev3.RateLimit) ([]RateLimit, error) {
 	var out []RateLimit
 	for i, c := range cs {
-		lp := p.Index(i)
+		lp := p.Dot("rate_limits").Index(i)
 		if err := field.Only(lp, c, "stage", "disable_key", "actions"); err != nil {
 			return nil, err
 		}

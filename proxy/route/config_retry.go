@@ -13,6 +13,7 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	if c == nil {
 		return nil, nil
 	}
+	p = p.Dot("retry_policy")
 	if err := field.Only(p, c, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout", "retry_host_predicate",
 		"host_selection_retry_max_attempts", "retriable_status_codes", "retry_back_off", "rate_limited_retry_back_off",
 		"retriable_headers", "retriable_request_headers", "refresh_cluster_on_retry"); err != nil {
@@ -33,10 +34,10 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	}
 	r.On = on
 	var err error
-	if r.PerTryTimeout, err = duration(p.Dot("per_try_timeout"), c.GetPerTryTimeout(), 0); err != nil {
+	if r.PerTryTimeout, err = duration(p, "per_try_timeout", c.GetPerTryTimeout(), 0); err != nil {
 		return nil, err
 	}
-	if r.PerTryIdleTimeout, err = duration(p.Dot("per_try_idle_timeout"), c.GetPerTryIdleTimeout(), 0); err != nil {
+	if r.PerTryIdleTimeout, err = duration(p, "per_try_idle_timeout", c.GetPerTryIdleTimeout(), 0); err != nil {
 		return nil, err
 	}
 	for i, hp := range c.GetRetryHostPredicate() {
@@ -67,14 +68,14 @@ func backOff(p field.Path, c *routev3.RetryPolicy_RetryBackOff) (base, most time
 	if err := field.Only(p, c, "base_interval", "max_interval"); err != nil {
 		return 0, 0, err
 	}
-	if base, err = duration(p.Dot("base_interval"), c.GetBaseInterval(), 0); err != nil {
+	if base, err = duration(p, "base_interval", c.GetBaseInterval(), 0); err != nil {
 		return 0, 0, err
 	}
 	if base == 0 {
 		return 0, 0, p.Dot("base_interval").Errorf("base_interval must be given and greater than 0")
 	}
 	base = max(base, time.Millisecond)
-	if most, err = duration(p.Dot("max_interval"), c.GetMaxInterval(), 10*base); err != nil {
+	if most, err = duration(p, "max_interval", c.GetMaxInterval(), 10*base); err != nil {
 		return 0, 0, err
 	}
 	if most = max(most, time.Millisecond); most < base {
@@ -97,7 +98,7 @@ func rateLimitedBackOff(p field.Path, c *routev3.RetryPolicy_RateLimitedRetryBac
 	}
 	b := &RateLimitedBackOff{}
 	var err error
-	if b.MaxInterval, err = duration(p.Dot("max_interval"), c.GetMaxInterval(), defaultResetMaxInterval); err != nil {
+	if b.MaxInterval, err = duration(p, "max_interval", c.GetMaxInterval(), defaultResetMaxInterval); err != nil {
 		return nil, err
 	}
 	for _, h := range c.GetResetHeaders() {
@@ -114,6 +115,7 @@ func hedgePolicy(p field.Path, c *routev3.HedgePolicy) (*HedgePolicy, error) {
 	if c == nil {
 		return nil, nil
 	}
+	p = p.Dot("hedge_policy")
 	if err := field.Only(p, c, "initial_requests", "hedge_on_per_try_timeout"); err != nil {
 		return nil, err
 	}

@@ -94,8 +94,6 @@ type RetryPolicy struct {
 	Headers               []matcher.Header // of the response
 	RequestHeaders        []matcher.Header // only requests with these are retried
 	HostPredicates        []string         // names of extensions
-	Priority              string           // name of the extension, "" for none
-	PriorityUpdate        int              // its update_frequency
 	HostSelectionAttempts int64
 	RateLimited           *RateLimitedBackOff // nil: none
 	RefreshCluster        bool

@@ -1,0 +1,129 @@
+// Fields that Envoy calls deprecated but obeys are obeyed here too.
+//
+//lint:file-ignore SA1019 see above
+
+package route
+
+import (
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/matcher"
+)
+
+func (k *compiler) policies(p field.Path, c *routev3.RouteAction, f *Forward) (err error) {
+	if c.GetRetryPolicy() != nil {
+		if f.Retry, err = k.retryPolicy(p, c.GetRetryPolicy()); err != nil {
+			return err
+		}
+	}
+	if c.GetHedgePolicy() != nil {
+		if f.Hedge, err = hedgePolicy(p, c.GetHedgePolicy()); err != nil {
+			return err
+		}
+	}
+	if len(c.GetRequestMirrorPolicies()) > 0 {
+		if f.Mirrors, err = k.mirrorPolicies(p, c.GetRequestMirrorPolicies()); err != nil {
+			return err
+		}
+	}
+	if f.RateLimits, err = k.rateLimits(p, c.GetRateLimits()); err != nil {
+		return err
+	}
+	if f.Hash, err = k.hashPolicy(p, c.GetHashPolicy()); err != nil {
+		return err
+	}
+	if f.InternalRedirect, err = internalRedirect(p, c); err != nil {
+		return err
+	}
+	for i, u := range c.GetUpgradeConfigs() {
+		up := p.Dot("upgrade_configs").Index(i)
+		if err := field.Only(up, u, "upgrade_type", "enabled", "connect_config"); err != nil {
+			return err
+		}
+		if err := field.Only(up.Dot("connect_config"), u.GetConnectConfig(), "allow_post"); err != nil {
+			return err
+		}
+		upgrade := Upgrade{
+			Type:             strings.ToLower(u.GetUpgradeType()),
+			Enabled:          u.GetEnabled() == nil || u.GetEnabled().GetValue(),
+			TerminateConnect: u.GetConnectConfig() != nil,
+			AllowPost:        u.GetConnectConfig().GetAllowPost(),
+		}
+		if upgrade.TerminateConnect && upgrade.Type != "connect" && upgrade.Type != "connect-udp" {
+			return up.Dot("connect_config").Errorf("only an upgrade of type CONNECT or CONNECT-UDP may have one, not %q", u.GetUpgradeType())
+		}
+		for _, other := range f.Upgrades {
+			if other.Type == upgrade.Type {
+				return up.Dot("upgrade_type").Errorf("upgrade type %q appears twice", u.GetUpgradeType())
+			}
+		}
+		f.Upgrades = append(f.Upgrades, upgrade)
+	}
+	return nil
+}
+
+func internalRedirect(p field.Path, c *routev3.RouteAction) (*InternalRedirect, error) {
+	ip := c.GetInternalRedirectPolicy()
+	if ip == nil {
+		if c.GetInternalRedirectAction() != routev3.RouteAction_HANDLE_INTERNAL_REDIRECT {
+			return nil, nil
+		}
+		r := &InternalRedirect{MaxRedirects: 1, Codes: []uint32{302}}
+		if n := c.GetMaxInternalRedirects(); n != nil {
+			r.MaxRedirects = n.GetValue()
+		}
+		return r, nil
+	}
+	p = p.Dot("internal_redirect_policy")
+	if err := field.Only(p, ip, "max_internal_redirects", "redirect_response_codes", "allow_cross_scheme_redirect", "response_headers_to_copy"); err != nil {
+		return nil, err
+	}
+	r := &InternalRedirect{MaxRedirects: 1, AllowCrossScheme: ip.GetAllowCrossSchemeRedirect()}
+	if n := ip.GetMaxInternalRedirects(); n != nil {
+		r.MaxRedirects = n.GetValue()
+	}
+	for i, code := range ip.GetRedirectResponseCodes() {
+		switch code {
+		case 301, 302, 303, 307, 308:
+			r.Codes = append(r.Codes, code)
+		default:
+			return nil, p.Dot("redirect_response_codes").Index(i).Errorf("%d is not one of 301, 302, 303, 307, 308", code)
+		}
+	}
+	if len(r.Codes) == 0 {
+		r.Codes = []uint32{302}
+	}
+	for _, name := range ip.GetResponseHeadersToCopy() {
+		r.HeadersToCopy = append(r.HeadersToCopy, matcher.LowerASCII(name))
+	}
+	return r, nil
+}
+
+func (k *compiler) mirrorPolicies(p field.Path, cs []*routev3.RouteAction_RequestMirrorPolicy) ([]Mirror, error) {
+	var out []Mirror
+	for i, c := range cs {
+		mp := p.Dot("request_mirror_policies").Index(i)
+		if err := field.Only(mp, c, "cluster", "cluster_header", "runtime_fraction", "trace_sampled", "disable_shadow_host_suffix_append", "host_rewrite_literal"); err != nil {
+			return nil, err
+		}
+		m := Mirror{
+			Cluster:           c.GetCluster(),
+			ClusterHeader:     headerName(c.GetClusterHeader()),
+			Fraction:          k.runtimeFraction(c.GetRuntimeFraction()),
+			TraceSampled:      boolOf(c.GetTraceSampled()),
+			DisableHostSuffix: c.GetDisableShadowHostSuffixAppend(),
+			HostRewrite:       c.GetHostRewriteLiteral(),
+		}
+		if (m.Cluster == "") == (m.ClusterHeader == "") {
+			return nil, mp.Errorf("a mirror policy needs either cluster or cluster_header")
+		}
+		if err := k.clusterExists(mp.Dot("cluster"), m.Cluster); err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
