@@ -32,12 +32,12 @@ func (u *user) ResponseHeaders() *http.HeaderMap           { return &u.h }
 func (u *user) ResponseTrailers() *http.HeaderMap          { return &u.trl }
 
 func (u *user) Decode1xxHeaders() {
-	u.interim = append(u.interim, strings.Join(append([]string{u.h.Get(http.Status)}, fields(&u.h)...), " | "))
+	u.interim = append(u.interim, strings.Join(append([]string{strings.Clone(u.h.Get(http.Status))}, fields(&u.h)...), " | "))
 }
 
 func (u *user) DecodeHeaders(end bool) {
 	u.headers = true
-	u.message.head, u.message.fields = u.h.Get(http.Status), fields(&u.h)
+	u.message.head, u.message.fields = strings.Clone(u.h.Get(http.Status)), fields(&u.h)
 	u.ended = u.ended || end
 }
 
@@ -55,6 +55,9 @@ func (u *user) verdict(details string) string {
 	var b strings.Builder
 	for _, i := range u.interim {
 		fmt.Fprintln(&b, i)
+	}
+	if u.reset != http.ResetNone {
+		u.message.body = "" // how much of it came before the fault depends on the cut
 	}
 	if u.headers {
 		fmt.Fprintln(&b, &u.message)

@@ -53,6 +53,8 @@ type message struct {
 	body     string
 	trailers []string
 	done     bool
+
+	header, trailer *http.HeaderMap
 }
 
 func (m *message) String() string {
@@ -112,8 +114,8 @@ func (m *manager) NewStream(enc http.ResponseEncoder) http.RequestDecoder {
 		m.t.Error("a stream begins while another is under way")
 	}
 	m.begun++
-	m.enc, m.cur, m.streamed = enc, &message{}, false
 	m.req, m.trl = &http.HeaderMap{}, &http.HeaderMap{}
+	m.enc, m.cur, m.streamed = enc, &message{header: m.req, trailer: m.trl}, false
 	enc.SetCallbacks(m)
 	return m
 }
