@@ -3,29 +3,27 @@ package http
 import "strings"
 
 // arena hands out pieces of byte blocks that are all given up together. The
-// first block is kept for reuse.
+// largest block up to maxKept is kept, so that an arena that is used again and
+// again for messages of like size comes to need no memory.
 type arena struct {
 	block []byte // the block in use
-	first []byte
+	kept  []byte
 	used  int
 }
 
-const arenaBlock = 2 << 10
+const (
+	minBlock = 2 << 10
+	maxKept  = 16 << 10
+)
 
-func (a *arena) reset() {
-	if a.first != nil {
-		a.block = a.first
-	}
-	a.used = 0
-}
+func (a *arena) reset() { a.block, a.used = a.kept, 0 }
 
 func (a *arena) alloc(n int) []byte {
 	if len(a.block)-a.used < n {
-		size := max(n, arenaBlock)
+		size := max(n, minBlock, min(2*len(a.block), maxKept))
 		a.block, a.used = make([]byte, size), 0
-		// An arena that once needed a large first block keeps a usual one.
-		if a.first == nil && size <= 4*arenaBlock {
-			a.first = a.block
+		if size <= maxKept {
+			a.kept = a.block
 		}
 	}
 	p := a.block[a.used : a.used+n : a.used+n]

@@ -62,13 +62,16 @@ func (h *HeaderMap) Add(id HeaderID, value string) {
 
 // AddName is Add by lower-case name, known or not.
 func (h *HeaderMap) AddName(name, value string) {
-	h.add(LookupID(name), name, value)
+	if id := LookupID(name); id != Unknown {
+		h.add(id, names[id], value) // the constant outlives the caller's copy
+		return
+	}
+	h.add(Unknown, name, value)
 }
 
-// AddLine is AddName by one who has looked the name up: id is LookupID(name).
-func (h *HeaderMap) AddLine(id HeaderID, name, value string) {
-	h.add(id, name, value)
-}
+// AddUnknown is AddName by one who has found that LookupID does not know the
+// name.
+func (h *HeaderMap) AddUnknown(name, value string) { h.add(Unknown, name, value) }
 
 func (h *HeaderMap) add(id HeaderID, name, value string) {
 	n := len(h.lines)

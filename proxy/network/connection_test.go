@@ -42,7 +42,7 @@ type acceptor struct {
 
 func (a *acceptor) OnReady(event.Events) {
 	for {
-		fd, errno := Accept(a.fd)
+		fd, _, errno := Accept(a.fd)
 		if errno != 0 {
 			return
 		}

@@ -88,12 +88,12 @@ func addField(h *http.HeaderMap, name, value string, sec section, s *Settings) *
 			count(s.Counters.RequestsRejectedWithUnderscore)
 			return errUnderscore
 		}
-		h.AddLine(http.Unknown, name, value)
+		h.AddUnknown(name, value)
 		return nil
 	}
 	if sec == trailerSection {
 		if !forbiddenTrailer(id) {
-			h.AddLine(id, name, value)
+			h.Add(id, value)
 		}
 		return nil
 	}
@@ -115,7 +115,7 @@ func addField(h *http.HeaderMap, name, value string, sec section, s *Settings) *
 		h.Append(id, ",", value)
 		return nil
 	}
-	h.AddLine(id, name, value)
+	h.Add(id, value)
 	return nil
 }
 

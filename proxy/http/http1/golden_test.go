@@ -168,7 +168,7 @@ func everyCut(t *testing.T, raw []byte, of func(cuts ...int) string) string {
 			t.Errorf("cut at %v of %d bytes:\n%s\nwhole:\n%s", cuts[:min(len(cuts), 3)], len(raw), got, want)
 		}
 	}
-	step := 1 + len(raw)/1000
+	step := 1 + len(raw)/300
 	for i := 1; i < len(raw) && !t.Failed(); i += step {
 		same(i)
 	}

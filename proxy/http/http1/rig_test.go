@@ -11,28 +11,39 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 )
 
-// newConn makes a connection over one end of a socket pair. Its loop does not
-// run: what a codec writes stays in Out, where tests look at it.
-func newConn(t testing.TB) *network.Connection {
+func newLoop(t testing.TB) *network.Loop {
 	t.Helper()
 	l, err := network.NewLoop("test", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// newConn makes a connection over one end of a socket pair. Its loop does not
+// run: what a codec writes stays in Out, where tests look at it.
+func newConn(t testing.TB) *network.Connection {
+	t.Helper()
+	c, done := newConnOn(t, newLoop(t))
+	t.Cleanup(done)
+	return c
+}
+
+func newConnOn(t testing.TB, l *network.Loop) (c *network.Connection, done func()) {
+	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := network.NewServerConnection(l, fds[0], network.Address{Path: "@a"}, network.Address{Path: "@b"}, network.Options{})
+	c, err = network.NewServerConnection(l, fds[0], network.Address{Path: "@a"}, network.Address{Path: "@b"}, network.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	return c, func() {
 		c.Close(network.NoFlush)
 		unix.Close(fds[1])
-		l.Close()
-	})
-	return c
+	}
 }
 
 // message is what a decoder was given.
@@ -42,6 +53,8 @@ type message struct {
 	body     string
 	trailers []string
 	done     bool
+
+	header, trailer *http.HeaderMap
 }
 
 func (m *message) String() string {
@@ -101,8 +114,8 @@ func (m *manager) NewStream(enc http.ResponseEncoder) http.RequestDecoder {
 		m.t.Error("a stream begins while another is under way")
 	}
 	m.begun++
-	m.enc, m.cur, m.streamed = enc, &message{}, false
 	m.req, m.trl = &http.HeaderMap{}, &http.HeaderMap{}
+	m.enc, m.cur, m.streamed = enc, &message{header: m.req, trailer: m.trl}, false
 	enc.SetCallbacks(m)
 	return m
 }
