@@ -29,7 +29,7 @@ test-e2e: build ## whole proxies and agents, in network namespaces; needs root
 	WEIR=$(CURDIR)/bin/weir $(GO) test -count=1 -tags e2e ./test/...
 
 test-oracle: build ## the same requests to Envoy and to weir
-	WEIR=$(CURDIR)/bin/weir scripts/oracle
+	WEIR=$(CURDIR)/bin/weir $(GO) test -count=1 -tags oracle ./test/oracle
 
 fuzz: ## each fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)

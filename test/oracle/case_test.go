@@ -1,0 +1,221 @@
+//go:build oracle
+
+package oracle
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+type object = map[string]any
+
+// testCase is what doc.go tells.
+type testCase struct {
+	Name            string            `json:"name"`
+	VirtualHosts    []any             `json:"virtual_hosts"`
+	RouteConfig     object            `json:"route_config"`
+	HCM             object            `json:"hcm"`
+	HTTPFilters     []object          `json:"http_filters"`
+	Router          object            `json:"router"`
+	NetworkFilters  []object          `json:"network_filters"`
+	ListenerFilters []object          `json:"listener_filters"`
+	Listener        object            `json:"listener"`
+	Clusters        map[string]object `json:"clusters"`
+	Bootstrap       object            `json:"bootstrap"`
+	Requests        []request         `json:"requests"`
+	Log             any               `json:"log"`
+	Stats           []string          `json:"stats"`
+	Admin           []string          `json:"admin"`
+	Validate        object            `json:"validate"`
+	Ignore          []string          `json:"ignore"`
+	Differs         string            `json:"differs"`
+}
+
+// request is one request of a case.
+type request struct {
+	Method  string         `json:"method"`  // GET
+	Path    string         `json:"path"`    // /
+	Version string         `json:"version"` // 1.1
+	Host    string         `json:"host"`    // a.example
+	Headers map[string]any `json:"headers"` // a value, or a list of them; sent sorted by name
+	Body    *string        `json:"body"`
+	Chunked bool           `json:"chunked"`
+	Then    string         `json:"then"` // sent after the answer; as much is read back
+	// Raw is sent as it is, instead; up to ten answers are read.
+	Raw   string  `json:"raw"`
+	Wait  float64 `json:"wait"`  // seconds before it is sent
+	Times int     `json:"times"` // more than 1: shares of answers are compared, within 0.1
+}
+
+// loadCases reads the case files, by the name of the file.
+func loadCases(t *testing.T) map[string][]testCase {
+	t.Helper()
+	files, err := filepath.Glob("cases/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no case files", err)
+	}
+	out := map[string][]testCase{}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cases []testCase
+		if err := yaml.UnmarshalStrict(b, &cases); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		out[strings.TrimSuffix(filepath.Base(file), ".yaml")] = cases
+	}
+	return out
+}
+
+const (
+	typePrefix = "type.googleapis.com/"
+	extensions = "envoy.extensions.filters."
+)
+
+// shortTypes are types that a case may name without their package.
+var shortTypes = map[string]string{
+	"HttpConnectionManager": extensions + "network.http_connection_manager.v3.HttpConnectionManager",
+	"TcpProxy":              extensions + "network.tcp_proxy.v3.TcpProxy",
+	"FileAccessLog":         "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+	"Router":                extensions + "http.router.v3.Router",
+}
+
+// extension is {name, type, config} as Envoy has it.
+func extension(short object) object {
+	if short["typed_config"] != nil {
+		return short
+	}
+	name, _ := short["type"].(string)
+	config := object{}
+	if c, ok := short["config"].(object); ok {
+		maps.Copy(config, c)
+	}
+	full := name
+	if f, ok := shortTypes[name]; ok {
+		full = f
+	}
+	config["@type"] = typePrefix + full
+	out := object{"name": name, "typed_config": config}
+	for k, v := range short {
+		if k != "type" && k != "config" {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func extensionList(short []object, more ...object) []any {
+	var out []any
+	for _, s := range append(short, more...) {
+		out = append(out, extension(s))
+	}
+	return out
+}
+
+// merge adds the fields of b to a, which it changes and returns.
+func merge(a, b object) object {
+	for k, v := range b {
+		old, isObject := a[k].(object)
+		if new, ok := v.(object); ok && isObject {
+			a[k] = merge(old, new)
+		} else {
+			a[k] = v
+		}
+	}
+	return a
+}
+
+func socketAddress(port any) object {
+	return object{"socket_address": object{"address": "127.0.0.1", "port_value": port}}
+}
+
+// bootstrap is the case's bootstrap, as JSON.
+func (c *testCase) bootstrap(p *proxy) []byte {
+	b := c.Validate
+	if b == nil {
+		b = merge(object{
+			"node":  object{"id": "oracle", "cluster": "oracle"},
+			"admin": object{"address": socketAddress(p.admin)},
+			"static_resources": object{
+				"listeners": []any{c.listener(p)},
+				"clusters":  c.clusterList(),
+			},
+		}, c.Bootstrap)
+	}
+	out, err := json.Marshal(b)
+	if err != nil {
+		panic(err) // it came from YAML
+	}
+	text := string(out)
+	for name, port := range upstreams {
+		text = strings.ReplaceAll(text, "{{"+name+"}}", fmt.Sprint(port))
+	}
+	text = strings.ReplaceAll(text, "{{port}}", fmt.Sprint(p.port))
+	return []byte(strings.ReplaceAll(text, "{{dir}}", p.dir))
+}
+
+func (c *testCase) listener(p *proxy) object {
+	chain := object{"filters": []any{c.hcm(p)}}
+	if c.NetworkFilters != nil {
+		chain["filters"] = extensionList(c.NetworkFilters)
+	}
+	return merge(object{
+		"name": "l", "address": socketAddress(p.port),
+		"filter_chains": []any{chain}, "listener_filters": extensionList(c.ListenerFilters),
+	}, c.Listener)
+}
+
+func (c *testCase) hcm(p *proxy) object {
+	hosts := c.VirtualHosts
+	if hosts == nil {
+		hosts = []any{object{"name": "all", "domains": []any{"*"},
+			"routes": []any{object{"match": object{"prefix": "/"}, "route": object{"cluster": "u1"}}}}}
+	}
+	m := object{
+		"stat_prefix":  "in",
+		"route_config": merge(object{"name": "r", "virtual_hosts": hosts}, c.RouteConfig),
+		"http_filters": extensionList(c.HTTPFilters, object{"name": "envoy.filters.http.router", "type": "Router", "config": c.Router}),
+	}
+	if c.Log != nil {
+		config := object{"path": p.log()}
+		if format, ok := c.Log.(string); ok {
+			config["log_format"] = object{"text_format_source": object{"inline_string": format}}
+		} else {
+			config = merge(config, maps.Clone(c.Log.(object)))
+		}
+		filter := config["filter"] // of the log, not of its configuration
+		delete(config, "filter")
+		log := extension(object{"name": "file", "type": "FileAccessLog", "config": config})
+		if filter != nil {
+			log["filter"] = filter
+		}
+		m["access_log"] = []any{log}
+	}
+	return extension(object{"name": "envoy.filters.network.http_connection_manager", "type": "HttpConnectionManager", "config": merge(m, c.HCM)})
+}
+
+func (c *testCase) clusterList() []any {
+	var out []any
+	for name, port := range upstreams {
+		out = append(out, merge(object{
+			"name": name, "type": "STATIC", "connect_timeout": "1s",
+			"load_assignment": object{"cluster_name": name, "endpoints": []any{object{"lb_endpoints": []any{
+				object{"endpoint": object{"address": socketAddress(port)}}}}}},
+		}, c.Clusters[name]))
+	}
+	for name, fields := range c.Clusters {
+		if _, ok := upstreams[name]; !ok {
+			out = append(out, merge(object{"name": name, "connect_timeout": "1s"}, fields))
+		}
+	}
+	return out
+}

@@ -1,0 +1,38 @@
+// Package oracle compares weir with Envoy: each case in cases/ is a
+// configuration and some requests; both proxies get the same, and what the
+// client saw, what the upstream received, log lines, statistics and admin
+// pages must agree.
+//
+//	go test -tags oracle ./test/oracle                          # all cases
+//	go test -tags oracle ./test/oracle -run Cases/retries       # one file
+//	go test -tags oracle ./test/oracle -run Cases/x -show -v    # what Envoy answers, without weir
+//
+// The environment can name other binaries: ENVOY (default: envoy in PATH) and
+// WEIR (default: built from this tree). Without an Envoy the tests are
+// skipped, but fail when CI=true. Where a maintainer's collection of further
+// cases lies beside the repository (../shared, or WEIR_SHARED), TestShared
+// runs those too.
+//
+// A case has these fields, all but name optional:
+//
+//	name:             what it shows
+//	virtual_hosts:    of the route configuration; default: everything to u1
+//	route_config:     further RouteConfiguration fields
+//	hcm:              further HttpConnectionManager fields
+//	http_filters:     before the router: [{name, type, config}]
+//	router:           Router fields
+//	network_filters:  instead of the connection manager, [{name, type, config}]
+//	listener_filters: [{name, type, config}]
+//	listener:         further Listener fields
+//	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers) and dead (refuses), or further clusters
+//	bootstrap:        further Bootstrap fields
+//	requests:         sent one after another; see the request type
+//	log:              a format string, or {log_format: ...}: lines of the access log are compared
+//	stats, admin:     names of statistics, and pages, that are compared at the end
+//	validate:         a whole bootstrap; only whether --mode validate takes it is compared
+//	ignore:           header names that are not compared
+//	differs:          why weir does not agree here, on purpose; then it must not
+//
+// {{u1}}, {{u2}}, {{u3}}, {{dead}}, {{port}} and {{dir}} stand for the ports of
+// the upstreams and of the listener, and for a directory of the proxy's own.
+package oracle

@@ -1,0 +1,166 @@
+//go:build oracle
+
+package oracle
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// echo is an HTTP/1.1 server that answers with what it received, as JSON, and
+// obeys the request header x-do, a list separated by ";" of: status=503,
+// delay=0.5, header=name:value, body=1000 (that many x), chunked,
+// trailer=name:value, close, reset (close without an answer), truncate, and
+// fail=N (503 to the first N requests of this path).
+type echo struct {
+	name string
+	mu   sync.Mutex
+	seen map[string]int // requests by path
+}
+
+func startEcho(t *testing.T, name string) (e *echo, port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	e = &echo{name: name, seen: map[string]int{}}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go e.serve(c)
+		}
+	}()
+	return e, l.Addr().(*net.TCPAddr).Port
+}
+
+// reset forgets the requests seen.
+func (e *echo) reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.seen)
+}
+
+// received is the JSON body of an answer.
+type received struct {
+	Server   string      `json:"server"`
+	Line     string      `json:"line"`
+	Headers  [][2]string `json:"headers"`
+	Body     string      `json:"body"`
+	Trailers [][2]string `json:"trailers"`
+}
+
+func (e *echo) serve(c net.Conn) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for {
+		m, err := readMessage(r, false)
+		if err != nil {
+			return
+		}
+		do := verbs(m.get("x-do"))
+		if s, ok := do["delay"]; ok {
+			f, _ := strconv.ParseFloat(s[0], 64)
+			time.Sleep(time.Duration(f * float64(time.Second)))
+		}
+		if _, ok := do["reset"]; ok {
+			c.(*net.TCPConn).SetLinger(0)
+			return
+		}
+		if strings.EqualFold(m.get("upgrade"), "websocket") {
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			io.Copy(c, r)
+			return
+		}
+		if !e.answer(c, m, do) {
+			return
+		}
+	}
+}
+
+// answer writes the response and tells whether the connection stays.
+func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
+	_, rest, _ := strings.Cut(m.Line, " ")
+	path, _, _ := strings.Cut(rest, " ")
+	e.mu.Lock()
+	e.seen[path]++
+	n := e.seen[path]
+	e.mu.Unlock()
+	status := "200"
+	if s, ok := do["status"]; ok {
+		status = s[0]
+	}
+	if s, ok := do["fail"]; ok {
+		if limit, _ := strconv.Atoi(s[0]); n <= limit {
+			status = "503"
+		}
+	}
+	body := m.Body
+	if len(body) >= 4096 {
+		body = fmt.Sprintf("%d bytes", len(body))
+	}
+	out, _ := json.Marshal(received{e.name, m.Line, m.Headers, body, m.Trailers})
+	if s, ok := do["body"]; ok {
+		size, _ := strconv.Atoi(s[0])
+		out = []byte(strings.Repeat("x", size))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP/1.1 %s X\r\ncontent-type: application/json\r\n", status)
+	for _, h := range do["header"] {
+		name, value, _ := strings.Cut(h, ":")
+		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+	}
+	_, chunked := do["chunked"]
+	_, truncate := do["truncate"]
+	_, closing := do["close"]
+	switch {
+	case strings.HasPrefix(m.Line, "HEAD "):
+		fmt.Fprintf(&b, "content-length: %d\r\n\r\n", len(out))
+	case status == "204" || status == "304":
+		b.WriteString("\r\n")
+	case chunked || do["trailer"] != nil:
+		fmt.Fprintf(&b, "transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(out), out)
+		if truncate {
+			break
+		}
+		b.WriteString("0\r\n")
+		for _, t := range do["trailer"] {
+			name, value, _ := strings.Cut(t, ":")
+			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+		}
+		b.WriteString("\r\n")
+	default:
+		size := len(out)
+		if truncate {
+			size += 10
+		}
+		if closing {
+			b.WriteString("connection: close\r\n")
+		}
+		fmt.Fprintf(&b, "content-length: %d\r\n\r\n%s", size, out)
+	}
+	_, err := io.WriteString(c, b.String())
+	return err == nil && !truncate && !closing
+}
+
+func verbs(do string) map[string][]string {
+	out := map[string][]string{}
+	for _, part := range strings.Split(do, ";") {
+		if k, v, _ := strings.Cut(strings.TrimSpace(part), "="); k != "" {
+			out[k] = append(out[k], v)
+		}
+	}
+	return out
+}

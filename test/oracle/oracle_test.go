@@ -1,0 +1,284 @@
+//go:build oracle
+
+package oracle
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var show = flag.Bool("show", false, "print what Envoy answers; weir is not run")
+
+// upstreams are the ports of the echo servers, and of one that refuses.
+var upstreams = map[string]int{}
+
+func TestCases(t *testing.T) {
+	envoy := findEnvoy(t)
+	weir := ""
+	if !*show {
+		var err error
+		if weir, err = findWeir(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var echoes []*echo
+	for _, name := range []string{"u1", "u2", "u3"} {
+		e, port := startEcho(t, name)
+		echoes, upstreams[name] = append(echoes, e), port
+	}
+	upstreams["dead"] = freePort(t)
+	files := loadCases(t)
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		t.Run(file, func(t *testing.T) {
+			for _, c := range files[file] {
+				t.Run(c.Name, func(t *testing.T) {
+					want := c.observe(t, newProxy(t, "envoy", envoy, "--disable-hot-restart"), echoes)
+					if verdict, _, ok := strings.Cut(c.Name, ": "); ok && c.Validate != nil && *want.Accepted != (verdict == "accepted") {
+						t.Fatalf("the case's name is wrong: Envoy accepts it: %v", *want.Accepted)
+					}
+					if *show {
+						t.Log(want)
+						return
+					}
+					got := c.observe(t, newProxy(t, "weir", weir, "proxy"), echoes)
+					c.compare(t, want, got)
+				})
+			}
+		})
+	}
+}
+
+// observation is all that is compared.
+type observation struct {
+	Accepted *bool               `json:",omitempty"`
+	Answers  [][]answer          `json:",omitempty"`
+	Shares   []shares            `json:",omitempty"`
+	Stats    map[string]string   `json:",omitempty"`
+	Pages    map[string]pageView `json:",omitempty"`
+	Log      []string            `json:",omitempty"`
+}
+
+// String is one line for each thing seen.
+func (o observation) String() string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if o.Accepted != nil {
+		fmt.Fprintf(&b, "accepted: %v\n", *o.Accepted)
+	}
+	for _, a := range o.Answers {
+		e.Encode(a)
+	}
+	for _, s := range o.Shares {
+		e.Encode(s)
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Stats)) {
+		fmt.Fprintf(&b, "%s: %s\n", name, o.Stats[name])
+	}
+	for _, path := range slices.Sorted(maps.Keys(o.Pages)) {
+		e.Encode(o.Pages[path])
+	}
+	for _, line := range o.Log {
+		fmt.Fprintf(&b, "log: %s\n", line)
+	}
+	return b.String()
+}
+
+type pageView struct {
+	Status int
+	Body   string
+}
+
+// shares are how often a server answered with a status, of 1.
+type shares map[string]float64
+
+func (c *testCase) compare(t *testing.T, envoy, weir observation) {
+	t.Helper()
+	near := cmp.Options{
+		cmp.Comparer(seconds.near),
+		cmp.Comparer(func(a, b shares) bool {
+			for k := range a {
+				if max(a[k]-b[k], b[k]-a[k]) > 0.1 {
+					return false
+				}
+			}
+			return true
+		}),
+	}
+	diff := cmp.Diff(envoy, weir, near)
+	switch {
+	case c.Differs != "" && diff == "":
+		t.Errorf("weir agrees with Envoy here, but the case says that it does not: %s", c.Differs)
+	case c.Differs == "" && diff != "":
+		t.Errorf("weir (+) differs from Envoy (-):\n%s", diff)
+	}
+}
+
+// observe runs the case against a proxy.
+func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observation) {
+	t.Helper()
+	if c.Validate != nil {
+		ok, said, err := p.accepts(c.bootstrap(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if testing.Verbose() && !ok {
+			t.Logf("%s: %s", p.name, strings.TrimSpace(said))
+		}
+		o.Accepted = &ok
+		return o
+	}
+	for _, e := range echoes {
+		e.reset()
+	}
+	if err := p.start(c.bootstrap(p)); err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	defer func() {
+		if !stopped {
+			p.stop()
+		}
+	}()
+	clean := c.cleaner(p)
+	for i := range c.Requests {
+		q := &c.Requests[i]
+		time.Sleep(time.Duration(q.Wait * float64(time.Second)))
+		if q.Times > 1 {
+			o.Shares = append(o.Shares, q.sendMany(p.port, clean))
+			continue
+		}
+		begin := time.Now()
+		answers := q.send(p.port)
+		if took := time.Since(begin).Seconds(); took > 0.25 && q.Raw == "" {
+			answers[0].Took = seconds(took)
+		}
+		for i := range answers {
+			clean.answer(&answers[i])
+		}
+		o.Answers = append(o.Answers, answers)
+	}
+	c.observeAdmin(t, p, clean, &o)
+	stopped = true
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if c.Log != nil {
+		b, err := os.ReadFile(p.log())
+		if err != nil {
+			t.Error(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			o.Log = append(o.Log, clean.text(strings.TrimSuffix(line, "\n")))
+		}
+	}
+	return o
+}
+
+func (q *request) sendMany(port int, clean cleaner) shares {
+	out := shares{}
+	for range q.Times {
+		a := q.send(port)[0]
+		clean.answer(&a)
+		server := ""
+		if a.Upstream != nil {
+			server = a.Upstream.Server
+		}
+		out[fmt.Sprintf("%d %s", a.Status, server)] += 1 / float64(q.Times)
+	}
+	return out
+}
+
+func (c *testCase) observeAdmin(t *testing.T, p *proxy, clean cleaner, o *observation) {
+	t.Helper()
+	if len(c.Stats) > 0 {
+		// Gauges of connections fall a moment after the client has gone.
+		time.Sleep(300 * time.Millisecond)
+		var err error
+		if o.Stats, err = p.statistics(c.Stats); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range c.Admin {
+		status, body, err := p.page(path)
+		if err != nil {
+			t.Error(err)
+		}
+		if o.Pages == nil {
+			o.Pages = map[string]pageView{}
+		}
+		o.Pages[path] = pageView{status, clean.text(body)}
+	}
+}
+
+// cleaner takes out of answers what can't be the same twice.
+type cleaner struct {
+	ports  *strings.Replacer
+	ignore []string
+}
+
+var (
+	clientAddress = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}\b`)
+	uuid          = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
+	// presence are headers of which only the presence is compared.
+	presence = []string{"date", "x-envoy-expected-rq-timeout-ms", "x-request-id", "x-envoy-upstream-service-time"}
+)
+
+func (c *testCase) cleaner(p *proxy) cleaner {
+	var pairs []string
+	for name, port := range upstreams {
+		pairs = append(pairs, fmt.Sprint(port), "<"+name+">")
+	}
+	return cleaner{strings.NewReplacer(append(pairs, fmt.Sprint(p.port), "<port>")...), c.Ignore}
+}
+
+func (c cleaner) text(s string) string {
+	s = clientAddress.ReplaceAllString(c.ports.Replace(s), "<client>")
+	return timestamp.ReplaceAllString(uuid.ReplaceAllString(s, "<uuid>"), "<time>")
+}
+
+func (c cleaner) headers(list [][2]string) [][2]string {
+	var out [][2]string
+	for _, h := range list {
+		switch {
+		case slices.Contains(c.ignore, h[0]):
+			continue
+		case h[0] == "server" && (h[1] == "envoy" || h[1] == "weir"):
+			h[1] = "<proxy>"
+		case slices.Contains(presence, h[0]):
+			h[1] = "<any>"
+		default:
+			h[1] = c.text(h[1])
+		}
+		out = append(out, h)
+	}
+	// The order of different headers is free.
+	slices.SortStableFunc(out, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return out
+}
+
+func (c cleaner) answer(a *answer) {
+	var up received
+	if strings.HasPrefix(a.Body, `{"server"`) && json.Unmarshal([]byte(a.Body), &up) == nil {
+		up.Headers, up.Trailers, up.Line = c.headers(up.Headers), c.headers(up.Trailers), c.text(up.Line)
+		a.Upstream, a.Body = &up, ""
+		// Its length follows from headers that are not compared.
+		a.Headers = slices.DeleteFunc(a.Headers, func(h [2]string) bool { return h[0] == "content-length" })
+	}
+	if len(a.Body) > 2000 {
+		a.Body = fmt.Sprintf("%d bytes", len(a.Body))
+	}
+	a.Body = c.text(a.Body)
+	a.Headers, a.Trailers = c.headers(a.Headers), c.headers(a.Trailers)
+}

@@ -1,0 +1,180 @@
+//go:build oracle
+
+package oracle
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// proxy is an Envoy or a weir under test.
+type proxy struct {
+	name        string // "envoy", "weir"
+	command     []string
+	dir         string
+	port, admin int
+	output      bytes.Buffer
+	process     *exec.Cmd
+	ended       chan struct{}
+}
+
+// findEnvoy is the Envoy to compare with. Without one the test is skipped; CI
+// must have it.
+func findEnvoy(t *testing.T) string {
+	t.Helper()
+	name := os.Getenv("ENVOY")
+	if name == "" {
+		name = "envoy"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("CI needs a real Envoy to compare with: %v", err)
+		}
+		t.Skipf("no Envoy to compare with: %v", err)
+	}
+	return path
+}
+
+// findWeir is the weir to test: $WEIR, or one built from this tree.
+var findWeir = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("WEIR"); path != "" {
+		return filepath.Abs(path)
+	}
+	dir, err := os.MkdirTemp("", "weir-oracle-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "weir")
+	build := exec.Command("go", "build", "-o", path, "github.com/weirproxy/weir/cmd/weir")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func newProxy(t *testing.T, name string, command ...string) *proxy {
+	t.Helper()
+	return &proxy{name: name, command: command, dir: t.TempDir(), port: freePort(t), admin: freePort(t)}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (p *proxy) log() string { return filepath.Join(p.dir, "access.log") }
+
+func (p *proxy) config(bootstrap []byte) (string, error) {
+	file := filepath.Join(p.dir, "bootstrap.json")
+	return file, os.WriteFile(file, bootstrap, 0o644)
+}
+
+// accepts tells whether the proxy takes a bootstrap, and what it says.
+func (p *proxy) accepts(bootstrap []byte) (bool, string, error) {
+	file, err := p.config(bootstrap)
+	if err != nil {
+		return false, "", err
+	}
+	args := append(p.command[1:], "-c", file, "--mode", "validate", "-l", "error")
+	out, err := exec.Command(p.command[0], args...).CombinedOutput()
+	return err == nil, string(out), nil
+}
+
+// start runs the proxy and waits until it is ready.
+func (p *proxy) start(bootstrap []byte) error {
+	file, err := p.config(bootstrap)
+	if err != nil {
+		return err
+	}
+	args := append(p.command[1:], "-c", file, "--concurrency", "1", "-l", "error")
+	p.process = exec.Command(p.command[0], args...)
+	p.process.Stdout, p.process.Stderr = &p.output, &p.output
+	if err := p.process.Start(); err != nil {
+		return err
+	}
+	p.ended = make(chan struct{})
+	go func() { p.process.Wait(); close(p.ended) }()
+	for deadline := time.After(15 * time.Second); ; {
+		if status, _, err := p.page("/ready"); err == nil && status == 200 {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s does not start: %s", p.name, p.said())
+		case <-deadline:
+			p.stop()
+			return fmt.Errorf("%s does not get ready: %s", p.name, p.said())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (p *proxy) said() string {
+	out := strings.TrimSpace(p.output.String())
+	return out[max(0, len(out)-800):]
+}
+
+// stop ends the proxy and fails when it was dead already.
+func (p *proxy) stop() error {
+	select {
+	case <-p.ended:
+		return fmt.Errorf("%s has died: %s", p.name, p.said())
+	default:
+	}
+	p.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+		return nil
+	case <-time.After(10 * time.Second):
+		p.process.Process.Kill()
+		<-p.ended
+		return fmt.Errorf("%s does not end on SIGTERM", p.name)
+	}
+}
+
+// page gets a page of the admin interface.
+func (p *proxy) page(path string) (status int, body string, err error) {
+	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", p.admin), 3*time.Second)
+	if err != nil {
+		return 0, "", err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n", path)
+	m, err := readMessage(bufio.NewReader(c), false)
+	if err != nil {
+		return 0, "", err
+	}
+	return m.status(), m.Body, nil
+}
+
+// statistics are the values of these names; "" for those that don't exist.
+func (p *proxy) statistics(names []string) (map[string]string, error) {
+	_, body, err := p.page("/stats")
+	all := map[string]string{}
+	for line := range strings.Lines(body) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		all[name] = value
+	}
+	out := map[string]string{}
+	for _, name := range names {
+		out[name] = all[strings.ReplaceAll(name, "{{port}}", fmt.Sprint(p.port))]
+	}
+	return out, err
+}
