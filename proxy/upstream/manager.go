@@ -54,19 +54,6 @@ type Manager struct {
 	onReady  []func()
 }
 
-// managerStats are Envoy's "cluster_manager.".
-type managerStats struct {
-	ClusterAdded           stats.Counter `stat:"cluster_added"`
-	ClusterModified        stats.Counter `stat:"cluster_modified"`
-	ClusterRemoved         stats.Counter `stat:"cluster_removed"`
-	ClusterUpdated         stats.Counter `stat:"cluster_updated"`
-	ClusterUpdatedViaMerge stats.Counter `stat:"cluster_updated_via_merge"`
-	UpdateMergeCancelled   stats.Counter `stat:"update_merge_cancelled"`
-	UpdateOutOfMergeWindow stats.Counter `stat:"update_out_of_merge_window"`
-	ActiveClusters         stats.Gauge   `stat:"active_clusters"`
-	WarmingClusters        stats.Gauge   `stat:"warming_clusters"`
-}
-
 // master is main's state of one cluster.
 type master struct {
 	m         *Manager
@@ -74,7 +61,8 @@ type master struct {
 	static    bool
 	version   string
 	updated   time.Time
-	stats     *cluster.Stats // main's part
+	group     *stats.Group[endpointStats]
+	stats     *endpointStats
 	hosts     *cluster.PrioritySet
 	policy    lb.Policy
 	discovery discovery
@@ -135,8 +123,10 @@ func (m *Manager) newest(name string) *master {
 // add starts a cluster's discovery; it becomes active when it is warm.
 func (m *Manager) add(cfg *config, version string, static bool) error {
 	name := cfg.info.Name
-	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, stats.Scope{Prefix: "cluster." + cfg.info.StatName + "."})
-	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), stats: cfg.info.Stats(0), policy: cfg.policy}
+	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, statScope(cfg.info))
+	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), policy: cfg.policy}
+	c.group = stats.NewGroup[endpointStats](m.o.Stats, statScope(cfg.info))
+	c.stats = c.group.For(0)
 	isNew := m.newest(name) == nil
 	before := m.warming[name]
 	m.warming[name] = c
@@ -230,6 +220,7 @@ func (c *master) stop() {
 	c.discovery.stop()
 	c.trackRemaining(-1)
 	c.cfg.info.StatGroup.Close()
+	c.group.Close()
 	delete(c.m.starting, c)
 }
 
@@ -237,8 +228,9 @@ func (c *master) stop() {
 // takes them off. The workers add and take what they use.
 func (c *master) trackRemaining(sign int64) {
 	for p := range c.cfg.info.Resources {
-		r := &c.cfg.info.Resources[p]
-		r.AddRemaining(sign, c.stats.Breakers(cluster.Priority(p)))
+		if r := &c.cfg.info.Resources[p]; r.TrackRemaining {
+			r.AddRemaining(sign, c.cfg.info.Stats(0).Breakers(cluster.Priority(p)))
+		}
 	}
 }
 

@@ -113,12 +113,8 @@ func (r *Resources) add(k Kind, n int32, s *BreakerStats) {
 	}
 }
 
-// AddRemaining adds sign times the bounds to the gauges of what remains, where
-// they are kept.
+// AddRemaining adds sign times the bounds to the gauges of what remains.
 func (r *Resources) AddRemaining(sign int64, s *BreakerStats) {
-	if !r.TrackRemaining {
-		return
-	}
 	for k := range numKinds {
 		s.remaining(k).Add(sign * int64(r.r[k].max))
 	}

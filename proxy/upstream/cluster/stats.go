@@ -2,26 +2,12 @@ package cluster
 
 import "github.com/weirproxy/weir/proxy/stats"
 
-// Stats are a cluster's statistics, "cluster.<name>.".
+// Stats are the statistics that workers keep of a cluster, "cluster.<name>.".
+// A worker has them once it is asked for the cluster.
 type Stats struct {
-	AssignmentStale                   stats.Counter `stat:"assignment_stale"`
-	AssignmentTimeout                 stats.Counter `stat:"assignment_timeout_received"`
-	AssignmentUseCached               stats.Counter `stat:"assignment_use_cached"`
 	RetryOrShadowAbandoned            stats.Counter `stat:"retry_or_shadow_abandoned"`
 	BindErrors                        stats.Counter `stat:"bind_errors"`
 	OriginalDstHostInvalid            stats.Counter `stat:"original_dst_host_invalid"`
-	MaxHostWeight                     stats.Gauge   `stat:"max_host_weight"`
-	MembershipChange                  stats.Counter `stat:"membership_change"`
-	MembershipTotal                   stats.Gauge   `stat:"membership_total"`
-	MembershipHealthy                 stats.Gauge   `stat:"membership_healthy"`
-	MembershipDegraded                stats.Gauge   `stat:"membership_degraded"`
-	MembershipExcluded                stats.Gauge   `stat:"membership_excluded"`
-	WarmingState                      stats.Gauge   `stat:"warming_state"`
-	UpdateAttempt                     stats.Counter `stat:"update_attempt"`
-	UpdateSuccess                     stats.Counter `stat:"update_success"`
-	UpdateFailure                     stats.Counter `stat:"update_failure"`
-	UpdateEmpty                       stats.Counter `stat:"update_empty"`
-	UpdateNoRebuild                   stats.Counter `stat:"update_no_rebuild"`
 	Default                           BreakerStats  `stat:"circuit_breakers.default."`
 	High                              BreakerStats  `stat:"circuit_breakers.high."`
 	LB                                LBStats       `stat:"lb_"`
