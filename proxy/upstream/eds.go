@@ -17,7 +17,7 @@ type edsDiscovery struct {
 
 func (d *edsDiscovery) start() (err error) {
 	m, e := d.c.m, d.c.cfg.eds
-	d.group = stats.NewGroup[subscriptionStats](m.o.Stats, statScope(d.c.cfg.info))
+	d.group = stats.NewGroup[subscriptionStats](m.o.Stats, d.c.cfg.info.StatScope())
 	others := m.byService[e.service]
 	m.byService[e.service] = append(others, d)
 	d.c.stats.UpdateAttempt.Inc()

@@ -123,9 +123,10 @@ func (m *Manager) newest(name string) *master {
 // add starts a cluster's discovery; it becomes active when it is warm.
 func (m *Manager) add(cfg *config, version string, static bool) error {
 	name := cfg.info.Name
-	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, statScope(cfg.info))
+	cfg.info.Store = m.o.Stats
+	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, cfg.info.StatScope())
 	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), policy: cfg.policy}
-	c.group = stats.NewGroup[endpointStats](m.o.Stats, statScope(cfg.info))
+	c.group = stats.NewGroup[endpointStats](m.o.Stats, cfg.info.StatScope())
 	c.stats = c.group.For(0)
 	isNew := m.newest(name) == nil
 	before := m.warming[name]
@@ -133,7 +134,7 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	if cfg.waitForWarm && !m.complete {
 		m.starting[c] = struct{}{}
 	}
-	c.trackRemaining(1)
+	cfg.trackRemaining()
 	c.discovery = c.newDiscovery()
 	if err := c.discovery.start(); err != nil {
 		c.stop()
@@ -218,20 +219,14 @@ func (c *master) publish(gone []*cluster.Host, drain bool) {
 func (c *master) stop() {
 	c.stopped = true
 	c.discovery.stop()
-	c.trackRemaining(-1)
 	c.cfg.info.StatGroup.Close()
-	c.group.Close()
-	delete(c.m.starting, c)
-}
-
-// trackRemaining adds the breakers' bounds to the gauges of what remains, or
-// takes them off. The workers add and take what they use.
-func (c *master) trackRemaining(sign int64) {
 	for p := range c.cfg.info.Resources {
-		if r := &c.cfg.info.Resources[p]; r.TrackRemaining {
-			r.AddRemaining(sign, c.cfg.info.Stats(0).Breakers(cluster.Priority(p)))
+		if g := c.cfg.info.Resources[p].Remaining; g != nil {
+			g.Close()
 		}
 	}
+	c.group.Close()
+	delete(c.m.starting, c)
 }
 
 // setHosts takes a new set of hosts and tells the workers.
@@ -241,21 +236,18 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	if len(added) > 0 || len(gone) > 0 {
 		s.MembershipChange.Inc()
 	}
-	total, healthy, degraded, excluded, heaviest := 0, 0, 0, 0, uint32(0)
+	s.TransportMatches.Add(uint64(len(added)))
+	total, healthy, degraded, excluded := 0, 0, 0, 0
 	for _, hs := range set.Sets {
 		total += len(hs.Hosts)
 		healthy += len(hs.Healthy)
 		degraded += len(hs.Degraded)
 		excluded += hs.Excluded
-		for _, h := range hs.Hosts {
-			heaviest = max(heaviest, h.Weight())
-		}
 	}
 	s.MembershipTotal.Set(int64(total))
 	s.MembershipHealthy.Set(int64(healthy))
 	s.MembershipDegraded.Set(int64(degraded))
 	s.MembershipExcluded.Set(int64(excluded))
-	s.MaxHostWeight.Set(int64(heaviest))
 	if c.warm {
 		c.m.stats.ClusterUpdated.Inc()
 		c.publish(gone, c.cfg.closeOnSetChange && len(added)+len(gone) > 0)

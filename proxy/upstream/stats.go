@@ -24,12 +24,14 @@ type endpointStats struct {
 	AssignmentStale     stats.Counter `stat:"assignment_stale"`
 	AssignmentTimeout   stats.Counter `stat:"assignment_timeout_received"`
 	AssignmentUseCached stats.Counter `stat:"assignment_use_cached"`
+	TransportMatches    stats.Counter `stat:"default.total_match_count"` // of hosts with the default transport socket
 	MaxHostWeight       stats.Gauge   `stat:"max_host_weight"`
 	MembershipChange    stats.Counter `stat:"membership_change"`
 	MembershipTotal     stats.Gauge   `stat:"membership_total"`
 	MembershipHealthy   stats.Gauge   `stat:"membership_healthy"`
 	MembershipDegraded  stats.Gauge   `stat:"membership_degraded"`
 	MembershipExcluded  stats.Gauge   `stat:"membership_excluded"`
+	Version             stats.Gauge   `stat:"version"`
 	WarmingState        stats.Gauge   `stat:"warming_state"`
 	UpdateAttempt       stats.Counter `stat:"update_attempt"`
 	UpdateSuccess       stats.Counter `stat:"update_success"`
@@ -46,7 +48,13 @@ type subscriptionStats struct {
 	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
 }
 
-// statScope is where a cluster's statistics are.
-func statScope(i *cluster.Info) stats.Scope {
-	return stats.Scope{Prefix: "cluster." + i.StatName + "."}
+// trackRemaining gives the circuit breakers their remaining_* gauges, where
+// the configuration asks for them.
+func (c *config) trackRemaining() {
+	for p, name := range [cluster.NumPriorities]string{"default", "high"} {
+		if c.track[p] {
+			scope := stats.Scope{Prefix: c.info.StatScope().Prefix + "circuit_breakers." + name + "."}
+			c.info.Resources[p].Track(stats.NewGroup[cluster.RemainingStats](c.info.Store, scope))
+		}
+	}
 }

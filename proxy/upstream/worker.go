@@ -111,6 +111,7 @@ func (c *Cluster) update(s *snapshot) {
 // drain lets the cluster's connections end with what they carry.
 func (c *Cluster) drain() {
 	c.drained = true
+	c.owner.Close()
 	c.drainPools()
 }
 

@@ -49,6 +49,7 @@ type Info struct {
 	Metadata  Metadata
 	Resources *[NumPriorities]Resources
 	StatGroup *stats.Group[Stats]
+	Store     *stats.Store // for what is counted by few clusters only
 
 	// CloseOnUnhealthy closes a host's connections when it turns unhealthy.
 	CloseOnUnhealthy bool
@@ -56,6 +57,9 @@ type Info struct {
 	ShareActive bool
 	AddedViaAPI bool
 }
+
+// StatScope is where the cluster's statistics are.
+func (i *Info) StatScope() stats.Scope { return stats.Scope{Prefix: "cluster." + i.StatName + "."} }
 
 // Stats is the worker's part of the cluster's statistics; owner as in
 // stats.Group.For.

@@ -38,7 +38,7 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
-	c.codec = http1.NewClient(c.conn, c, &c.o.http1)
+	c.codec = http1.NewClient(c.conn, c, c.o.settings())
 	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)

@@ -35,6 +35,7 @@ func (r *rig) want(values string) {
 		"rq_pending_total":         func() int64 { return int64(s.UpstreamRqPendingTotal.Value()) },
 		"rq_pending_active":        s.UpstreamRqPendingActive.Value,
 		"rq_pending_overflow":      func() int64 { return int64(s.UpstreamRqPendingOverflow.Value()) },
+		"rq_active_overflow":       func() int64 { return int64(s.UpstreamRqActiveOverflow.Value()) },
 		"rq_pending_failure_eject": func() int64 { return int64(s.UpstreamRqPendingFailureEject.Value()) },
 		"default.rq_open":          s.Default.RqOpen.Value, "default.cx_open": s.Default.CxOpen.Value,
 		"default.rq_pending_open": s.Default.RqPendingOpen.Value,
@@ -225,7 +226,7 @@ func TestCircuitBreakers(t *testing.T) {
 			t.Errorf("failure %v, want overflow", s.failure)
 		}
 		r.do(func() { a.enc.ResetStream(http.LocalReset) })
-		r.want("rq_pending_overflow=1 rq_active=0 default.rq_open=0")
+		r.want("rq_active_overflow=1 rq_pending_overflow=0 rq_active=0 default.rq_open=0")
 	})
 	t.Run("connections", func(t *testing.T) {
 		r := newRig(t, func(_ *cluster.Info, l *limits) { l[0].Max[cluster.Connections] = 1 })
