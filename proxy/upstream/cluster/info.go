@@ -44,7 +44,10 @@ type Info struct {
 
 	// HTTP1 is how HTTP/1 is spoken; nil: the defaults. Each worker counts in
 	// a copy of its own.
-	HTTP1     *http1.Settings
+	HTTP1 *http1.Settings
+	// HTTP2 asks for HTTP/2 by prior knowledge. There is no pool for it yet:
+	// requests fail, and the cluster manager warns when it takes the cluster.
+	HTTP2     bool
 	Socket    *SocketOptions // nil: the system's defaults
 	Metadata  Metadata
 	Resources *[NumPriorities]Resources
