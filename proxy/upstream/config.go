@@ -48,6 +48,7 @@ type config struct {
 	eds        *edsConfig
 	original   *originalConfig
 
+	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
 	ignoreHealth     bool // ignore_health_on_host_removal
 	closeOnSetChange bool
@@ -134,7 +135,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 		transportSocket(p.Dot("transport_socket"), c.GetTransportSocket()),
 		httpOptions(p, c, info),
 		socketOptions(p, c, info),
-		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), info),
+		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
 		commonLB(p.Dot("common_lb_config"), c.GetCommonLbConfig(), cfg),
 		metadata(p.Dot("metadata"), c.GetMetadata(), &info.Metadata),
 		m.discoveryConfig(p, c, cfg),
@@ -245,7 +246,8 @@ func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) er
 	return nil
 }
 
-func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, info *cluster.Info) error {
+func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, cfg *config) error {
+	info := cfg.info
 	info.Resources = new([cluster.NumPriorities]cluster.Resources)
 	for i := range info.Resources {
 		info.Resources[i].Set(cluster.DefaultLimits())
@@ -278,6 +280,7 @@ func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, info *cluster.I
 	}
 	for i := range info.Resources {
 		info.Resources[i].Set(limits[i])
+		cfg.track[i] = limits[i].TrackRemaining
 	}
 	return nil
 }

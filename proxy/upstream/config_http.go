@@ -43,8 +43,10 @@ func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 	switch u := o.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		p := p.Dot("explicit_http_config")
+		info.HTTP2 = u.ExplicitHttpConfig.GetHttp2ProtocolOptions() != nil
 		return firstError(
-			field.Only(p, u.ExplicitHttpConfig, "http_protocol_options"),
+			field.Only(p, u.ExplicitHttpConfig, "http_protocol_options", "http2_protocol_options"),
+			field.Only(p.Dot("http2_protocol_options"), u.ExplicitHttpConfig.GetHttp2ProtocolOptions()),
 			http1Options(p.Dot("http_protocol_options"), u.ExplicitHttpConfig.GetHttpProtocolOptions(), info),
 		)
 	case *httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig:

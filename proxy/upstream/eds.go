@@ -15,17 +15,9 @@ type edsDiscovery struct {
 	group   *stats.Group[subscriptionStats]
 }
 
-// subscriptionStats are the part of Envoy's subscription statistics that an
-// EDS cluster has beyond those of every cluster.
-type subscriptionStats struct {
-	InitFetchTimeout stats.Counter `stat:"init_fetch_timeout"`
-	UpdateRejected   stats.Counter `stat:"update_rejected"`
-	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
-}
-
 func (d *edsDiscovery) start() (err error) {
 	m, e := d.c.m, d.c.cfg.eds
-	d.group = stats.NewGroup[subscriptionStats](m.o.Stats, stats.Scope{Prefix: "cluster." + d.c.cfg.info.StatName + "."})
+	d.group = stats.NewGroup[subscriptionStats](m.o.Stats, d.c.cfg.info.StatScope())
 	others := m.byService[e.service]
 	m.byService[e.service] = append(others, d)
 	d.c.stats.UpdateAttempt.Inc()

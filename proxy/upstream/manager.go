@@ -54,19 +54,6 @@ type Manager struct {
 	onReady  []func()
 }
 
-// managerStats are Envoy's "cluster_manager.".
-type managerStats struct {
-	ClusterAdded           stats.Counter `stat:"cluster_added"`
-	ClusterModified        stats.Counter `stat:"cluster_modified"`
-	ClusterRemoved         stats.Counter `stat:"cluster_removed"`
-	ClusterUpdated         stats.Counter `stat:"cluster_updated"`
-	ClusterUpdatedViaMerge stats.Counter `stat:"cluster_updated_via_merge"`
-	UpdateMergeCancelled   stats.Counter `stat:"update_merge_cancelled"`
-	UpdateOutOfMergeWindow stats.Counter `stat:"update_out_of_merge_window"`
-	ActiveClusters         stats.Gauge   `stat:"active_clusters"`
-	WarmingClusters        stats.Gauge   `stat:"warming_clusters"`
-}
-
 // master is main's state of one cluster.
 type master struct {
 	m         *Manager
@@ -74,7 +61,8 @@ type master struct {
 	static    bool
 	version   string
 	updated   time.Time
-	stats     *cluster.Stats // main's part
+	group     *stats.Group[endpointStats]
+	stats     *endpointStats
 	hosts     *cluster.PrioritySet
 	policy    lb.Policy
 	discovery discovery
@@ -135,15 +123,21 @@ func (m *Manager) newest(name string) *master {
 // add starts a cluster's discovery; it becomes active when it is warm.
 func (m *Manager) add(cfg *config, version string, static bool) error {
 	name := cfg.info.Name
-	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, stats.Scope{Prefix: "cluster." + cfg.info.StatName + "."})
-	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), stats: cfg.info.Stats(0), policy: cfg.policy}
+	cfg.info.Store = m.o.Stats
+	cfg.info.StatGroup = stats.NewGroup[cluster.Stats](m.o.Stats, cfg.info.StatScope())
+	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), policy: cfg.policy}
+	c.group = stats.NewGroup[endpointStats](m.o.Stats, cfg.info.StatScope())
+	c.stats = c.group.For(0)
+	if cfg.info.HTTP2 {
+		m.log.Warn("weir does not speak HTTP/2 to upstreams yet: HTTP requests to this cluster fail, TCP works", "cluster", name)
+	}
 	isNew := m.newest(name) == nil
 	before := m.warming[name]
 	m.warming[name] = c
 	if cfg.waitForWarm && !m.complete {
 		m.starting[c] = struct{}{}
 	}
-	c.trackRemaining(1)
+	cfg.trackRemaining()
 	c.discovery = c.newDiscovery()
 	if err := c.discovery.start(); err != nil {
 		c.stop()
@@ -228,18 +222,14 @@ func (c *master) publish(gone []*cluster.Host, drain bool) {
 func (c *master) stop() {
 	c.stopped = true
 	c.discovery.stop()
-	c.trackRemaining(-1)
 	c.cfg.info.StatGroup.Close()
-	delete(c.m.starting, c)
-}
-
-// trackRemaining adds the breakers' bounds to the gauges of what remains, or
-// takes them off. The workers add and take what they use.
-func (c *master) trackRemaining(sign int64) {
 	for p := range c.cfg.info.Resources {
-		r := &c.cfg.info.Resources[p]
-		r.AddRemaining(sign, c.stats.Breakers(cluster.Priority(p)))
+		if g := c.cfg.info.Resources[p].Remaining; g != nil {
+			g.Close()
+		}
 	}
+	c.group.Close()
+	delete(c.m.starting, c)
 }
 
 // setHosts takes a new set of hosts and tells the workers.
@@ -249,21 +239,18 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	if len(added) > 0 || len(gone) > 0 {
 		s.MembershipChange.Inc()
 	}
-	total, healthy, degraded, excluded, heaviest := 0, 0, 0, 0, uint32(0)
+	s.TransportMatches.Add(uint64(len(added)))
+	total, healthy, degraded, excluded := 0, 0, 0, 0
 	for _, hs := range set.Sets {
 		total += len(hs.Hosts)
 		healthy += len(hs.Healthy)
 		degraded += len(hs.Degraded)
 		excluded += hs.Excluded
-		for _, h := range hs.Hosts {
-			heaviest = max(heaviest, h.Weight())
-		}
 	}
 	s.MembershipTotal.Set(int64(total))
 	s.MembershipHealthy.Set(int64(healthy))
 	s.MembershipDegraded.Set(int64(degraded))
 	s.MembershipExcluded.Set(int64(excluded))
-	s.MaxHostWeight.Set(int64(heaviest))
 	if c.warm {
 		c.m.stats.ClusterUpdated.Inc()
 		c.publish(gone, c.cfg.closeOnSetChange && len(added)+len(gone) > 0)

@@ -175,7 +175,7 @@ func TestOriginalDst(t *testing.T) {
 		}
 		return nil
 	})
-	r.mustAdd(`{name: o, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, cleanup_interval: 0.05s}`)
+	r.mustAdd(`{name: o, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED}`)
 	choose := func(restored bool, to netip.AddrPort) (h *cluster.Host) {
 		r.on(1, func() {
 			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
@@ -214,8 +214,11 @@ func TestOriginalDst(t *testing.T) {
 			t.Errorf("original_dst_host_invalid %d, upstream_cx_none_healthy %d", s.OriginalDstHostInvalid.Value(), s.UpstreamCxNoneHealthy.Value())
 		}
 	})
-	for r.hosts("o") != "" { // unused, it goes
+	for range 2 { // used before the first, unused before the second
+		r.wantHosts("o", "7:70")
+		r.on(0, func() { r.m.active["o"].discovery.(*originalDiscovery).sweep() })
 	}
+	r.wantHosts("o", "")
 	if again := choose(true, to); again == nil || again == h {
 		t.Error("the host that was taken out was used again")
 	}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
@@ -138,7 +137,7 @@ func (r *rig) wantHosts(name, want string) {
 	}
 }
 
-func (r *rig) stats(name string) (s *cluster.Stats) {
+func (r *rig) stats(name string) (s *endpointStats) {
 	r.t.Helper()
 	r.on(0, func() {
 		if c := r.m.newest(name); c != nil {

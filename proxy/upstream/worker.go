@@ -61,6 +61,9 @@ func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
 // downstream, which may be nil, tells on whose behalf: on a node each pod has
 // connections of its own.
 func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection) pool.HTTP {
+	if c.info.HTTP2 {
+		return pool.NoHTTP2{Peer: h}
+	}
 	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream)}
 	if hp := c.pools[k]; hp != nil {
 		return hp
@@ -111,6 +114,7 @@ func (c *Cluster) update(s *snapshot) {
 // drain lets the cluster's connections end with what they carry.
 func (c *Cluster) drain() {
 	c.drained = true
+	c.owner.Close()
 	c.drainPools()
 }
 

@@ -59,12 +59,14 @@ func (c *client) NewStream(dec http.ResponseDecoder) http.RequestEncoder {
 }
 
 // Dispatch implements http.ClientConnection. An empty b tells that the server
-// has ended its side: it completes a response that is framed by that. Any
-// other response under way stays incomplete, to be reset by whoever sees the
-// connection close.
+// has ended its side: it completes a response that is framed by that, and is a
+// protocol error within a body that is not. A stream without a response yet
+// stays, to be reset by whoever sees the connection close.
 func (c *client) Dispatch(b *network.Buffer) error {
 	if b.Len() == 0 {
-		c.ended()
+		if err := c.ended(); err != nil {
+			return c.refuse(b, err)
+		}
 		return nil
 	}
 	for b.Len() > 0 {
@@ -96,16 +98,20 @@ func (c *client) Dispatch(b *network.Buffer) error {
 }
 
 // ended handles the end of the server's side.
-func (c *client) ended() {
+func (c *client) ended() *http.CodecError {
 	tunnel := c.phase == phaseTunnel
-	if !tunnel && c.phase != phaseToClose {
-		return
+	switch {
+	case c.phase == phaseSized || c.phase == phaseChunked:
+		return errCutOff
+	case !tunnel && c.phase != phaseToClose:
+		return nil
 	}
 	c.phase = phaseWait
 	c.dec.DecodeData(&c.in.data, true)
 	if !tunnel || c.sent {
 		c.streamDone(nil)
 	}
+	return nil
 }
 
 func (c *client) readHead(b *network.Buffer) (more bool, err *http.CodecError) {

@@ -52,6 +52,7 @@ var (
 	errExtension     = bad(detailCodecError, "chunk extensions too large")
 	errCoding        = &http.CodecError{Status: 501, Body: "Not Implemented", Details: detailInvalidTE, Msg: "http/1.1 protocol error: unsupported transfer coding"}
 	errVersion       = &http.CodecError{Status: 426, Body: "Upgrade Required", Details: detailLowVersion, Msg: "http/1.1 protocol error: unsupported HTTP version"}
+	errCutOff        = bad(detailCodecError, "the connection ended within a body")
 	errUnsolicited   = bad(detailCodecError, "bytes that no request asked for")
 	errInterim       = bad(detailCodecError, "too many interim responses")
 	errUpgrade       = bad(detailCodecError, "101 to a request without upgrade")

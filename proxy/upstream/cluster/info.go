@@ -44,11 +44,15 @@ type Info struct {
 
 	// HTTP1 is how HTTP/1 is spoken; nil: the defaults. Each worker counts in
 	// a copy of its own.
-	HTTP1     *http1.Settings
+	HTTP1 *http1.Settings
+	// HTTP2 asks for HTTP/2 by prior knowledge. There is no pool for it yet:
+	// requests fail, and the cluster manager warns when it takes the cluster.
+	HTTP2     bool
 	Socket    *SocketOptions // nil: the system's defaults
 	Metadata  Metadata
 	Resources *[NumPriorities]Resources
 	StatGroup *stats.Group[Stats]
+	Store     *stats.Store // for what is counted by few clusters only
 
 	// CloseOnUnhealthy closes a host's connections when it turns unhealthy.
 	CloseOnUnhealthy bool
@@ -56,6 +60,9 @@ type Info struct {
 	ShareActive bool
 	AddedViaAPI bool
 }
+
+// StatScope is where the cluster's statistics are.
+func (i *Info) StatScope() stats.Scope { return stats.Scope{Prefix: "cluster." + i.StatName + "."} }
 
 // Stats is the worker's part of the cluster's statistics; owner as in
 // stats.Group.For.

@@ -1,6 +1,10 @@
 package cluster
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/weirproxy/weir/proxy/stats"
+)
 
 // Resource is one circuit breaker: a count over all workers with a bound.
 // Like Envoy's it may be overrun by as many as race at the bound.
@@ -34,8 +38,8 @@ const (
 // (envoy.config.cluster.v3.CircuitBreakers.Thresholds).
 type Resources struct {
 	r [numKinds]Resource
-	// TrackRemaining keeps the remaining_* gauges.
-	TrackRemaining bool
+	// Remaining are the remaining_* gauges, nil without track_remaining.
+	Remaining *stats.Group[RemainingStats]
 	// PerHostMax bounds the connections of each host; 0: no bound.
 	PerHostMax uint32
 	budget     *RetryBudget
@@ -51,8 +55,8 @@ type RetryBudget struct {
 type Limits struct {
 	Max            [numKinds]uint32
 	Budget         *RetryBudget
-	TrackRemaining bool
 	PerHostMax     uint32
+	TrackRemaining bool
 }
 
 // DefaultLimits are Envoy's.
@@ -65,7 +69,7 @@ func (r *Resources) Set(l Limits) {
 	for k := range r.r {
 		r.r[k].max = l.Max[k]
 	}
-	r.TrackRemaining, r.budget, r.PerHostMax = l.TrackRemaining, l.Budget, l.PerHostMax
+	r.budget, r.PerHostMax = l.Budget, l.PerHostMax
 }
 
 // Resource is one breaker.
@@ -85,41 +89,49 @@ func (r *Resources) retryMax() uint32 {
 	return max(uint32(r.budget.Percent/100*float64(active)), r.budget.MinConcurrency)
 }
 
+// Track keeps the remaining_* gauges in a group; main, owner 0, puts in the
+// bounds, from which the workers take what they use.
+func (r *Resources) Track(g *stats.Group[RemainingStats]) {
+	r.Remaining = g
+	for k := range numKinds {
+		g.For(0).of(k).Set(int64(r.r[k].max))
+	}
+}
+
 // Breakers are one worker's view of Resources, with the gauges that it keeps:
 // their sum over the workers is 1 while a breaker is open.
 type Breakers struct {
 	*Resources
-	Stats *BreakerStats
+	stats     *BreakerStats
+	remaining *RemainingStats // may be nil
+}
+
+// Breakers is an owner's view of the priority's circuit breakers.
+func (i *Info) Breakers(p Priority, owner int) Breakers {
+	b := Breakers{Resources: &i.Resources[p], stats: i.Stats(owner).Breakers(p)}
+	if g := b.Remaining; g != nil {
+		b.remaining = g.For(owner)
+	}
+	return b
 }
 
 // Inc and Dec count one more or less.
-func (b Breakers) Inc(k Kind) { b.add(k, 1, b.Stats) }
-func (b Breakers) Dec(k Kind) { b.add(k, -1, b.Stats) }
+func (b Breakers) Inc(k Kind) { b.add(k, 1) }
+func (b Breakers) Dec(k Kind) { b.add(k, -1) }
 
-func (r *Resources) add(k Kind, n int32, s *BreakerStats) {
-	b := &r.r[k]
-	now := b.cur.Add(n)
-	bound := int32(min(b.max, 1<<31-1))
-	if k == Retries && r.budget != nil {
+func (b Breakers) add(k Kind, n int32) {
+	r := &b.r[k]
+	now := r.cur.Add(n)
+	if b.remaining != nil {
+		b.remaining.of(k).Add(int64(-n))
+	}
+	if k == Retries && b.budget != nil {
 		return // the bound moves; Envoy's gauge does not follow it either
 	}
+	bound := int32(min(r.max, 1<<31-1))
 	if n > 0 && now == bound {
-		s.open(k).Inc()
+		b.stats.open(k).Inc()
 	} else if n < 0 && now == bound-1 {
-		s.open(k).Dec()
-	}
-	if r.TrackRemaining {
-		s.remaining(k).Add(int64(-n))
-	}
-}
-
-// AddRemaining adds sign times the bounds to the gauges of what remains, where
-// they are kept.
-func (r *Resources) AddRemaining(sign int64, s *BreakerStats) {
-	if !r.TrackRemaining {
-		return
-	}
-	for k := range numKinds {
-		s.remaining(k).Add(sign * int64(r.r[k].max))
+		b.stats.open(k).Dec()
 	}
 }

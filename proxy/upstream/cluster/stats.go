@@ -2,26 +2,12 @@ package cluster
 
 import "github.com/weirproxy/weir/proxy/stats"
 
-// Stats are a cluster's statistics, "cluster.<name>.".
+// Stats are the statistics that workers keep of a cluster, "cluster.<name>.".
+// A worker has them once it is asked for the cluster.
 type Stats struct {
-	AssignmentStale                   stats.Counter `stat:"assignment_stale"`
-	AssignmentTimeout                 stats.Counter `stat:"assignment_timeout_received"`
-	AssignmentUseCached               stats.Counter `stat:"assignment_use_cached"`
 	RetryOrShadowAbandoned            stats.Counter `stat:"retry_or_shadow_abandoned"`
 	BindErrors                        stats.Counter `stat:"bind_errors"`
 	OriginalDstHostInvalid            stats.Counter `stat:"original_dst_host_invalid"`
-	MaxHostWeight                     stats.Gauge   `stat:"max_host_weight"`
-	MembershipChange                  stats.Counter `stat:"membership_change"`
-	MembershipTotal                   stats.Gauge   `stat:"membership_total"`
-	MembershipHealthy                 stats.Gauge   `stat:"membership_healthy"`
-	MembershipDegraded                stats.Gauge   `stat:"membership_degraded"`
-	MembershipExcluded                stats.Gauge   `stat:"membership_excluded"`
-	WarmingState                      stats.Gauge   `stat:"warming_state"`
-	UpdateAttempt                     stats.Counter `stat:"update_attempt"`
-	UpdateSuccess                     stats.Counter `stat:"update_success"`
-	UpdateFailure                     stats.Counter `stat:"update_failure"`
-	UpdateEmpty                       stats.Counter `stat:"update_empty"`
-	UpdateNoRebuild                   stats.Counter `stat:"update_no_rebuild"`
 	Default                           BreakerStats  `stat:"circuit_breakers.default."`
 	High                              BreakerStats  `stat:"circuit_breakers.high."`
 	LB                                LBStats       `stat:"lb_"`
@@ -47,6 +33,7 @@ type Stats struct {
 	UpstreamCxNoneHealthy             stats.Counter `stat:"upstream_cx_none_healthy"`
 	UpstreamCxOverflow                stats.Counter `stat:"upstream_cx_overflow"`
 	UpstreamCxPoolOverflow            stats.Counter `stat:"upstream_cx_pool_overflow"`
+	UpstreamCxPreconnectSkipped       stats.Counter `stat:"upstream_cx_preconnect_skipped"`
 	UpstreamCxProtocolError           stats.Counter `stat:"upstream_cx_protocol_error"`
 	UpstreamCxRxBytesTotal            stats.Counter `stat:"upstream_cx_rx_bytes_total"`
 	UpstreamCxTxBytesTotal            stats.Counter `stat:"upstream_cx_tx_bytes_total"`
@@ -59,12 +46,12 @@ type Stats struct {
 	UpstreamHTTP3Broken               stats.Counter `stat:"upstream_http3_broken"`
 	UpstreamInternalRedirectFailed    stats.Counter `stat:"upstream_internal_redirect_failed_total"`
 	UpstreamInternalRedirectSucceeded stats.Counter `stat:"upstream_internal_redirect_succeeded_total"`
+	UpstreamQueueOverloaded           stats.Counter `stat:"upstream_queue_overloaded"`
 	UpstreamRq0rtt                    stats.Counter `stat:"upstream_rq_0rtt"`
 	UpstreamRqTotal                   stats.Counter `stat:"upstream_rq_total"`
 	UpstreamRqActive                  stats.Gauge   `stat:"upstream_rq_active"`
 	UpstreamRqActiveOverflow          stats.Counter `stat:"upstream_rq_active_overflow"`
 	UpstreamRqCancelled               stats.Counter `stat:"upstream_rq_cancelled"`
-	UpstreamRqDropOverload            stats.Counter `stat:"upstream_rq_drop_overload"`
 	UpstreamRqMaintenance             stats.Counter `stat:"upstream_rq_maintenance_mode"`
 	UpstreamRqMaxDuration             stats.Counter `stat:"upstream_rq_max_duration_reached"`
 	UpstreamRqPendingTotal            stats.Counter `stat:"upstream_rq_pending_total"`
@@ -80,6 +67,7 @@ type Stats struct {
 	UpstreamRqRetryOverflow           stats.Counter `stat:"upstream_rq_retry_overflow"`
 	UpstreamRqRetrySuccess            stats.Counter `stat:"upstream_rq_retry_success"`
 	UpstreamRqRxReset                 stats.Counter `stat:"upstream_rq_rx_reset"`
+	UpstreamRqRxResetNoError          stats.Counter `stat:"upstream_rq_rx_reset_no_error"`
 	UpstreamRqTimeout                 stats.Counter `stat:"upstream_rq_timeout"`
 	UpstreamRqTxReset                 stats.Counter `stat:"upstream_rq_tx_reset"`
 
@@ -110,24 +98,37 @@ type LBStats struct {
 	SubsetsSelected           stats.Counter `stat:"subsets_selected"`
 	ZoneClusterTooSmall       stats.Counter `stat:"zone_cluster_too_small"`
 	ZoneNoCapacityLeft        stats.Counter `stat:"zone_no_capacity_left"`
-	ZoneNumberDiffers         stats.Counter `stat:"zone_number_differs"`
 	ZoneRoutingAllDirectly    stats.Counter `stat:"zone_routing_all_directly"`
 	ZoneRoutingCrossZone      stats.Counter `stat:"zone_routing_cross_zone"`
 	ZoneRoutingSampled        stats.Counter `stat:"zone_routing_sampled"`
 }
 
+// HTTP1Stats are the upstream HTTP/1 codec's, shown once the cluster has
+// spoken it.
+type HTTP1Stats struct {
+	DroppedHeadersWithUnderscores stats.Counter `stat:"http1.dropped_headers_with_underscores"`
+	MetadataNotSupported          stats.Counter `stat:"http1.metadata_not_supported_error"`
+	RequestsRejectedUnderscores   stats.Counter `stat:"http1.requests_rejected_with_underscores_in_headers"`
+	ResponseFlood                 stats.Counter `stat:"http1.response_flood"`
+}
+
 // BreakerStats are the gauges of one priority's circuit breakers.
 type BreakerStats struct {
-	CxOpen           stats.Gauge `stat:"cx_open"`
-	CxPoolOpen       stats.Gauge `stat:"cx_pool_open"`
-	RqOpen           stats.Gauge `stat:"rq_open"`
-	RqPendingOpen    stats.Gauge `stat:"rq_pending_open"`
-	RqRetryOpen      stats.Gauge `stat:"rq_retry_open"`
-	RemainingCx      stats.Gauge `stat:"remaining_cx"`
-	RemainingCxPools stats.Gauge `stat:"remaining_cx_pools"`
-	RemainingPending stats.Gauge `stat:"remaining_pending"`
-	RemainingRetries stats.Gauge `stat:"remaining_retries"`
-	RemainingRq      stats.Gauge `stat:"remaining_rq"`
+	CxOpen        stats.Gauge `stat:"cx_open"`
+	CxPoolOpen    stats.Gauge `stat:"cx_pool_open"`
+	RqOpen        stats.Gauge `stat:"rq_open"`
+	RqPendingOpen stats.Gauge `stat:"rq_pending_open"`
+	RqRetryOpen   stats.Gauge `stat:"rq_retry_open"`
+}
+
+// RemainingStats are the gauges that track_remaining adds,
+// "cluster.<name>.circuit_breakers.<priority>.".
+type RemainingStats struct {
+	Cx      stats.Gauge `stat:"remaining_cx"`
+	CxPools stats.Gauge `stat:"remaining_cx_pools"`
+	Pending stats.Gauge `stat:"remaining_pending"`
+	Retries stats.Gauge `stat:"remaining_retries"`
+	Rq      stats.Gauge `stat:"remaining_rq"`
 }
 
 // Breakers are the gauges of a priority.
@@ -139,9 +140,29 @@ func (s *Stats) Breakers(p Priority) *BreakerStats {
 }
 
 func (s *BreakerStats) open(k Kind) *stats.Gauge {
-	return [numKinds]*stats.Gauge{&s.CxOpen, &s.RqPendingOpen, &s.RqOpen, &s.RqRetryOpen, &s.CxPoolOpen}[k]
+	switch k {
+	case Connections:
+		return &s.CxOpen
+	case Pending:
+		return &s.RqPendingOpen
+	case Requests:
+		return &s.RqOpen
+	case Retries:
+		return &s.RqRetryOpen
+	}
+	return &s.CxPoolOpen
 }
 
-func (s *BreakerStats) remaining(k Kind) *stats.Gauge {
-	return [numKinds]*stats.Gauge{&s.RemainingCx, &s.RemainingPending, &s.RemainingRq, &s.RemainingRetries, &s.RemainingCxPools}[k]
+func (s *RemainingStats) of(k Kind) *stats.Gauge {
+	switch k {
+	case Connections:
+		return &s.Cx
+	case Pending:
+		return &s.Pending
+	case Requests:
+		return &s.Rq
+	case Retries:
+		return &s.Retries
+	}
+	return &s.CxPools
 }

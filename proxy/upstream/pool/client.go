@@ -38,7 +38,7 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
-	c.codec = http1.NewClient(c.conn, c, &c.o.http1)
+	c.codec = http1.NewClient(c.conn, c, c.o.settings())
 	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
@@ -133,10 +133,13 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 		c.pool.ready(c)
 		return
 	}
-	if c.enc != nil && ev == network.RemoteClose {
+	active := c.enc != nil
+	if active && ev == network.RemoteClose {
 		// The end of the connection may be the end of the response.
 		if c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
 			c.blame()
+		} else {
+			active = c.enc != nil
 		}
 	}
 	was := c.state
@@ -145,7 +148,7 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 	if c.lifetime != nil {
 		c.lifetime.Release()
 	}
-	c.closed(ev, c.enc != nil)
+	c.closed(ev, active)
 	switch was {
 	case connecting:
 		c.pool.connecting--
@@ -185,8 +188,12 @@ func (c *client) OnData(b *network.Buffer, _ bool) network.FilterStatus {
 		c.close()
 		return network.StopIteration
 	}
+	active := c.enc != nil
 	if c.codec.Dispatch(b) != nil {
 		c.blame()
+		if active {
+			c.closedBusy(network.LocalClose) // the codec has reset the request before
+		}
 		c.close()
 	}
 	return network.StopIteration

@@ -78,17 +78,23 @@ func (l *link) closed(ev network.ConnectionEvent, busy bool) {
 		s.UpstreamCxDestroyLocal.Inc()
 	}
 	if busy {
-		s.UpstreamCxDestroyActive.Inc()
-		if ev == network.RemoteClose {
-			s.UpstreamCxDestroyRemoteActive.Inc()
-		} else {
-			s.UpstreamCxDestroyLocalActive.Inc()
-		}
+		l.closedBusy(ev)
 	}
 	s.UpstreamCxLengthMs.Record(uint64((l.o.Loop.Now() - l.begun) / time.Millisecond))
 	if !l.up {
 		s.UpstreamCxConnectFail.Inc()
 		l.hs.CxConnectFail++
+	}
+}
+
+// closedBusy counts that the close ended a request.
+func (l *link) closedBusy(ev network.ConnectionEvent) {
+	s := l.o.Stats
+	s.UpstreamCxDestroyActive.Inc()
+	if ev == network.RemoteClose {
+		s.UpstreamCxDestroyRemoteActive.Inc()
+	} else {
+		s.UpstreamCxDestroyLocalActive.Inc()
 	}
 }
 

@@ -65,7 +65,7 @@ func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 // attach starts a request on an idle connection.
 func (p *HTTP1) attach(c *client, dec http.ResponseDecoder, cb StreamCallbacks) {
 	if !p.brk.CanCreate(cluster.Requests) {
-		p.o.Stats.UpstreamRqPendingOverflow.Inc()
+		p.o.Stats.UpstreamRqActiveOverflow.Inc()
 		cb.OnPoolFailure(Overflow, "", p.host)
 		return
 	}

@@ -26,6 +26,7 @@ func (r *rig) want(values string) {
 		"cx_connect_timeout": func() int64 { return int64(s.UpstreamCxConnectTimeout.Value()) },
 		"cx_destroy_local":   func() int64 { return int64(s.UpstreamCxDestroyLocal.Value()) },
 		"cx_destroy_remote":  func() int64 { return int64(s.UpstreamCxDestroyRemote.Value()) },
+		"cx_destroy_active":  func() int64 { return int64(s.UpstreamCxDestroyActive.Value()) },
 		"cx_overflow":        func() int64 { return int64(s.UpstreamCxOverflow.Value()) },
 		"cx_idle_timeout":    func() int64 { return int64(s.UpstreamCxIdleTimeout.Value()) },
 		"cx_max_requests":    func() int64 { return int64(s.UpstreamCxMaxRequests.Value()) },
@@ -35,6 +36,7 @@ func (r *rig) want(values string) {
 		"rq_pending_total":         func() int64 { return int64(s.UpstreamRqPendingTotal.Value()) },
 		"rq_pending_active":        s.UpstreamRqPendingActive.Value,
 		"rq_pending_overflow":      func() int64 { return int64(s.UpstreamRqPendingOverflow.Value()) },
+		"rq_active_overflow":       func() int64 { return int64(s.UpstreamRqActiveOverflow.Value()) },
 		"rq_pending_failure_eject": func() int64 { return int64(s.UpstreamRqPendingFailureEject.Value()) },
 		"default.rq_open":          s.Default.RqOpen.Value, "default.cx_open": s.Default.CxOpen.Value,
 		"default.rq_pending_open": s.Default.RqPendingOpen.Value,
@@ -94,8 +96,9 @@ func TestConnectionsThatEnd(t *testing.T) {
 		"server says close":       {"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", nil, 2, "200", 0, "cx_total=2 cx_active=0 cx_destroy_local=2 cx_protocol_error=0"},
 		"body ends with close":    {"HTTP/1.1 200 OK\r\n\r\nok\x00close", nil, 2, "200", 0, "cx_total=2 cx_active=0 cx_destroy_remote=2"},
 		"max requests":            {okResponse, func(i *cluster.Info, _ *limits) { i.MaxRequestsPerConnection = 2 }, 5, "200", 0, "cx_total=3 cx_max_requests=2 cx_active=1 cx_destroy_local=2"},
-		"cut off within the body": {"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok\x00close", nil, 1, "200", http.ConnectionTermination, "cx_total=1 cx_active=0 cx_destroy_remote=1 rq_active=0"},
-		"malformed":               {"HTTP/9.9 what\r\n\r\n", nil, 1, "", http.ProtocolError, "cx_total=1 cx_active=0 cx_protocol_error=1 rq_active=0"},
+		"cut off within the body": {"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok\x00close", nil, 1, "200", http.ProtocolError, "cx_total=1 cx_active=0 cx_destroy_remote=1 cx_protocol_error=1 cx_destroy_active=1 rq_active=0"},
+		"cut off before the head": {"\x00close", nil, 1, "", http.ConnectionTermination, "cx_total=1 cx_active=0 cx_destroy_remote=1 cx_protocol_error=0 cx_destroy_active=1 rq_active=0"},
+		"malformed":               {"HTTP/9.9 what\r\n\r\n", nil, 1, "", http.ProtocolError, "cx_total=1 cx_active=0 cx_protocol_error=1 cx_destroy_local=1 cx_destroy_active=1 rq_active=0"},
 		"idle timeout":            {okResponse, func(i *cluster.Info, _ *limits) { i.IdleTimeout = 20 * time.Millisecond }, 1, "200", 0, "cx_total=1 cx_active=0 cx_idle_timeout=1 cx_destroy_local=1"},
 		"bytes behind response":   {okResponse + "more", nil, 1, "200", 0, "cx_total=1 cx_active=0 rq_active=0"},
 	}
@@ -225,7 +228,7 @@ func TestCircuitBreakers(t *testing.T) {
 			t.Errorf("failure %v, want overflow", s.failure)
 		}
 		r.do(func() { a.enc.ResetStream(http.LocalReset) })
-		r.want("rq_pending_overflow=1 rq_active=0 default.rq_open=0")
+		r.want("rq_active_overflow=1 rq_pending_overflow=0 rq_active=0 default.rq_open=0")
 	})
 	t.Run("connections", func(t *testing.T) {
 		r := newRig(t, func(_ *cluster.Info, l *limits) { l[0].Max[cluster.Connections] = 1 })

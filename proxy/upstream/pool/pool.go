@@ -4,6 +4,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
@@ -94,19 +95,43 @@ type Owner struct {
 	Breakers [cluster.NumPriorities]cluster.Breakers
 	Dialer   Dialer
 
-	http1  http1.Settings
-	free   *pending // to be used again
-	nextID uint64
+	http1      http1.Settings
+	http1Stats *stats.Group[cluster.HTTP1Stats] // nil before the first connection
+	free       *pending                         // to be used again
+	nextID     uint64
 }
 
 // Init prepares an owner.
 func (o *Owner) Init(l *network.Loop, info *cluster.Info, d Dialer) {
 	o.Loop, o.Info, o.Stats, o.Dialer = l, info, info.Stats(l.Worker), d
 	for p := range o.Breakers {
-		o.Breakers[p] = cluster.Breakers{Resources: &info.Resources[p], Stats: o.Stats.Breakers(cluster.Priority(p))}
+		o.Breakers[p] = info.Breakers(cluster.Priority(p), l.Worker)
 	}
 	if info.HTTP1 != nil {
 		o.http1 = *info.HTTP1
 	}
 	o.http1.BufferLimit = info.BufferLimit
+}
+
+// settings are what HTTP/1 connections share.
+func (o *Owner) settings() *http1.Settings {
+	if o.http1Stats == nil {
+		o.http1Stats = stats.NewGroup[cluster.HTTP1Stats](o.Info.Store, o.Info.StatScope())
+		s := o.http1Stats.For(o.Loop.Worker)
+		o.http1.Counters = http1.Counters{
+			DroppedHeadersWithUnderscores:  (*uint64)(&s.DroppedHeadersWithUnderscores),
+			RequestsRejectedWithUnderscore: (*uint64)(&s.RequestsRejectedUnderscores),
+			MetadataNotSupported:           (*uint64)(&s.MetadataNotSupported),
+			ResponseFlood:                  (*uint64)(&s.ResponseFlood),
+		}
+	}
+	return &o.http1
+}
+
+// Close takes the owner's own statistics off the pages. What still lives goes
+// on counting.
+func (o *Owner) Close() {
+	if o.http1Stats != nil {
+		o.http1Stats.Close()
+	}
 }

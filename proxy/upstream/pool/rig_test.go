@@ -27,7 +27,7 @@ func newRig(t testing.TB, change func(*cluster.Info, *[cluster.NumPriorities]clu
 		t.Fatal(err)
 	}
 	store := stats.NewStore(loop, loop)
-	info := &cluster.Info{Name: "u", StatName: "u", ConnectTimeout: 5 * time.Second, BufferLimit: 1 << 20, IdleTimeout: time.Hour,
+	info := &cluster.Info{Store: store, Name: "u", StatName: "u", ConnectTimeout: 5 * time.Second, BufferLimit: 1 << 20, IdleTimeout: time.Hour,
 		Resources: &[cluster.NumPriorities]cluster.Resources{}, StatGroup: stats.NewGroup[cluster.Stats](store, stats.Scope{Prefix: "cluster.u."})}
 	limits := [cluster.NumPriorities]cluster.Limits{cluster.DefaultLimits(), cluster.DefaultLimits()}
 	if change != nil {
