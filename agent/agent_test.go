@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"os"
@@ -262,6 +263,40 @@ func TestAddPodRefuses(t *testing.T) {
 	}
 	if got := n.status().Pods; len(got) != 1 {
 		t.Errorf("pods %+v", got)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	if err := Observe(t.Context(), n.opts, "table", io.Discard); err == nil || !strings.Contains(err.Error(), "no agent") {
+		t.Errorf("without an agent: %v", err)
+	}
+	n.startAgent()
+	n.startProxy()
+	n.addPod(a, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	done := make(chan error)
+	go func() { done <- Observe(ctx, n.opts, "json", w) }()
+	// It may not have begun yet, so connect until something is seen.
+	go func() {
+		for ctx.Err() == nil {
+			a.Output(ctx, "curl", "-s", "--http0.9", "http://"+service)
+		}
+	}()
+	var e Event
+	if err := json.NewDecoder(r).Decode(&e); err != nil {
+		t.Fatal(err)
+	}
+	if e.Pod != "default/a" || e.Verdict != "marked" || e.Destination.String() != service || e.Command != "curl" || time.Since(e.Time).Abs() > time.Minute {
+		t.Errorf("%+v", e)
+	}
+	cancel()
+	go io.Copy(io.Discard, r)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -168,6 +168,21 @@ func TestMarkingDoesNotExhaustPorts(t *testing.T) {
 	}
 }
 
+// Distributions filter by reverse path; marked connections come from lo.
+func TestStrictReversePath(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*Pod)) {
+		pods := netnsrig.Test(t, "a", "client")
+		a := manage(t, load(t), pods[0], mode)
+		out, err := a.Output(t.Context(), "sh", "-c", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done")
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		wantAnswer(t, a.Pod, service4.String(), "outbound "+service4.String())
+		addr := net.JoinHostPort(a.IPv4.String(), "8080")
+		wantAnswer(t, pods[1], addr, "inbound "+addr)
+	})
+}
+
 func TestProxyCgroupIsNotCaught(t *testing.T) {
 	pods := netnsrig.Test(t, "a", "server")
 	id, err := cgroupID(pods[0])
@@ -206,7 +221,7 @@ func TestFlows(t *testing.T) {
 	pods := netnsrig.Test(t, "a", "client")
 	r := load(t)
 	a := manage(t, r, pods[0], nil)
-	flows, err := r.Flows()
+	flows, err := Observe(r.Dir())
 	if err != nil {
 		t.Fatal(err)
 	}
