@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -251,16 +253,21 @@ func TestFlows(t *testing.T) {
 	}
 }
 
+// People look at the maps with bpftool: names, addresses and ports must show.
 func TestMapsAreReadable(t *testing.T) {
-	if _, err := exec.LookPath("bpftool"); err != nil {
-		t.Skip("no bpftool")
-	}
 	pods := netnsrig.Test(t, "a")
 	r := load(t)
-	manage(t, r, pods[0], nil)
-	out, err := exec.Command("bpftool", "map", "dump", "pinned", r.Dir()+"/weir_pods").CombinedOutput()
+	a := manage(t, r, pods[0], nil)
+	out, err := exec.Command("bpftool", "map", "dump", "pinned", filepath.Join(r.Dir(), "weir_pods")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	t.Logf("%s", out)
+	ip4 := a.IPv4.As4()
+	for _, want := range []string{
+		`"name": "test/a"`, `"outbound4_port": 15001`, fmt.Sprintf(`"ip4": [%d,%d,%d,%d`, ip4[0], ip4[1], ip4[2], ip4[3]),
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
 }

@@ -17,7 +17,7 @@ func (r *Redirect) SetMaxSilence(d time.Duration) error {
 
 // SetBypass catches nothing, of any pod, while on.
 func (r *Redirect) SetBypass(on bool) error {
-	return changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) { s.Bypass = flag(on) })
+	return changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) { s.Bypass = number[uint32](on) })
 }
 
 // LastBeat is the proxy's last heartbeat, in CLOCK_MONOTONIC nanoseconds; 0:
@@ -42,7 +42,8 @@ func changeSettings(m *ebpf.Map, change func(*bpf.WeirSettings)) error {
 	return nil
 }
 
-func flag(on bool) uint32 {
+// number is how C keeps a bool.
+func number[T uint8 | uint32](on bool) T {
 	if on {
 		return 1
 	}
