@@ -254,6 +254,7 @@ func TestAddPodRefuses(t *testing.T) {
 		"is there already":           {Name: "a", Netns: a.Netns},
 		"the same network namespace": {Name: "twin", Netns: a.Netns},
 		"no such file":               {Name: "b", Netns: "/run/netns/none"},
+		"the node's own":             {Name: "host", Netns: "/proc/self/ns/net"},
 		"not a namespace":            {Name: "c", Netns: "/etc/hostname"},
 		"absolute path":              {Name: "d", Netns: "netns"},
 	} {
@@ -263,6 +264,28 @@ func TestAddPodRefuses(t *testing.T) {
 	}
 	if got := n.status().Pods; len(got) != 1 {
 		t.Errorf("pods %+v", got)
+	}
+}
+
+// Pods come and go for as long as a node lives.
+func TestDescriptorsDoNotLeak(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	agent, proxy := n.startAgent(), n.startProxy()
+	cycle := func() {
+		n.addPod(a, nil)
+		wantAnswer(t, a, service, "outbound "+service)
+		if err := n.client().RemovePod(t.Context(), "default", "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cycle()
+	before := map[*process]int{agent: agent.fds(t), proxy: proxy.fds(t)}
+	for range 10 {
+		cycle()
+	}
+	for p, fds := range before {
+		n.eventually("descriptors are closed", func() bool { return p.fds(t) <= fds })
 	}
 }
 
