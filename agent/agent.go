@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/agent/handoff"
+	"github.com/weirproxy/weir/agent/netns"
 	"github.com/weirproxy/weir/agent/pods"
 	"github.com/weirproxy/weir/agent/redirect"
 	"github.com/weirproxy/weir/internal/cgroup2"
@@ -73,6 +74,7 @@ type Agent struct {
 	redirect *redirect.Redirect
 	server   *handoff.Server
 	started  time.Time
+	cookie   uint64 // of the agent's own network namespace
 
 	mu      sync.Mutex
 	static  []pods.Spec          // of the configuration file
@@ -125,6 +127,14 @@ func (a *Agent) open() error {
 		}
 		cgroup = root
 	}
+	own, err := netns.Current()
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	if a.cookie, err = own.Cookie(); err != nil {
+		return err
+	}
 	r, err := redirect.Open(redirect.Options{Dir: a.opts.BPFDir, ConnectCgroup: cgroup})
 	if err != nil {
 		return err
@@ -153,11 +163,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
 	errs := make(chan error, 2)
 	wg.Go(func() { errs <- a.server.Run(ctx) })
 	wg.Go(func() { errs <- a.serveControl(ctx, control) })
-	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)

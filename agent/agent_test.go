@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"os"
@@ -253,6 +254,7 @@ func TestAddPodRefuses(t *testing.T) {
 		"is there already":           {Name: "a", Netns: a.Netns},
 		"the same network namespace": {Name: "twin", Netns: a.Netns},
 		"no such file":               {Name: "b", Netns: "/run/netns/none"},
+		"the node's own":             {Name: "host", Netns: "/proc/self/ns/net"},
 		"not a namespace":            {Name: "c", Netns: "/etc/hostname"},
 		"absolute path":              {Name: "d", Netns: "netns"},
 	} {
@@ -262,6 +264,62 @@ func TestAddPodRefuses(t *testing.T) {
 	}
 	if got := n.status().Pods; len(got) != 1 {
 		t.Errorf("pods %+v", got)
+	}
+}
+
+// Pods come and go for as long as a node lives.
+func TestDescriptorsDoNotLeak(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	agent, proxy := n.startAgent(), n.startProxy()
+	cycle := func() {
+		n.addPod(a, nil)
+		wantAnswer(t, a, service, "outbound "+service)
+		if err := n.client().RemovePod(t.Context(), "default", "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cycle()
+	before := map[*process]int{agent: agent.fds(t), proxy: proxy.fds(t)}
+	for range 10 {
+		cycle()
+	}
+	for p, fds := range before {
+		n.eventually("descriptors are closed", func() bool { return p.fds(t) <= fds })
+	}
+}
+
+func TestObserve(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	if err := Observe(t.Context(), n.opts, "table", io.Discard); err == nil || !strings.Contains(err.Error(), "no agent") {
+		t.Errorf("without an agent: %v", err)
+	}
+	n.startAgent()
+	n.startProxy()
+	n.addPod(a, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	done := make(chan error)
+	go func() { done <- Observe(ctx, n.opts, "json", w) }()
+	// It may not have begun yet, so connect until something is seen.
+	go func() {
+		for ctx.Err() == nil {
+			a.Output(ctx, "curl", "-s", "--http0.9", "http://"+service)
+		}
+	}()
+	var e Event
+	if err := json.NewDecoder(r).Decode(&e); err != nil {
+		t.Fatal(err)
+	}
+	if e.Pod != "default/a" || e.Verdict != "marked" || e.Destination.String() != service || e.Command != "curl" || time.Since(e.Time).Abs() > time.Minute {
+		t.Errorf("%+v", e)
+	}
+	cancel()
+	go io.Copy(io.Discard, r)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

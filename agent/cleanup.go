@@ -8,11 +8,12 @@ import (
 
 	"github.com/weirproxy/weir/agent/netns"
 	"github.com/weirproxy/weir/agent/redirect"
+	"github.com/weirproxy/weir/agent/run"
 )
 
 // Cleanup removes all that agents left on the machine, however they ended:
-// programs, links, maps, the pods' rules and routes, state and sockets. It
-// reports what it removed. Connections that are caught now will break.
+// programs, links, maps, the pods' rules and routes, state and sockets; and
+// the cgroups of runs (package run) that were killed. It reports what it removed. Connections that are caught now will break.
 func Cleanup(ctx context.Context, o Options) (removed []string, err error) {
 	if _, err := NewClient(o).Status(ctx); err == nil {
 		return nil, fmt.Errorf("an agent is running (it answers on %s): stop it first", o.controlSocket())
@@ -29,6 +30,8 @@ func Cleanup(ctx context.Context, o Options) (removed []string, err error) {
 		}
 		err = errors.Join(err, e)
 	}
+	swept, e := run.Sweep()
+	removed, err = append(removed, swept...), errors.Join(err, e)
 	for _, path := range []string{o.stateFile(), o.controlSocket(), o.proxySocket()} {
 		switch e := os.Remove(path); {
 		case e == nil:

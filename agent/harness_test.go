@@ -233,6 +233,15 @@ func (p *process) kill() {
 	<-p.done
 }
 
+func (p *process) fds(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
 func (n *node) startAgent() *process {
 	n.t.Helper()
 	text, _ := json.Marshal(struct {

@@ -169,7 +169,7 @@ func (p *pod) route() netns.MarkRoute {
 
 func (p *pod) entry() (redirect.Pod, error) {
 	e := redirect.Pod{
-		ID: p.id, Cookie: p.cookie, Own: p.addresses,
+		ID: p.id, Cookie: p.cookie, Name: p.spec.Key(), Own: p.addresses,
 		Outbound4: p.outbound(p.ip4(), handoff.IPv4), Outbound6: p.outbound(p.ip6(), handoff.IPv6),
 		Rewrite: p.spec.Mode == pods.Rewrite, Mark: routeMark,
 		Inbound: *p.spec.Inbound, ExcludeInbound: p.spec.ExcludeInboundPorts,

@@ -71,11 +71,9 @@ func (a *Agent) tryAdd(spec pods.Spec) error {
 	if err != nil {
 		return err
 	}
-	for _, other := range a.managed {
-		if other.cookie == p.cookie {
-			p.close()
-			return fmt.Errorf("pod %s has the same network namespace", other.spec.Key())
-		}
+	if err := a.checkNamespace(p); err != nil {
+		p.close()
+		return err
 	}
 	p.id = a.idFor(p)
 	if err := a.catch(p); err != nil {
@@ -85,6 +83,19 @@ func (a *Agent) tryAdd(spec pods.Spec) error {
 	a.byID[p.id] = p
 	a.log.Info("pod is caught", "pod", spec.Key(), "id", p.id, "mode", spec.Mode, "addresses", p.addresses)
 	a.announce(p)
+	return nil
+}
+
+// checkNamespace refuses what would catch more than the pod.
+func (a *Agent) checkNamespace(p *pod) error {
+	if p.cookie == a.cookie {
+		return fmt.Errorf("%s is the node's own network namespace: all of the node would be caught", p.ns.Path())
+	}
+	for _, other := range a.managed {
+		if other.cookie == p.cookie {
+			return fmt.Errorf("pod %s has the same network namespace", other.spec.Key())
+		}
+	}
 	return nil
 }
 

@@ -43,7 +43,7 @@ static __always_inline void report(const struct settings *settings, const struct
 static __always_inline enum action fall_back(const struct settings *settings, const struct pod *pod,
 					     const struct dest *dst)
 {
-	if (pod->flags & POD_FAIL_OPEN) {
+	if (pod->fail_open) {
 		report(settings, pod, dst, FLOW_LEFT_ALONE);
 		return LEAVE;
 	}
@@ -104,13 +104,13 @@ static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest
 static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struct pod *pod, const struct dest *dst)
 {
 	struct settings *settings = get_settings();
-	int rewrite = pod->flags & POD_REWRITE;
+	int rewrite = pod->rewrite;
 	int failed;
 
 	if (!settings || settings->bypass || is_exempt(ctx, pod, dst))
 		return LEAVE;
 	if (proxy_is_silent(pod, settings)) {
-		count(pod->flags & POD_FAIL_OPEN ? COUNT_SILENT_OPEN : COUNT_SILENT_CLOSED);
+		count(pod->fail_open ? COUNT_SILENT_OPEN : COUNT_SILENT_CLOSED);
 		return fall_back(settings, pod, dst);
 	}
 	if (!pod_has_family(pod, dst) || unbind_device(ctx))
@@ -130,7 +130,7 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 // not answer for this one.
 static __always_inline void forget(struct bpf_sock_addr *ctx, const struct pod *pod)
 {
-	if (pod->flags & POD_REWRITE)
+	if (pod->rewrite)
 		bpf_sk_storage_delete(&weir_sk_orig, ctx->sk);
 }
 

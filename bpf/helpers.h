@@ -84,7 +84,7 @@ static __always_inline int proxy_is_silent(const struct pod *pod, const struct s
 	__u32 zero = 0;
 	__u64 *beat, now, last;
 
-	if (!settings->max_silence_ms || pod->flags & POD_EXTERNAL)
+	if (!settings->max_silence_ms || pod->external)
 		return 0;
 	beat = bpf_map_lookup_elem(&weir_heartbeat, &zero);
 	if (!beat)

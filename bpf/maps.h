@@ -18,19 +18,16 @@
 // Addresses are bytes to bpftool and words to the programs.
 #define WORDS __attribute__((aligned(4)))
 
-enum pod_flags {
-	POD_INBOUND = 1 << 0,   // connections to the pod are caught
-	POD_REWRITE = 1 << 1,   // outbound by connect rewriting, not by mark
-	POD_FAIL_OPEN = 1 << 2, // leave connections alone when the proxy is silent
-	POD_EXTERNAL = 1 << 3,  // the proxy is not weir: expect no heartbeat
-};
-
 // A managed pod. An address that the pod does not have is all zeros.
 struct pod {
+	char name[64];      // NAMESPACE/NAME, for people
 	__u64 proxy_cgroup; // connections from this cgroup are the proxy's; 0: none
 	__u32 pod_id;
-	enum pod_flags flags;
 	__u32 mark;
+	__u8 inbound;         // connections to the pod are caught
+	__u8 rewrite;         // outbound by connect rewriting, not by mark
+	__u8 fail_open;       // leave connections alone when the proxy is silent
+	__u8 external;        // the proxy is not weir: expect no heartbeat
 	__u16 outbound4_port; // rewriting: where caught connections go
 	__u16 outbound6_port;
 	__u8 ip4[4] WORDS;

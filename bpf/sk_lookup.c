@@ -40,7 +40,7 @@ static __always_inline int assign(struct bpf_sk_lookup *ctx, const struct pod *p
 
 static __always_inline int policy(const struct pod *pod)
 {
-	return pod->flags & POD_FAIL_OPEN ? SK_PASS : SK_DROP;
+	return pod->fail_open ? SK_PASS : SK_DROP;
 }
 
 static __always_inline int inbound(struct bpf_sk_lookup *ctx, const struct pod *pod, const __u8 *local,
@@ -51,14 +51,14 @@ static __always_inline int inbound(struct bpf_sk_lookup *ctx, const struct pod *
 	int is4 = CTX_LOAD(ctx->family) == AF_INET;
 	struct flow flow = {};
 
-	if (!(pod->flags & POD_INBOUND) || !settings || settings->bypass)
+	if (!pod->inbound || !settings || settings->bypass)
 		return SK_PASS;
 	if (bpf_map_lookup_elem(&weir_in_exclude, &port)) {
 		count(COUNT_EXCLUDED_PORT);
 		return SK_PASS;
 	}
 	if (proxy_is_silent(pod, settings)) {
-		count(pod->flags & POD_FAIL_OPEN ? COUNT_SILENT_OPEN : COUNT_SILENT_CLOSED);
+		count(pod->fail_open ? COUNT_SILENT_OPEN : COUNT_SILENT_CLOSED);
 		return policy(pod);
 	}
 	if (assign(ctx, pod, is4 ? LISTENER_INBOUND4 : LISTENER_INBOUND6)) {
@@ -98,7 +98,7 @@ int weir_sk_lookup(struct bpf_sk_lookup *ctx)
 			return SK_PASS;
 		return inbound(ctx, pod, local, remote);
 	}
-	if (pod->flags & POD_REWRITE || addr_is_pods(pod->pod_id, local))
+	if (pod->rewrite || addr_is_pods(pod->pod_id, local))
 		return SK_PASS;
 
 	// From the pod to a foreign address and yet delivered here: only the

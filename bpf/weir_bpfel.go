@@ -84,10 +84,14 @@ type WeirOrig struct {
 
 type WeirPod struct {
 	_             structs.HostLayout
+	Name          [64]int8
 	ProxyCgroup   uint64
 	PodId         uint32
-	Flags         WeirPodFlags
 	Mark          uint32
+	Inbound       uint8
+	Rewrite       uint8
+	FailOpen      uint8
+	External      uint8
 	Outbound4Port uint16
 	Outbound6Port uint16
 	Ip4           [4]uint8
@@ -100,15 +104,6 @@ type WeirPodAddr struct {
 	PodId uint32
 	Addr  [16]uint8
 }
-
-type WeirPodFlags uint32
-
-const (
-	WeirPodFlagsPOD_INBOUND   WeirPodFlags = 1
-	WeirPodFlagsPOD_REWRITE   WeirPodFlags = 2
-	WeirPodFlagsPOD_FAIL_OPEN WeirPodFlags = 4
-	WeirPodFlagsPOD_EXTERNAL  WeirPodFlags = 8
-)
 
 type WeirPodPort struct {
 	_     structs.HostLayout

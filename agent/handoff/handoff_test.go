@@ -216,6 +216,28 @@ func TestPodsAndUpstreamSockets(t *testing.T) {
 	closeAll(fds)
 }
 
+func TestTakeUpstreamNeverWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	a := startAgent(t, path)
+	a.server.Add(pod(t, 1))
+	c, e := startClient(t, path)
+	e.want(t, "+1")
+	if _, ok := c.TakeUpstream(9, IPv4); ok {
+		t.Error("a socket of a pod that is not there")
+	}
+	for taken, deadline := 0, time.Now().Add(5*time.Second); taken < 100; {
+		fd, ok := c.TakeUpstream(1, IPv4)
+		if ok {
+			unix.Close(fd)
+			taken++
+		} else if time.Now().After(deadline) {
+			t.Fatalf("only %d sockets came", taken)
+		} else {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
 func TestManyPods(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	a := startAgent(t, path)

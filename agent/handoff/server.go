@@ -135,7 +135,7 @@ func (s *Server) serve(ctx context.Context, c *conn) {
 	}
 	log.Info("proxy connected")
 	defer s.leave(c)
-	if err := s.talk(c, *cred, log); err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
+	if err := s.talk(c, *cred, log); !errors.Is(err, io.EOF) && ctx.Err() == nil {
 		log.Warn("proxy dropped", "error", err)
 		return
 	}
@@ -166,6 +166,7 @@ func (s *Server) greet(c *conn) error {
 	return c.unix.SetReadDeadline(time.Time{})
 }
 
+// talk serves a proxy until the connection ends, and returns why.
 func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 	joined := false
 	for {

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/weirproxy/weir/bpf"
@@ -38,23 +40,38 @@ var verdictNames = map[bpf.WeirFlowVerdict]string{
 	bpf.WeirFlowVerdictFLOW_DENIED:     "denied",
 }
 
-// FlowReader reads flows as they happen. There can be one reader at a time.
+// FlowReader reads flows as they happen. There can be one reader at a time:
+// two would each see some of them.
 type FlowReader struct {
-	r    *Redirect
-	ring *ringbuf.Reader
+	settings *ebpf.Map
+	ring     *ringbuf.Reader
 }
 
-// Flows turns the events on and returns their reader.
-func (r *Redirect) Flows() (*FlowReader, error) {
-	ring, err := ringbuf.NewReader(r.objects.WeirFlows)
+// Observe turns the flow events of an agent on, whose maps are pinned in dir,
+// and returns their reader.
+func Observe(dir string) (*FlowReader, error) {
+	settings, err := ebpf.LoadPinnedMap(filepath.Join(dir, bpf.WeirMapWeirSettings), nil)
 	if err != nil {
-		return nil, fmt.Errorf("weir_flows: %w", err)
+		return nil, fmt.Errorf("no agent has its maps in %s: %w", dir, err)
 	}
-	if err := r.changeSettings(func(s *bpf.WeirSettings) { s.Flows = 1 }); err != nil {
-		ring.Close()
-		return nil, err
+	flows, err := ebpf.LoadPinnedMap(filepath.Join(dir, bpf.WeirMapWeirFlows), nil)
+	if err != nil {
+		return nil, errors.Join(err, settings.Close())
 	}
-	return &FlowReader{r, ring}, nil
+	defer flows.Close() // the reader has its own
+	ring, err := ringbuf.NewReader(flows)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("weir_flows: %w", err), settings.Close())
+	}
+	f := &FlowReader{settings, ring}
+	if err := f.turn(1); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (f *FlowReader) turn(on uint32) error {
+	return changeSettings(f.settings, func(s *bpf.WeirSettings) { s.Flows = on })
 }
 
 // Next waits for a flow; [os.ErrClosed] after Close.
@@ -69,9 +86,9 @@ func (f *FlowReader) Next() (Flow, error) {
 	return parseFlow(rec.RawSample)
 }
 
-// Close turns the events off.
+// Close turns the events off. A Next that waits returns.
 func (f *FlowReader) Close() error {
-	return errors.Join(f.r.changeSettings(func(s *bpf.WeirSettings) { s.Flows = 0 }), f.ring.Close())
+	return errors.Join(f.turn(0), f.ring.Close(), f.settings.Close())
 }
 
 func parseFlow(sample []byte) (Flow, error) {

@@ -83,7 +83,7 @@ func manage(t *testing.T, r *Redirect, p *netnsrig.Pod, change func(*Pod)) *mana
 		t.Fatal(err)
 	}
 	m := &managed{Pod: p, t: t, r: r, ns: ns, pod: Pod{
-		ID: uint32(cookie), Cookie: cookie, Own: []netip.Addr{p.IPv4, p.IPv6}, Mark: testMark, Inbound: true,
+		ID: uint32(cookie), Cookie: cookie, Name: "test/" + p.Name, Own: []netip.Addr{p.IPv4, p.IPv6}, Mark: testMark, Inbound: true,
 		Outbound4: netip.AddrPortFrom(p.IPv4, outboundPort), Outbound6: netip.AddrPortFrom(p.IPv6, outboundPort),
 	}}
 	if change != nil {

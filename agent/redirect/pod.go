@@ -14,6 +14,7 @@ import (
 type Pod struct {
 	ID     uint32
 	Cookie uint64 // of its network namespace
+	Name   string // for people who look at the map
 	// Outbound4 and Outbound6 are its addresses and the ports of its outbound
 	// listeners there: rewritten connections go to them. A pod that has no
 	// address of a family has the zero AddrPort.
@@ -87,6 +88,10 @@ func (p Pod) value() bpf.WeirPod {
 		ProxyCgroup:   p.ProxyCgroup,
 		PodId:         p.ID,
 		Mark:          p.Mark,
+		Inbound:       number[uint8](p.Inbound),
+		Rewrite:       number[uint8](p.Rewrite),
+		FailOpen:      number[uint8](p.FailOpen),
+		External:      number[uint8](p.External),
 		Outbound4Port: p.Outbound4.Port(),
 		Outbound6Port: p.Outbound6.Port(),
 	}
@@ -96,18 +101,11 @@ func (p Pod) value() bpf.WeirPod {
 	if p.Outbound6.IsValid() {
 		v.Ip6 = p.Outbound6.Addr().As16()
 	}
-	for _, f := range []struct {
-		on   bool
-		flag bpf.WeirPodFlags
-	}{
-		{p.Inbound, bpf.WeirPodFlagsPOD_INBOUND},
-		{p.Rewrite, bpf.WeirPodFlagsPOD_REWRITE},
-		{p.FailOpen, bpf.WeirPodFlagsPOD_FAIL_OPEN},
-		{p.External, bpf.WeirPodFlagsPOD_EXTERNAL},
-	} {
-		if f.on {
-			v.Flags |= f.flag
+	for i, c := range []byte(p.Name) {
+		if i == len(v.Name)-1 { // it ends with a zero
+			break
 		}
+		v.Name[i] = int8(c)
 	}
 	return v
 }

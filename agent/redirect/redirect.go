@@ -100,19 +100,18 @@ func (r *Redirect) load() error {
 }
 
 func (r *Redirect) checkVersion() error {
-	s, err := r.settings()
-	if err != nil {
-		return err
+	found := uint32(0)
+	err := changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) {
+		found = s.Version
+		if found == 0 { // new
+			s.Version = layoutVersion
+		}
+	})
+	if err == nil && found != 0 && found != layoutVersion {
+		err = fmt.Errorf("the maps in %s have layout %d, this weir knows %d; run `weir agent cleanup` (pods are not caught until the agent is up again)",
+			r.opts.Dir, found, layoutVersion)
 	}
-	switch s.Version {
-	case layoutVersion:
-		return nil
-	case 0: // new
-		s.Version = layoutVersion
-		return r.putSettings(s)
-	}
-	return fmt.Errorf("the maps in %s have layout %d, this weir knows %d; run `weir agent cleanup` (pods are not caught until the agent is up again)",
-		r.opts.Dir, s.Version, layoutVersion)
+	return err
 }
 
 // Close lets go of programs, maps and links. What is pinned stays and works on.

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -168,6 +170,21 @@ func TestMarkingDoesNotExhaustPorts(t *testing.T) {
 	}
 }
 
+// Distributions filter by reverse path; marked connections come from lo.
+func TestStrictReversePath(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*Pod)) {
+		pods := netnsrig.Test(t, "a", "client")
+		a := manage(t, load(t), pods[0], mode)
+		out, err := a.Output(t.Context(), "sh", "-c", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done")
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		wantAnswer(t, a.Pod, service4.String(), "outbound "+service4.String())
+		addr := net.JoinHostPort(a.IPv4.String(), "8080")
+		wantAnswer(t, pods[1], addr, "inbound "+addr)
+	})
+}
+
 func TestProxyCgroupIsNotCaught(t *testing.T) {
 	pods := netnsrig.Test(t, "a", "server")
 	id, err := cgroupID(pods[0])
@@ -206,7 +223,7 @@ func TestFlows(t *testing.T) {
 	pods := netnsrig.Test(t, "a", "client")
 	r := load(t)
 	a := manage(t, r, pods[0], nil)
-	flows, err := r.Flows()
+	flows, err := Observe(r.Dir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,16 +253,21 @@ func TestFlows(t *testing.T) {
 	}
 }
 
+// People look at the maps with bpftool: names, addresses and ports must show.
 func TestMapsAreReadable(t *testing.T) {
-	if _, err := exec.LookPath("bpftool"); err != nil {
-		t.Skip("no bpftool")
-	}
 	pods := netnsrig.Test(t, "a")
 	r := load(t)
-	manage(t, r, pods[0], nil)
-	out, err := exec.Command("bpftool", "map", "dump", "pinned", r.Dir()+"/weir_pods").CombinedOutput()
+	a := manage(t, r, pods[0], nil)
+	out, err := exec.Command("bpftool", "map", "dump", "pinned", filepath.Join(r.Dir(), "weir_pods")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	t.Logf("%s", out)
+	ip4 := a.IPv4.As4()
+	for _, want := range []string{
+		`"name": "test/a"`, `"outbound4_port": 15001`, fmt.Sprintf(`"ip4": [%d,%d,%d,%d`, ip4[0], ip4[1], ip4[2], ip4[3]),
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
 }

@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/weirproxy/weir/bpf"
 )
 
 // SetMaxSilence is how long the proxy may go without a heartbeat before each
 // pod's policy decides; 0: for ever. Millisecond resolution.
 func (r *Redirect) SetMaxSilence(d time.Duration) error {
-	return r.changeSettings(func(s *bpf.WeirSettings) { s.MaxSilenceMs = uint32(d.Milliseconds()) })
+	return changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) { s.MaxSilenceMs = uint32(d.Milliseconds()) })
 }
 
 // SetBypass catches nothing, of any pod, while on.
 func (r *Redirect) SetBypass(on bool) error {
-	return r.changeSettings(func(s *bpf.WeirSettings) { s.Bypass = flag(on) })
+	return changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) { s.Bypass = number[uint32](on) })
 }
 
 // LastBeat is the proxy's last heartbeat, in CLOCK_MONOTONIC nanoseconds; 0:
@@ -28,30 +30,20 @@ func (r *Redirect) LastBeat() (uint64, error) {
 	return ns, nil
 }
 
-func (r *Redirect) changeSettings(change func(*bpf.WeirSettings)) error {
-	s, err := r.settings()
-	if err != nil {
-		return err
+func changeSettings(m *ebpf.Map, change func(*bpf.WeirSettings)) error {
+	var s bpf.WeirSettings
+	if err := m.Lookup(uint32(0), &s); err != nil {
+		return fmt.Errorf("weir_settings: %w", err)
 	}
 	change(&s)
-	return r.putSettings(s)
-}
-
-func (r *Redirect) settings() (s bpf.WeirSettings, err error) {
-	if err := r.objects.WeirSettings.Lookup(uint32(0), &s); err != nil {
-		return s, fmt.Errorf("weir_settings: %w", err)
-	}
-	return s, nil
-}
-
-func (r *Redirect) putSettings(s bpf.WeirSettings) error {
-	if err := r.objects.WeirSettings.Put(uint32(0), s); err != nil {
+	if err := m.Put(uint32(0), s); err != nil {
 		return fmt.Errorf("weir_settings: %w", err)
 	}
 	return nil
 }
 
-func flag(on bool) uint32 {
+// number is how C keeps a bool.
+func number[T uint8 | uint32](on bool) T {
 	if on {
 		return 1
 	}

@@ -92,7 +92,7 @@ func catch(groups *cgroups, outbound4, outbound6 netip.AddrPort) (*redirect.Redi
 		return nil, err
 	}
 	pod := redirect.Pod{
-		ID: 1, Cookie: cookie, Own: own, Rewrite: true, External: true,
+		ID: 1, Cookie: cookie, Name: "weir run", Own: own, Rewrite: true, External: true,
 		Outbound4: outbound4, Outbound6: outbound6,
 	}
 	if err := r.PutPod(pod); err != nil {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	code, err := Run(context.Background(), Options{
-		Command: os.Args[1:], Proxy: "/usr/local/bin/envoy", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Command: os.Args[1:], Proxy: os.Getenv("WEIR_TEST_PROXY"), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -204,9 +204,8 @@ func TestSignals(t *testing.T) {
 	netnsrig.RequireRoot(t)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
-			envoy(t)
 			cmd := exec.Command(os.Args[0], "sh", "-c", "echo $$; exec sleep 1000")
-			cmd.Env = append(os.Environ(), "WEIR_TEST_ROLE=run")
+			cmd.Env = append(os.Environ(), "WEIR_TEST_ROLE=run", "WEIR_TEST_PROXY="+envoy(t))
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not of the test's terminal
 			cmd.Stderr = t.Output()
 			stdout, err := cmd.StdoutPipe()

@@ -29,6 +29,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand())
+	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand(), observeCommand())
 	return cmd
 }

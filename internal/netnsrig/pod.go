@@ -138,17 +138,32 @@ func (p *Pod) Sidecar(name string) (*Pod, error) {
 
 // close works on a pod of a rig that another process left, too.
 func (p *Pod) close() error {
-	errs := []error{killCgroup(p.Cgroup)}
-	for _, s := range p.sidecars {
-		errs = append(errs, killCgroup(s.Cgroup), s.ns.Close())
-	}
-	if p.ns != nil {
-		errs = append(errs, p.ns.Close())
+	var errs []error
+	for _, s := range append(p.sidecars, p) {
+		if s.ns != nil {
+			errs = append(errs, s.ns.Close())
+		}
 	}
 	if err := unix.Unmount(p.Netns, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		errs = append(errs, os.NewSyscallError("umount "+p.Netns, err))
 	}
 	return errors.Join(append(errs, ignore(os.ErrNotExist, os.Remove(p.Netns)))...)
+}
+
+// killCgroups ends every process in the cgroups under dir and removes them.
+func killCgroups(dir string) error {
+	below, err := filepath.Glob(filepath.Join(dir, "*", "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, procs := range below {
+		errs = append(errs, killCgroup(filepath.Dir(procs)))
+	}
+	if dir != "" {
+		errs = append(errs, ignore(os.ErrNotExist, os.Remove(dir)))
+	}
+	return errors.Join(errs...)
 }
 
 // killCgroup ends the cgroup's processes and removes it. A process leaves its

@@ -92,14 +92,11 @@ func (r *Rig) addrs(host int) (ip4, ip6 netip.Addr) {
 
 // Close ends the pods' processes and removes all that the rig made.
 func (r *Rig) Close() error {
-	errs := []error{r.removeVeths()}
+	errs := []error{r.removeVeths(), killCgroups(r.cgroup)}
 	for _, p := range r.pods {
 		errs = append(errs, p.close())
 	}
 	r.pods = nil
-	if r.cgroup != "" {
-		errs = append(errs, ignore(os.ErrNotExist, os.Remove(r.cgroup)))
-	}
 	if r.bridge != nil {
 		errs = append(errs, netlink.LinkDel(r.bridge))
 		r.bridge = nil

@@ -1,10 +1,15 @@
 package netnsrig
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
+	"slices"
+	"strconv"
 	"testing"
+
+	"github.com/vishvananda/netlink"
 )
 
 func TestPodsReachEachOther(t *testing.T) {
@@ -30,6 +35,34 @@ func TestPodsReachEachOther(t *testing.T) {
 		}
 		c.Close()
 		l.Close()
+	}
+}
+
+func TestSweepRemovesWhatTheDeadLeft(t *testing.T) {
+	RequireRoot(t)
+	rig, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod, err := rig.AddPod("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetAlias(rig.bridge, strconv.Itoa(1<<30)); err != nil { // no such process
+		t.Fatal(err)
+	}
+	pod.ns.Close()
+	removed, err := Sweep()
+	if err != nil || !slices.Contains(removed, rig.bridge.Attrs().Name) {
+		t.Errorf("swept %q, %v", removed, err)
+	}
+	for _, path := range []string{pod.Netns, pod.Cgroup, rig.cgroup} {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+	if _, err := netlink.LinkByName(rig.vethName(1)); err == nil {
+		t.Errorf("%s is left", rig.vethName(1))
 	}
 }
 
