@@ -11,10 +11,7 @@ import (
 // It returns false when it answered the request itself.
 func (s *stream) prepareRequest(end bool) bool {
 	h := &s.request
-	proto := s.m.protocol
-	if v, ok := s.enc.(interface{ RequestVersion() http.ProtocolVersion }); ok {
-		proto = v.RequestVersion() // HTTP/1.0 on a connection that speaks 1.1
-	}
+	proto := s.m.codec.Protocol() // of this request: HTTP/1.0 or 1.1
 	s.info.Protocol = proto.String()
 	st := s.w.stats
 	st.rqProtocol(proto)
