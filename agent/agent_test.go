@@ -323,6 +323,21 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// A pod that has just been joined to its network has addresses that cannot be
+// used yet.
+func TestTentativeAddress(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	n.startAgent()
+	if out, err := a.Output(t.Context(), "ip", "addr", "add", "fd77:ffff::1/64", "dev", "eth0"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	n.addPod(a, nil)
+	if got := n.status().Pods[0].Addresses; len(got) != 3 {
+		t.Errorf("addresses %v, want 3", got)
+	}
+}
+
 func TestNetnsOfCgroup(t *testing.T) {
 	a := netnsrig.Test(t, "a")[0]
 	n := newNode(t)

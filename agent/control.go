@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/weirproxy/weir/agent/netns"
 	"github.com/weirproxy/weir/agent/pods"
 )
 
@@ -51,7 +52,7 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) error {
 		d.DisallowUnknownFields()
 		err := d.Decode(&spec)
 		if err == nil {
-			err = a.AddPod(&spec)
+			err = a.AddPod(r.Context(), &spec)
 		}
 		reply(w, spec, http.StatusBadRequest, err)
 	})
@@ -77,11 +78,31 @@ func reply(w http.ResponseWriter, ok any, code int, err error) {
 }
 
 // AddPod manages a pod from now on, also after a restart. It completes the
-// spec. A pod that cannot be managed now is not added.
-func (a *Agent) AddPod(spec *pods.Spec) error {
+// spec. A pod that cannot be managed now is not added; only for addresses that
+// it is about to have AddPod waits.
+func (a *Agent) AddPod(ctx context.Context, spec *pods.Spec) error {
 	if err := spec.Complete(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, tentativeTimeout)
+	defer cancel()
+	for {
+		err := a.addPod(spec)
+		if !errors.Is(err, netns.ErrTentative) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// tentativeTimeout is ample for duplicate address detection.
+const tentativeTimeout = 5 * time.Second
+
+func (a *Agent) addPod(spec *pods.Spec) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := spec.Key()

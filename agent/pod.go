@@ -82,6 +82,9 @@ func (a *Agent) isCurrent(p *pod) bool {
 		return true
 	}
 	now, err := p.findAddresses()
+	if errors.Is(err, netns.ErrTentative) {
+		return true // looked at again
+	}
 	if err != nil {
 		return false
 	}

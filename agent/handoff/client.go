@@ -53,7 +53,7 @@ func Dial(path string) (*Client, error) {
 // the connection breaks it makes a new one, returns what it holds to the
 // agent, and reports only what is different.
 func (c *Client) Run(ctx context.Context, events Events) error {
-	const first, longest = 50 * time.Millisecond, 2 * time.Second
+	const first, longest = 20 * time.Millisecond, 250 * time.Millisecond
 	defer context.AfterFunc(ctx, c.disconnect)()
 	for wait := first; ; {
 		if conn := c.current(); conn != nil {

@@ -98,8 +98,12 @@ func (r MarkRoute) route(src netip.Addr) *netlink.Route {
 	}
 }
 
+// ErrTentative says that an IPv6 address cannot be used yet: duplicate address
+// detection takes a second or two.
+var ErrTentative = errors.New("is tentative: IPv6 duplicate address detection is not done")
+
 // Addresses lists the namespace's global unicast addresses, as its interfaces
-// have them. Deprecated and tentative ones are among them.
+// have them; [ErrTentative] while one of them is being detected.
 func (ns *NS) Addresses() ([]netip.Addr, error) {
 	var out []netip.Addr
 	err := ns.withNetlink(func(h *netlink.Handle) error {
@@ -109,9 +113,13 @@ func (ns *NS) Addresses() ([]netip.Addr, error) {
 		}
 		for _, a := range addrs {
 			addr, ok := netip.AddrFromSlice(a.IP)
-			if addr = addr.Unmap(); ok && addr.IsGlobalUnicast() {
-				out = append(out, addr)
+			if addr = addr.Unmap(); !ok || !addr.IsGlobalUnicast() || a.Flags&unix.IFA_F_DADFAILED != 0 {
+				continue
 			}
+			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
+				return fmt.Errorf("%s %w", addr, ErrTentative)
+			}
+			out = append(out, addr)
 		}
 		return nil
 	})

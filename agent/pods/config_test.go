@@ -31,6 +31,13 @@ pods:
 	}
 }
 
+func TestExample(t *testing.T) {
+	specs, err := Load("../../examples/agent.yaml")
+	if err != nil || len(specs) != 3 || !specs[2].External() {
+		t.Errorf("%+v, %v", specs, err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"pods: [{netns: /n}]":                                                    "name: missing",

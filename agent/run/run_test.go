@@ -138,6 +138,26 @@ func TestPassThrough(t *testing.T) {
 	}
 }
 
+func TestOwnBootstrap(t *testing.T) {
+	p := server(t)
+	port, err := freePort(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bootstrap := filepath.Join(t.TempDir(), "bootstrap.yaml")
+	if err := os.WriteFile(bootstrap, []byte(passThrough(port, true)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out output
+	code, err := Run(t.Context(), Options{
+		Command: []string{"python3", "-c", client, p.IPv6.String()},
+		Proxy:   envoy(t), Bootstrap: bootstrap, Port: port, Stdout: &out, Stderr: t.Output(),
+	})
+	if want := "hello from " + p.IPv6.String() + "\n"; code != 0 || err != nil || out.String() != want {
+		t.Errorf("code %d, %v, %q; want %q", code, err, out.String(), want)
+	}
+}
+
 func TestOnlyTheCommandIsCaught(t *testing.T) {
 	p := server(t)
 	addr := net.JoinHostPort(p.IPv4.String(), "80")
