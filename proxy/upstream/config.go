@@ -296,7 +296,7 @@ func thresholds(p field.Path, t *clusterv3.CircuitBreakers_Thresholds) (cluster.
 	l := cluster.DefaultLimits()
 	b := t.GetRetryBudget()
 	if err := firstError(
-		field.Only(p, t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget", "track_remaining", "max_connection_pools"),
+		field.Only(p, t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget", "track_remaining"),
 		field.Only(p.Dot("retry_budget"), b, "budget_percent", "min_retry_concurrency"),
 	); err != nil {
 		return l, err
@@ -310,7 +310,6 @@ func thresholds(p field.Path, t *clusterv3.CircuitBreakers_Thresholds) (cluster.
 		{cluster.Pending, t.GetMaxPendingRequests(), t.GetMaxPendingRequests() != nil},
 		{cluster.Requests, t.GetMaxRequests(), t.GetMaxRequests() != nil},
 		{cluster.Retries, t.GetMaxRetries(), t.GetMaxRetries() != nil},
-		{cluster.ConnectionPools, t.GetMaxConnectionPools(), t.GetMaxConnectionPools() != nil},
 	} {
 		if f.is {
 			l.Max[f.kind] = f.set.GetValue()

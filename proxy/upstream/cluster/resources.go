@@ -30,7 +30,6 @@ const (
 	Pending
 	Requests
 	Retries
-	ConnectionPools
 	numKinds
 )
 
@@ -61,7 +60,7 @@ type Limits struct {
 
 // DefaultLimits are Envoy's.
 func DefaultLimits() Limits {
-	return Limits{Max: [numKinds]uint32{1024, 1024, 1024, 3, 1<<32 - 1}}
+	return Limits{Max: [numKinds]uint32{1024, 1024, 1024, 3}}
 }
 
 // Set gives the breakers their bounds. Counts stay.
@@ -121,17 +120,24 @@ func (b Breakers) Dec(k Kind) { b.add(k, -1) }
 
 func (b Breakers) add(k Kind, n int32) {
 	r := &b.r[k]
-	now := r.cur.Add(n)
-	if b.remaining != nil {
-		b.remaining.of(k).Add(int64(-n))
+	now := int64(r.cur.Add(n))
+	bound := int64(r.max)
+	if n > 0 {
+		if b.remaining != nil && now <= bound {
+			b.remaining.of(k).Dec()
+		}
+		if now == max(bound, 1) && !b.budgeted(k) {
+			b.stats.open(k).Inc()
+		}
+		return
 	}
-	if k == Retries && b.budget != nil {
-		return // the bound moves; Envoy's gauge does not follow it either
+	if b.remaining != nil && now < bound {
+		b.remaining.of(k).Inc()
 	}
-	bound := int32(min(r.max, 1<<31-1))
-	if n > 0 && now == bound {
-		b.stats.open(k).Inc()
-	} else if n < 0 && now == bound-1 {
+	if now == max(bound, 1)-1 && !b.budgeted(k) {
 		b.stats.open(k).Dec()
 	}
 }
+
+// budgeted tells that the bound moves: the gauge does not follow it.
+func (r *Resources) budgeted(k Kind) bool { return k == Retries && r.budget != nil }

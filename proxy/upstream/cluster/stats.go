@@ -147,10 +147,8 @@ func (s *BreakerStats) open(k Kind) *stats.Gauge {
 		return &s.RqPendingOpen
 	case Requests:
 		return &s.RqOpen
-	case Retries:
-		return &s.RqRetryOpen
 	}
-	return &s.CxPoolOpen
+	return &s.RqRetryOpen
 }
 
 func (s *RemainingStats) of(k Kind) *stats.Gauge {
@@ -161,8 +159,6 @@ func (s *RemainingStats) of(k Kind) *stats.Gauge {
 		return &s.Pending
 	case Requests:
 		return &s.Rq
-	case Retries:
-		return &s.Retries
 	}
-	return &s.CxPools
+	return &s.Retries
 }

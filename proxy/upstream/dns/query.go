@@ -60,16 +60,22 @@ func (q *query) resolve(ctx context.Context, name string, f Family) Answer {
 	if q.search {
 		names = q.conf.NameList(name)
 	}
-	var last Answer
+	exists := false
+	var a Answer
 	for _, n := range names {
-		if last = q.addresses(ctx, n, f); len(last.Addrs) > 0 || last.Err != nil && !errors.Is(last.Err, errNoName) {
+		a = q.addresses(ctx, n, f)
+		if len(a.Addrs) > 0 || a.Err != nil && !errors.Is(a.Err, errNoName) {
 			break
 		}
+		exists = exists || a.Err == nil
 	}
-	if last.Err != nil {
-		last.Err = fmt.Errorf("resolve %s: %w", name, last.Err)
+	switch {
+	case a.Err != nil && exists && errors.Is(a.Err, errNoName):
+		return Answer{}
+	case a.Err != nil:
+		a.Err = fmt.Errorf("resolve %s: %w", name, a.Err)
 	}
-	return last
+	return a
 }
 
 // addresses asks for the record types that the family needs.
@@ -77,10 +83,13 @@ func (q *query) addresses(ctx context.Context, name string, f Family) Answer {
 	var v4, v6 []netip.Addr
 	var err4, err6 error
 	ttl := time.Duration(-1)
-	if f != V6Only {
+	if f != V4Only && f != V4Preferred {
+		v6, err6 = q.ask(ctx, name, dns.TypeAAAA, &ttl)
+	}
+	if f != V6Only && !(f == Auto && len(v6) > 0) {
 		v4, err4 = q.ask(ctx, name, dns.TypeA, &ttl)
 	}
-	if f != V4Only && !(f == V4Preferred && len(v4) > 0) {
+	if f == V4Preferred && len(v4) == 0 {
 		v6, err6 = q.ask(ctx, name, dns.TypeAAAA, &ttl)
 	}
 	a := Answer{Addrs: choose(v4, v6, f), TTL: max(ttl, 0)}

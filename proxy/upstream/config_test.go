@@ -1,0 +1,98 @@
+package upstream
+
+import (
+	"strings"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/redis/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+)
+
+const http = `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, `
+
+func TestRefusedConfigurations(t *testing.T) {
+	for yml, want := range map[string]string{
+		`{}`:                             `c.name: a cluster needs a name`,
+		`{name: a, connect_timeout: 0s}`: `c.connect_timeout: 0s is not greater than 0`,
+		`{name: a, health_checks: [{timeout: 1s}]}`:                                                                             `c: weir does not support health_checks of envoy.config.cluster.v3.Cluster`,
+		`{name: a, outlier_detection: {}, lb_subset_config: {}}`:                                                                `c: weir does not support lb_subset_config, outlier_detection of`,
+		`{name: a, type: LOGICAL_DNS}`:                                                                                          `c.type: weir does not support clusters of type LOGICAL_DNS`,
+		`{name: a, lb_policy: MAGLEV}`:                                                                                          `c.lb_policy: weir does not support MAGLEV`,
+		`{name: a, type: ORIGINAL_DST}`:                                                                                         `c.lb_policy: a cluster of type ORIGINAL_DST`,
+		`{name: a, lb_policy: CLUSTER_PROVIDED}`:                                                                                `c.lb_policy: a cluster of type STATIC`,
+		`{name: a, type: EDS}`:                                                                                                  `c.eds_cluster_config: missing`,
+		`{name: a, type: EDS, eds_cluster_config: {service_name: x}}`:                                                           `c.eds_cluster_config.eds_config: missing`,
+		`{name: a, eds_cluster_config: {service_name: x}}`:                                                                      `c.eds_cluster_config: set in a cluster of type STATIC`,
+		`{name: a, common_lb_config: {zone_aware_lb_config: {}}}`:                                                               `c.common_lb_config: weir does not support zone_aware_lb_config`,
+		`{name: a, transport_socket: {name: envoy.transport_sockets.tls}}`:                                                      `c.transport_socket.name: weir does not support the transport socket "envoy.transport_sockets.tls"`,
+		`{name: a, circuit_breakers: {thresholds: [{retry_budget: {budget_interval: 1s}}]}}`:                                    `c.circuit_breakers.thresholds[0].retry_budget: weir does not support budget_interval`,
+		`{name: a, ` + http + `auto_config: {}}}}`:                                                                              `HttpProtocolOptions"]: weir does not support auto_config`,
+		`{name: a, ` + http + `explicit_http_config: {http3_protocol_options: {}}}}}`:                                           `explicit_http_config: weir does not support http3_protocol_options`,
+		`{name: a, ` + http + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                             `needs one of explicit_http_config and use_downstream_protocol_config`,
+		`{name: a, load_assignment: {endpoints: [{lb_endpoints: [{}]}]}}`:                                                       `c.load_assignment.endpoints[0].lb_endpoints[0].endpoint: missing`,
+		`{name: a, load_assignment: ` + socket(`{address: host.test, port_value: 1}`) + `}`:                                     `lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: host.test`,
+		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, port_value: 65536}`) + `}`:                                  `socket_address.port_value: 65536 is not a port`,
+		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, named_port: http}`) + `}`:                                   `socket_address: weir does not support named_port`,
+		`{name: a, load_assignment: {policy: {drop_overloads: [{}]}}}`:                                                          `c.load_assignment.policy: weir does not support drop_overloads`,
+		`{name: a, upstream_bind_config: {source_address: {address: x, port_value: 0}}}`:                                        `c.upstream_bind_config.source_address.address: malformed IP address: x`,
+		`{name: a, type: STRICT_DNS, dns_resolvers: [{pipe: {path: /x}}]}`:                                                      `c.dns_resolvers[0]: a name server is reached by an IP address`,
+		`{name: a, type: STRICT_DNS, dns_failure_refresh_rate: {base_interval: 2s, max_interval: 1s}}`:                          `c.dns_failure_refresh_rate.max_interval: 1s is less than base_interval`,
+		`{name: a, metadata: {typed_filter_metadata: {x: {"@type": type.googleapis.com/google.protobuf.Duration, value: 1s}}}}`: `c.metadata: weir does not support typed_filter_metadata`,
+		`{name: a, load_balancing_policy: {policies: [{typed_extension_config: {name: m, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev}}}]}}`: `c.load_balancing_policy.policies: weir supports none of the policies ["m (type.googleapis.com/`,
+	} {
+		t.Run(want, func(t *testing.T) {
+			c := &clusterv3.Cluster{}
+			parse(t, yml, c)
+			m := &Manager{o: Options{Endpoints: &fakeEDS{}}}
+			_, err := m.compile("c", c)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %q\nwant  %q", err, want)
+			}
+		})
+	}
+}
+
+func socket(address string) string {
+	return `{endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: ` + address + `}}}]}]}`
+}
+
+func TestCompiledConfiguration(t *testing.T) {
+	c := &clusterv3.Cluster{}
+	parse(t, `
+name: a
+alt_stat_name: alt
+connect_timeout: 2s
+per_connection_buffer_limit_bytes: 32768
+circuit_breakers: {thresholds: [{max_connections: 5, retry_budget: {}}, {max_connections: 6}, {priority: HIGH, max_requests: 7, track_remaining: true}], per_host_thresholds: [{max_connections: 2}]}
+common_lb_config: {healthy_panic_threshold: {value: 10}, locality_weighted_lb_config: {}}
+lb_policy: LEAST_REQUEST
+least_request_lb_config: {choice_count: 4}
+metadata: {filter_metadata: {ns: {k: v}}}
+upstream_bind_config: {source_address: {address: 127.0.0.1, port_value: 0}}
+upstream_connection_options: {tcp_keepalive: {keepalive_probes: 3}}
+transport_socket: {name: envoy.transport_sockets.raw_buffer}
+`+http+`
+  common_http_protocol_options: {idle_timeout: 0s, max_requests_per_connection: 9}, explicit_http_config: {http_protocol_options: {enable_trailers: true}}}}`, c)
+	cfg, err := (&Manager{}).compile("c", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := cfg.info
+	if i.StatName != "alt" || i.ConnectTimeout.Seconds() != 2 || i.BufferLimit != 32768 || i.IdleTimeout != 0 || i.MaxRequestsPerConnection != 9 || !i.HTTP1.EnableTrailers || !i.ShareActive || i.Metadata["ns"]["k"] != "v" {
+		t.Errorf("%+v", i)
+	}
+	if d, h := &i.Resources[cluster.Default], &i.Resources[cluster.High]; d.Resource(cluster.Connections).Max() != 5 || d.PerHostMax != 2 || h.Resource(cluster.Requests).Max() != 7 || h.Resource(cluster.Retries).Max() != 3 || !cfg.track[cluster.High] {
+		t.Errorf("circuit breakers: %+v %+v", d, h)
+	}
+	if want := (lb.LeastRequest{Choices: 4, Bias: 1, LocalityWeighted: true}); cfg.policy != want {
+		t.Errorf("policy %+v", cfg.policy)
+	}
+	if cfg.panicThreshold != 10 || len(i.Socket.Bind) != 1 || len(i.Socket.Options) != 3 {
+		t.Errorf("panic threshold %v, socket %+v", cfg.panicThreshold, i.Socket)
+	}
+}
