@@ -28,19 +28,20 @@ type server struct {
 	callbacks http.StreamCallbacks // its, may be nil
 	details   string
 
-	phase     phase
-	blank     uint8 // empty lines before the request
-	readOff   uint8 // the stream's ReadDisable calls
-	paused    bool  // reading is disabled until the response is complete
-	flooded   bool  // or until the client has read what is written
-	http10    bool
-	isHead    bool // the request is HEAD
-	connect   bool // is CONNECT
-	upgrade   bool // asks for an upgrade
-	toClose   bool // the response ends with the connection
-	closing   bool // is the connection's last
-	started   bool // the response's head is written
-	responded bool // the response is complete
+	phase       phase
+	blank       uint8 // empty lines before the request
+	readOff     uint8 // the stream's ReadDisable calls
+	dispatching bool  // within Dispatch, which still needs the codec
+	paused      bool  // reading is disabled until the response is complete
+	flooded     bool  // or until the client has read what is written
+	http10      bool
+	isHead      bool // the request is HEAD
+	connect     bool // is CONNECT
+	upgrade     bool // asks for an upgrade
+	toClose     bool // the response ends with the connection
+	closing     bool // is the connection's last
+	started     bool // the response's head is written
+	responded   bool // the response is complete
 }
 
 // NewServer makes the codec of a downstream connection. The settings must not
@@ -71,6 +72,13 @@ func (s *server) Dispatch(b *network.Buffer) error {
 		}
 		return nil
 	}
+	s.dispatching = true
+	err := s.dispatch(b)
+	s.dispatching = false
+	return err
+}
+
+func (s *server) dispatch(b *network.Buffer) error {
 	for b.Len() > 0 {
 		var more bool
 		var err *http.CodecError
