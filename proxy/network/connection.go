@@ -251,6 +251,9 @@ func (c *Connection) RemoveCallbacks(cb ConnectionCallbacks) {
 // SetBufferLimit sets the write buffer's high watermark in bytes.
 func (c *Connection) SetBufferLimit(n uint32) { c.limit = n }
 
+// BufferLimit is that watermark.
+func (c *Connection) BufferLimit() uint32 { return c.limit }
+
 // SetCounters sets where the connection's bytes are counted from now on.
 func (c *Connection) SetCounters(n *ByteCounters) { c.counters = n }
 

@@ -14,7 +14,7 @@ func (r requestEncoder) SetCallbacks(cb http.StreamCallbacks) { r.c.callbacks = 
 
 func (r requestEncoder) Details() string { return r.c.details }
 
-func (r requestEncoder) BufferLimit() uint32 { return r.c.enc.set.BufferLimit }
+func (r requestEncoder) BufferLimit() uint32 { return r.c.enc.bufferLimit() }
 
 // ResetStream closes the connection: nothing else ends an HTTP/1 request.
 func (r requestEncoder) ResetStream(reason http.ResetReason) {

@@ -21,6 +21,14 @@ type framing struct {
 	noBody  bool // data is dropped: the message has none by its kind
 }
 
+// bufferLimit is what may be buffered for a stream in bytes; 0: any.
+func (e *encoder) bufferLimit() uint32 {
+	if e.set.BufferLimit != 0 {
+		return e.set.BufferLimit
+	}
+	return e.conn.BufferLimit()
+}
+
 // begin is where bytes are to be written; flush must follow.
 func (e *encoder) begin() *network.Buffer {
 	if out := e.conn.Out(); out != nil {

@@ -31,13 +31,14 @@ type server struct {
 	phase       phase
 	blank       uint8 // empty lines before the request
 	readOff     uint8 // the stream's ReadDisable calls
-	dispatching bool
-	paused      bool // reading is disabled until the response is complete
-	flooded     bool // or until the client has read what is written
+	dispatching bool  // within Dispatch, which still needs the codec
+	paused      bool  // reading is disabled until the response is complete
+	flooded     bool  // or until the client has read what is written
 	http10      bool
 	isHead      bool // the request is HEAD
 	connect     bool // is CONNECT
 	upgrade     bool // asks for an upgrade
+	toClose     bool // the response ends with the connection
 	closing     bool // is the connection's last
 	started     bool // the response's head is written
 	responded   bool // the response is complete
@@ -194,7 +195,7 @@ func (s *server) skipBlank(b *network.Buffer) (ready bool, err *http.CodecError)
 // begin starts the stream of a request whose first byte has come.
 func (s *server) begin() {
 	s.enc.framing, s.enc.left, s.details = framing{}, 0, ""
-	s.started, s.responded = false, false
+	s.started, s.responded, s.toClose = false, false, false
 	s.isHead, s.connect, s.upgrade, s.closing, s.http10 = false, false, false, false, false
 	s.dec = s.cb.NewStream(responseEncoder{s})
 }

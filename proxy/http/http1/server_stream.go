@@ -13,7 +13,7 @@ func (r responseEncoder) SetCallbacks(cb http.StreamCallbacks) { r.s.callbacks =
 
 func (r responseEncoder) Details() string { return r.s.details }
 
-func (r responseEncoder) BufferLimit() uint32 { return r.s.enc.set.BufferLimit }
+func (r responseEncoder) BufferLimit() uint32 { return r.s.enc.bufferLimit() }
 
 func (r responseEncoder) StreamErrorOnInvalidMessage() bool { return r.s.enc.set.StreamErrors }
 
@@ -71,7 +71,9 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 	case end && !s.isHead:
 		extra = "content-length: 0\r\n"
 	case s.http10:
-		s.closing = true // the end of the connection is the end of the body
+		// The end of the connection is the end of the body.
+		s.toClose, s.closing = true, true
+		h.Set(http.Connection, "close")
 	default:
 		extra = "transfer-encoding: chunked\r\n"
 		s.enc.chunked = !s.isHead
@@ -83,7 +85,7 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 		return
 	}
 	if tunnel {
-		s.phase = phaseTunnel
+		s.phase, s.closing = phaseTunnel, true
 		if s.connect {
 			s.enc.conn.EnableHalfClose(true)
 		}
@@ -125,6 +127,9 @@ func (r responseEncoder) end() {
 		s.enc.conn.EndWrite()
 	}
 	s.responseDone()
+	if s.toClose {
+		s.enc.conn.Close(network.FlushWriteAndDelay)
+	}
 }
 
 // broken ends the connection because the response can't be written as its

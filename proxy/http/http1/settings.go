@@ -47,7 +47,8 @@ type Settings struct {
 	// StreamErrors is override_stream_error_on_invalid_http_message.
 	StreamErrors bool
 	Case         HeaderCase
-	// BufferLimit is what may be buffered for a stream in bytes; 0: any.
+	// BufferLimit is what may be buffered for a stream in bytes; 0: as much as
+	// for the connection.
 	BufferLimit uint32
 
 	Counters Counters
