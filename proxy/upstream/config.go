@@ -1,5 +1,7 @@
 package upstream
 
+//lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
+
 import (
 	"time"
 
@@ -19,7 +21,6 @@ import (
 const (
 	defaultConnectTimeout = 5 * time.Second
 	defaultIdleTimeout    = time.Hour
-	defaultTCPIdleTimeout = 10 * time.Minute
 	defaultPanicThreshold = 50
 )
 
@@ -50,7 +51,6 @@ type config struct {
 
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
-	ignoreHealth     bool // ignore_health_on_host_removal
 	closeOnSetChange bool
 }
 
@@ -59,6 +59,9 @@ type edsConfig struct {
 	source  *corev3.ConfigSource // passed on to who subscribes
 }
 
+// clusterFields are the fields of a cluster that weir reads.
+// ignore_health_on_host_removal and close_connections_on_host_health_failure
+// are about active health checks, without which they change nothing.
 var clusterFields = []string{
 	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
 	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
@@ -112,11 +115,10 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 	if err := field.Only(p, c, clusterFields...); err != nil {
 		return nil, err
 	}
-	cfg := &config{panicThreshold: defaultPanicThreshold, waitForWarm: true, ignoreHealth: c.GetIgnoreHealthOnHostRemoval()}
+	cfg := &config{panicThreshold: defaultPanicThreshold, waitForWarm: true}
 	info := &cluster.Info{
 		Name: c.GetName(), StatName: c.GetName(), ConnectTimeout: defaultConnectTimeout, BufferLimit: network.DefaultBufferLimit,
-		IdleTimeout: defaultIdleTimeout, TCPPoolIdleTimeout: defaultTCPIdleTimeout,
-		CloseOnUnhealthy: c.GetCloseConnectionsOnHostHealthFailure(),
+		IdleTimeout: defaultIdleTimeout,
 	}
 	cfg.info = info
 	if alt := c.GetAltStatName(); alt != "" {
@@ -244,88 +246,6 @@ func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) er
 	}
 	cfg.closeOnSetChange = c.GetCloseConnectionsOnHostSetChange()
 	return nil
-}
-
-func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, cfg *config) error {
-	info := cfg.info
-	info.Resources = new([cluster.NumPriorities]cluster.Resources)
-	for i := range info.Resources {
-		info.Resources[i].Set(cluster.DefaultLimits())
-	}
-	if c == nil {
-		return nil
-	}
-	if err := field.Only(p, c, "thresholds", "per_host_thresholds"); err != nil {
-		return err
-	}
-	var seen [cluster.NumPriorities]bool // the first of a priority counts
-	limits := [cluster.NumPriorities]cluster.Limits{cluster.DefaultLimits(), cluster.DefaultLimits()}
-	for i, t := range c.GetThresholds() {
-		prio := priority(t.GetPriority())
-		l, err := thresholds(p.Dot("thresholds").Index(i), t)
-		if err != nil {
-			return err
-		}
-		if !seen[prio] {
-			seen[prio], limits[prio] = true, l
-		}
-	}
-	for i, t := range c.GetPerHostThresholds() {
-		if err := field.Only(p.Dot("per_host_thresholds").Index(i), t, "priority", "max_connections"); err != nil {
-			return err
-		}
-		if l := &limits[priority(t.GetPriority())]; l.PerHostMax == 0 {
-			l.PerHostMax = t.GetMaxConnections().GetValue()
-		}
-	}
-	for i := range info.Resources {
-		info.Resources[i].Set(limits[i])
-		cfg.track[i] = limits[i].TrackRemaining
-	}
-	return nil
-}
-
-func priority(p corev3.RoutingPriority) cluster.Priority {
-	if p == corev3.RoutingPriority_HIGH {
-		return cluster.High
-	}
-	return cluster.Default
-}
-
-func thresholds(p field.Path, t *clusterv3.CircuitBreakers_Thresholds) (cluster.Limits, error) {
-	l := cluster.DefaultLimits()
-	b := t.GetRetryBudget()
-	if err := firstError(
-		field.Only(p, t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget", "track_remaining"),
-		field.Only(p.Dot("retry_budget"), b, "budget_percent", "min_retry_concurrency"),
-	); err != nil {
-		return l, err
-	}
-	for _, f := range []struct {
-		kind cluster.Kind
-		set  interface{ GetValue() uint32 }
-		is   bool
-	}{
-		{cluster.Connections, t.GetMaxConnections(), t.GetMaxConnections() != nil},
-		{cluster.Pending, t.GetMaxPendingRequests(), t.GetMaxPendingRequests() != nil},
-		{cluster.Requests, t.GetMaxRequests(), t.GetMaxRequests() != nil},
-		{cluster.Retries, t.GetMaxRetries(), t.GetMaxRetries() != nil},
-	} {
-		if f.is {
-			l.Max[f.kind] = f.set.GetValue()
-		}
-	}
-	l.TrackRemaining = t.GetTrackRemaining()
-	if b != nil {
-		l.Budget = &cluster.RetryBudget{Percent: 20, MinConcurrency: 3}
-		if b.GetBudgetPercent() != nil {
-			l.Budget.Percent = b.GetBudgetPercent().GetValue()
-		}
-		if b.GetMinRetryConcurrency() != nil {
-			l.Budget.MinConcurrency = b.GetMinRetryConcurrency().GetValue()
-		}
-	}
-	return l, nil
 }
 
 func metadata(p field.Path, m *corev3.Metadata, out *cluster.Metadata) error {

@@ -1,5 +1,7 @@
 package upstream
 
+//lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
+
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -63,14 +65,13 @@ func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info)
 	if o == nil {
 		return nil
 	}
-	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_stream_duration", "max_requests_per_connection"); err != nil {
+	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_requests_per_connection"); err != nil {
 		return err
 	}
 	if d := o.GetIdleTimeout(); d != nil {
 		info.IdleTimeout = d.AsDuration() // 0 turns it off
 	}
 	info.MaxConnectionDuration = o.GetMaxConnectionDuration().AsDuration()
-	info.MaxStreamDuration = o.GetMaxStreamDuration().AsDuration()
 	if o.GetMaxHeadersCount() != nil || o.GetMaxResponseHeadersKb() != nil {
 		set := settings(info)
 		set.MaxHeadersCount, set.MaxHeadersKB = o.GetMaxHeadersCount().GetValue(), o.GetMaxResponseHeadersKb().GetValue()

@@ -124,3 +124,13 @@ func (c *Cluster) drainPools() {
 		hp.Drain(nil)
 	}
 }
+
+// closeKey drains the pools of one of the Dialer's keys.
+func (c *Cluster) closeKey(key uint32) {
+	for k, hp := range c.pools {
+		if k.key == key {
+			delete(c.pools, k)
+			hp.Drain(nil)
+		}
+	}
+}

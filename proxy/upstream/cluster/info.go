@@ -33,14 +33,8 @@ type Info struct {
 	MaxRequestsPerConnection uint32
 	// IdleTimeout closes a pooled connection without requests; 0: never.
 	IdleTimeout time.Duration
-	// TCPPoolIdleTimeout is how long tcp_proxy lets a pooled, unused
-	// connection stand; 0: never.
-	TCPPoolIdleTimeout time.Duration
 	// MaxConnectionDuration drains a connection after this time; 0: never.
 	MaxConnectionDuration time.Duration
-	// MaxStreamDuration resets a request after this time; 0: never. The
-	// router keeps it.
-	MaxStreamDuration time.Duration
 
 	// HTTP1 is how HTTP/1 is spoken; nil: the defaults. Each worker counts in
 	// a copy of its own.
@@ -54,8 +48,6 @@ type Info struct {
 	StatGroup *stats.Group[Stats]
 	Store     *stats.Store // for what is counted by few clusters only
 
-	// CloseOnUnhealthy closes a host's connections when it turns unhealthy.
-	CloseOnUnhealthy bool
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
 	AddedViaAPI bool

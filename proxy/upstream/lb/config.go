@@ -1,5 +1,7 @@
 package lb
 
+//lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
+
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"

@@ -1,0 +1,107 @@
+package upstream
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+)
+
+// master is main's state of one cluster.
+type master struct {
+	m         *Manager
+	cfg       *config
+	static    bool
+	version   string
+	updated   time.Time
+	group     *stats.Group[endpointStats]
+	stats     *endpointStats
+	hosts     *cluster.PrioritySet
+	policy    lb.Policy
+	discovery discovery
+	warm      bool
+	stopped   bool
+}
+
+// discovery finds a cluster's hosts. It tells master.setHosts of each new
+// set, and master.ready once the cluster can be used.
+type discovery interface {
+	start() error
+	stop()
+}
+
+// snapshot is what workers are told of a cluster: immutable.
+type snapshot struct {
+	info    *cluster.Info
+	policy  lb.Policy
+	hosts   *cluster.PrioritySet
+	gone    []*cluster.Host // since the snapshot before
+	drain   bool            // all connections, since the set has changed
+	removed bool            // the cluster is gone
+}
+
+// ready puts the cluster in the place of the one before it.
+func (c *master) ready() {
+	if c.warm || c.stopped {
+		return
+	}
+	c.warm = true
+	m, name := c.m, c.cfg.info.Name
+	if c.hosts == nil {
+		c.hosts = cluster.NewPrioritySet([]*cluster.HostSet{cluster.NewHostSet(nil, nil, cluster.DefaultOverprovisioning)}, c.cfg.panicThreshold)
+	}
+	old := m.active[name]
+	delete(m.warming, name)
+	m.active[name] = c
+	c.publish(nil, false)
+	if old != nil {
+		old.stop()
+	}
+	m.countClusters()
+	delete(m.starting, c)
+	m.checkReady()
+}
+
+// publish gives the workers the cluster as it is now.
+func (c *master) publish(gone []*cluster.Host, drain bool) {
+	c.m.publish(&snapshot{info: c.cfg.info, policy: c.policy, hosts: c.hosts, gone: gone, drain: drain})
+}
+
+func (c *master) stop() {
+	c.stopped = true
+	c.discovery.stop()
+	c.cfg.info.StatGroup.Close()
+	for p := range c.cfg.info.Resources {
+		if g := c.cfg.info.Resources[p].Remaining; g != nil {
+			g.Close()
+		}
+	}
+	c.group.Close()
+	delete(c.m.starting, c)
+}
+
+// setHosts takes a new set of hosts and tells the workers.
+func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host) {
+	c.hosts = set
+	s := c.stats
+	if len(added) > 0 || len(gone) > 0 {
+		s.MembershipChange.Inc()
+	}
+	s.TransportMatches.Add(uint64(len(added)))
+	total, healthy, degraded, excluded := 0, 0, 0, 0
+	for _, hs := range set.Sets {
+		total += len(hs.Hosts)
+		healthy += len(hs.Healthy)
+		degraded += len(hs.Degraded)
+		excluded += hs.Excluded
+	}
+	s.MembershipTotal.Set(int64(total))
+	s.MembershipHealthy.Set(int64(healthy))
+	s.MembershipDegraded.Set(int64(degraded))
+	s.MembershipExcluded.Set(int64(excluded))
+	if c.warm {
+		c.m.stats.ClusterUpdated.Inc()
+		c.publish(gone, c.cfg.closeOnSetChange && len(added)+len(gone) > 0)
+	}
+}
