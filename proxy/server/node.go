@@ -92,6 +92,7 @@ func (n *node) PodRemoved(id uint32) {
 			n.s.listeners.DetachSocket(fd)
 		}
 		delete(n.fds, id)
+		n.s.clusters.CloseKey(id)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
 const edsCluster = `{name: e, type: EDS, eds_cluster_config: {service_name: s, eds_config: {ads: {}}}}`
@@ -239,5 +240,31 @@ func TestStatus(t *testing.T) {
 	}
 	if len(all) != 2 || all[0].Info.Name != "b" || all[0].Hosts[0].Stats.RqTotal != 4 || all[1].EDSService != "s" {
 		t.Errorf("%+v", all)
+	}
+}
+
+// byPod has a key for each downstream pod, as on a node.
+type byPod struct{ pool.Direct }
+
+func (byPod) Key(c *network.Connection) uint32 { return c.Info.PodID }
+
+func TestPoolsOfAPod(t *testing.T) {
+	r := newRig(t, nil)
+	r.m.dialer = byPod{}
+	r.mustAdd(`{name: a, load_assignment: {cluster_name: a, ` + one("1") + `}}`)
+	of := func(pod uint32) (p pool.HTTP) {
+		r.on(1, func() {
+			c := r.m.Table(0).Get("a")
+			p = c.HTTPPool(c.Hosts().Sets[0].Hosts[0], cluster.Default, &network.Connection{Info: &network.Info{PodID: pod}})
+		})
+		return p
+	}
+	a, b := of(1), of(2)
+	if a == b || a != of(1) {
+		t.Error("a pod's pool is not its own")
+	}
+	r.on(0, func() { r.m.CloseKey(1) })
+	if of(1) == a || of(2) != b {
+		t.Error("after pod 1 has gone its pool is there, or pod 2's is not")
 	}
 }

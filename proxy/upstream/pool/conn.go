@@ -38,14 +38,17 @@ func (l *link) mayConnect(poolIsEmpty bool) bool {
 func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) error {
 	o, info := l.o, l.o.Info
 	o.nextID++
-	conn, err := o.Dialer.Dial(o.Loop, key, l.host.Address, info.Socket.BindFor(l.host.Address), info.Socket.Sockopts(), cb, network.Options{
+	bind := info.Socket.BindFor(l.host.Address)
+	conn, err := o.Dialer.Dial(o.Loop, key, l.host.Address, bind, info.Socket.Sockopts(), cb, network.Options{
 		BufferLimit: info.BufferLimit,
 		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
 		HalfClose:   halfClose,
 		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
 	})
 	if err != nil {
-		o.Stats.BindErrors.Inc()
+		if bind.IsSet() {
+			o.Stats.BindErrors.Inc()
+		}
 		return err
 	}
 	l.conn, l.begun = conn, o.Loop.Now()
