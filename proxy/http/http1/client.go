@@ -22,6 +22,7 @@ type client struct {
 	connect bool  // is CONNECT
 	upgrade bool  // asks for an upgrade
 	sent    bool  // is written whole
+	tunnel  bool  // has become a tunnel
 	closing bool  // the connection carries no further request
 }
 
@@ -51,7 +52,7 @@ func (c *client) NewStream(dec http.ResponseDecoder) http.RequestEncoder {
 	c.dec, c.callbacks, c.details = dec, nil, ""
 	c.enc.framing, c.enc.left = framing{}, 0
 	c.interim, c.sent = 0, false
-	c.isHead, c.connect, c.upgrade, c.http10 = false, false, false, false
+	c.isHead, c.connect, c.upgrade, c.tunnel, c.http10 = false, false, false, false, false
 	if c.phase != phaseDead {
 		c.phase = phaseHead
 	}
@@ -99,16 +100,15 @@ func (c *client) Dispatch(b *network.Buffer) error {
 
 // ended handles the end of the server's side.
 func (c *client) ended() *http.CodecError {
-	tunnel := c.phase == phaseTunnel
 	switch {
 	case c.phase == phaseSized || c.phase == phaseChunked:
 		return errCutOff
-	case !tunnel && c.phase != phaseToClose:
+	case c.phase != phaseTunnel && c.phase != phaseToClose:
 		return nil
 	}
 	c.phase = phaseWait
 	c.dec.DecodeData(&c.in.data, true)
-	if !tunnel || c.sent {
+	if !c.tunnel || c.sent {
 		c.streamDone(nil)
 	}
 	return nil
@@ -165,7 +165,7 @@ func (c *client) headDone(h *http.HeaderMap, code int, b *network.Buffer) *http.
 		}
 		h.Remove(http.ContentLength)
 		h.Remove(http.TransferEncoding)
-		c.phase, c.closing = phaseTunnel, true
+		c.phase, c.tunnel, c.closing = phaseTunnel, true, true
 		if c.connect {
 			c.enc.conn.EnableHalfClose(true)
 		}

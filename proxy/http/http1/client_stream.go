@@ -141,10 +141,11 @@ func (r requestEncoder) EncodeTrailers(t *http.HeaderMap) {
 func (r requestEncoder) end() {
 	c := r.c
 	c.sent = true
-	// A tunnel ends one way at a time.
-	if c.phase == phaseTunnel || c.phase == phaseWait {
-		c.enc.conn.EndWrite()
+	if !c.tunnel {
+		return
 	}
+	// A tunnel ends one way at a time.
+	c.enc.conn.EndWrite()
 	if c.phase == phaseWait {
 		c.streamDone(nil)
 	}

@@ -69,7 +69,6 @@ func runCase(t *testing.T, c rawCase) {
 	}
 	for i := 1; i < len(c.Raw) && !t.Failed(); i++ {
 		same("split", false, i)
-		same("split, answered later", true, i)
 	}
 	var each []int
 	for i := 1; i < len(c.Raw); i++ {

@@ -85,7 +85,7 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 		return
 	}
 	if tunnel {
-		s.phase, s.closing = phaseTunnel, true
+		s.phase, s.toClose, s.closing = phaseTunnel, true, true
 		if s.connect {
 			s.enc.conn.EnableHalfClose(true)
 		}
@@ -123,9 +123,6 @@ func (r responseEncoder) EncodeTrailers(t *http.HeaderMap) {
 
 func (r responseEncoder) end() {
 	s := r.s
-	if s.phase == phaseTunnel {
-		s.enc.conn.EndWrite()
-	}
 	s.responseDone()
 	if s.toClose {
 		s.enc.conn.Close(network.FlushWriteAndDelay)

@@ -221,6 +221,10 @@ func TestTunnel(t *testing.T) {
 			if err := codec.Dispatch(conn.Loop().NewBuffer()); err != nil || !m.cur.done {
 				t.Errorf("the end of the client's side is not told: %v", err)
 			}
+			m.enc.EncodeData(conn.Loop().NewBuffer(), true)
+			if conn.Open() {
+				t.Error("the connection outlives both ends of its tunnel")
+			}
 		})
 	}
 }
