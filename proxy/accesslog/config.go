@@ -170,9 +170,9 @@ func compileFilter(path field.Path, f *accesslogv3.AccessLogFilter, o Options, d
 		}
 		return grpcStatuses(set, f.GrpcStatusFilter.GetExclude()), nil
 	case *accesslogv3.AccessLogFilter_LogTypeFilter:
-		set := map[formatter.AccessLogType]bool{}
+		set := map[streaminfo.LogType]bool{}
 		for _, t := range f.LogTypeFilter.GetTypes() {
-			set[formatter.AccessLogType(t)] = true
+			set[streaminfo.LogType(t)] = true
 		}
 		return logTypes(set, f.LogTypeFilter.GetExclude()), nil
 	case *accesslogv3.AccessLogFilter_MetadataFilter:

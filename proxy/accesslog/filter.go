@@ -69,8 +69,8 @@ func grpcStatuses(set map[int]bool, exclude bool) Filter {
 	}
 }
 
-func logTypes(set map[formatter.AccessLogType]bool, exclude bool) Filter {
-	return func(c *formatter.Context) bool { return set[c.AccessLogType] != exclude }
+func logTypes(set map[streaminfo.LogType]bool, exclude bool) Filter {
+	return func(c *formatter.Context) bool { return set[c.Info.LogType] != exclude }
 }
 
 // metadata matches a value of the dynamic metadata.

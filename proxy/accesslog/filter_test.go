@@ -45,9 +45,9 @@ func TestFilters(t *testing.T) {
 		{`{"grpc_status_filter": {"statuses": ["UNKNOWN"]}}`, code(200), true},
 		{`{"grpc_status_filter": {"statuses": ["UNKNOWN"]}}`, grpc("5"), false},
 		{`{"grpc_status_filter": {"statuses": ["UNKNOWN"], "exclude": true}}`, grpc("5"), true},
-		{`{"log_type_filter": {"types": ["DownstreamEnd"]}}`, logType(formatter.LogDownstreamEnd), true},
-		{`{"log_type_filter": {"types": ["TcpConnectionStart"]}}`, logType(formatter.LogTCPConnectionStart), true},
-		{`{"log_type_filter": {"types": ["DownstreamEnd"], "exclude": true}}`, logType(formatter.LogDownstreamEnd), false},
+		{`{"log_type_filter": {"types": ["DownstreamEnd"]}}`, logType(streaminfo.LogDownstreamEnd), true},
+		{`{"log_type_filter": {"types": ["TcpConnectionStart"]}}`, logType(streaminfo.LogTCPConnectionStart), true},
+		{`{"log_type_filter": {"types": ["DownstreamEnd"], "exclude": true}}`, logType(streaminfo.LogDownstreamEnd), false},
 		{`{"metadata_filter": {"matcher": {"filter": "ns", "path": [{"key": "a"}], "value": {"string_match": {"exact": "x"}}}}}`, meta("x"), true},
 		{`{"metadata_filter": {"matcher": {"filter": "ns", "path": [{"key": "a"}], "value": {"string_match": {"exact": "x"}}}}}`, meta("y"), false},
 		{`{"metadata_filter": {"matcher": {"filter": "ns", "path": [{"key": "b"}], "value": {"string_match": {"exact": "x"}}}}}`, meta("x"), true},
@@ -97,8 +97,8 @@ func line(name, value string) func(*formatter.Context) {
 func flags(f streaminfo.Flags) func(*formatter.Context) {
 	return func(c *formatter.Context) { c.Info.Flags = f }
 }
-func logType(t formatter.AccessLogType) func(*formatter.Context) {
-	return func(c *formatter.Context) { c.AccessLogType = t }
+func logType(t streaminfo.LogType) func(*formatter.Context) {
+	return func(c *formatter.Context) { c.Info.LogType = t }
 }
 func meta(v string) func(*formatter.Context) {
 	return func(c *formatter.Context) { c.Info.SetMetadata("ns", "a", v) }

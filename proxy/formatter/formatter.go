@@ -19,7 +19,6 @@ type Context struct {
 	Now            time.Duration // the worker's monotonic clock
 	Time           time.Time     // the worker's wall clock
 	LocalReplyBody string
-	AccessLogType  AccessLogType
 }
 
 // Formatter is a compiled format. It is immutable and shared by workers.

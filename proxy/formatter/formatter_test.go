@@ -32,9 +32,10 @@ func testContext() *Context {
 	return &Context{
 		RequestHeaders: req, ResponseHeaders: resp, ResponseTrailers: trailers,
 		Now: 2 * time.Second, Time: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC),
-		LocalReplyBody: "no", AccessLogType: LogDownstreamEnd,
+		LocalReplyBody: "no",
 		Info: &streaminfo.Info{
-			Start: time.Date(2026, 3, 5, 7, 8, 9, 123456789, time.UTC), Begin: time.Second,
+			LogType: streaminfo.LogDownstreamEnd,
+			Start:   time.Date(2026, 3, 5, 7, 8, 9, 123456789, time.UTC), Begin: time.Second,
 			LastDownstreamRxByte: time.Second + 3*time.Millisecond, FirstUpstreamRxByte: time.Second + 10*time.Millisecond,
 			LastDownstreamTxByte: time.Second + 14*time.Millisecond, End: time.Second + 15900*time.Microsecond,
 			Protocol: "HTTP/1.1", ResponseCode: 200, ResponseCodeDetails: "via upstream", BytesSent: 42, AttemptCount: 2,
@@ -42,7 +43,7 @@ func testContext() *Context {
 			Cluster: "c", ClusterStatName: "c-stat", RouteName: "rt", RequestID: "id-1",
 			DownstreamRemote: ip("10.1.2.3:4567"), DownstreamLocal: ip("[2001:db8::1]:80"),
 			UpstreamHost: ip("192.0.2.1:8080"), UpstreamHostname: "up.example:8080", UpstreamFailure: "TLS error: bad",
-			Attempts:    []streaminfo.Attempt{{Host: ip("192.0.2.9:1"), ConnID: 7}, {Host: ip("192.0.2.1:8080"), Hostname: "up.example:8080", ConnID: 8}},
+			Attempts:    []streaminfo.Attempt{{Host: ip("192.0.2.9:1"), ConnID: 7}, {Host: ip("192.0.2.9:1"), ConnID: 7}, {Host: ip("192.0.2.1:8080"), Hostname: "up.example:8080", ConnID: 8}},
 			Metadata:    map[string]map[string]any{"ns": {"s": "foo", "n": 1.0, "b": true, "o": map[string]any{"k": "bar", "l": []any{1.5, nil}}}},
 			FilterState: map[string]any{"fs": "val"},
 		},

@@ -1,6 +1,7 @@
 package formatter
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -55,22 +56,39 @@ func upstreamCloseType(c *Context) string {
 	return c.Info.UpstreamCloseType
 }
 
-// appendAttempts appends a comma-separated list of something of each attempt.
+// appendAttempts appends a comma-separated list of something of each attempt;
+// what was there before is left out.
 func appendAttempts(dst []byte, c *Context, add func([]byte, *streaminfo.Attempt) ([]byte, kind)) ([]byte, kind) {
-	found := none
+	start := len(dst)
 	for i := range c.Info.Attempts {
-		before := len(dst)
-		if found != none {
+		end := len(dst)
+		if end > start {
 			dst = append(dst, ',')
 		}
+		from := len(dst)
 		out, k := add(dst, &c.Info.Attempts[i])
-		if k == none {
-			dst = dst[:before]
+		if k == none || listed(out[start:end], out[from:]) {
+			dst = out[:end]
 			continue
 		}
-		dst, found = out, text
+		dst = out
 	}
-	return dst, found
+	if len(dst) == start {
+		return dst, none
+	}
+	return dst, text
+}
+
+// listed tells whether item is in a comma-separated list.
+func listed(list, item []byte) bool {
+	for len(list) > 0 {
+		var one []byte
+		one, list, _ = bytes.Cut(list, []byte{','})
+		if bytes.Equal(one, item) {
+			return true
+		}
+	}
+	return false
 }
 
 func appendHostsAttempted(dst []byte, c *Context) ([]byte, kind) {

@@ -62,10 +62,10 @@ func connectionID(c *Context) uint64 {
 	return c.Info.Conn.ID()
 }
 
-func appendFlags(dst []byte, c *Context) ([]byte, kind) { return c.Info.Flags.Append(dst, false), text }
+func appendFlags(dst []byte, c *Context) ([]byte, kind) { return c.Info.AppendFlags(dst, false), text }
 
 func appendFlagsLong(dst []byte, c *Context) ([]byte, kind) {
-	return c.Info.Flags.Append(dst, true), text
+	return c.Info.AppendFlags(dst, true), text
 }
 
 func appendCustomFlags(dst []byte, c *Context) ([]byte, kind) {
@@ -77,7 +77,7 @@ func appendLocalReplyBody(dst []byte, c *Context) ([]byte, kind) {
 }
 
 func appendAccessLogType(dst []byte, c *Context) ([]byte, kind) {
-	return append(dst, c.AccessLogType.String()...), text
+	return append(dst, c.Info.LogType.String()...), text
 }
 
 // compileResponseCodeDetails makes white space underscores unless told not to.

@@ -127,7 +127,7 @@ func (c *conn) log() {
 	info := streaminfo.Info{
 		Conn: &c.Connection, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
-		FilterChain:     c.chain.name,
+		FilterChain: c.chain.name, Listener: c.al.l.name,
 		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
 		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
 	}
@@ -146,7 +146,7 @@ func (al *activeListener) logUnmatched(s *Socket) {
 	}
 	now := al.h.loop.Now()
 	info := streaminfo.Info{
-		Start: al.h.loop.Time(), Begin: now, End: now, ResponseCodeDetails: "filter_chain_not_found",
+		Listener: al.l.name, Start: al.h.loop.Time(), Begin: now, End: now, ResponseCodeDetails: "filter_chain_not_found",
 		DownstreamLocal: s.Local, DownstreamRemote: s.Remote, DownstreamDirectRemote: s.directRemote, DownstreamDirectLocal: s.Local,
 	}
 	info.SetFlag(streaminfo.NoRouteFound)

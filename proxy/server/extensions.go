@@ -68,7 +68,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		return nil, err
 	}
 	c, err := manager.Compile(p, m, manager.Options{
-		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix,
+		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
 		Filter:     func(url string) (http.FilterMaker, bool) { f, ok := s.httpFilters[url]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),

@@ -156,6 +156,11 @@ func (s *server) addStatic() error {
 
 // serve runs the loops until the process is to end.
 func (s *server) serve(ctx context.Context) error {
+	// Before anything can be asked of the process: a signal must not find it
+	// unprepared.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
+	defer signal.Stop(signals)
 	if err := s.startAdmin(); err != nil {
 		return err
 	}
@@ -166,7 +171,7 @@ func (s *server) serve(ctx context.Context) error {
 	main := s.loops[0]
 	main.Post(s.initialize)
 	stop := make(chan struct{})
-	go s.watchSignals(ctx, stop)
+	go s.watchSignals(ctx, signals, stop)
 	go s.watchdog(stop)
 	main.Run()
 	close(stop)
@@ -224,10 +229,7 @@ func (s *server) fail(err error) {
 // end makes serve return.
 func (s *server) end() { s.quitOnce.Do(func() { close(s.quit); s.loops[0].Exit() }) }
 
-func (s *server) watchSignals(ctx context.Context, stop <-chan struct{}) {
-	sig := make(chan os.Signal, 4)
-	signal.Notify(sig, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
-	defer signal.Stop(sig)
+func (s *server) watchSignals(ctx context.Context, sig <-chan os.Signal, stop <-chan struct{}) {
 	for {
 		select {
 		case <-stop:

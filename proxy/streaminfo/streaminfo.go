@@ -1,6 +1,7 @@
 package streaminfo
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
@@ -11,6 +12,8 @@ import (
 // stream's own memory and is reset with it: strings in it may lie in header
 // maps, so what is kept longer is cloned.
 type Info struct {
+	LogType LogType // what is being logged, set before that
+
 	Conn     *network.Connection // downstream; nil for streams that weir starts
 	Start    time.Time           // wall clock
 	Begin    time.Duration       // when the request's first byte was seen
@@ -36,7 +39,8 @@ type Info struct {
 	ResponseCode        int
 	ResponseCodeDetails string
 	TerminationDetails  string // connection termination details
-	Flags               Flags
+	Flags               Flags  // set by SetFlag
+	flagOrder           uint64
 	CustomFlags         string // comma-separated
 
 	BytesReceived          uint64 // body bytes from downstream
@@ -131,7 +135,35 @@ func (i *Info) Reset() {
 }
 
 // SetFlag adds a response flag.
-func (i *Info) SetFlag(f Flags) { i.Flags |= f }
+func (i *Info) SetFlag(f Flags) {
+	if f == 0 || i.Flags&f == f {
+		return
+	}
+	i.Flags |= f
+	// Numbers of 5 bits, the latest lowest: room for the 12 latest.
+	i.flagOrder = i.flagOrder<<5 | uint64(bits.TrailingZeros64(uint64(f))+1)
+}
+
+// AppendFlags appends the short or long names of the flags in the order in
+// which they were set, comma-separated; "-" when none is.
+func (i *Info) AppendFlags(dst []byte, long bool) []byte {
+	left := i.Flags
+	start := len(dst)
+	for shift := 55; shift >= 0; shift -= 5 {
+		n := i.flagOrder >> shift & 31
+		if f := Flags(1) << n >> 1; n != 0 && left&f != 0 {
+			dst = append(f.Append(dst, long), ',')
+			left &^= f
+		}
+	}
+	switch {
+	case left != 0: // set without SetFlag
+		return left.Append(dst, long)
+	case len(dst) > start:
+		return dst[:len(dst)-1]
+	}
+	return append(dst, '-')
+}
 
 // SetMetadata sets one key of dynamic metadata.
 func (i *Info) SetMetadata(namespace, key string, value any) {

@@ -35,6 +35,7 @@ type testCase struct {
 	Admin           []string          `json:"admin"`
 	Validate        object            `json:"validate"`
 	Ignore          []string          `json:"ignore"`
+	Untimed         bool              `json:"untimed"`
 	Differs         string            `json:"differs"`
 }
 

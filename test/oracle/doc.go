@@ -31,6 +31,7 @@
 //	stats, admin:     names of statistics, and pages, that are compared at the end
 //	validate:         a whole bootstrap; only whether --mode validate takes it is compared
 //	ignore:           header names that are not compared
+//	untimed:          how long answers take is not compared
 //	differs:          why weir does not agree here, on purpose; then it must not
 //
 // {{u1}}, {{u2}}, {{u3}}, {{dead}}, {{port}} and {{dir}} stand for the ports of

@@ -140,6 +140,9 @@ func (p *proxy) stop() error {
 	p.process.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
+		if !p.process.ProcessState.Success() {
+			return fmt.Errorf("%s ends with %v: %s", p.name, p.process.ProcessState, p.said())
+		}
 		return nil
 	case <-time.After(10 * time.Second):
 		p.process.Process.Kill()

@@ -27,6 +27,8 @@ type Config struct {
 	http1       http1.Settings
 	workers     []*worker
 	groups      groups
+	listener    string
+	chain       string
 	log         *slog.Logger
 	drain       Drain
 
@@ -87,6 +89,8 @@ type Options struct {
 	Stats          *stats.Store
 	Loops          []*network.Loop // by worker number; 0 is main
 	ListenerPrefix string          // "listener.127.0.0.1_80."
+	Listener       string          // its name
+	Chain          string          // the filter chain's
 	Filter         func(typeURL string) (http.FilterMaker, bool)
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
@@ -102,7 +106,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),

@@ -8,7 +8,6 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // worker is what the connections of one manager share on one worker. It is
@@ -105,7 +104,7 @@ func (w *worker) putStream(s *stream) {
 	s.encoding.Reset()
 	clear(s.watermarks)
 	s.watermarks = s.watermarks[:0]
-	s.info = streaminfo.Info{}
+	s.info.Reset()
 	s.streamState = streamState{}
 	s.next, w.free = w.free, s
 	w.nfree++

@@ -82,12 +82,13 @@ func (s *stream) start(m *ConnManager, enc http.ResponseEncoder) {
 
 	i := &s.info
 	i.Conn, i.Start, i.Begin = m.conn, loop.Time(), loop.Now()
+	i.Listener, i.FilterChain = s.cfg.listener, s.cfg.chain
 	i.DownstreamLocal = m.conn.LocalAddress()
 	i.DownstreamDirectLocal = i.DownstreamLocal
 	i.DownstreamRemote = m.conn.RemoteAddress()
 	i.DownstreamDirectRemote = i.DownstreamRemote
 	if ci := m.conn.Info; ci != nil {
-		i.RequestedServerName, i.FilterChain = ci.ServerName, ci.ChainName
+		i.RequestedServerName = ci.ServerName
 		if ci.DirectRemote.IsSet() {
 			i.DownstreamDirectRemote = ci.DirectRemote
 		}
@@ -272,6 +273,7 @@ func (s *stream) logAccess() {
 	if len(s.cfg.accessLogs) == 0 {
 		return
 	}
+	s.info.LogType = streaminfo.LogDownstreamEnd
 	c := s.formatContext()
 	for _, l := range s.cfg.accessLogs {
 		l.Log(s.w.index, c)

@@ -24,6 +24,7 @@ func (p *proxy) info() streaminfo.Info {
 	c := p.down
 	now := c.Loop().Now()
 	i := streaminfo.Info{
+		LogType: streaminfo.LogTCPConnectionEnd, Listener: p.s.listener,
 		Conn: c, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
 		Flags: p.flags, TerminationDetails: p.details, FilterChain: p.s.chain,
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),

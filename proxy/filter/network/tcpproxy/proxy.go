@@ -65,11 +65,7 @@ func (p *proxy) connect() {
 	}
 	if p.attempts >= p.s.attempts {
 		p.cluster.Stats().UpstreamCxAttemptsExceed.Inc()
-		flag := streaminfo.Flags(0)
-		if p.s.attempts > 1 {
-			flag = streaminfo.UpstreamRetryLimitExceeded
-		}
-		p.fail(flag, "upstream_connect_failed")
+		p.fail(streaminfo.UpstreamRetryLimitExceeded, "upstream_connect_failed")
 		return
 	}
 	p.attempts++

@@ -1,11 +1,11 @@
-package formatter
+package streaminfo
 
-// AccessLogType tells at what point of a stream a line is logged; the numbers
+// LogType tells at what point of a stream a line is logged; the numbers
 // are envoy.data.accesslog.v3.AccessLogType's.
-type AccessLogType uint8
+type LogType uint8
 
 const (
-	LogNotSet AccessLogType = iota
+	LogNotSet LogType = iota
 	LogTCPUpstreamConnected
 	LogTCPPeriodic
 	LogTCPConnectionEnd
@@ -27,7 +27,7 @@ var logTypeNames = [...]string{"NotSet", "TcpUpstreamConnected", "TcpPeriodic", 
 	"DownstreamTunnelSuccessfullyEstablished", "UdpTunnelUpstreamConnected", "UdpPeriodic", "UdpSessionEnd", "TcpConnectionStart"}
 
 // String is the name in Envoy's API.
-func (t AccessLogType) String() string {
+func (t LogType) String() string {
 	if int(t) < len(logTypeNames) {
 		return logTypeNames[t]
 	}
