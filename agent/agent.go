@@ -132,7 +132,7 @@ func (a *Agent) open() error {
 		return err
 	}
 	defer own.Close()
-	if a.cookie, err = own.Cookie(); err != nil {
+	if a.cookie, err = redirect.NetnsCookie(own); err != nil {
 		return err
 	}
 	r, err := redirect.Open(redirect.Options{Dir: a.opts.BPFDir, ConnectCgroup: cgroup})

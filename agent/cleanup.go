@@ -50,7 +50,7 @@ func cleanNetns(saved savedPod) ([]string, error) {
 		return nil, nil // gone, and they with it
 	}
 	defer ns.Close()
-	if cookie, err := ns.Cookie(); err != nil || cookie != saved.Cookie {
+	if cookie, err := redirect.NetnsCookie(ns); err != nil || cookie != saved.Cookie {
 		return nil, err
 	}
 	return ns.RemoveMarkRoute(netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority})

@@ -50,7 +50,7 @@ func openPod(spec pods.Spec) (*pod, error) {
 		return nil, err
 	}
 	p := &pod{spec: spec, ns: ns}
-	if p.cookie, err = ns.Cookie(); err != nil {
+	if p.cookie, err = redirect.NetnsCookie(ns); err != nil {
 		return nil, errors.Join(err, ns.Close())
 	}
 	if p.addresses, err = p.findAddresses(); err != nil {

@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/agent/handoff"
-	"github.com/weirproxy/weir/agent/netns"
 )
 
 // source is the agent as the proxies see it ([handoff.Source]).
@@ -40,9 +39,6 @@ func (a *Agent) adopt(podID uint32, l handoff.Listener) bool {
 		}
 		got, err := unix.GetsockoptUint64(l.FD, unix.SOL_SOCKET, unix.SO_COOKIE)
 		if err != nil || got != want {
-			return false
-		}
-		if cookie, err := netns.SocketCookie(l.FD); err != nil || cookie != p.cookie {
 			return false
 		}
 		return mine.take(l.FD) == nil

@@ -9,6 +9,7 @@
 //	sk_lookup.c    sk_lookup, one a pod               give connections to the listeners
 //	sockops.c      sockops                            rewriting: carry the original destination to the accepted socket
 //	getsockopt.c   cgroup/getsockopt                  rewriting: SO_ORIGINAL_DST
+//	cookie.c       cgroup/connect4                    the cookie of a namespace, before Linux 5.14
 //	getpeername.c  cgroup/getpeername4, getpeername6  rewriting: the app sees the peer that it asked for
 //
 // Maps (maps.h), pinned by name:

@@ -96,7 +96,8 @@ func (ns *NS) onLockedThread(fn func() error) error {
 const soNetnsCookie = 71
 
 // Cookie is the number by which eBPF programs know the namespace
-// (bpf_get_netns_cookie); it is never used again. Linux 5.14.
+// (bpf_get_netns_cookie); it is never used again. ENOPROTOOPT before Linux
+// 5.14: package redirect knows another way.
 func (ns *NS) Cookie() (uint64, error) {
 	var cookie uint64
 	err := ns.Do(func() error {

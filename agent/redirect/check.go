@@ -2,7 +2,6 @@ package redirect
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/cilium/ebpf"
@@ -32,6 +31,7 @@ type Feature struct {
 // Check probes this kernel for each feature. Versions are not asked: vendors
 // move features between them.
 func Check() []Feature {
+	raiseMemlock()
 	all := neededFeatures()
 	for i := range all {
 		switch err := all[i].probe(); {
@@ -52,7 +52,7 @@ func neededFeatures() []Feature {
 	return []Feature{
 		{Name: "cgroup v2 mounted", For: both, Kernel: "4.5", probe: func() error { _, err := cgroup2.Mount(); return err }},
 		{Name: "bpf file system", For: both, Kernel: "4.4", probe: func() error { return mountBPFFS(DefaultDir) }},
-		{Name: "SO_NETNS_COOKIE", For: both, Kernel: "5.14", probe: probeNetnsCookie},
+		{Name: "cookies of network namespaces", For: both, Kernel: "5.7", probe: probeNetnsCookie},
 		mapType("socket storage maps", both, "5.2", ebpf.SkStorage),
 		mapType("sockhash maps", both, "4.18", ebpf.SockHash),
 		mapType("ring buffers", "flow events", "5.8", ebpf.RingBuf),
@@ -85,7 +85,7 @@ func helper(name, what, kernel string, t ebpf.ProgramType, f asm.BuiltinFunc) Fe
 	return Feature{Name: name, For: what, Kernel: kernel, probe: func() error { return features.HaveProgramHelper(t, f) }}
 }
 
-// program is the surest probe: it loads weir's own.
+// program is the surest probe: it loads weir's own, with its maps.
 func program(name, what, kernel, prog string) Feature {
 	return Feature{Name: "program " + name, For: what, Kernel: kernel, probe: func() error {
 		coll, err := loadAlone(prog)
@@ -107,8 +107,20 @@ func loadAlone(prog string) (*ebpf.Collection, error) {
 			delete(spec.Programs, name)
 		}
 	}
-	for _, m := range spec.Maps {
+	used := map[string]bool{}
+	for _, ins := range spec.Programs[prog].Instructions {
+		used[ins.Reference()] = true
+	}
+	for name, m := range spec.Maps {
 		m.Pinning = ebpf.PinNone
+		if !used[name] {
+			delete(spec.Maps, name)
+		}
+	}
+	for name, v := range spec.Variables {
+		if spec.Maps[v.SectionName] == nil {
+			delete(spec.Variables, name)
+		}
 	}
 	return ebpf.NewCollection(spec)
 }
@@ -149,11 +161,8 @@ func probeNetnsCookie() error {
 		return err
 	}
 	defer ns.Close()
-	if _, err := ns.Cookie(); errors.Is(err, unix.ENOPROTOOPT) {
-		return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
-	} else {
-		return err
-	}
+	_, err = NetnsCookie(ns)
+	return err
 }
 
 func probeTransparent() error {

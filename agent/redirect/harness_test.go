@@ -78,7 +78,7 @@ func manage(t *testing.T, r *Redirect, p *netnsrig.Pod, change func(*Pod)) *mana
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ns.Close() })
-	cookie, err := ns.Cookie()
+	cookie, err := NetnsCookie(ns)
 	if err != nil {
 		t.Fatal(err)
 	}

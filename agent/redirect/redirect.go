@@ -50,10 +50,7 @@ func Open(o Options) (*Redirect, error) {
 	if o.SocketCgroup == "" {
 		o.SocketCgroup = o.ConnectCgroup
 	}
-	// From Linux 5.11 on memory is accounted to the cgroup and this changes nothing.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		slog.Warn("cannot raise RLIMIT_MEMLOCK; on Linux before 5.11 the maps may not fit", "error", err)
-	}
+	raiseMemlock()
 	r := &Redirect{opts: o, links: map[string]link.Link{}}
 	if err := r.load(); err != nil {
 		return nil, err
@@ -67,6 +64,14 @@ func Open(o Options) (*Redirect, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// raiseMemlock makes room for maps; from Linux 5.11 on their memory is
+// accounted to the cgroup and this changes nothing.
+func raiseMemlock() {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		slog.Warn("cannot raise RLIMIT_MEMLOCK; on Linux before 5.11 the maps may not fit", "error", err)
+	}
 }
 
 func (r *Redirect) load() error {

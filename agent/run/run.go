@@ -79,7 +79,7 @@ func catch(groups *cgroups, outbound4, outbound6 netip.AddrPort) (*redirect.Redi
 		return nil, err
 	}
 	defer ns.Close()
-	cookie, err := ns.Cookie()
+	cookie, err := redirect.NetnsCookie(ns)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func (r *Rig) join(p *Pod) error {
 	if err := netlink.LinkSetUp(veth); err != nil {
 		return err
 	}
-	h, err := netlink.NewHandleAt(vishnetns.NsHandle(p.ns.FD()))
+	h, err := netlink.NewHandleAt(vishnetns.NsHandle(p.ns.FD()), unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
