@@ -56,6 +56,8 @@ func (t *Table) add(path field.Path, m *listenerv3.FilterChainMatch, chain int) 
 		for _, port := range c.sourcePorts {
 			if other, ok := leaf[port]; ok && other != chain {
 				return path.Errorf("overlaps the matching rules of filter_chains[%d]: each connection must have one chain", other)
+			} else if ok {
+				return path.Errorf("names the same criteria twice")
 			}
 			leaf[port] = chain
 		}
@@ -144,8 +146,7 @@ func compileCriteria(path field.Path, m *listenerv3.FilterChainMatch) (*criteria
 	for i, n := range m.GetServerNames() {
 		if strings.HasPrefix(n, "*.") {
 			n = n[1:]
-		}
-		if strings.Contains(n, "*") {
+		} else if strings.Contains(n, "*") {
 			return nil, path.Dot("server_names").Index(i).Errorf("%q: a wildcard must stand for whole labels at the start, as in \"*.example.com\"", n)
 		}
 		c.names = append(c.names, strings.ToLower(n))

@@ -37,30 +37,38 @@ func parse(p []byte) (hello, error) {
 	return parseHello(msg)
 }
 
-// assemble joins the handshake message's fragments. It copies only when there
-// is more than one.
-func assemble(p []byte) (msg []byte, err error) {
-	for want := -1; ; {
-		fragment, rest, err := record(p)
+// assemble joins the handshake message's fragments. Until all are there it
+// only counts, as it is called anew whenever bytes come; it copies only when
+// there is more than one.
+func assemble(p []byte) ([]byte, error) {
+	var head [helloHeader]byte
+	have, want := 0, -1
+	for rest := p; want < 0 || have < want; {
+		fragment, next, err := record(rest)
 		if err != nil {
 			return nil, err
 		}
-		if msg == nil {
-			msg = fragment
-		} else {
-			msg = append(msg[:len(msg):len(msg)], fragment...)
+		if have < helloHeader {
+			copy(head[have:], fragment)
 		}
-		if msg[0] != clientHello {
+		if head[0] != clientHello {
 			return nil, errNotTLS
 		}
-		if want < 0 && len(msg) >= helloHeader {
-			want = helloHeader + int(msg[1])<<16 + int(msg[2])<<8 + int(msg[3])
+		have, rest = have+len(fragment), next
+		if want < 0 && have >= helloHeader {
+			want = helloHeader + int(head[1])<<16 + int(head[2])<<8 + int(head[3])
 		}
-		if want >= 0 && len(msg) >= want {
-			return msg[helloHeader:want], nil
-		}
-		p = rest
 	}
+	msg, rest, _ := record(p)
+	if len(msg) < want {
+		msg = append(make([]byte, 0, have), msg...)
+		for len(msg) < want {
+			var fragment []byte
+			fragment, rest, _ = record(rest)
+			msg = append(msg, fragment...)
+		}
+	}
+	return msg[helloHeader:want], nil
 }
 
 // record splits off the first record. Of one that is not here whole the start
