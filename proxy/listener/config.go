@@ -159,7 +159,7 @@ func (c *FactoryContext) AccessLogs(path field.Path, logs []*accesslogv3.AccessL
 
 func (c *compiler) context(chain string) *FactoryContext {
 	l := c.out
-	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm}
+	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
 }
 
 func (c *compiler) listenerFilters() error {
@@ -285,11 +285,13 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 		return nil, err
 	}
 	if chain := c.kept(p); chain != nil {
+		c.out.hold(chain)
 		return chain, nil
 	}
 	chain := &Chain{name: p.GetName(), drain: c.out.drain.child()}
+	c.out.hold(chain)
 	ctx := c.context(chain.name)
-	ctx.Drain = chain.drain
+	ctx.Drain, ctx.closers = chain.drain, &chain.closers
 	for i, f := range p.GetFilters() {
 		path := path.Dot("filters").Index(i)
 		if err := field.Only(path, f, "name", "typed_config"); err != nil {
@@ -370,7 +372,7 @@ func (m *Manager) AddOrUpdate(path field.Path, p *listenerv3.Listener, version s
 		}
 	}
 	if err != nil {
-		c.out.closeStats()
+		c.out.close()
 		return false, err
 	}
 	return true, nil

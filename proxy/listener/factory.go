@@ -55,7 +55,12 @@ type FactoryContext struct {
 	Static     bool // configured in the bootstrap: what it refers to must be there
 	Drain      DrainDecision
 	warm       *warming
+	closers    *[]func()
 }
+
+// OnClose has f called, on main, when what the factory makes is not used by
+// any listener any more: to end statistics and subscriptions.
+func (c *FactoryContext) OnClose(f func()) { *c.closers = append(*c.closers, f) }
 
 // WaitFor keeps the listener warming until done is called, on main: for a
 // factory whose filter lacks something that it has asked for (a route

@@ -33,6 +33,8 @@ type Listener struct {
 	table        *match.Table
 	chains       []*Chain
 	defaultChain *Chain
+	held         []*Chain // those and the one that an error left half made
+	closers      []func()
 
 	stats        *stats.Group[Stats]
 	handlerStats []*stats.Group[HandlerStats] // by worker
@@ -67,6 +69,31 @@ func (l *Listener) takesIPv4() bool {
 	return false
 }
 
+// hold keeps a chain, new or taken over from the listener before, until close.
+func (l *Listener) hold(c *Chain) {
+	c.holders++
+	l.held = append(l.held, c)
+}
+
+// close ends what the listener and its chains have at the server: statistics,
+// subscriptions. Connections that still drain are not touched.
+func (l *Listener) close() {
+	for _, c := range l.held {
+		if c.holders--; c.holders == 0 {
+			runAll(c.closers)
+		}
+	}
+	runAll(l.closers)
+	l.held, l.closers = nil, nil
+	l.closeStats()
+}
+
+func runAll(fs []func()) {
+	for _, f := range fs {
+		f()
+	}
+}
+
 func (l *Listener) closeStats() {
 	if l.stats != nil {
 		l.stats.Close()
@@ -91,7 +118,8 @@ type Chain struct {
 	filters   []network.FilterFactory
 	transport TransportFactory // nil: plain
 	drain     *drain
-	ctx       *FactoryContext
+	holders   int      // listeners that have the chain; for main
+	closers   []func() // run when there is none
 }
 
 // TransportFactory makes the transport socket of a new connection.

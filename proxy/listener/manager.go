@@ -237,7 +237,7 @@ func (m *Manager) retire(l *Listener) {
 	t := m.server.Main.NewTimer(func() {
 		delete(m.draining, l)
 		m.count()
-		m.eachHandler(func(h *handler) { h.remove(l) }, l.closeStats)
+		m.eachHandler(func(h *handler) { h.remove(l) }, l.close)
 	})
 	t.Enable(m.drainTime)
 	m.draining[l] = t
@@ -256,7 +256,7 @@ func (l *Listener) release() {
 func (m *Manager) discard(l *Listener) {
 	l.warm.onWarm = nil
 	l.release()
-	l.closeStats()
+	l.close()
 }
 
 // replaceInPlace puts l, whose chains alone differ from old's, into its place.
@@ -281,7 +281,7 @@ func (m *Manager) replaceInPlace(l, old *Listener) {
 		}
 		m.eachHandler(func(h *handler) { h.update(l, old) }, func() {
 			old.release()
-			old.closeStats()
+			old.close()
 		})
 		m.drainChains(l, gone)
 		m.count()

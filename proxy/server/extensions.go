@@ -79,6 +79,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	if err != nil {
 		return nil, err
 	}
+	ctx.OnClose(c.Close)
 	return c.Filter, nil
 }
 

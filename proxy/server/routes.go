@@ -66,6 +66,7 @@ func (f routeFactory) static(p field.Path, m *routev3.RouteConfiguration) (manag
 		return nil, err
 	}
 	t := f.r.newTable(m.GetName(), f.ctx.Listener)
+	f.ctx.OnClose(func() { f.r.leave(t, f.ctx.Listener) })
 	t.static, t.proto, t.have, t.updated = true, m, true, time.Now()
 	for i := range t.byWorker {
 		t.byWorker[i] = c
@@ -98,8 +99,10 @@ func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider
 		}
 		t.sub = sub
 		f.r.rds[key] = t
+	} else {
+		t.users[f.ctx.Listener]++
 	}
-	t.users[f.ctx.Listener]++
+	f.ctx.OnClose(func() { f.r.leave(t, f.ctx.Listener) })
 	if !t.have {
 		t.waiting = append(t.waiting, f.ctx.WaitFor("rds "+m.RouteConfigName))
 	}
@@ -110,6 +113,22 @@ func (r *routes) newTable(name, listener string) *routeTable {
 	t := &routeTable{name: name, byWorker: make([]*route.Config, len(r.s.loops)), users: map[string]int{listener: 1}}
 	r.live[t] = true
 	return t
+}
+
+// leave forgets a table when its last user is gone.
+func (r *routes) leave(t *routeTable, listener string) {
+	if t.users[listener]--; t.users[listener] > 0 {
+		return
+	}
+	delete(t.users, listener)
+	if len(t.users) > 0 {
+		return
+	}
+	delete(r.live, t)
+	if t.sub != nil {
+		t.sub.Close()
+		delete(r.rds, t.key)
+	}
 }
 
 // update takes a new version of an RDS resource to the workers.
