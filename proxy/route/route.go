@@ -197,6 +197,20 @@ func (r *Route) VirtualHost() *VirtualHost { return r.entry.vhost }
 // does not.
 func (r *Route) Forward() *Forward { return r.entry.forward }
 
+// UpgradeAllowed tells whether the route allows an upgrade to a protocol, in
+// lower case; known is false when it says nothing of it.
+func (r *Route) UpgradeAllowed(kind string) (allowed, known bool) {
+	if r.entry.forward == nil {
+		return false, false
+	}
+	for i := range r.entry.forward.Upgrades {
+		if u := &r.entry.forward.Upgrades[i]; u.Type == kind {
+			return u.Enabled, true
+		}
+	}
+	return false, false
+}
+
 // Redirect is the route's redirect, nil when it has none.
 func (r *Route) Redirect() *Redirect { return r.entry.redirect }
 

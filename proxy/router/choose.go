@@ -39,7 +39,7 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 	ci := f.cluster.Info()
 	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
 	info.ClusterMetadata = ci.Metadata
-	info.RouteMetadata = f.route.Metadata()
+	info.RouteMetadata, info.VirtualHostMetadata = f.route.Metadata(), f.route.VirtualHostMetadata()
 	return true
 }
 

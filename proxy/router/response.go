@@ -28,7 +28,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	if f.retry != nil {
 		switch f.retry.onHeaders(h, code) {
 		case retryYes:
-			f.chargeCode(code, u)
+			f.cluster.Stats().RetryRq.Inc(code)
 			u.perTry.Disable()
 			u.release(!end || !u.ended)
 			f.scheduleRetry()

@@ -233,7 +233,6 @@ func (f *filter) retryAfterReset(reason http.ResetReason, sent bool) bool {
 	info := f.cb.StreamInfo()
 	switch f.retry.grant(f.retry.wantsReset(reason, sent)) {
 	case retryYes:
-		f.chargeAbort(503, false)
 		f.scheduleRetry()
 		return true
 	case retryOverflow:

@@ -128,7 +128,7 @@ var externalOnly = [...]http.HeaderID{
 	http.XEnvoyRetriableStatusCodes, http.XEnvoyRetriableHeaderNames, http.XEnvoyRetryOn, http.XEnvoyRetryGrpcOn,
 	http.XEnvoyMaxRetries, http.XEnvoyUpstreamAltStatName, http.XEnvoyUpstreamRqTimeoutMs,
 	http.XEnvoyUpstreamRqPerTryTimeoutMs, http.XEnvoyUpstreamRqTimeoutAltResponse, http.XEnvoyExpectedRqTimeoutMs,
-	http.XEnvoyForceTrace, http.XEnvoyIPTags, http.XEnvoyOriginalPath, http.XEnvoyOriginalHost, http.XEnvoyHedgeOnPerTryTimeout,
+	http.XEnvoyForceTrace, http.XEnvoyIPTags, http.XEnvoyHedgeOnPerTryTimeout,
 }
 
 func removeInternalHeaders(h *http.HeaderMap, edge bool) {
@@ -136,6 +136,8 @@ func removeInternalHeaders(h *http.HeaderMap, edge bool) {
 		h.Remove(http.XEnvoyDecoratorOperation)
 		h.Remove(http.XEnvoyDownstreamServiceCluster)
 		h.Remove(http.XEnvoyDownstreamServiceNode)
+		h.Remove(http.XEnvoyOriginalPath)
+		h.Remove(http.XEnvoyOriginalHost)
 	}
 	for _, id := range externalOnly {
 		if h.Has(id) {

@@ -17,6 +17,14 @@ const (
 	slashesUnescapeAndForward
 )
 
+// rejectPath answers a path that can't be made a normal one. Who sends such
+// is not to be trusted with another request.
+func (s *stream) rejectPath() bool {
+	s.w.stats.DownstreamRqFailedPathNormalization.Inc()
+	s.connectionClose = true
+	return s.reject(400, "", "path_normalization_failed")
+}
+
 // normalizePath applies normalize_path, merge_slashes and
 // path_with_escaped_slashes_action. It returns false when it answered the
 // request.
@@ -27,8 +35,7 @@ func (s *stream) normalizePath() bool {
 	redirect := false
 	if c.slashes != slashesKeep && hasEscapedSlash(path) {
 		if c.slashes == slashesReject {
-			s.w.stats.DownstreamRqFailedPathNormalization.Inc()
-			return s.reject(400, "", "path_normalization_failed")
+			return s.rejectPath()
 		}
 		path = unescapeSlashes(path)
 		redirect = c.slashes == slashesUnescapeAndRedirect
@@ -36,8 +43,7 @@ func (s *stream) normalizePath() bool {
 	if c.normalizePath && needsNormalizing(path) {
 		var ok bool
 		if path, ok = normalize(path); !ok {
-			s.w.stats.DownstreamRqFailedPathNormalization.Inc()
-			return s.reject(400, "", "path_normalization_failed")
+			return s.rejectPath()
 		}
 	}
 	if c.mergeSlashes && strings.Contains(path, "//") {

@@ -80,6 +80,7 @@ type Stats struct {
 	InternalRq     stats.Codes     `stat:"internal.upstream_rq_"`
 	ExternalRq     stats.Codes     `stat:"external.upstream_rq_"`
 	CanaryRq       stats.Codes     `stat:"canary.upstream_rq_"`
+	RetryRq        stats.Codes     `stat:"retry.upstream_rq_"` // responses that were not passed on
 	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time"`
 	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time"`
 	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time"`
