@@ -106,13 +106,17 @@ func fileFormat(path field.Path, m *filev3.FileAccessLog) (*formatter.Formatter,
 		return formatter.CompileFormatString(path.Dot("log_format"), f.LogFormat)
 	// The older forms. Envoy 1.40 makes no difference between the JSON ones.
 	case *filev3.FileAccessLog_Format:
-		if f.Format != "" { //nolint:staticcheck // as above
-			return formatter.Compile(path.Dot("format"), f.Format) //nolint:staticcheck // deprecated, but Envoy obeys it
+		//lint:ignore SA1019 deprecated, but Envoy obeys it
+		if f.Format != "" {
+			//lint:ignore SA1019 deprecated, but Envoy obeys it
+			return formatter.Compile(path.Dot("format"), f.Format)
 		}
 	case *filev3.FileAccessLog_JsonFormat:
-		return formatter.CompileJSON(path.Dot("json_format"), f.JsonFormat, formatter.Options{}) //nolint:staticcheck // deprecated
+		//lint:ignore SA1019 deprecated, but Envoy obeys it
+		return formatter.CompileJSON(path.Dot("json_format"), f.JsonFormat, formatter.Options{})
 	case *filev3.FileAccessLog_TypedJsonFormat:
-		return formatter.CompileJSON(path.Dot("typed_json_format"), f.TypedJsonFormat, formatter.Options{}) //nolint:staticcheck // deprecated
+		//lint:ignore SA1019 deprecated, but Envoy obeys it
+		return formatter.CompileJSON(path.Dot("typed_json_format"), f.TypedJsonFormat, formatter.Options{})
 	}
 	return formatter.Compile(path, DefaultFormat)
 }

@@ -25,7 +25,8 @@ func CompileFormatString(path field.Path, f *corev3.SubstitutionFormatString) (*
 	}
 	switch f.GetFormat().(type) {
 	case *corev3.SubstitutionFormatString_TextFormat:
-		return CompileWith(path.Dot("text_format"), f.GetTextFormat(), o) //nolint:staticcheck // deprecated, but Envoy obeys it
+		//lint:ignore SA1019 deprecated, but Envoy obeys it
+		return CompileWith(path.Dot("text_format"), f.GetTextFormat(), o)
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		p := path.Dot("text_format_source")
 		text, err := dataSource(p, f.GetTextFormatSource())
