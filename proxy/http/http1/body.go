@@ -13,15 +13,13 @@ type bodyReader struct {
 	chunk   chunked
 }
 
-// take returns the next bytes of a sized body: b itself when all of it
-// belongs to the body, so that nothing is moved.
+// take moves the next bytes of a sized body to r.data. Slabs change hands, so
+// this copies next to nothing, and the bytes outlive the connection's buffer:
+// a decoder may close the connection first and then pass them on.
 func (r *bodyReader) take(b *network.Buffer) *network.Buffer {
-	if n := int64(b.Len()); n <= r.left {
-		r.left -= n
-		return b
-	}
-	r.data.MoveN(b, int(r.left))
-	r.left = 0
+	n := min(int64(b.Len()), r.left)
+	r.data.MoveN(b, int(n))
+	r.left -= n
 	return &r.data
 }
 

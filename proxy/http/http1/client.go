@@ -81,8 +81,9 @@ func (c *client) Dispatch(b *network.Buffer) error {
 		case phaseChunked:
 			more, err = c.readChunked(b)
 		case phaseToClose, phaseTunnel:
-			c.dec.DecodeData(b, false)
-			b.Reset()
+			c.in.data.Move(b)
+			c.dec.DecodeData(&c.in.data, false)
+			c.in.data.Reset()
 		case phaseDead:
 			b.Reset()
 		default:

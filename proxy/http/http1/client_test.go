@@ -153,3 +153,34 @@ func TestResponses(t *testing.T) {
 		return everyCut(t, raw, func(cuts ...int) string { return feedClient(t, l, raw, set, method, open, eof, cuts...) })
 	})
 }
+
+// closer empties the connection's buffer, as closing the connection does,
+// before it looks at the data.
+type closer struct {
+	*user
+	in *network.Buffer
+}
+
+func (c closer) DecodeData(b *network.Buffer, end bool) {
+	c.in.Reset()
+	c.user.DecodeData(b, end)
+}
+
+// TestDataOutlivesConnection has a decoder that closes the connection and then
+// passes the data on, as a router does with an early response.
+func TestDataOutlivesConnection(t *testing.T) {
+	for _, head := range []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"} {
+		conn, u := newConn(t), &user{}
+		codec := NewClient(conn, u, &Settings{})
+		in := conn.Loop().NewBuffer()
+		var h http.HeaderMap
+		request(&h)
+		if err := codec.NewStream(closer{u, in}).EncodeHeaders(&h, true); err != nil {
+			t.Fatal(err)
+		}
+		in.AppendString(head + "no")
+		if err := codec.Dispatch(in); err != nil || u.message.body != "no" {
+			t.Errorf("%q, %v", u.message.body, err)
+		}
+	}
+}

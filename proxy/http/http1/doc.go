@@ -51,6 +51,6 @@
 // Heads are copied once, into memory of the stream's HeaderMap, and names and
 // values point there: they die with it. An encoder is dead when its stream is
 // done; calls after that do nothing, but calls after the next stream has begun
-// would reach that one. Data given to DecodeData may be the connection's own
-// buffer: what the decoder leaves there is dropped.
+// would reach that one. What a decoder leaves of the data it is given is
+// dropped.
 package http1

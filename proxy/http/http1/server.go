@@ -90,8 +90,9 @@ func (s *server) dispatch(b *network.Buffer) error {
 		case phaseChunked:
 			more, err = s.readChunked(b)
 		case phaseTunnel:
-			s.dec.DecodeData(b, false)
-			b.Reset()
+			s.in.data.Move(b)
+			s.dec.DecodeData(&s.in.data, false)
+			s.in.data.Reset()
 		case phaseDead:
 			b.Reset()
 		default:

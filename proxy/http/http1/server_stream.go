@@ -91,7 +91,10 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 		}
 		s.resume()
 	}
-	if end {
+	switch {
+	case end && s.enc.left > 0 && !s.enc.noBody:
+		r.broken()
+	case end:
 		r.end()
 	}
 }

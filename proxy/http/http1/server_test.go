@@ -80,6 +80,7 @@ func TestEncodeResponse(t *testing.T) {
 		{"LF in a name", get, Settings{}, script{status: "200", fields: []string{"x\n", "b"}, headOnly: true}, "", false},
 		{"NUL in a value", get, Settings{}, script{status: "200", fields: []string{"x", "\x00"}, headOnly: true}, "", false},
 		{"longer than its length", get, Settings{}, script{status: "200", fields: []string{"content-length", "2"}, data: []string{"abc"}}, "HTTP/1.1 200 OK|content-length: 2||", false},
+		{"nothing of its length", get, Settings{}, script{status: "200", fields: []string{"content-length", "2"}, headOnly: true}, "HTTP/1.1 200 OK|content-length: 2||", false},
 		{"shorter than its length", get, Settings{}, script{status: "200", fields: []string{"content-length", "2"}, data: []string{"a", ""}}, "HTTP/1.1 200 OK|content-length: 2||a", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
