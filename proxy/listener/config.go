@@ -288,7 +288,7 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 		c.out.hold(chain)
 		return chain, nil
 	}
-	chain := &Chain{name: p.GetName(), drain: c.out.drain.child()}
+	chain := &Chain{name: p.GetName(), drain: c.out.drain.child(), on: make([]place, len(c.server.Workers))}
 	c.out.hold(chain)
 	ctx := c.context(chain.name)
 	ctx.Drain, ctx.closers = chain.drain, &chain.closers

@@ -22,6 +22,7 @@ func (c *compiler) addresses() error {
 	l.bind = true
 	if v := p.GetBindToPort(); v != nil {
 		l.bind = v.GetValue()
+		//lint:ignore SA1019 control planes still send it
 	} else if v := p.GetDeprecatedV1().GetBindToPort(); v != nil {
 		l.bind = v.GetValue()
 	}

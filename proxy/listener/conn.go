@@ -9,8 +9,7 @@ import (
 // listener keeps of it.
 type conn struct {
 	network.Connection
-	al         *activeListener
-	chain      *Chain
+	at         *place
 	prev, succ *conn
 }
 
@@ -60,7 +59,7 @@ func (al *activeListener) handOff(s *Socket) *activeListener {
 
 func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 	h := al.h
-	c := &conn{al: al, chain: chain}
+	c := &conn{at: &chain.on[h.worker]}
 	o := network.Options{BufferLimit: al.l.bufferLimit, ID: h.connID()}
 	if chain.transport != nil {
 		o.Transport = chain.transport()
@@ -103,7 +102,7 @@ func (c *conn) OnEvent(ev network.ConnectionEvent) {
 	if ev == network.Connected {
 		return
 	}
-	al := c.al
+	al := c.at.al
 	al.conns.remove(c)
 	al.stats.CxDestroy.Inc()
 	al.stats.CxActive.Dec()
@@ -127,7 +126,7 @@ func (c *conn) log() {
 	info := streaminfo.Info{
 		Conn: &c.Connection, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
-		FilterChain: c.chain.name, Listener: c.al.l.name,
+		FilterChain: c.at.chain.name, Listener: c.at.al.l.name,
 		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
 		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
 	}
@@ -135,7 +134,7 @@ func (c *conn) log() {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
 		info.Metadata, info.FilterState = i.Metadata, i.FilterState
 	}
-	for _, a := range c.al.l.accessLogs {
+	for _, a := range c.at.al.l.accessLogs {
 		a.Log(c.Loop(), &info)
 	}
 }

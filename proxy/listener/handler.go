@@ -71,6 +71,7 @@ type source struct {
 func (h *handler) add(l, replaced *Listener, sources []source) {
 	al := &activeListener{h: h, l: l, stats: l.stats.For(h.loop.Worker), hstats: l.handlerStats[h.worker].For(h.loop.Worker)}
 	h.listeners[l] = al
+	al.place()
 	for _, s := range sources {
 		al.accept(s)
 	}
@@ -122,6 +123,25 @@ func (h *handler) update(l, old *Listener) {
 	delete(h.listeners, old)
 	al.l = l
 	h.listeners[l] = al
+	al.place()
+}
+
+// place is a filter chain on one worker. It is what a connection keeps: one
+// pointer instead of two.
+type place struct {
+	chain *Chain
+	al    *activeListener
+}
+
+// place puts the listener's chains on al's worker.
+func (al *activeListener) place() {
+	put := func(c *Chain) { c.on[al.h.worker] = place{c, al} }
+	for _, c := range al.l.chains {
+		put(c)
+	}
+	if al.l.defaultChain != nil {
+		put(al.l.defaultChain)
+	}
 }
 
 // stop ends accepting; connections live on.
@@ -161,7 +181,7 @@ func (h *handler) remove(l *Listener) {
 func (h *handler) closeChains(gone []*Chain) {
 	for _, al := range h.listeners {
 		al.conns.each(func(c *conn) {
-			if slices.Contains(gone, c.chain) {
+			if slices.Contains(gone, c.at.chain) {
 				c.Close(network.NoFlush)
 			}
 		})

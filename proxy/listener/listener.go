@@ -120,6 +120,7 @@ type Chain struct {
 	drain     *drain
 	holders   int      // listeners that have the chain; for main
 	closers   []func() // run when there is none
+	on        []place  // by worker; each writes its own
 }
 
 // TransportFactory makes the transport socket of a new connection.

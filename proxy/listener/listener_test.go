@@ -265,28 +265,6 @@ func TestExactBalance(t *testing.T) {
 	}
 }
 
-func TestHandOffToTheOriginalDestination(t *testing.T) {
-	r := listenerrig.New(t, listenerrig.Options{})
-	// The socket is transparent in name only: its local address is taken for
-	// the original destination, which here is another loopback address.
-	fd := listenAll(t)
-	sa, _ := unix.Getsockname(fd)
-	port := sa.(*unix.SockaddrInet4).Port
-	r.MustAdd("name: virtualOutbound\nuse_original_dst: true\nbind_to_port: false\naddress: {socket_address: {address: 0.0.0.0, port_value: 15001}}\nstat_prefix: virtual\n" + chain("virtual"))
-	r.MustAdd(fmt.Sprintf("name: exact\nbind_to_port: false\naddress: {socket_address: {address: 127.0.0.5, port_value: %d}}\nstat_prefix: exact\n", port) + chain("exact"))
-	r.Main(func() {
-		if err := r.Manager.AttachSocket("virtualOutbound", fd, listener.PodInfo{ID: 7, Name: "web", Namespace: "shop", OrigDst: listener.SockOpt}); err != nil {
-			t.Error(err)
-		}
-	})
-	r.Settle()
-	// Without netfilter there is no SO_ORIGINAL_DST: the listener itself serves.
-	said, _ := ask(t, listenerrig.Dial(t, fmt.Sprintf("127.0.0.5:%d", port)), "x")
-	if !strings.HasPrefix(said, "virtual ") || !strings.Contains(said, "pod=shop/web") {
-		t.Fatalf("said %q", said)
-	}
-}
-
 func listenAll(t *testing.T) int {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -37,17 +37,17 @@ func split(p []byte, n int) (out []byte) {
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		config tls.Config
+		config *tls.Config
 		want   hello
 	}{
-		{"plain", tls.Config{}, hello{}},
-		{"name and protocols", tls.Config{ServerName: "WWW.a.example", NextProtos: []string{"h2", "http/1.1"}}, hello{"www.a.example", []string{"h2", "http/1.1"}}},
-		{"TLS 1.2", tls.Config{ServerName: "a.example", MaxVersion: tls.VersionTLS12}, hello{"a.example", nil}},
-		{"an address is no name", tls.Config{ServerName: "127.0.0.1"}, hello{}},
-		{"long", tls.Config{ServerName: "a.example", NextProtos: []string{strings.Repeat("x", 255)}}, hello{"a.example", []string{strings.Repeat("x", 255)}}},
+		{"plain", &tls.Config{}, hello{}},
+		{"name and protocols", &tls.Config{ServerName: "WWW.a.example", NextProtos: []string{"h2", "http/1.1"}}, hello{"www.a.example", []string{"h2", "http/1.1"}}},
+		{"TLS 1.2", &tls.Config{ServerName: "a.example", MaxVersion: tls.VersionTLS12}, hello{"a.example", nil}},
+		{"an address is no name", &tls.Config{ServerName: "127.0.0.1"}, hello{}},
+		{"long", &tls.Config{ServerName: "a.example", NextProtos: []string{strings.Repeat("x", 255)}}, hello{"a.example", []string{strings.Repeat("x", 255)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			whole := capture(t, &c.config)
+			whole := capture(t, c.config)
 			for _, p := range [][]byte{whole, split(whole, 1), split(whole, 3), split(whole, 100)} {
 				got, err := parse(append(p[:len(p):len(p)], "more"...))
 				if err != nil || got.serverName != c.want.serverName || !slices.Equal(got.protocols, c.want.protocols) {
