@@ -49,10 +49,8 @@ type requestState struct {
 	hasTrailers     bool
 	keepBody        bool // the body may be needed for another try
 	responseStarted bool
-	upstreamPaused  bool
 	requestPaused   bool
 	grpc            bool
-	head            bool
 	done            bool
 }
 

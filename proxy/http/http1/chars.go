@@ -32,15 +32,6 @@ func charSet(s string) (t [256]bool) {
 	return t
 }
 
-func isToken(p []byte) bool {
-	for _, c := range p {
-		if tokenLower[c] == 0 {
-			return false
-		}
-	}
-	return len(p) > 0
-}
-
 const (
 	lowBits  = 0x0101010101010101
 	highBits = 0x8080808080808080

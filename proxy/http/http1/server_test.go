@@ -18,11 +18,11 @@ func TestSize(t *testing.T) {
 
 // script is a response in the order its parts are encoded.
 type script struct {
-	status, length string
-	fields         []string // name, value, …
-	data           []string // "" stands for a call without bytes
-	trailers       []string
-	headOnly       bool
+	status   string
+	fields   []string // name, value, …
+	data     []string // "" stands for a call without bytes
+	trailers []string
+	headOnly bool
 }
 
 func (s script) encode(conn *network.Connection, enc http.ResponseEncoder) {
