@@ -7,6 +7,7 @@ import (
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -91,7 +92,7 @@ type Options struct {
 	ListenerPrefix string          // "listener.127.0.0.1_80."
 	Listener       string          // its name
 	Chain          string          // the filter chain's
-	Filter         func(typeURL string) (http.FilterMaker, bool)
+	Filter         func(config *anypb.Any) (http.FilterMaker, bool)
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
 	NodeID         string
@@ -277,7 +278,7 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
 			return err
 		}
-		maker, ok := o.Filter(f.GetTypedConfig().GetTypeUrl())
+		maker, ok := o.Filter(f.GetTypedConfig())
 		if !ok {
 			if f.IsOptional {
 				continue
@@ -290,6 +291,9 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
 			}
 			return p.Errorf("the terminal HTTP filter %q must be the last one", f.Name)
+		}
+		if f.Disabled && last {
+			return p.Dot("disabled").Errorf("the terminal HTTP filter %q cannot be disabled", f.Name)
 		}
 		factory, err := maker.New(p.Dot("typed_config"), f.GetTypedConfig(), ctx)
 		if err != nil {
