@@ -40,9 +40,10 @@ type Config struct {
 	requestTimeout    time.Duration
 	headersTimeout    time.Duration
 	maxStreamDuration time.Duration
-	noDelayedClose    bool
+	closeDelay        uint32 // delayed_close_timeout in milliseconds
 
 	maxRequestsPerConnection uint32
+	http1SafeMaxDuration     bool
 
 	serverName   string
 	serverHeader serverHeader
@@ -117,8 +118,9 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		// Envoy has no default here; an unfinished head must not be held
 		// for ever.
 		headersTimeout:            duration(m.RequestHeadersTimeout, http.DefaultHeadersTimeout),
-		noDelayedClose:            m.DelayedCloseTimeout != nil && m.DelayedCloseTimeout.AsDuration() == 0,
+		closeDelay:                uint32(duration(m.DelayedCloseTimeout, time.Second) / time.Millisecond),
 		maxRequestsPerConnection:  m.GetCommonHttpProtocolOptions().GetMaxRequestsPerConnection().GetValue(),
+		http1SafeMaxDuration:      m.Http1SafeMaxConnectionDuration,
 		serverName:                m.ServerName,
 		via:                       m.Via,
 		scheme:                    m.GetSchemeHeaderTransformation().GetSchemeToOverwrite(),
@@ -191,7 +193,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
-		"request_id_extension"); err != nil {
+		"request_id_extension", "http1_safe_max_connection_duration"); err != nil {
 		return err
 	}
 	switch m.CodecType {
