@@ -59,7 +59,7 @@ func TestRefused(t *testing.T) {
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_remove: [":path"]}`), "request_headers_to_remove[0]: \":path\""},
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [{header: {key: a, value: "%NOPE%"}}]}`), "request_headers_to_add[0].header.value: "},
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [{header: {key: a}, append: true, append_action: ADD_IF_ABSENT}]}`), "append and append_action"},
-		{one(`{match: {prefix: /}, route: {cluster: c, rate_limits: [{limit: {}}]}}`), "route.rate_limits[0]: weir does not support limit"},
+		{one(`{match: {prefix: /}, route: {cluster: c, rate_limits: [{hits_addend: {}}]}}`), "route.rate_limits[0]: weir does not support hits_addend"},
 		{one(`{match: {prefix: /}, route: {cluster: gone}}`), "routes[0].route.cluster: unknown cluster \"gone\""},
 		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: c, weight: 1}, {name: gone, weight: 1}]}}}`), "weighted_clusters.clusters[1].name: unknown cluster \"gone\""},
 	} {
