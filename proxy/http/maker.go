@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -26,4 +27,5 @@ type FactoryContext struct {
 	Stats      *stats.Store
 	StatPrefix string // the manager's, "in" for http.in.
 	Loops      []*network.Loop
+	Runtime    fraction.Runtime
 }
