@@ -1,174 +1,119 @@
-// Package filterrig runs HTTP filters for tests: a listener with a connection
-// manager whose chain is the filters under test and, at its end, an upstream
-// that answers with what reached it. Tests are clients over real sockets.
+// Package filterrig runs one chain of HTTP filters for tests, over httprig: at
+// its end is the router and an upstream that answers with what reached it.
 package filterrig
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
-	nethttp "net/http"
+	stdhttp "net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/anypb"
-
-	"github.com/weirproxy/weir/internal/field"
-	"github.com/weirproxy/weir/internal/listenerrig"
-	"github.com/weirproxy/weir/proxy/accesslog"
-	"github.com/weirproxy/weir/proxy/fraction"
-	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/http/manager"
-	"github.com/weirproxy/weir/proxy/listener"
-	"github.com/weirproxy/weir/proxy/network"
-	"github.com/weirproxy/weir/proxy/route"
-	"github.com/weirproxy/weir/xds/protos"
+	"github.com/weirproxy/weir/internal/httprig"
+	"github.com/weirproxy/weir/proxy/router"
 )
 
-const (
-	managerURL  = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-	upstreamURL = "type.googleapis.com/google.protobuf.Empty"
-)
-
-// Options say what is under test.
-type Options struct {
-	Filters map[string]http.FilterMaker       // by the type URL of their configuration
-	Network map[string]listener.NetworkFilter // before the connection manager
-	Runtime map[string]uint64
-	Workers int
-}
-
-// Rig is a running listener.
+// Rig is a running listener with the chain.
 type Rig struct {
-	*listenerrig.Rig
+	*httprig.Rig
 	t       testing.TB
 	Address string
-	client  *nethttp.Client
-	o       Options
+	client  *stdhttp.Client
 }
 
-// Start runs a connection manager (stat_prefix "in") with http_filters, a YAML
-// list in flow style. routes is the YAML of the routes of its only virtual
-// host; "" forwards everything. It fails the test when the configuration is
-// refused.
-func Start(t testing.TB, o Options, filters, routes string) *Rig {
+// Start runs a connection manager (stat_prefix "in") with the filters, each in
+// YAML's flow style as of Filter. routes are those of its only virtual host,
+// in flow style; "" forwards everything to cluster u.
+func Start(t testing.TB, o httprig.Options, routes string, filters ...string) *Rig {
 	t.Helper()
-	r := &Rig{t: t, o: o, client: &nethttp.Client{Transport: &nethttp.Transport{DisableCompression: true}, CheckRedirect: func(*nethttp.Request, []*nethttp.Request) error {
-		return nethttp.ErrUseLastResponse
-	}}}
-	network := map[string]listener.NetworkFilter{managerURL: {New: r.manager, Terminal: true}}
-	for url, f := range o.Network {
-		network[url] = f
+	r := &Rig{Rig: httprig.New(t, o), t: t}
+	r.Cluster("u", "", r.Upstream(answer))
+	r.Address = r.Serve(config(routes, filters))
+	r.client = &stdhttp.Client{
+		Transport:     &stdhttp.Transport{DisableCompression: true},
+		CheckRedirect: func(*stdhttp.Request, []*stdhttp.Request) error { return stdhttp.ErrUseLastResponse },
 	}
-	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Network: network}})
-	r.Address = r.MustAdd(config(filters, routes))
 	t.Cleanup(r.client.CloseIdleConnections)
 	return r
 }
 
-// Refuse returns the error that the configuration is refused with.
-func Refuse(t testing.TB, o Options, filters, routes string) error {
+// WantRefused expects the chain to be refused with an error that contains want.
+func WantRefused(t testing.TB, want, routes string, filters ...string) {
 	t.Helper()
-	r := &Rig{t: t, o: o}
-	r.Rig = listenerrig.New(t, listenerrig.Options{Factories: &listener.Factories{Network: map[string]listener.NetworkFilter{managerURL: {New: r.manager, Terminal: true}}}})
-	err := r.Add(config(filters, routes))
-	if err == nil {
-		t.Errorf("%s %s: not refused", filters, routes)
-		return fmt.Errorf("not refused")
+	if err := httprig.New(t, httprig.Options{}).Refuses(config(routes, filters)); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s %s: %v, want an error with %q", filters, routes, err, want)
 	}
-	return err
 }
 
-func config(filters, routes string) string {
+func config(routes string, filters []string) string {
 	if routes == "" {
-		routes = "[{match: {prefix: /}, route: {cluster: u}}]"
+		routes = "{match: {prefix: /}, route: {cluster: u}}"
 	}
-	filters = strings.TrimSuffix(strings.TrimSpace(filters), "]")
-	if filters != "[" {
-		filters += ", "
-	}
-	return fmt.Sprintf(`
-name: l
-address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-filter_chains:
-- filters:
-  - name: hcm
-    typed_config:
-      "@type": %s
-      stat_prefix: in
-      http_filters: %s{name: upstream, typed_config: {"@type": %s}}]
-      route_config: {name: r, virtual_hosts: [{name: v, domains: ["*"], routes: %s}]}
-`, managerURL, filters, upstreamURL, routes)
+	filters = append(slices.Clone(filters), Filter("router", router.TypeURL, ""))
+	return httprig.Routes(routes) + "http_filters: [" + strings.Join(filters, ", ") + "]\n"
 }
 
-// Filter is one filter in flow style, for http_filters.
+// Filter is one filter in flow style.
 func Filter(name, typeURL, config string) string {
+	return fmt.Sprintf("{name: %q, typed_config: %s}", name, typed(typeURL, config))
+}
+
+// Route is a route to cluster u with a typed_per_filter_config, in flow style.
+func Route(prefix, name, typeURL, config string) string {
+	return fmt.Sprintf("{match: {prefix: %q}, route: {cluster: u}, typed_per_filter_config: {%q: %s}}", prefix, name, typed(typeURL, config))
+}
+
+func typed(typeURL, config string) string {
 	if config != "" {
 		config = ", " + config
 	}
-	return fmt.Sprintf(`{name: %q, typed_config: {"@type": %s%s}}`, name, typeURL, config)
+	return fmt.Sprintf(`{"@type": %q%s}`, typeURL, config)
 }
 
-// PerRoute is a typed_per_filter_config in flow style.
-func PerRoute(name, typeURL, config string) string {
-	if config != "" {
-		config = ", " + config
-	}
-	return fmt.Sprintf(`typed_per_filter_config: {%q: {"@type": %s%s}}`, name, typeURL, config)
-}
-
-func (r *Rig) runtime() fraction.Runtime {
-	return func(key string, def uint64) uint64 {
-		if v, ok := r.o.Runtime[key]; ok {
-			return v
+// answer is the upstream: 200 with the request's header lines, an empty line
+// and the request's body. The request header x-do asks for more, separated by
+// ";": status=503, header=name:value, trailer=name:value, body=text.
+func answer(w stdhttp.ResponseWriter, q *stdhttp.Request) {
+	body, _ := io.ReadAll(q.Body)
+	var lines []string
+	for name, values := range q.Header {
+		for _, v := range values {
+			lines = append(lines, strings.ToLower(name)+": "+v+"\n")
 		}
-		return def
 	}
-}
-
-func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
-	m := &hcmv3.HttpConnectionManager{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
+	slices.Sort(lines)
+	text := fmt.Sprintf("%s %s\nhost: %s\n%s\n%s", q.Method, q.RequestURI, q.Host, strings.Join(lines, ""), body)
+	for name, values := range q.Trailer {
+		text += fmt.Sprintf("\ntrailer %s: %s", strings.ToLower(name), values)
 	}
-	loops := append([]*network.Loop{r.Server.Main}, r.Server.Workers...)
-	c, err := manager.Compile(p, m, manager.Options{
-		Stats: r.Server.Stats, Loops: loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
-		Filter: func(url string) (http.FilterMaker, bool) {
-			if url == upstreamURL {
-				return upstreamMaker, true
-			}
-			f, ok := r.o.Filters[url]
-			return f, ok
-		},
-		Routes: r, AccessLogs: accesslog.Options{}, NodeID: "node", Runtime: r.runtime(),
-		Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		return nil, err
+	w.Header().Set("x-upstream", "yes")
+	status := 200
+	for verb := range strings.SplitSeq(q.Header.Get("x-do"), ";") {
+		what, value, _ := strings.Cut(verb, "=")
+		name, rest, _ := strings.Cut(value, ":")
+		switch what {
+		case "status":
+			status, _ = strconv.Atoi(value)
+		case "header":
+			w.Header().Add(name, rest)
+		case "trailer":
+			w.Header().Add(stdhttp.TrailerPrefix+name, rest)
+		case "body":
+			text = value
+		}
 	}
-	ctx.OnClose(c.Close)
-	return c.Filter, nil
-}
-
-// Provider implements manager.RouteFactory.
-func (r *Rig) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
-	c, err := r.compile(p.Dot("route_config"), m.GetRouteConfig())
-	return manager.StaticRoutes{Routes: c}, err
-}
-
-func (r *Rig) compile(p field.Path, m *routev3.RouteConfiguration) (*route.Config, error) {
-	return route.Compile(p, m, route.Options{CompileFormat: manager.CompileFormat})
+	w.WriteHeader(status)
+	w.(stdhttp.Flusher).Flush() // chunked, so that there can be trailers
+	io.WriteString(w, text)
 }
 
 // Answer is a response as the client saw it.
 type Answer struct {
 	Status  int
-	Header  nethttp.Header
-	Trailer nethttp.Header
+	Header  stdhttp.Header
+	Trailer stdhttp.Header
 	Body    string
 }
 
@@ -185,11 +130,10 @@ func (r *Rig) Do(method, path, body string, headers ...string) Answer {
 	if body != "" {
 		content = strings.NewReader(body)
 	}
-	q, err := nethttp.NewRequest(method, "http://"+r.Address+path, content)
+	q, err := stdhttp.NewRequest(method, "http://"+r.Address+path, content)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	q.Header.Set("User-Agent", "")
 	for i := 0; i < len(headers); i += 2 {
 		if strings.EqualFold(headers[i], "host") {
 			q.Host = headers[i+1]
@@ -202,19 +146,19 @@ func (r *Rig) Do(method, path, body string, headers ...string) Answer {
 		r.t.Fatal(err)
 	}
 	defer a.Body.Close()
-	b := &bytes.Buffer{}
-	if _, err := io.Copy(b, a.Body); err != nil {
+	b, err := io.ReadAll(a.Body)
+	if err != nil {
 		r.t.Fatal(err)
 	}
-	return Answer{a.StatusCode, a.Header, a.Trailer, b.String()}
+	return Answer{a.StatusCode, a.Header, a.Trailer, string(b)}
 }
 
 // Reached tells whether the answer is the upstream's.
 func (a Answer) Reached() bool { return a.Header.Get("x-upstream") == "yes" }
 
-// Request is the value of a header that reached the upstream, as its answer's
-// body tells; several are joined by ",".
-func (a Answer) Request(name string) string {
+// Sent is the value of a request header as it reached the upstream; several
+// are joined by ",".
+func (a Answer) Sent(name string) string {
 	var out []string
 	for line := range strings.Lines(a.Body) {
 		if v, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), name+": "); ok {
