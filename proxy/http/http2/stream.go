@@ -57,7 +57,7 @@ type streamState struct {
 	outEnd     bool // END_STREAM goes behind out
 	sentEnd    bool // END_STREAM was sent
 	closed     bool
-	resetting  bool // the stream ends once out is written
+	lingering  bool // the response is complete, the user gone, the request still coming
 	aboveHigh  bool
 	noBody     bool // the response to HEAD: its content-length promises nothing
 	connect    bool // the request is CONNECT
