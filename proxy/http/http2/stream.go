@@ -68,6 +68,7 @@ type streamPool struct {
 	free  *stream
 	nfree int
 	maps  []*http.HeaderMap // for trailers that wait
+	trash http.HeaderMap    // for those that nobody reads
 
 	scratch []byte   // for encoding header blocks
 	cookies []string // of the header section that is being read
