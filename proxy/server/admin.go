@@ -69,7 +69,7 @@ func (s *server) adminSources() admin.Sources {
 			err = s.onMain(ctx, func() { out = s.dumpRoutes() })
 			return out, err
 		},
-		Certs:   func(context.Context) ([]admin.Certificate, error) { return nil, nil },
+		Certs:   s.dumpCerts,
 		Runtime: func(context.Context) (admin.Runtime, error) { return s.runtime.dump(), nil },
 		ConfigDump: func(ctx context.Context, _ bool) (out []proto.Message, err error) {
 			err = s.onMain(ctx, func() { out = s.dumpConfig() })
@@ -159,7 +159,7 @@ func (s *server) dumpConfig() []proto.Message {
 		&adminv3.BootstrapConfigDump{Bootstrap: s.bootstrap, LastUpdated: timestamppb.New(s.started)},
 		s.dumpClusterConfig(),
 	}
-	return append(out, s.dumpListenerConfig(), s.dumpRouteConfig())
+	return append(out, s.dumpListenerConfig(), s.dumpRouteConfig(), s.secrets.dump())
 }
 
 func (s *server) dumpListenerConfig() proto.Message {

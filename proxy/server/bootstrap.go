@@ -12,7 +12,7 @@ func supported(b *bootstrapv3.Bootstrap) error {
 		"cluster_manager", "node_context_params", "layered_runtime"); err != nil {
 		return err
 	}
-	if err := field.Only("static_resources", b.GetStaticResources(), "listeners", "clusters"); err != nil {
+	if err := field.Only("static_resources", b.GetStaticResources(), "listeners", "clusters", "secrets"); err != nil {
 		return err
 	}
 	if err := field.Only("dynamic_resources", b.GetDynamicResources(), "lds_config", "cds_config", "ads_config"); err != nil {

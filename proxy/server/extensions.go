@@ -27,7 +27,7 @@ import (
 const managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 func (s *server) makeClusters() {
-	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Log: s.log.get("upstream")}
+	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
 	}
@@ -40,7 +40,8 @@ func (s *server) makeListeners() {
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
-			Listener: filter.Listener(),
+			Listener:  filter.Listener(),
+			Transport: s.downstreamTransports(),
 			Network: map[string]listener.NetworkFilter{
 				managerType:            {New: s.httpManager, Terminal: true},
 				tcpproxy.TypeURL:       {New: tcpproxy.Factory(s.tcpCluster), Terminal: true},

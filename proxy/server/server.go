@@ -22,6 +22,7 @@ import (
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/tls"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/bootstrap"
@@ -44,6 +45,8 @@ type server struct {
 	clusters  *upstream.Manager
 	listeners *listener.Manager
 	routes    *routes
+	secrets   *secrets
+	certs     tls.Inventory
 	xds       *xds.Client
 	admin     *admin.Server
 	lds, cds  *xds.Subscription
@@ -116,6 +119,9 @@ func (s *server) build() error {
 		return err
 	}
 	s.routes = newRoutes(s)
+	if s.secrets, err = newSecrets(s); err != nil {
+		return err
+	}
 	s.makeClusters()
 	s.makeListeners()
 	return s.addStatic()
@@ -260,6 +266,7 @@ func (s *server) shutdown() {
 		s.stopNode()
 	}
 	s.xds.Close()
+	s.secrets.files.close()
 	s.listeners.Close()
 	if s.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
