@@ -24,6 +24,7 @@ import (
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
@@ -88,7 +89,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 		Stats: r.Server.Stats, Loops: r.loops(), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
 		Filter: func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := r.filters[filter.TypeURL(c)]; return f, ok },
 		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain,
-		LocalAddress: netip.MustParseAddr("127.0.0.1"), Log: slog.Default(),
+		LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(),
 	})
 	if err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 // Provider implements manager.RouteFactory.
 func (r *Rig) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
 	c, err := route.Compile(p.Dot("route_config"), m.GetRouteConfig(), route.Options{
-		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops()}),
+		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime)}),
 		CompileFormat: manager.CompileFormat, Runtime: r.runtime,
 	})
 	return manager.StaticRoutes{Routes: c}, err

@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -36,4 +37,5 @@ type FactoryContext struct {
 	// of routes, which several managers may share.
 	StatPrefix string
 	Loops      []*network.Loop
+	Runtime    fraction.Runtime
 }

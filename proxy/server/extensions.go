@@ -73,8 +73,8 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		Drain: ctx.Drain,
-		Log:   s.log.get("http"),
+		Drain: ctx.Drain, Runtime: s.runtime.Integer,
+		Log: s.log.get("http"),
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
@@ -99,6 +100,7 @@ type Options struct {
 	NodeID         string
 	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain          Drain
+	Runtime        fraction.Runtime
 	Log            *slog.Logger
 }
 
@@ -274,7 +276,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
