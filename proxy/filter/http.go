@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -10,6 +12,8 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
+		cors.TypeURL:   cors.Maker(),
+		rbac.TypeURL:   rbac.Maker(),
 		router.TypeURL: router.Maker(tables),
 	}
 }

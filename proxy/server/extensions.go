@@ -11,7 +11,6 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
-	"github.com/weirproxy/weir/proxy/filter/network/directresponse"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -42,14 +41,17 @@ func (s *server) makeListeners() {
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
-			Network: map[string]listener.NetworkFilter{
-				managerType:            {New: s.httpManager, Terminal: true},
-				tcpproxy.TypeURL:       {New: tcpproxy.Factory(s.tcpCluster), Terminal: true},
-				directresponse.TypeURL: {New: directresponse.New, Terminal: true},
-			},
+			Network:   s.networkFilters(),
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate",
 	})
+}
+
+func (s *server) networkFilters() map[string]listener.NetworkFilter {
+	table := filter.Network()
+	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
+	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
+	return table
 }
 
 // table is the cluster table of a worker (1 and up).
