@@ -165,9 +165,8 @@ func TestFilterConfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := c.Route(get("h", "/a"), nil, 0), c.Route(get("h", "/b"), nil, 0)
-	var all []any
-	a.FilterConfigs("f", func(x any) { all = append(all, x) })
-	if fmt.Sprint(all) != "[config vhost cluster]" || a.FilterConfig("f") != "cluster" || b.FilterConfig("f") != "vhost" || b.FilterConfig("odd") != nil {
+	all := a.FilterConfigs("f")
+	if all != [...]any{"config", "vhost", nil, "cluster"} || a.FilterConfig("f") != "cluster" || b.FilterConfig("f") != "vhost" || b.FilterConfig("odd") != nil {
 		t.Errorf("configs: %v, %v, %v", all, a.FilterConfig("f"), b.FilterConfig("f"))
 	}
 	if off, known := b.FilterDisabled("off"); !off || !known {
@@ -180,7 +179,7 @@ func TestFilterConfigs(t *testing.T) {
 		t.Error("other is known")
 	}
 
-	v.TypedPerFilterConfig["odd"] = wrap(&routev3.FilterConfig{})
+	v.TypedPerFilterConfig["odd"] = wrap(&routev3.FilterConfig{Config: &anypb.Any{}})
 	v.Routes[1].TypedPerFilterConfig = map[string]*anypb.Any{"odd": wrap(&routev3.FilterConfig{Config: wrap(&routev3.FilterConfig{})})}
 	if _, err := Compile("rc", rc, o); !errors.Is(err, ErrUnknownFilter) || !strings.Contains(err.Error(), `rc.virtual_hosts[0].routes[1].typed_per_filter_config["odd"]`) {
 		t.Errorf("unknown filter: %v", err)
