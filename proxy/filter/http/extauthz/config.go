@@ -27,7 +27,7 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
+	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		m, err := protos.UnpackAs[*extauthzv3.ExtAuthz](p, config)
 		if err != nil {
 			return nil, err
@@ -64,12 +64,12 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		f.statusOnError = int(c)
 	}
 	var err error
-	if f.enabled, err = fraction.NewPercent(p.Dot("filter_enabled"), m.FilterEnabled, fraction.Of(1, 1), fraction.Runtime(ctx.Runtime)); err != nil {
+	if f.enabled, err = fraction.NewPercent(p.Dot("filter_enabled"), m.FilterEnabled, fraction.Of(1, 1), ctx.Runtime); err != nil {
 		return nil, err
 	}
 	if m.DenyAtDisable != nil {
 		f.mayDeny = true
-		if f.denyAtDisable, err = fraction.NewFlag(p.Dot("deny_at_disable"), m.DenyAtDisable, fraction.Runtime(ctx.Runtime)); err != nil {
+		if f.denyAtDisable, err = fraction.NewFlag(p.Dot("deny_at_disable"), m.DenyAtDisable, ctx.Runtime); err != nil {
 			return nil, err
 		}
 	}
@@ -140,8 +140,8 @@ type routeSettings struct {
 	service    service // nil: the filter's
 }
 
-// RouteConfig compiles an ExtAuthzPerRoute.
-func RouteConfig(p field.Path, config *anypb.Any) (any, error) {
+// routeConfig compiles an ExtAuthzPerRoute.
+func routeConfig(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
 	m, err := protos.UnpackAs[*extauthzv3.ExtAuthzPerRoute](p, config)
 	if err != nil {
 		return nil, err

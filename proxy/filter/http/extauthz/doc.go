@@ -3,8 +3,7 @@
 // server about each request, over HTTP or gRPC, and lets the request through
 // with the changes that the server orders, or answers as the server says.
 //
-// [Maker] compiles the configuration and [RouteConfig] that of routes, on
-// main; a filter runs on its stream's worker. The question is sent through
+// [Maker] compiles the configuration, and that of routes, on main; a filter runs on its stream's worker. The question is sent through
 // the worker's own clusters (packages async and grpc), so nothing blocks.
 //
 // The contract that bites: while the server is asked the stream stands still

@@ -1,6 +1,7 @@
 package extauthz
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -121,12 +122,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 
 // applyRoute takes what the route says; true when nothing is to be asked.
 func (f *filter) applyRoute() bool {
-	r := f.cb.Route()
-	if r == nil {
-		return false
-	}
-	name := f.cb.FilterName()
-	s, ok := r.FilterConfig(name).(*routeSettings)
+	s, ok := http.RouteConfig[*routeSettings](f.cb)
 	if !ok {
 		return false
 	}
@@ -142,14 +138,14 @@ func (f *filter) applyRoute() bool {
 	case s.body != nil:
 		f.settings = s.body
 	}
-	r.FilterConfigs(name, func(x any) {
-		for k, v := range x.(*routeSettings).extensions {
+	for _, level := range f.cb.Route().FilterConfigs(f.cb.FilterName()) {
+		if l, ok := level.(*routeSettings); ok && len(l.extensions) > 0 {
 			if f.extensions == nil {
 				f.extensions = map[string]string{}
 			}
-			f.extensions[k] = v
+			maps.Copy(f.extensions, l.extensions)
 		}
-	})
+	}
 	return false
 }
 
