@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
@@ -11,7 +12,8 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
-		extauthz.TypeURL: extauthz.Maker(tables),
-		router.TypeURL:   router.Maker(tables),
+		compressor.TypeURL: compressor.Maker(),
+		extauthz.TypeURL:   extauthz.Maker(tables),
+		router.TypeURL:     router.Maker(tables),
 	}
 }

@@ -16,6 +16,14 @@ type Stats struct {
 	Invalid                stats.Counter `stat:"invalid"`
 	IgnoredDynamicMetadata stats.Counter `stat:"ignored_dynamic_metadata"`
 	OK                     stats.Counter `stat:"ok"`
+
+	// What weir refuses to do is never counted.
+	FilterStateNameCollision   stats.Counter `stat:"filter_state_name_collision"`
+	OmittedResponseHeaders     stats.Counter `stat:"omitted_response_headers"`
+	RequestHeaderLimitsReached stats.Counter `stat:"request_header_limits_reached"`
+	ResponseHeaderLimits       stats.Counter `stat:"response_header_limits_reached"`
+	ShadowDenied               stats.Counter `stat:"shadow_denied"`
+	ShadowError                stats.Counter `stat:"shadow_error"`
 }
 
 // ClusterStats are under cluster.<name>.ext_authz. for the cluster that the
