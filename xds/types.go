@@ -8,6 +8,7 @@ const (
 	ClusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 	RouteType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	EndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	RuntimeType  = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 )
 
 // adsMethod is the stream on which all types share an order.
@@ -25,6 +26,8 @@ func streamMethod(typeURL string) string {
 		return "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes"
 	case EndpointType:
 		return "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints"
+	case RuntimeType:
+		return "/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime"
 	}
 	return ""
 }
