@@ -87,7 +87,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 }
 
 func (s *server) logOptions() accesslog.Options {
-	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Integer}
+	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Value}
 }
 
 // accessLogs compiles the access logs of listeners and network filters.
