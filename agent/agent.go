@@ -25,6 +25,8 @@ type Options struct {
 	// Config is the file of the pods to manage; empty: only those added by
 	// the control socket.
 	Config string
+	// Sources tell of further pods.
+	Sources []pods.Source
 	// RunDir holds the control socket (agent.sock), the proxies' socket
 	// (proxy.sock) and the state that a restarted agent continues from.
 	RunDir string
@@ -77,9 +79,10 @@ type Agent struct {
 	cookie   uint64 // of the agent's own network namespace
 
 	mu      sync.Mutex
-	static  []pods.Spec          // of the configuration file
-	added   map[string]pods.Spec // of the control socket, by key
-	managed map[string]*pod      // by key
+	static  []pods.Spec            // of the configuration file
+	added   map[string]pods.Spec   // of the control socket, by key
+	sourced map[string][]pods.Spec // of each source, by its name, as last known
+	managed map[string]*pod        // by key
 	byID    map[uint32]*pod
 	failed  map[string]string // why a wanted pod is not managed, by key
 	lastID  uint32
@@ -93,7 +96,7 @@ type Agent struct {
 func New(o Options) (*Agent, error) {
 	a := &Agent{
 		opts: o, log: o.Log, started: time.Now(),
-		added: map[string]pods.Spec{}, managed: map[string]*pod{}, byID: map[uint32]*pod{}, failed: map[string]string{},
+		added: map[string]pods.Spec{}, sourced: map[string][]pods.Spec{}, managed: map[string]*pod{}, byID: map[uint32]*pod{}, failed: map[string]string{},
 	}
 	if err := os.MkdirAll(o.RunDir, 0o755); err != nil {
 		return nil, err
@@ -109,6 +112,9 @@ func New(o Options) (*Agent, error) {
 		return nil, err
 	}
 	maps.Copy(a.added, last.Added)
+	for _, source := range o.Sources {
+		a.sourced[source.Name()] = last.Sourced[source.Name()]
+	}
 	if err := a.open(); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -165,7 +171,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
-	errs := make(chan error, 2)
+	errs := make(chan error, 2+len(a.opts.Sources))
+	changed := make(chan struct{}, 1)
+	for _, source := range a.opts.Sources {
+		wg.Go(func() { errs <- source.Run(ctx) })
+		wg.Go(func() { relay(ctx, source.Changed(), changed) })
+	}
 	wg.Go(func() { errs <- a.server.Run(ctx) })
 	wg.Go(func() { errs <- a.serveControl(ctx, control) })
 
@@ -184,15 +195,30 @@ func (a *Agent) Run(ctx context.Context) error {
 		case err = <-errs:
 		case <-hup:
 			a.reload()
+		case <-changed:
+			a.reconcileNow()
 		case <-ticks.C:
-			a.mu.Lock()
-			a.reconcile()
-			a.mu.Unlock()
+			a.reconcileNow()
 		}
 	}
 	cancel()
 	wg.Wait()
 	return errors.Join(err, a.close())
+}
+
+// relay merges what sources say into one channel.
+func relay(ctx context.Context, from <-chan struct{}, to chan<- struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-from:
+		}
+		select {
+		case to <- struct{}{}:
+		default: // the agent will look anyway
+		}
+	}
 }
 
 func (a *Agent) loadConfig() error {
