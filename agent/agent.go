@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -86,6 +87,7 @@ type Agent struct {
 	byID    map[uint32]*pod
 	failed  map[string]string // why a wanted pod is not managed, by key
 	lastID  uint32
+	retire  chan struct{} // another agent asks for it
 	// inherited are the IDs of the last agent's pods by netns cookie, until
 	// they are managed again.
 	inherited map[uint64]uint32
@@ -97,6 +99,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{
 		opts: o, log: o.Log, started: time.Now(),
 		added: map[string]pods.Spec{}, sourced: map[string][]pods.Spec{}, managed: map[string]*pod{}, byID: map[uint32]*pod{}, failed: map[string]string{},
+		retire: make(chan struct{}, 1),
 	}
 	if err := os.MkdirAll(o.RunDir, 0o755); err != nil {
 		return nil, err
@@ -152,8 +155,10 @@ func (a *Agent) open() error {
 	if err := a.inherit(); err != nil {
 		return err
 	}
+	// The agent's own user: another agent returns listeners.
+	uids := append(slices.Clone(a.opts.ProxyUIDs), uint32(os.Geteuid()))
 	a.server, err = handoff.Listen(handoff.ServerOptions{
-		Path: a.opts.proxySocket(), UIDs: a.opts.ProxyUIDs, HeartbeatFD: r.HeartbeatFD(), Log: a.log,
+		Path: a.opts.proxySocket(), UIDs: uids, HeartbeatFD: r.HeartbeatFD(), Log: a.log,
 	}, (*source)(a))
 	return err
 }
@@ -161,9 +166,10 @@ func (a *Agent) open() error {
 // interval is how often the agent looks whether the pods are as they should be.
 const interval = time.Second
 
-// Run works until ctx is done. SIGHUP reads the configuration again.
-func (a *Agent) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+// Run works until ctx is done, or until another agent takes over. SIGHUP reads
+// the configuration again.
+func (a *Agent) Run(outer context.Context) error {
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	control, err := a.listenControl()
 	if err != nil {
@@ -192,6 +198,11 @@ func (a *Agent) Run(ctx context.Context) error {
 			wg.Wait()
 			a.log.Info("agent stops; pods stay caught, connections wait for their proxy")
 			return a.close()
+		case <-a.retire:
+			cancel()
+			wg.Wait()
+			a.returnListeners(outer)
+			return errors.Join(errRetired, a.close())
 		case err = <-errs:
 		case <-hup:
 			a.reload()

@@ -21,6 +21,7 @@ import (
 //	DELETE /pods/NAMESPACE/NAME
 //	POST   /starting                  Starting; {"caught": BOOL} when it is done
 //	POST   /stopped                   Starting, of which netns counts
+//	POST   /retire                    the caller takes over
 //
 // An error is {"error": TEXT}.
 
@@ -76,6 +77,13 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) error {
 			a.PodStopped(s.Netns)
 		}
 		reply(w, struct{}{}, http.StatusBadRequest, err)
+	})
+	mux.HandleFunc("POST /retire", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, struct{}{}, http.StatusOK, nil)
+		select {
+		case a.retire <- struct{}{}:
+		default: // it was asked before
+		}
 	})
 	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()

@@ -13,7 +13,7 @@ import (
 
 func agentCommand() *cobra.Command {
 	o := agent.DefaultOptions()
-	var kubernetes bool
+	var kubernetes, takeover bool
 	cluster := kube.Options{Node: os.Getenv("NODE_NAME"), Log: o.Log}
 	cmd := &cobra.Command{
 		Use:   "agent",
@@ -47,11 +47,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 				}
 				o.Sources = append(o.Sources, source)
 			}
-			a, err := agent.New(o)
-			if err != nil {
-				return err
-			}
-			return a.Run(ctx)
+			return agent.Serve(ctx, o, takeover)
 		},
 	}
 	agentPathFlags(cmd, &o)
@@ -60,6 +56,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.BoolVar(&kubernetes, "kubernetes", false, "manage the pods of this node that labels ask for")
 	f.StringVar(&cluster.Node, "node", cluster.Node, "this node's `NAME` in Kubernetes (default $NODE_NAME)")
 	f.StringVar(&cluster.Kubeconfig, "kubeconfig", "", "`FILE` of the cluster (default the pod's service account)")
+	f.BoolVar(&takeover, "takeover", false, "ask an agent that runs already to retire, as upgrades do; without it that is an error")
 	f.StringVar(&o.ProxySocket, "proxy-socket", "", "`PATH` of the socket for proxies (default RUN_DIR/proxy.sock)")
 	f.StringVar(&o.Cgroup, "cgroup", o.Cgroup, "attach to this cgroup v2 `DIR` (default the root of the tree)")
 	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "how long a proxy may be silent before the pods' policy decides; 0: for ever")
