@@ -1,7 +1,7 @@
 // Command image writes weir's container image to a tar file, with neither a
 // registry nor a container engine: one layer with one static binary.
 //
-//	go run ./deploy/image -weir bin/weir -o weir-image.tar
+//	go run ./deploy/image -o weir-image.tar
 //	ctr -n k8s.io images import weir-image.tar      # or: docker load -i …
 package main
 
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -22,11 +23,11 @@ import (
 )
 
 func main() {
-	weir := flag.String("weir", "bin/weir", "the static `BINARY`")
+	binary := flag.String("binary", "bin/weir", "the static `BINARY`: the image's only file and its entry point")
 	out := flag.String("o", "weir-image.tar", "the `FILE` to write")
 	tag := flag.String("tag", "weir.dev/weir:dev", "the image's `NAME`")
 	flag.Parse()
-	if err := build(*weir, *tag, *out); err != nil {
+	if err := build(*binary, *tag, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
@@ -50,9 +51,9 @@ func build(binary, tag, out string) error {
 		return err
 	}
 	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config.Entrypoint = []string{"/weir"}
+	config.Config.Entrypoint = []string{"/" + filepath.Base(binary)}
 	config.Config.Labels = map[string]string{
-		"org.opencontainers.image.title":    "weir",
+		"org.opencontainers.image.title":    filepath.Base(binary),
 		"org.opencontainers.image.licenses": "Apache-2.0",
 	}
 	if image, err = mutate.ConfigFile(image, config); err != nil {
@@ -72,7 +73,7 @@ func layer(binary string) (v1.Layer, error) {
 	w := tar.NewWriter(&files)
 	for _, h := range []*tar.Header{
 		{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777},
-		{Typeflag: tar.TypeReg, Name: "weir", Mode: 0o755, Size: int64(len(text))},
+		{Typeflag: tar.TypeReg, Name: filepath.Base(binary), Mode: 0o755, Size: int64(len(text))},
 	} {
 		if err := w.WriteHeader(h); err != nil {
 			return nil, err
