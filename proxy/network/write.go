@@ -76,7 +76,7 @@ func (c *Connection) Flush() {
 		return
 	}
 	if r.N > 0 && c.state == stateClosing {
-		c.rare.delay.Enable(delayedClose) // a peer that reads is waited for
+		c.rare.delay.Enable(c.patience()) // a peer that reads is waited for
 	}
 	if c.aboveHigh && c.out.size <= int(c.limit/2) {
 		c.aboveHigh = false

@@ -21,6 +21,18 @@ type Config struct {
 	ignorePathParameters bool
 	specificWins         bool // most_specific_header_mutations_wins
 	internalOnlyHeaders  []string
+
+	closers []interface{ Close() }
+}
+
+// Close ends what the configurations of filters hold, such as statistics. It
+// is called on main when another configuration takes this one's place;
+// requests under way may still use it.
+func (c *Config) Close() {
+	for _, x := range c.closers {
+		x.Close()
+	}
+	c.closers = nil
 }
 
 // Name is the route configuration's name.

@@ -69,12 +69,12 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	c, err := manager.Compile(p, m, manager.Options{
 		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
-		Filter:     func(url string) (http.FilterMaker, bool) { f, ok := s.httpFilters[url]; return f, ok },
+		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		Drain: ctx.Drain,
-		Log:   s.log.get("http"),
+		Drain: ctx.Drain, Runtime: s.runtime.Integer,
+		Log: s.log.get("http"),
 	})
 	if err != nil {
 		return nil, err

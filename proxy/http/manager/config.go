@@ -7,10 +7,12 @@ import (
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/network"
@@ -39,9 +41,10 @@ type Config struct {
 	requestTimeout    time.Duration
 	headersTimeout    time.Duration
 	maxStreamDuration time.Duration
-	noDelayedClose    bool
+	closeDelay        uint32 // delayed_close_timeout in milliseconds
 
 	maxRequestsPerConnection uint32
+	http1SafeMaxDuration     bool
 
 	serverName   string
 	serverHeader serverHeader
@@ -91,12 +94,13 @@ type Options struct {
 	ListenerPrefix string          // "listener.127.0.0.1_80."
 	Listener       string          // its name
 	Chain          string          // the filter chain's
-	Filter         func(typeURL string) (http.FilterMaker, bool)
+	Filter         func(config *anypb.Any) (http.FilterMaker, bool)
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
 	NodeID         string
 	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain          Drain
+	Runtime        fraction.Runtime
 	Log            *slog.Logger
 }
 
@@ -116,8 +120,9 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		// Envoy has no default here; an unfinished head must not be held
 		// for ever.
 		headersTimeout:            duration(m.RequestHeadersTimeout, http.DefaultHeadersTimeout),
-		noDelayedClose:            m.DelayedCloseTimeout != nil && m.DelayedCloseTimeout.AsDuration() == 0,
+		closeDelay:                uint32(duration(m.DelayedCloseTimeout, time.Second) / time.Millisecond),
 		maxRequestsPerConnection:  m.GetCommonHttpProtocolOptions().GetMaxRequestsPerConnection().GetValue(),
+		http1SafeMaxDuration:      m.Http1SafeMaxConnectionDuration,
 		serverName:                m.ServerName,
 		via:                       m.Via,
 		scheme:                    m.GetSchemeHeaderTransformation().GetSchemeToOverwrite(),
@@ -190,7 +195,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
-		"request_id_extension"); err != nil {
+		"request_id_extension", "http1_safe_max_connection_duration"); err != nil {
 		return err
 	}
 	switch m.CodecType {
@@ -271,13 +276,13 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
 			return err
 		}
-		maker, ok := o.Filter(f.GetTypedConfig().GetTypeUrl())
+		maker, ok := o.Filter(f.GetTypedConfig())
 		if !ok {
 			if f.IsOptional {
 				continue
@@ -290,6 +295,9 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
 			}
 			return p.Errorf("the terminal HTTP filter %q must be the last one", f.Name)
+		}
+		if f.Disabled && last {
+			return p.Dot("disabled").Errorf("the terminal HTTP filter %q cannot be disabled", f.Name)
 		}
 		factory, err := maker.New(p.Dot("typed_config"), f.GetTypedConfig(), ctx)
 		if err != nil {
