@@ -17,8 +17,11 @@ import (
 func main() {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	if len(os.Args) == 1 { // as a sandbox's container is started
+		<-stop
+		return
+	}
 	switch role := os.Args[1]; role {
-	case "pause":
 	case "serve":
 		go serve(os.Args[2])
 	case "load":
