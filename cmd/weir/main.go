@@ -35,6 +35,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand(), observeCommand(), cniCommand())
+	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand(), observeCommand(), cniCommand(), superviseCommand())
 	return cmd
 }

@@ -3,11 +3,8 @@
 package kubernetes
 
 import (
-	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 )
 
 const system = "weir-system"
@@ -26,7 +23,23 @@ func TestWeir(t *testing.T) {
 	n.must("kubectl", "-n", "shop", "rollout", "status", "deployment", "--timeout", "2m")
 	n.must("helm", "install", "weir", chart, "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m",
 		"--set", "image.tag=test,image.pullPolicy=Never,proxy.drainSeconds=10,cni.onError=fail")
-	t.Run("running pods are caught", n.runningPodsAreCaught)
+	n.must("kubectl", "label", "namespace", "shop", "weir.dev/catch=true")
+	n.step("running pods are caught", n.runningPodsAreCaught)
+	n.step("rollout restart", n.rolloutRestart)
+	n.step("agent killed", n.agentKilled)
+	n.step("proxy killed", n.proxyKilled)
+	n.step("pods churned", n.podsChurned)
+	n.step("opted out in place", n.optedOut)
+}
+
+// step is a part of the test.
+func (n *node) step(name string, do func(*testing.T)) {
+	whole := n.t
+	defer func() { n.t = whole }()
+	whole.Run(name, func(t *testing.T) {
+		n.t = t
+		do(t)
+	})
 }
 
 var chart, _ = filepath.Abs("../../deploy/helm/weir")
@@ -70,20 +83,3 @@ spec:
       containers:
       - {name: client, image: "weir.dev/app:test", imagePullPolicy: Never, args: [load, "http://10.96.0.80/", ":9000"]}
 `
-
-func (n *node) agent(args ...string) (string, error) {
-	return n.kubectl(append([]string{"-n", system, "exec", "ds/weir", "-c", "agent", "--", "/weir"}, args...)...)
-}
-
-func (n *node) runningPodsAreCaught(t *testing.T) {
-	n.must("kubectl", "label", "namespace", "shop", "weir.dev/catch=true")
-	n.eventually(20*time.Second, "three pods are caught", func() error {
-		out, err := n.agent("agent", "status")
-		if err == nil && strings.Count(out, "caught") < 3 {
-			err = fmt.Errorf("%s", out)
-		}
-		return err
-	})
-	out, err := n.agent("agent", "status")
-	t.Log(out, err)
-}
