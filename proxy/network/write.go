@@ -95,7 +95,7 @@ func (c *Connection) Flush() {
 			cb.OnBelowWriteBufferLowWatermark()
 		}
 	}
-	if c.out.size == 0 {
+	if c.out.size == 0 && !r.Held {
 		c.maybeFinish()
 	}
 }

@@ -56,6 +56,7 @@ type Info struct {
 	HTTP2     *http2.Settings
 	Protocol  Protocol
 	Socket    *SocketOptions // nil: the system's defaults
+	Transport Transport      // nil: plain bytes
 	Metadata  Metadata
 	Resources *[NumPriorities]Resources
 	StatGroup *stats.Group[Stats]
