@@ -99,9 +99,11 @@ func (c *conn) Protocol() http.ProtocolVersion { return http.HTTP2 }
 func (c *conn) fail(e *connError) error {
 	if c.phase != phaseDead {
 		c.phase, c.failed = phaseDead, true
-		c.writeGoAway(c.lastPeer, e.code, e.msg)
+		if !e.quiet {
+			c.writeGoAway(c.lastPeer, e.code, e.msg)
+		}
 	}
-	return &http.CodecError{Details: e.details, Msg: "http/2 protocol error: " + e.msg}
+	return &http.CodecError{Details: e.details, Msg: "http/2 protocol error: " + e.msg, Hold: e.quiet}
 }
 
 // ShutdownNotice implements http.ServerConnection (RFC 9113 section 6.8).

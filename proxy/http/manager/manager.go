@@ -88,7 +88,11 @@ func (m *ConnManager) codecFailed(err error) {
 	}
 	m.drain = closing
 	// What was answered goes out first; streams still open are cut off.
-	m.conn.Close(network.FlushWriteAndDelay)
+	how := network.FlushWriteAndDelay
+	if ce != nil && ce.Hold {
+		how = network.FlushWriteAndHold
+	}
+	m.conn.Close(how)
 	m.resetStreams(http.LocalReset, "")
 }
 
