@@ -48,7 +48,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
-	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection())
+	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection(), info.Protocol)
 	u.pending = p.NewStream(u, u)
 }
 
