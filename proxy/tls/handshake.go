@@ -54,7 +54,6 @@ func (s *socket) advance() {
 	err := s.hs.err
 	s.hs = nil
 	if err != nil {
-		s.end.stats().failed(err)
 		s.fail(err)
 		return
 	}

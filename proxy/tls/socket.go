@@ -189,6 +189,7 @@ func (s *socket) FailureReason() string { return s.reason }
 // fail ends the connection after an error of crypto/tls, whose alert is
 // written.
 func (s *socket) fail(err error) {
+	s.end.stats().failed(err)
 	s.phase, s.err = failed, err
 	s.reason = explain(err)
 	s.flush()
