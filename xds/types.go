@@ -9,6 +9,7 @@ const (
 	RouteType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	SecretType   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 	EndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	RuntimeType  = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 )
 
 // adsMethod is the stream on which all types share an order.
@@ -28,6 +29,8 @@ func streamMethod(typeURL string) string {
 		return "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 	case EndpointType:
 		return "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints"
+	case RuntimeType:
+		return "/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime"
 	}
 	return ""
 }

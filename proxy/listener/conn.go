@@ -132,7 +132,7 @@ func (c *conn) log() {
 	}
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
-		info.Metadata, info.FilterState = i.Metadata, i.FilterState
+		info.Metadata, info.FilterState, info.TerminationDetails = i.Metadata, i.FilterState, i.TerminationDetails
 	}
 	for _, a := range c.at.al.l.accessLogs {
 		a.Log(c.Loop(), &info)

@@ -68,7 +68,7 @@ var clusterFields = []string{
 	"http_protocol_options", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
-	"least_request_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
+	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
 	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "track_cluster_stats",
 }
 
@@ -160,7 +160,9 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {
 		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for ORIGINAL_DST, and its only one", kindNames[cfg.kind])
 	}
-	_, info.ShareActive = cfg.policy.(lb.LeastRequest)
+	if a, ok := cfg.policy.(lb.ActiveSharer); ok {
+		info.ShareActive = a.NeedsActive()
+	}
 	return cfg, nil
 }
 
@@ -231,7 +233,7 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
 	// Updates are not held back for update_merge_window: workers take them
 	// in batches anyway.
-	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "locality_weighted_lb_config", "close_connections_on_host_set_change"); err != nil {
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
 	if t := c.GetHealthyPanicThreshold(); t != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -107,6 +108,9 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 		m.starting[c] = struct{}{}
 	}
 	cfg.trackRemaining()
+	if shared, ok := c.policy.(lb.Shared); ok {
+		c.builder = shared.NewBuilder(cfg.info)
+	}
 	c.discovery = c.newDiscovery()
 	if err := c.discovery.start(); err != nil {
 		c.stop()
