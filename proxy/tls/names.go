@@ -52,7 +52,7 @@ var curveNames = map[string]tls.CurveID{
 }
 
 // defaultCurves are Envoy's.
-var defaultCurves = []tls.CurveID{tls.X25519, tls.CurveP256}
+var defaultCurves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256}
 
 func curveName(id tls.CurveID) string {
 	switch id {

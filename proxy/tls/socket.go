@@ -30,6 +30,7 @@ type socket struct {
 	sealed  network.Buffer // records that are not on the wire yet
 	err     error
 	reason  string
+	chosen  *tls.Certificate  // a server's, once the client has said what it knows
 	local   *x509.Certificate // the one that was sent
 	phase   phase
 	drained bool // the descriptor has no more bytes for now
