@@ -109,6 +109,10 @@ type Info struct {
 	FilterState         map[string]any
 	UpstreamFilterState map[string]any
 
+	// InternalRedirects were followed, to these routes if anyone wants to know.
+	InternalRedirects int
+	RedirectRoutes    []string
+
 	HealthCheck bool // a health-check request
 	Trace       bool // sampled
 }
