@@ -211,7 +211,6 @@ func (u *upstreamRequest) onPerTryIdle() {
 		return
 	}
 	f.cluster.Stats().UpstreamRqPerTryIdleTimeout.Inc()
-	f.cb.StreamInfo().SetFlag(streaminfo.StreamIdleTimeout)
 	u.tookTooLong("upstream_per_try_idle_timeout")
 }
 

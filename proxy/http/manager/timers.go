@@ -36,13 +36,13 @@ func (s *stream) refreshDuration(f *route.Forward) {
 		limit = f.MaxStreamDuration
 	}
 	grpc, ok := http.ParseGrpcTimeout(s.request.Get(http.GrpcTimeout))
-	if ok && f.GrpcTimeoutHeaderMax != route.Unset {
-		limit = grpc
-		if limit > 0 {
+	if f.GrpcTimeoutHeaderMax != route.Unset && isGrpc(&s.request) {
+		if ok {
+			limit = grpc
+			if most := f.GrpcTimeoutHeaderMax; most > 0 && (limit > most || limit == 0) {
+				limit = most
+			}
 			limit = max(limit-f.GrpcTimeoutHeaderOffset, 0)
-		}
-		if most := f.GrpcTimeoutHeaderMax; most > 0 && (limit > most || limit == 0) {
-			limit = most
 		}
 		http.SetGrpcTimeout(&s.request, limit)
 	} else if limit == 0 {
@@ -97,7 +97,6 @@ func (s *stream) onMaxDuration() {
 		return
 	}
 	s.w.stats.DownstreamRqMaxDurationReached.Inc()
-	s.info.SetFlag(streaminfo.DurationTimeout)
 	if s.responseStarted {
 		s.info.ResponseCodeDetails = "max_duration_timeout"
 		s.resetByProxy(http.LocalReset)
@@ -107,5 +106,6 @@ func (s *stream) onMaxDuration() {
 	if s.remoteComplete {
 		code = 504
 	}
-	s.sendLocalReply(code, "downstream duration timeout", nil, http.NoGrpcStatus, "max_duration_timeout")
+	const deadlineExceeded = 4 // of gRPC
+	s.sendLocalReply(code, "downstream duration timeout", nil, deadlineExceeded, "max_duration_timeout")
 }
