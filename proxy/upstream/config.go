@@ -3,6 +3,7 @@ package upstream
 //lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
 
 import (
+	"math"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -145,7 +146,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.policy, err = lb.FromConfig(p, c); err != nil {
+	if cfg.policy, err = lb.FromConfig(p, c, m.o.Runtime); err != nil {
 		return nil, err
 	}
 	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {
@@ -240,11 +241,11 @@ func transportSocket(p field.Path, ts *corev3.TransportSocket) error {
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
 	// Updates are not held back for update_merge_window: workers take them
 	// in batches anyway.
-	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
 	if t := c.GetHealthyPanicThreshold(); t != nil {
-		cfg.panicThreshold = t.GetValue()
+		cfg.panicThreshold = math.Round(t.GetValue())
 	}
 	cfg.closeOnSetChange = c.GetCloseConnectionsOnHostSetChange()
 	return nil

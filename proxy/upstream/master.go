@@ -19,7 +19,7 @@ type master struct {
 	stats     *endpointStats
 	hosts     *cluster.PrioritySet
 	policy    lb.Policy
-	builder   lb.Builder // nil when workers need nothing made for them
+	balancing lb.ThreadAware
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -35,8 +35,7 @@ type discovery interface {
 // snapshot is what workers are told of a cluster: immutable.
 type snapshot struct {
 	info    *cluster.Info
-	policy  lb.Policy
-	built   bool // the policy is for these hosts only
+	lb      lb.Factory
 	hosts   *cluster.PrioritySet
 	gone    []*cluster.Host // since the snapshot before
 	drain   bool            // all connections, since the set has changed
@@ -60,6 +59,9 @@ func (c *master) ready() {
 	if old != nil {
 		old.stop()
 	}
+	if name == m.o.LocalCluster {
+		m.localChanged()
+	}
 	m.countClusters()
 	delete(m.starting, c)
 	m.checkReady()
@@ -67,11 +69,7 @@ func (c *master) ready() {
 
 // publish gives the workers the cluster as it is now.
 func (c *master) publish(gone []*cluster.Host, drain bool) {
-	s := &snapshot{info: c.cfg.info, policy: c.policy, hosts: c.hosts, gone: gone, drain: drain}
-	if c.builder != nil {
-		s.policy, s.built = c.builder.Build(c.hosts), true
-	}
-	c.m.publish(s)
+	c.m.publish(&snapshot{info: c.cfg.info, lb: c.balancing.Factory(c.hosts), hosts: c.hosts, gone: gone, drain: drain})
 }
 
 func (c *master) stop() {
@@ -84,9 +82,7 @@ func (c *master) stop() {
 		}
 	}
 	c.group.Close()
-	if c.builder != nil {
-		c.builder.Close()
-	}
+	c.balancing.Close()
 	delete(c.m.starting, c)
 }
 
@@ -112,5 +108,8 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	if c.warm {
 		c.m.stats.ClusterUpdated.Inc()
 		c.publish(gone, c.cfg.closeOnSetChange && len(added)+len(gone) > 0)
+		if c.cfg.info.Name == c.m.o.LocalCluster {
+			c.m.localChanged()
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -78,6 +79,9 @@ type Host struct {
 	Active atomic.Int32
 	// Conns counts connections over all workers.
 	Conns atomic.Int32
+
+	// healthySince is the Now of when the host became healthy; 0: unknown.
+	healthySince atomic.Int64
 
 	stats []atomic.Pointer[HostStats] // by owner: 0 is main
 }
@@ -167,6 +171,21 @@ func (h *Host) SetHealth(f HealthFlag, on bool) bool {
 	h.health.Store(now)
 	return now != old
 }
+
+// HealthySince is the Now of when the host was last found to be healthy: for
+// slow start.
+func (h *Host) HealthySince() (t time.Duration, ok bool) {
+	n := h.healthySince.Load()
+	return time.Duration(n), n != 0
+}
+
+// SetHealthySince sets it. Only main calls it.
+func (h *Host) SetHealthySince(t time.Duration) { h.healthySince.Store(int64(t)) }
+
+var started = time.Now()
+
+// Now is a clock that only goes forward, the same for all goroutines.
+func Now() time.Duration { return time.Since(started) + 1 }
 
 // Usability is what host sets sort hosts by.
 type Usability uint8
