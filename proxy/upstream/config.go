@@ -16,6 +16,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
 
 // Defaults of Envoy.
@@ -45,7 +46,8 @@ type config struct {
 	panicThreshold float64
 	raw            []byte // the proto, to tell changes by and for /config_dump
 
-	assignment *assignment // static and strictDNS
+	outlier    *outlier.Config // nil: no outlier detection
+	assignment *assignment     // static and strictDNS
 	dns        *dnsConfig
 	eds        *edsConfig
 	original   *originalConfig
@@ -70,7 +72,7 @@ var clusterFields = []string{
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "track_cluster_stats",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "track_cluster_stats",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -147,6 +149,9 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 		return nil, err
 	}
 	if cfg.policy, err = lb.FromConfig(p, c, m.o.Runtime); err != nil {
+		return nil, err
+	}
+	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
 	}
 	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {

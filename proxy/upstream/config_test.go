@@ -20,7 +20,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{}`:                             `c.name: a cluster needs a name`,
 		`{name: a, connect_timeout: 0s}`: `c.connect_timeout: 0s is not greater than 0`,
 		`{name: a, health_checks: [{timeout: 1s}]}`:                                                                             `c: weir does not support health_checks of envoy.config.cluster.v3.Cluster`,
-		`{name: a, outlier_detection: {}, lb_subset_config: {}}`:                                                                `c: weir does not support lb_subset_config, outlier_detection of`,
+		`{name: a, outlier_detection: {detect_degraded_hosts: true}}`:                                                           `c.outlier_detection: weir does not support detect_degraded_hosts of`,
 		`{name: a, type: LOGICAL_DNS}`:                                                                                          `c.type: weir does not support clusters of type LOGICAL_DNS`,
 		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
 		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,

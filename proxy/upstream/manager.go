@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -34,8 +35,11 @@ type Options struct {
 	Locality     *cluster.Locality
 	LocalCluster string
 	// Runtime is read when a cluster's configuration is taken.
-	Runtime lb.Runtime
-	Log     *slog.Logger
+	Runtime cluster.Runtime
+	// OutlierLog takes the lines of cluster_manager.outlier_detection's log;
+	// nil: there is none.
+	OutlierLog func(line []byte)
+	Log        *slog.Logger
 }
 
 // DestinationGuard refuses destinations that a connection must not be
@@ -114,6 +118,11 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	}
 	cfg.trackRemaining()
 	c.discovery = c.newDiscovery()
+	if cfg.outlier != nil {
+		c.outlier = outlier.New(outlier.Options{
+			Main: m.o.Main, Owners: m.owners, Info: cfg.info, Runtime: m.o.Runtime, Changed: c.healthChanged, Log: m.o.OutlierLog,
+		}, cfg.outlier)
+	}
 	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Local: m.localHosts()})
 	if err := c.discovery.start(); err != nil {
 		c.stop()

@@ -6,6 +6,7 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
 
 // master is main's state of one cluster.
@@ -20,6 +21,8 @@ type master struct {
 	hosts     *cluster.PrioritySet
 	policy    lb.Policy
 	balancing lb.ThreadAware
+	outlier   *outlier.Detector // nil without outlier detection
+	resorting bool              // healthChanged was posted
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -83,12 +86,37 @@ func (c *master) stop() {
 	}
 	c.group.Close()
 	c.balancing.Close()
+	if c.outlier != nil {
+		c.outlier.Close()
+	}
 	delete(c.m.starting, c)
+}
+
+// healthChanged sorts the hosts by their health anew, once for all that has
+// changed in a turn.
+func (c *master) healthChanged() {
+	if c.resorting {
+		return
+	}
+	c.resorting = true
+	c.m.o.Main.Post(func() {
+		if c.resorting = false; c.stopped || c.hosts == nil {
+			return
+		}
+		sets := make([]*cluster.HostSet, len(c.hosts.Sets))
+		for i, s := range c.hosts.Sets {
+			sets[i] = s.Resorted()
+		}
+		c.setHosts(cluster.NewPrioritySet(sets, c.cfg.panicThreshold), nil, nil)
+	})
 }
 
 // setHosts takes a new set of hosts and tells the workers.
 func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host) {
 	c.hosts = set
+	if c.outlier != nil {
+		c.outlier.Update(added, gone)
+	}
 	s := c.stats
 	if len(added) > 0 || len(gone) > 0 {
 		s.MembershipChange.Inc()

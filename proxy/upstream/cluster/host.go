@@ -71,6 +71,7 @@ type Host struct {
 	// HealthCheckAddress is where active health checks go when not to Address.
 	HealthCheckAddress network.Address
 
+	monitor  atomic.Pointer[Monitor]
 	metadata atomic.Pointer[Metadata]
 	weight   atomic.Uint32
 	health   atomic.Uint32
@@ -133,6 +134,12 @@ func (h *Host) Stats(owner int) *HostStats {
 
 // StatsIfAny is Stats without making them: nil when the owner never used the host.
 func (h *Host) StatsIfAny(owner int) *HostStats { return h.stats[owner].Load() }
+
+// Monitor counts for outlier detection; nil, which may be used, without it.
+func (h *Host) Monitor() *Monitor { return h.monitor.Load() }
+
+// SetMonitor sets the monitor. Only main calls it.
+func (h *Host) SetMonitor(m *Monitor) { h.monitor.Store(m) }
 
 // Weight is the load balancing weight, at least 1.
 func (h *Host) Weight() uint32 { return h.weight.Load() }

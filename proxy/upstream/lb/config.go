@@ -13,17 +13,12 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
-
-// Runtime are lookups in the runtime that policies' fields may name; without
-// one their default values hold.
-type Runtime struct {
-	Double func(key string, def float64) float64
-}
 
 // FromConfig compiles the load balancing policy of the cluster at p. The
 // policy is nil when the cluster's type has its own (CLUSTER_PROVIDED).
-func FromConfig(p field.Path, c *clusterv3.Cluster, r Runtime) (Policy, error) {
+func FromConfig(p field.Path, c *clusterv3.Cluster, r cluster.Runtime) (Policy, error) {
 	k := &compiler{r}
 	if lbp := c.GetLoadBalancingPolicy(); lbp != nil {
 		if c.GetCommonLbConfig().GetLocalityConfigSpecifier() != nil {
@@ -50,7 +45,7 @@ func FromConfig(p field.Path, c *clusterv3.Cluster, r Runtime) (Policy, error) {
 	return nil, p.Dot("lb_policy").Errorf("weir does not support %v", c.GetLbPolicy())
 }
 
-type compiler struct{ Runtime }
+type compiler struct{ runtime cluster.Runtime }
 
 // extensions takes the first policy that weir knows, as Envoy does.
 func (k *compiler) extensions(p field.Path, lbp *clusterv3.LoadBalancingPolicy) (Policy, error) {

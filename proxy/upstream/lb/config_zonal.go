@@ -78,10 +78,7 @@ func (c *compiler) leastRequest(p field.Path, l LeastRequest, choices *wrappersp
 
 // double is a number that the runtime may override when the cluster is taken.
 func (c *compiler) double(d *corev3.RuntimeDouble) float64 {
-	if c.Double == nil || d.GetRuntimeKey() == "" {
-		return d.GetDefaultValue()
-	}
-	return c.Double(d.GetRuntimeKey(), d.GetDefaultValue())
+	return c.runtime.Float(d.GetRuntimeKey(), d.GetDefaultValue())
 }
 
 // slowStartConfig is the same message in the cluster and in the extensions.
