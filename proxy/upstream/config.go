@@ -8,7 +8,6 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -52,6 +51,7 @@ type config struct {
 	eds        *edsConfig
 	original   *originalConfig
 
+	warm             warming
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
 	closeOnSetChange bool
@@ -100,6 +100,7 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 	cfg.raw = raw
 	cfg.info.AddedViaAPI = !static
 	if err := m.add(cfg, version, static); err != nil {
+		cfg.warm.close()
 		return false, path.Wrap(err)
 	}
 	return true, nil
@@ -107,11 +108,14 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 
 // Check compiles a cluster's configuration without using it.
 func (m *Manager) Check(path field.Path, c *clusterv3.Cluster) error {
-	_, err := m.compile(path, c)
+	cfg, err := m.compile(path, c)
+	if err == nil {
+		cfg.warm.close()
+	}
 	return err
 }
 
-func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
+func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err error) {
 	if c.GetName() == "" {
 		return nil, p.Dot("name").Errorf("a cluster needs a name")
 	}
@@ -119,6 +123,11 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 		return nil, err
 	}
 	cfg := &config{panicThreshold: defaultPanicThreshold, waitForWarm: true}
+	defer func() {
+		if err != nil {
+			cfg.warm.close()
+		}
+	}()
 	info := &cluster.Info{
 		Name: c.GetName(), StatName: c.GetName(), ConnectTimeout: defaultConnectTimeout, BufferLimit: network.DefaultBufferLimit,
 		IdleTimeout: defaultIdleTimeout,
@@ -134,10 +143,10 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 		cfg.waitForWarm = w.GetValue()
 	}
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
-	err := firstError(
+	err = firstError(
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
 		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats()),
-		transportSocket(p.Dot("transport_socket"), c.GetTransportSocket()),
+		m.transportSocket(p.Dot("transport_socket"), c.GetTransportSocket(), cfg),
 		httpOptions(p, c, info),
 		socketOptions(p, c, info),
 		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
@@ -225,22 +234,6 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 		out.service = c.GetName()
 	}
 	return out, nil
-}
-
-func transportSocket(p field.Path, ts *corev3.TransportSocket) error {
-	if ts == nil {
-		return nil
-	}
-	if a := ts.GetTypedConfig(); a != nil {
-		if !a.MessageIs(&rawv3.RawBuffer{}) {
-			return p.Dot("typed_config").Errorf("weir does not support %s (%s) to upstreams", ts.GetName(), a.GetTypeUrl())
-		}
-		return nil
-	}
-	if ts.GetName() != "envoy.transport_sockets.raw_buffer" {
-		return p.Dot("name").Errorf("weir does not support the transport socket %q to upstreams", ts.GetName())
-	}
-	return nil
 }
 
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {

@@ -26,6 +26,9 @@ type Options struct {
 	// Guard says why an original destination may not be connected to; nil
 	// lets all pass.
 	Guard DestinationGuard
+	// Transports are the transport sockets that clusters can use, by the
+	// type URL of their configuration.
+	Transports map[string]TransportFactory
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	// Locality is where the proxy runs (node.locality), nil when it is not

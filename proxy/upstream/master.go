@@ -50,6 +50,10 @@ func (c *master) ready() {
 	if c.warm || c.stopped {
 		return
 	}
+	if w := &c.cfg.warm; w.waiting > 0 {
+		w.onWarm = c.ready
+		return
+	}
 	c.warm = true
 	m, name := c.m, c.cfg.info.Name
 	if c.hosts == nil {
@@ -78,6 +82,7 @@ func (c *master) publish(gone []*cluster.Host, drain bool) {
 func (c *master) stop() {
 	c.stopped = true
 	c.discovery.stop()
+	c.cfg.warm.close()
 	c.cfg.info.StatGroup.Close()
 	for p := range c.cfg.info.Resources {
 		if g := c.cfg.info.Resources[p].Remaining; g != nil {
