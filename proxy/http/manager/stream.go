@@ -34,6 +34,8 @@ type stream struct {
 	whole   event.Timer // request_timeout
 	maxLife event.Timer // max_stream_duration
 
+	redirected *network.Buffer // the body of a request that starts anew
+
 	context formatter.Context
 }
 

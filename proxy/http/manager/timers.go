@@ -1,9 +1,56 @@
 package manager
 
 import (
+	"time"
+
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
+
+// refreshTimeouts applies what the route says of the stream's timeouts.
+func (s *stream) refreshTimeouts() {
+	r, ok := s.findRoute().(*route.Route)
+	if !ok {
+		return
+	}
+	f := r.Forward()
+	if f == nil {
+		return
+	}
+	if f.IdleTimeout != route.Unset {
+		if s.idleTimeout = f.IdleTimeout; s.idleTimeout == 0 {
+			s.idle.Disable()
+		} else {
+			s.idle.Enable(s.idleTimeout)
+		}
+	}
+	s.refreshDuration(f)
+}
+
+// refreshDuration bounds the stream by grpc-timeout, when the route obeys it,
+// else by the route's max_stream_duration, else by the manager's.
+func (s *stream) refreshDuration(f *route.Forward) {
+	limit := s.cfg.maxStreamDuration
+	if f.MaxStreamDuration != route.Unset {
+		limit = f.MaxStreamDuration
+	}
+	grpc, ok := http.ParseGrpcTimeout(s.request.Get(http.GrpcTimeout))
+	if ok && f.GrpcTimeoutHeaderMax != route.Unset {
+		limit = grpc
+		if limit > 0 {
+			limit = max(limit-f.GrpcTimeoutHeaderOffset, 0)
+		}
+		if most := f.GrpcTimeoutHeaderMax; most > 0 && (limit > most || limit == 0) {
+			limit = most
+		}
+		http.SetGrpcTimeout(&s.request, limit)
+	} else if limit == 0 {
+		s.maxLife.Disable()
+		return
+	}
+	s.maxLife.Enable(max(limit-(s.w.loop.Now()-s.info.Begin), time.Nanosecond))
+}
 
 // onIdle ends a stream on which nothing has happened for
 // stream_idle_timeout.

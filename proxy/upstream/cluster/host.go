@@ -72,6 +72,7 @@ type Host struct {
 	HealthCheckAddress network.Address
 
 	monitor  atomic.Pointer[Monitor]
+	failNow  atomic.Pointer[func()]
 	metadata atomic.Pointer[Metadata]
 	weight   atomic.Uint32
 	health   atomic.Uint32
@@ -140,6 +141,17 @@ func (h *Host) Monitor() *Monitor { return h.monitor.Load() }
 
 // SetMonitor sets the monitor. Only main calls it.
 func (h *Host) SetMonitor(m *Monitor) { h.monitor.Store(m) }
+
+// FailNow tells the active health checks, if there are any, that the host
+// itself asks not to be used: by x-envoy-immediate-health-check-fail.
+func (h *Host) FailNow() {
+	if f := h.failNow.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// OnFailNow sets what FailNow calls, on a worker.
+func (h *Host) OnFailNow(f func()) { h.failNow.Store(&f) }
 
 // Weight is the load balancing weight, at least 1.
 func (h *Host) Weight() uint32 { return h.weight.Load() }
