@@ -2,6 +2,8 @@ package filter
 
 import (
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
+	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
@@ -12,8 +14,10 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
-		cors.TypeURL:   cors.Maker(),
-		rbac.TypeURL:   rbac.Maker(),
-		router.TypeURL: router.Maker(tables),
+		cors.TypeURL:      cors.Maker(),
+		grpcstats.TypeURL: grpcstats.Maker(tables),
+		grpcweb.TypeURL:   grpcweb.Maker(tables),
+		rbac.TypeURL:      rbac.Maker(),
+		router.TypeURL:    router.Maker(tables),
 	}
 }

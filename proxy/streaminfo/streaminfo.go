@@ -1,6 +1,7 @@
 package streaminfo
 
 import (
+	"maps"
 	"math/bits"
 	"time"
 
@@ -105,8 +106,10 @@ type Info struct {
 	ListenerMetadata    map[string]map[string]any
 	FilterChainMetadata map[string]map[string]any
 
-	// FilterState is by name; see FilterStateObject.
+	// FilterState is by name; see FilterStateObject. It may be the
+	// connection's own map: change it by SetFilterState.
 	FilterState         map[string]any
+	ownFilterState      bool
 	UpstreamFilterState map[string]any
 
 	HealthCheck bool // a health-check request
@@ -176,6 +179,16 @@ func (i *Info) SetMetadata(namespace, key string, value any) {
 		i.Metadata[namespace] = m
 	}
 	m[key] = value
+}
+
+// SetFilterState sets an object of this stream, not of its connection.
+func (i *Info) SetFilterState(name string, object any) {
+	if !i.ownFilterState {
+		own := make(map[string]any, len(i.FilterState)+1)
+		maps.Copy(own, i.FilterState)
+		i.FilterState, i.ownFilterState = own, true
+	}
+	i.FilterState[name] = object
 }
 
 // Duration is how long the stream has taken, or took.
