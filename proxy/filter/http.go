@@ -2,6 +2,7 @@ package filter
 
 import (
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
@@ -15,6 +16,7 @@ import (
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
 		cors.TypeURL:      cors.Maker(),
+		fault.TypeURL:     fault.Maker(),
 		grpcstats.TypeURL: grpcstats.Maker(tables),
 		grpcweb.TypeURL:   grpcweb.Maker(tables),
 		rbac.TypeURL:      rbac.Maker(),
