@@ -101,7 +101,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 func (r *Rig) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
 	c, err := route.Compile(p.Dot("route_config"), m.GetRouteConfig(), route.Options{
 		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime)}),
-		CompileFormat: manager.CompileFormat, Runtime: r.runtime,
+		CompileFormat: manager.CompileFormat, Runtime: r.runtime, Stats: r.Server.Stats,
 	})
 	return manager.StaticRoutes{Routes: c}, err
 }

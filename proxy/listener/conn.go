@@ -62,7 +62,7 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 	c := &conn{at: &chain.on[h.worker]}
 	o := network.Options{BufferLimit: al.l.bufferLimit, ID: h.connID()}
 	if chain.transport != nil {
-		o.Transport = chain.transport()
+		o.Transport = chain.transport(h.loop)
 	}
 	c.InitServer(h.loop, s.fd, s.Local, s.Remote, o)
 	if s.info != nil {

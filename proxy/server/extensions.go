@@ -26,7 +26,7 @@ import (
 const managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 func (s *server) makeClusters() {
-	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Log: s.log.get("upstream")}
+	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
 	}
@@ -39,8 +39,9 @@ func (s *server) makeListeners() {
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
-			Listener: filter.Listener(),
-			Network:  s.networkFilters(),
+			Listener:  filter.Listener(),
+			Transport: s.downstreamTransports(),
+			Network:   s.networkFilters(),
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate",
 	})
@@ -86,7 +87,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 }
 
 func (s *server) logOptions() accesslog.Options {
-	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Integer}
+	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Value}
 }
 
 // accessLogs compiles the access logs of listeners and network filters.

@@ -106,10 +106,10 @@ type Info struct {
 	ListenerMetadata    map[string]map[string]any
 	FilterChainMetadata map[string]map[string]any
 
-	// FilterState is by name; see FilterStateObject. It may be the
-	// connection's own map: change it by SetFilterState.
+	// FilterState is by name; see FilterStateObject. It begins as the
+	// connection's: SetFilterState changes it.
 	FilterState         map[string]any
-	ownFilterState      bool
+	ownFilterState      bool // FilterState is this stream's own
 	UpstreamFilterState map[string]any
 
 	HealthCheck bool // a health-check request
@@ -187,14 +187,16 @@ func (i *Info) MetadataOf(namespace string) map[string]any {
 	return m
 }
 
-// SetFilterState sets an object of this stream, not of its connection.
-func (i *Info) SetFilterState(name string, object any) {
+// SetFilterState sets an object of the stream's filter state, leaving the
+// connection's as it is.
+func (i *Info) SetFilterState(name string, value any) {
 	if !i.ownFilterState {
-		own := make(map[string]any, len(i.FilterState)+1)
-		maps.Copy(own, i.FilterState)
-		i.FilterState, i.ownFilterState = own, true
+		i.FilterState, i.ownFilterState = maps.Clone(i.FilterState), true
+		if i.FilterState == nil {
+			i.FilterState = map[string]any{}
+		}
 	}
-	i.FilterState[name] = object
+	i.FilterState[name] = value
 }
 
 // Duration is how long the stream has taken, or took.
