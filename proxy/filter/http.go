@@ -3,6 +3,7 @@ package filter
 import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/http/lua"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -14,6 +15,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
 		compressor.TypeURL: compressor.Maker(),
 		extauthz.TypeURL:   extauthz.Maker(tables),
+		lua.TypeURL:        lua.Maker(tables),
 		router.TypeURL:     router.Maker(tables),
 	}
 }
