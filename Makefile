@@ -12,10 +12,13 @@ build: ## one static binary, bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
 
 deps: ## what the demo and the tests need from the system (Debian, Ubuntu)
-	scripts/deps
+	scripts/deps demo test
 
-demo: deps build ## two pods, the agent, the proxy and a control plane, on this machine
-	$(GO) run ./test/demo -weir bin/weir
+demo: ## two pods, the agent, the proxy and a control plane, on this machine; as root
+	scripts/deps demo
+	$(MAKE) -s build
+	$(GO) build -o bin/demo ./test/demo
+	bin/demo -weir bin/weir $(DEMOFLAGS)
 
 test: deps build lint check-generate test-race test-e2e test-oracle fuzz ## everything that CI runs
 

@@ -42,6 +42,9 @@ func Observe(ctx context.Context, o Options, format string, w io.Writer) error {
 			flows.Close()
 		}
 	}()
+	if format == "table" { // tells, too, that from here on nothing is missed
+		fmt.Fprintln(w, header)
+	}
 	names := podNames{client: NewClient(o)}
 	boot := time.Now().Add(-monotonic()) // the wall clock at CLOCK_MONOTONIC's zero
 	for {
@@ -79,13 +82,17 @@ func eventWriter(format string, w io.Writer) (func(Event) error, error) {
 	return nil, fmt.Errorf("-o %s: table and json are the formats", format)
 }
 
+const layout = "%-15s  %-20s  %-24s   %-28s %s"
+
+var header = fmt.Sprintf(layout, "TIME", "POD", "FROM", "TO", "VERDICT")
+
 // String is e on a line.
 func (e Event) String() string {
 	from := e.Client
 	if from == "" {
 		from = fmt.Sprintf("%s[%d]", e.Command, e.PID)
 	}
-	return fmt.Sprintf("%s  %-20s  %-24s → %-28s %s", e.Time.Format("15:04:05.000000"), e.Pod, from, e.Destination, e.Verdict)
+	return fmt.Sprintf(layout, e.Time.Format("15:04:05.000000"), e.Pod, from, e.Destination, e.Verdict)
 }
 
 // podNames asks the agent for names that it has not seen.

@@ -57,7 +57,8 @@ static __always_inline int is_exempt(struct bpf_sock_addr *ctx, const struct pod
 		count(COUNT_BYPASS_SOCKET);
 		return 1;
 	}
-	if (addr_is_local(dst->addr) || addr_is_pods(pod->pod_id, dst->addr)) {
+	if (addr_is_link_local6(dst->addr) || (addr_is_loopback(dst->addr) && !pod->loopback) ||
+	    addr_is_pods(pod->pod_id, dst->addr)) {
 		count(COUNT_OWN_ADDRESS);
 		return 1;
 	}

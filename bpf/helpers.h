@@ -41,16 +41,25 @@ static __always_inline int addr_is4(const __u8 *addr)
 	return !addr_word(addr, 0) && !addr_word(addr, 1) && addr_word(addr, 2) == bpf_htonl(0xffff);
 }
 
-// Loopback, unspecified (which Linux connects to loopback) and link-local
-// IPv6 (which no route by mark can catch, and which never leaves the link).
-static __always_inline int addr_is_local(const __u8 *addr)
+// No route by mark can catch these, they never leave the link, and an address
+// that is rewritten loses its interface.
+static __always_inline int addr_is_link_local6(const __u8 *addr)
+{
+	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
+}
+
+// Unspecified addresses, too: Linux connects them to loopback.
+static __always_inline int addr_is_loopback(const __u8 *addr)
 {
 	if (addr_is4(addr))
 		return addr[12] == 127 || !addr_word(addr, 3);
-	if (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80)
-		return 1;
 	return !addr_word(addr, 0) && !addr_word(addr, 1) && !addr_word(addr, 2) &&
 	       (!addr_word(addr, 3) || addr_word(addr, 3) == bpf_htonl(1));
+}
+
+static __always_inline int addr_is_local(const __u8 *addr)
+{
+	return addr_is_link_local6(addr) || addr_is_loopback(addr);
 }
 
 static __always_inline int addr_is_pods(__u32 pod_id, const __u8 *addr)

@@ -32,7 +32,8 @@ struct pod {
 	__u16 outbound6_port;
 	__u8 ip4[4] WORDS;
 	__u8 ip6[16] WORDS;
-	__u32 pad;
+	__u8 loopback; // connections to loopback addresses are caught, too
+	__u8 pad[3];
 };
 
 struct settings {

@@ -96,7 +96,8 @@ type WeirPod struct {
 	Outbound6Port uint16
 	Ip4           [4]uint8
 	Ip6           [16]uint8
-	Pad           uint32
+	Loopback      uint8
+	Pad           [3]uint8
 }
 
 type WeirPodAddr struct {

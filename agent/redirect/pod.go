@@ -19,7 +19,7 @@ type Pod struct {
 	// listeners there: rewritten connections go to them. A pod that has no
 	// address of a family has the zero AddrPort.
 	Outbound4, Outbound6 netip.AddrPort
-	// Own are all of its addresses: connections between them are never caught.
+	// Own are its addresses that are never caught: those of a pod itself.
 	Own []netip.Addr
 	// Rewrite catches outbound connections by rewriting, not by mark.
 	Rewrite bool
@@ -28,6 +28,10 @@ type Pod struct {
 	// Inbound catches connections to the pod, but not to ExcludeInbound.
 	Inbound        bool
 	ExcludeInbound []uint16
+	// Loopback catches connections to loopback addresses, too. The proxy must
+	// then have ProxyCgroup or be out of the programs' cgroup, or it would
+	// catch its own.
+	Loopback bool
 	// FailOpen leaves connections alone while the proxy is silent or cannot
 	// take them; otherwise they fail.
 	FailOpen bool
@@ -92,6 +96,7 @@ func (p Pod) value() bpf.WeirPod {
 		Rewrite:       number[uint8](p.Rewrite),
 		FailOpen:      number[uint8](p.FailOpen),
 		External:      number[uint8](p.External),
+		Loopback:      number[uint8](p.Loopback),
 		Outbound4Port: p.Outbound4.Port(),
 		Outbound6Port: p.Outbound6.Port(),
 	}

@@ -83,16 +83,12 @@ func catch(groups *cgroups, outbound4, outbound6 netip.AddrPort) (*redirect.Redi
 	if err != nil {
 		return nil, err
 	}
-	own, err := ns.Addresses()
-	if err != nil {
-		return nil, err
-	}
 	r, err := redirect.Open(redirect.Options{ConnectCgroup: groups.command, SocketCgroup: groups.parent})
 	if err != nil {
 		return nil, err
 	}
 	pod := redirect.Pod{
-		ID: 1, Cookie: cookie, Name: "weir run", Own: own, Rewrite: true, External: true,
+		ID: 1, Cookie: cookie, Name: "weir run", Rewrite: true, Loopback: true, External: true,
 		Outbound4: outbound4, Outbound6: outbound6,
 	}
 	if err := r.PutPod(pod); err != nil {

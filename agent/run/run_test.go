@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,6 +136,35 @@ func TestPassThrough(t *testing.T) {
 	}
 	if !strings.Contains(stderr, "6 B received") {
 		t.Errorf("no bytes told:\n%s", stderr)
+	}
+}
+
+// What runs on this machine is reached through the proxy, too.
+func TestLoopbackIsCaught(t *testing.T) {
+	netnsrig.RequireRoot(t)
+	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello", r.Host) })
+	listen := func(ip string) (port string) {
+		l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go http.Serve(l, hello)
+		_, port, _ = net.SplitHostPort(l.Addr().String())
+		return port
+	}
+	port4, port6 := listen("127.0.0.1"), listen("::1")
+	for _, tt := range []struct{ host, told string }{
+		{"127.0.0.1:" + port4, "127.0.0.1:" + port4},
+		{"localhost:" + port4, "127.0.0.1:" + port4},
+		{"0.0.0.0:" + port4, "0.0.0.0:" + port4},
+		{"[::ffff:127.0.0.1]:" + port4, "127.0.0.1:" + port4},
+		{"[::1]:" + port6, "[::1]:" + port6},
+	} {
+		stdout, stderr, code := runIt(t, "curl", "-sSg", "http://"+tt.host+"/")
+		if code != 0 || stdout != "hello "+tt.host+"\n" || !strings.Contains(stderr, tt.told+"  ") {
+			t.Errorf("%s: code %d, %q; told:\n%s", tt.host, code, stdout, stderr)
+		}
 	}
 }
 

@@ -15,14 +15,17 @@ func runCommand() *cobra.Command {
 		Short: "Run a command whose TCP connections go through a proxy",
 		Long: `Run a command whose TCP connections go through a proxy, on a plain machine.
 
-The command runs in a cgroup of its own; its connections, but those to this
-machine itself, are caught and go to a proxy that is started with it. Without a
-bootstrap they are passed through, and a line for each goes to standard error.
-The exit code is the command's; nothing is left behind. It needs root.
+The command runs in a cgroup of its own. All of its TCP connections, also those
+to this machine itself, are caught and go to a proxy that is started with it;
+only link-local IPv6 destinations and other network namespaces that it enters
+are left alone. Without a bootstrap connections are passed through, and a line
+for each goes to standard error when it ends. The exit code is the command's;
+nothing is left behind. It needs root.
 
 A bootstrap must listen on 127.0.0.1:PORT (and on [::1]:PORT for IPv6) with the
 original_dst listener filter.`,
 		Example: `  weir run -- curl https://example.com
+  weir run -- sh -c 'make && ./smoke-test localhost:8080'
   weir run -c bootstrap.yaml --port 15001 -- ./my-app
   weir run --proxy /usr/bin/envoy -- git fetch`,
 		Args: cobra.MinimumNArgs(1),

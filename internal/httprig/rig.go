@@ -63,10 +63,9 @@ func New(t testing.TB, o Options) *Rig {
 	for url, m := range o.Filters {
 		r.filters[url] = m
 	}
-	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{
-		Listener: filter.Listener(),
-		Network:  map[string]listener.NetworkFilter{managerURL: {New: r.manager, Terminal: true}},
-	}})
+	network := filter.Network()
+	network[managerURL] = listener.NetworkFilter{New: r.manager, Terminal: true}
+	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: network}})
 	s := r.Server
 	r.Main(func() {
 		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats})
@@ -102,7 +101,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 func (r *Rig) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
 	c, err := route.Compile(p.Dot("route_config"), m.GetRouteConfig(), route.Options{
 		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime)}),
-		CompileFormat: manager.CompileFormat, Runtime: r.runtime,
+		CompileFormat: manager.CompileFormat, Runtime: r.runtime, Stats: r.Server.Stats,
 	})
 	return manager.StaticRoutes{Routes: c}, err
 }

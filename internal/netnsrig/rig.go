@@ -90,6 +90,9 @@ func (r *Rig) addrs(host int) (ip4, ip6 netip.Addr) {
 	return ip4, ip6
 }
 
+// Pods are those added and not yet removed.
+func (r *Rig) Pods() []*Pod { return r.pods }
+
 // Close ends the pods' processes and removes all that the rig made.
 func (r *Rig) Close() error {
 	errs := []error{r.removeVeths(), killCgroups(r.cgroup)}

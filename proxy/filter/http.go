@@ -2,8 +2,10 @@ package filter
 
 import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
+	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -13,6 +15,8 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
+		cors.TypeURL:       cors.Maker(),
+		rbac.TypeURL:       rbac.Maker(),
 		compressor.TypeURL: compressor.Maker(),
 		extauthz.TypeURL:   extauthz.Maker(tables),
 		lua.TypeURL:        lua.Maker(tables),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // ErrUnknownFilter is what Options.FilterConfig returns (wrapped or not) for a
@@ -28,6 +29,9 @@ type Options struct {
 	ValidateClusters bool
 	// Runtime is kept and called on workers.
 	Runtime Runtime
+	// Stats is for virtual clusters and routes with a stat_prefix. Without it
+	// they count nothing.
+	Stats *stats.Store
 	// CompileFormat compiles a header value with substitution commands.
 	// Without it, values with commands are refused.
 	CompileFormat func(format string) (ValueFormatter, error)

@@ -172,6 +172,7 @@ func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate b
 		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Integer}),
 		ClusterKnown: r.s.clusters.Has, ValidateClusters: validate,
 		Runtime:       r.s.runtime.Integer,
+		Stats:         r.s.stats,
 		CompileFormat: manager.CompileFormat,
 	})
 }

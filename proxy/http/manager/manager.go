@@ -62,12 +62,8 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 
 // OnData implements network.ReadFilter.
 func (m *ConnManager) OnData(b *network.Buffer, end bool) network.FilterStatus {
-	if m.codec == nil {
-		m.codec = m.w.takeCodec(m)
-		if m.protocol == 0 {
-			m.protocol = m.codec.Protocol()
-			m.w.stats.cxProtocol(m.protocol)
-		}
+	if m.codec == nil && !m.chooseCodec(b) {
+		return network.StopIteration
 	}
 	for m.conn.Open() {
 		before := b.Len()
