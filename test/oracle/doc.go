@@ -24,7 +24,7 @@
 //	network_filters:  instead of the connection manager, [{name, type, config}]
 //	listener_filters: [{name, type, config}]
 //	listener:         further Listener fields
-//	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers) and dead (refuses), or further clusters
+//	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers), dead (refuses) and grpc (gRPC services, with http2_protocol_options: {}), or further clusters
 //	bootstrap:        further Bootstrap fields
 //	requests:         sent one after another; see the request type
 //	log:              a format string, or {log_format: ...}: lines of the access log are compared
@@ -34,6 +34,6 @@
 //	untimed:          how long answers take is not compared
 //	differs:          why weir does not agree here, on purpose; then it must not
 //
-// {{u1}}, {{u2}}, {{u3}}, {{dead}}, {{port}} and {{dir}} stand for the ports of
+// {{u1}}, {{u2}}, {{u3}}, {{dead}}, {{grpc}}, {{port}} and {{dir}} stand for the ports of
 // the upstreams and of the listener, and for a directory of the proxy's own.
 package oracle
