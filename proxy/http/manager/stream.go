@@ -8,6 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/tracing"
 )
 
 // stream is one request and its response. It is recycled: what must start
@@ -35,6 +36,7 @@ type stream struct {
 	maxLife event.Timer // max_stream_duration
 
 	context formatter.Context
+	scratch [32]byte
 }
 
 // streamState is what is zero when a stream begins.
@@ -49,6 +51,9 @@ type streamState struct {
 	upgrade     string
 	idleTimeout time.Duration
 	bufferLimit uint32
+
+	span      *tracing.Span // nil when there is none
+	decorated string        // the operation's name, to be passed on
 
 	readDisabled int // how often reading of the request was paused
 
@@ -252,6 +257,7 @@ func (s *stream) destroy() {
 	for ; s.readDisabled > 0; s.readDisabled-- {
 		s.enc.ReadDisable(false)
 	}
+	s.finishTrace()
 	s.logAccess()
 	st := s.w.stats
 	st.DownstreamRqActive.Dec()
