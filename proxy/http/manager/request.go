@@ -64,6 +64,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	}
 	s.trace()
 	s.chooseFilters()
+	s.refreshTimeouts()
 	return true
 }
 

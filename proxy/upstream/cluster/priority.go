@@ -1,5 +1,7 @@
 package cluster
 
+import "slices"
+
 // PriorityLoad is the share of the load, in percent, that each priority's
 // healthy and degraded hosts get, and which priorities are in panic: so few
 // of their hosts are usable that all are used whatever their health.
@@ -63,6 +65,32 @@ func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 		l.byHostCount(sets)
 	}
 	return p
+}
+
+// LoadWithout spreads the load over the priorities that are not in without, by
+// what their hosts can carry. ok is false when those can carry nothing.
+func (p *PrioritySet) LoadWithout(without []uint32) (l *PriorityLoad, ok bool) {
+	n := len(p.Sets)
+	l = &PriorityLoad{Healthy: make([]uint32, n), Degraded: make([]uint32, n), Panic: make([]bool, n)}
+	healthy, degraded := make([]uint32, n), make([]uint32, n)
+	total := uint32(0)
+	for i, s := range p.Sets {
+		if slices.Contains(without, uint32(i)) {
+			continue
+		}
+		healthy[i], degraded[i] = s.capacity(len(s.Healthy)), s.capacity(len(s.Degraded))
+		total += healthy[i] + degraded[i]
+	}
+	if total == 0 {
+		return nil, false
+	}
+	total = min(total, 100)
+	left := distribute(l.Healthy, healthy, 100, total)
+	left = distribute(l.Degraded, degraded, left, total)
+	if !giveRest(l.Healthy, healthy, left) {
+		giveRest(l.Degraded, degraded, left)
+	}
+	return l, true
 }
 
 // capacity is what share of the load n of the set's hosts can carry.
