@@ -75,17 +75,22 @@ type FilterFactory interface {
 	New(w int, cb FilterCallbacks) StreamFilter
 }
 
+// RouteLevels is how many levels can configure a filter: route configuration,
+// virtual host, route and weighted cluster.
+const RouteLevels = 4
+
 // Route is what the stream's route tells filters; the route package's entries
 // implement it.
 type Route interface {
 	RouteName() string
 	VirtualHostName() string
 	// FilterConfig is the most specific typed_per_filter_config for a filter
-	// name (route, then virtual host, then route configuration), compiled by
-	// that filter's factory; nil when there is none.
+	// name (weighted cluster, route, virtual host, route configuration),
+	// compiled by its RouteConfigMaker; nil when there is none.
 	FilterConfig(name string) any
-	// FilterConfigs yields all of them, the least specific first.
-	FilterConfigs(name string, yield func(any))
+	// FilterConfigs are those of all levels, the least specific first, nil
+	// where a level has none. For filters that merge them.
+	FilterConfigs(name string) [RouteLevels]any
 	// FilterDisabled tells whether the filter is switched off (or on) here;
 	// known is false when the route says nothing.
 	FilterDisabled(name string) (disabled, known bool)
@@ -174,3 +179,13 @@ type DownstreamWatermarks interface {
 // NoGrpcStatus is SendLocalReply's grpcStatus when it follows from the HTTP
 // status.
 const NoGrpcStatus = -1
+
+// RouteConfig is the most specific per-route configuration of the filter that
+// cb belongs to: the T that its RouteConfigMaker made. ok is false when the
+// request has no route or the route says nothing of the filter.
+func RouteConfig[T any](cb FilterCallbacks) (c T, ok bool) {
+	if r := cb.Route(); r != nil {
+		c, ok = r.FilterConfig(cb.FilterName()).(T)
+	}
+	return c, ok
+}

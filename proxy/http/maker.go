@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -15,15 +16,26 @@ type FilterMaker struct {
 	New func(path field.Path, config *anypb.Any, ctx *FactoryContext) (FilterFactory, error)
 	// Terminal tells that the filter answers requests and so is the last.
 	Terminal bool
+	// RouteConfig compiles the filter's typed_per_filter_config; nil when it
+	// takes none.
+	RouteConfig RouteConfigMaker
+	// RouteTypeURL is the type of that configuration; "" when it is the type
+	// of the filter's own.
+	RouteTypeURL string
 }
 
 // RouteConfigMaker compiles one type of typed_per_filter_config; the result
-// is what Route.FilterConfig returns.
-type RouteConfigMaker func(path field.Path, config *anypb.Any) (any, error)
+// is what Route.FilterConfig returns. It is called on main, is read by all
+// workers and, when it has a Close method, is closed on main when its route
+// configuration is replaced or gone; requests under way may still use it.
+type RouteConfigMaker func(path field.Path, config *anypb.Any, ctx *FactoryContext) (any, error)
 
 // FactoryContext is what a filter's factory may use of its connection manager.
 type FactoryContext struct {
-	Stats      *stats.Store
-	StatPrefix string // the manager's, "in" for http.in.
+	Stats *stats.Store
+	// StatPrefix is the manager's, "in" for http.in.; "" for configurations
+	// of routes, which several managers may share.
+	StatPrefix string
 	Loops      []*network.Loop
+	Runtime    fraction.Runtime
 }

@@ -10,6 +10,7 @@ import (
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
@@ -273,14 +274,21 @@ func NewFilterState(p field.Path, c *matcherv3.FilterStateMatcher, rx *Regexes) 
 func newRanges(p field.Path, cs []*xdscorev3.CidrRange) ([]netip.Prefix, error) {
 	out := make([]netip.Prefix, len(cs))
 	for i, c := range cs {
-		addr, err := netip.ParseAddr(c.GetAddressPrefix())
-		if err != nil {
-			return nil, p.Index(i).Dot("address_prefix").Wrap(err)
-		}
-		out[i], err = addr.Prefix(int(c.GetPrefixLen().GetValue()))
-		if err != nil {
-			return nil, p.Index(i).Dot("prefix_len").Wrap(err)
+		var err error
+		if out[i], err = Range(p.Index(i), c.GetAddressPrefix(), c.GetPrefixLen()); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// Range compiles a CidrRange; without a length it is a range of no bits, as in
+// Envoy.
+func Range(p field.Path, address string, bits *wrapperspb.UInt32Value) (netip.Prefix, error) {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{}, p.Dot("address_prefix").Wrap(err)
+	}
+	r, err := addr.Prefix(int(bits.GetValue()))
+	return r, p.Dot("prefix_len").Wrap(err)
 }

@@ -1,6 +1,8 @@
 package network
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/proxy/event"
@@ -19,21 +21,35 @@ func (c *Connection) Close(how CloseType) {
 		c.closeNow(LocalClose)
 		return
 	}
-	if c.noDelayed {
+	if c.closeDelay == 0 {
 		how = FlushWrite
 	}
-	if c.out.size == 0 && how == FlushWrite && c.transport == nil {
+	if c.transport != nil && !c.transport.CanFlushClose() || c.out.size == 0 && how == FlushWrite && c.transport == nil {
 		c.closeNow(LocalClose)
 		return
 	}
 	c.state, c.closing, c.writeEnd = stateClosing, how, true
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
-	r.delay = c.loop.NewTimer(func() { c.closeNow(LocalClose) })
-	r.delay.Enable(delayedClose)
+	r.delay = c.loop.NewTimer(c.onCloseDelay)
+	r.delay.Enable(c.patience())
 	c.in.Reset()
 	c.readOff = 0
 	c.flushLater()
+}
+
+// patience is how long a peer that makes no progress holds a closing
+// connection.
+func (c *Connection) patience() time.Duration {
+	if c.closeDelay == 0 {
+		return delayedClose
+	}
+	return time.Duration(c.closeDelay) * time.Millisecond
+}
+
+func (c *Connection) onCloseDelay() {
+	c.slowPeer = true
+	c.closeNow(LocalClose)
 }
 
 // EndWrite ends this side of the stream behind what is written.
@@ -80,7 +96,7 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 		if why := c.FailureReason(); why != "" {
 			c.setFailure(why)
 		}
-		c.transport.Close()
+		c.transport.Close(c)
 	}
 	if c.fd >= 0 {
 		c.loop.Forget(int(c.fd))

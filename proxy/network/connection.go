@@ -72,14 +72,17 @@ type Connection struct {
 	shutDown   bool  // and carried out
 	halfClose  bool
 	flushing   bool // queued with the dispatcher
+	gather     bool // to be flushed at the turn's end
 	aboveHigh  bool
 	peerReset  bool // closed by a reset
 	peerClosed bool // the kernel has told that the stream's end is buffered
 	reading    bool
-	noDelayed  bool
+	slowPeer   bool // the delay of FlushWriteAndDelay has run out
 
-	bigReads uint8 // how many reads in a row filled their room
-	splice   int64 // bytes that may pass through a pipe
+	bigReads   uint8  // how many reads in a row filled their room
+	closeDelay uint32 // of FlushWriteAndDelay, in milliseconds; 0: none
+
+	splice int64 // bytes that may pass through a pipe
 
 	limit     uint32 // write buffer high watermark in bytes; 0: none
 	transport TransportSocket
@@ -185,6 +188,7 @@ func newConnection(l *Loop, fd int, o Options) *Connection {
 func (c *Connection) init(l *Loop, fd int, o Options) {
 	c.loop, c.fd, c.transport, c.limit, c.counters = l, int32(fd), o.Transport, o.BufferLimit, o.Counters
 	c.halfClose, c.id, c.opened = o.HalfClose, o.ID, l.Now()
+	c.closeDelay = uint32(delayedClose / time.Millisecond)
 	c.in.Init(&l.Pool)
 	c.out.Init(&l.Pool)
 	c.callbacks = c.firstCallbacks[:0]
@@ -261,9 +265,29 @@ func (c *Connection) SetCounters(n *ByteCounters) { c.counters = n }
 // closing the connection.
 func (c *Connection) EnableHalfClose(on bool) { c.halfClose = on }
 
-// SetDelayedClose turns the wait of FlushWriteAndDelay off or on (Envoy's
-// delayed_close_timeout of 0).
-func (c *Connection) SetDelayedClose(on bool) { c.noDelayed = !on }
+// SetDelayedClose sets how long FlushWriteAndDelay waits for the peer: Envoy's
+// delayed_close_timeout, in milliseconds; 0 makes it FlushWrite.
+func (c *Connection) SetDelayedClose(ms uint32) { c.closeDelay = ms }
+
+// DelayedCloseTimedOut tells that the connection was closed because its peer
+// did not, after FlushWriteAndDelay.
+func (c *Connection) DelayedCloseTimedOut() bool { return c.slowPeer }
+
+// Drainer is what a connection's callbacks implement to end it in order.
+type Drainer interface {
+	// OnDrain asks to end the connection as soon as it carries nothing that
+	// is wanted. It may be called more than once.
+	OnDrain()
+}
+
+// Drain has those who use the connection end it by their protocol's means.
+func (c *Connection) Drain() {
+	for _, cb := range c.callbacks {
+		if d, ok := cb.(Drainer); ok && c.Open() {
+			d.OnDrain()
+		}
+	}
+}
 
 // AboveHighWatermark tells whether the write buffer is over its limit.
 func (c *Connection) AboveHighWatermark() bool { return c.aboveHigh }

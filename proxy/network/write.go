@@ -49,9 +49,20 @@ func (c *Connection) outputAdded() {
 func (c *Connection) flushLater() {
 	if !c.flushing && c.state != stateConnecting {
 		c.flushing = true
-		c.loop.FlushLater(c)
+		if c.gather {
+			c.loop.FlushAtTurnEnd(c)
+		} else {
+			c.loop.FlushLater(c)
+		}
 	}
 }
+
+// GatherWrites has output written once a turn instead of once a handler: many
+// handlers write to a connection whose streams belong to many others.
+func (c *Connection) GatherWrites() { c.gather = true }
+
+// OutputLen is how many bytes wait to be written.
+func (c *Connection) OutputLen() int { return c.out.size }
 
 // Flush implements event.Flusher: it writes until the socket is full.
 func (c *Connection) Flush() {
@@ -76,7 +87,7 @@ func (c *Connection) Flush() {
 		return
 	}
 	if r.N > 0 && c.state == stateClosing {
-		c.rare.delay.Enable(delayedClose) // a peer that reads is waited for
+		c.rare.delay.Enable(c.patience()) // a peer that reads is waited for
 	}
 	if c.aboveHigh && c.out.size <= int(c.limit/2) {
 		c.aboveHigh = false
@@ -84,7 +95,7 @@ func (c *Connection) Flush() {
 			cb.OnBelowWriteBufferLowWatermark()
 		}
 	}
-	if c.out.size == 0 {
+	if c.out.size == 0 && !r.Held {
 		c.maybeFinish()
 	}
 }

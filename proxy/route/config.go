@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // ErrUnknownFilter is what Options.FilterConfig returns (wrapped or not) for a
@@ -28,6 +29,9 @@ type Options struct {
 	ValidateClusters bool
 	// Runtime is kept and called on workers.
 	Runtime Runtime
+	// Stats is for virtual clusters and routes with a stat_prefix. Without it
+	// they count nothing.
+	Stats *stats.Store
 	// CompileFormat compiles a header value with substitution commands.
 	// Without it, values with commands are refused.
 	CompileFormat func(format string) (ValueFormatter, error)
@@ -70,32 +74,40 @@ func Compile(p field.Path, c *routev3.RouteConfiguration, o Options) (*Config, e
 	for _, name := range c.GetInternalOnlyHeaders() {
 		cfg.internalOnlyHeaders = append(cfg.internalOnlyHeaders, matcher.LowerASCII(name))
 	}
-	var err error
-	if cfg.mutations, err = k.mutations(p, c); err != nil {
+	if err := k.compile(p, c); err != nil {
+		cfg.Close()
 		return nil, err
+	}
+	return cfg, nil
+}
+
+func (k *compiler) compile(p field.Path, c *routev3.RouteConfiguration) (err error) {
+	cfg := k.config
+	if cfg.mutations, err = k.mutations(p, c); err != nil {
+		return err
 	}
 	if cfg.filterConfigs, err = k.filterConfigs(p, c.GetTypedPerFilterConfig()); err != nil {
-		return nil, err
+		return err
 	}
 	if cfg.metadata, err = metadata(p, c.GetMetadata()); err != nil {
-		return nil, err
+		return err
 	}
 	if k.mirrors, err = k.mirrorPolicies(p, c.GetRequestMirrorPolicies()); err != nil {
-		return nil, err
+		return err
 	}
 	names := make(map[string]bool, len(c.GetVirtualHosts()))
 	cfg.vhosts = make([]*VirtualHost, len(c.GetVirtualHosts()))
 	for i, vc := range c.GetVirtualHosts() {
 		vp := p.Dot("virtual_hosts").Index(i)
 		if names[vc.GetName()] {
-			return nil, vp.Dot("name").Errorf("virtual host %q appears twice; names must be unique", vc.GetName())
+			return vp.Dot("name").Errorf("virtual host %q appears twice; names must be unique", vc.GetName())
 		}
 		names[vc.GetName()] = true
 		if cfg.vhosts[i], err = k.virtualHost(vp, vc); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return cfg, nil
+	return nil
 }
 
 func (k *compiler) clusterExists(p field.Path, name string) error {

@@ -16,28 +16,48 @@ func (k *compiler) filterConfigs(p field.Path, c map[string]*anypb.Any) (filterC
 	}
 	out := make(filterConfigs, 0, len(c))
 	for name, config := range c {
-		fp, f, optional := p.Dot("typed_per_filter_config").Key(name), filterConfig{name: name}, false
-		if config.MessageIs((*routev3.FilterConfig)(nil)) {
-			var wrapper routev3.FilterConfig
-			if err := config.UnmarshalTo(&wrapper); err != nil {
-				return nil, fp.Wrap(err)
-			}
-			f.disabled, optional, config = wrapper.GetDisabled(), wrapper.GetIsOptional(), wrapper.GetConfig()
+		fp := p.Dot("typed_per_filter_config").Key(name)
+		f, err := k.filterConfig(fp, name, config)
+		if err != nil {
+			return nil, fp.Wrap(err)
 		}
-		if config != nil {
-			if k.FilterConfig == nil {
-				return nil, fp.Errorf("no filter takes %s here", config.GetTypeUrl())
-			}
-			var err error
-			f.config, err = k.FilterConfig(fp, name, config)
-			if optional && errors.Is(err, ErrUnknownFilter) {
-				continue
-			}
-			if err != nil {
-				return nil, fp.Wrap(err)
-			}
+		if f != nil {
+			out = append(out, *f)
 		}
-		out = append(out, f)
 	}
 	return out, nil
+}
+
+// filterConfig compiles one of them; nil when it is optional and unknown.
+func (k *compiler) filterConfig(p field.Path, name string, config *anypb.Any) (*filterConfig, error) {
+	optional := false
+	if config.MessageIs((*routev3.FilterConfig)(nil)) {
+		var wrapper routev3.FilterConfig
+		if err := config.UnmarshalTo(&wrapper); err != nil {
+			return nil, err
+		}
+		switch {
+		case wrapper.GetDisabled(): // what else it says does not matter
+			return &filterConfig{name: name, disabled: true}, nil
+		case wrapper.GetConfig() == nil:
+			return nil, p.Dot("config").Errorf("a FilterConfig without disabled needs a config; an empty one only enables the filter")
+		case wrapper.GetConfig().GetTypeUrl() == "":
+			return &filterConfig{name: name}, nil
+		}
+		optional, config = wrapper.GetIsOptional(), wrapper.GetConfig()
+	}
+	if k.FilterConfig == nil {
+		return nil, p.Errorf("no filter takes %s here", config.GetTypeUrl())
+	}
+	compiled, err := k.FilterConfig(p, name, config)
+	if optional && errors.Is(err, ErrUnknownFilter) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := compiled.(interface{ Close() }); ok {
+		k.config.closers = append(k.config.closers, c)
+	}
+	return &filterConfig{name: name, config: compiled}, nil
 }

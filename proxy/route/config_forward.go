@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
 const defaultTimeout = 15 * time.Second
@@ -89,18 +90,16 @@ func headerName(name string) string {
 	return name
 }
 
-// subset is the part of metadata_match that load balancers look at.
-func subset(p field.Path, c *corev3.Metadata) (map[string]any, error) {
+// subset is the part of metadata_match that load balancers look at, sorted by
+// key.
+func subset(p field.Path, c *corev3.Metadata) ([]lb.MetadataCriterion, error) {
 	if c == nil {
 		return nil, nil
 	}
 	if err := field.Only(p.Dot("metadata_match"), c, "filter_metadata"); err != nil {
 		return nil, err
 	}
-	if s := c.GetFilterMetadata()[subsetNamespace]; s != nil {
-		return s.AsMap(), nil
-	}
-	return nil, nil
+	return lb.MergeCriteria(nil, c.GetFilterMetadata()[subsetNamespace].AsMap()), nil
 }
 
 func (k *compiler) timeouts(p field.Path, c *routev3.RouteAction, f *Forward) (err error) {

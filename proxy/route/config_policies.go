@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	allowlistedroutesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/internal_redirect/allow_listed_routes/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 func (k *compiler) policies(p field.Path, c *routev3.RouteAction, f *Forward) (err error) {
@@ -38,31 +40,47 @@ func (k *compiler) policies(p field.Path, c *routev3.RouteAction, f *Forward) (e
 	if f.InternalRedirect, err = internalRedirect(p, c); err != nil {
 		return err
 	}
-	for i, u := range c.GetUpgradeConfigs() {
+	f.Upgrades, err = upgrades(p, c.GetUpgradeConfigs())
+	return err
+}
+
+func upgrades(p field.Path, cs []*routev3.RouteAction_UpgradeConfig) ([]Upgrade, error) {
+	var out []Upgrade
+	for i, u := range cs {
 		up := p.Dot("upgrade_configs").Index(i)
 		if err := field.Only(up, u, "upgrade_type", "enabled", "connect_config"); err != nil {
-			return err
+			return nil, err
 		}
-		if err := field.Only(up.Dot("connect_config"), u.GetConnectConfig(), "allow_post"); err != nil {
-			return err
+		c := u.GetConnectConfig()
+		if err := field.Only(up.Dot("connect_config"), c, "allow_post", "proxy_protocol_config"); err != nil {
+			return nil, err
 		}
 		upgrade := Upgrade{
 			Type:             strings.ToLower(u.GetUpgradeType()),
-			Enabled:          u.GetEnabled() == nil || u.GetEnabled().GetValue(),
-			TerminateConnect: u.GetConnectConfig() != nil,
-			AllowPost:        u.GetConnectConfig().GetAllowPost(),
+			Enabled:          isOrUnset(u.GetEnabled()),
+			TerminateConnect: c != nil,
+			AllowPost:        c.GetAllowPost(),
 		}
-		if upgrade.TerminateConnect && upgrade.Type != "connect" && upgrade.Type != "connect-udp" {
-			return up.Dot("connect_config").Errorf("only an upgrade of type CONNECT or CONNECT-UDP may have one, not %q", u.GetUpgradeType())
+		if pp := c.GetProxyProtocolConfig(); pp != nil {
+			if err := field.Only(up.Dot("connect_config.proxy_protocol_config"), pp, "version"); err != nil {
+				return nil, err
+			}
+			upgrade.ProxyProtocol = int(pp.GetVersion()) + 1
 		}
-		for _, other := range f.Upgrades {
+		switch {
+		case upgrade.TerminateConnect && upgrade.Type == "connect-udp":
+			return nil, up.Dot("connect_config").Errorf("weir does not terminate CONNECT-UDP")
+		case upgrade.TerminateConnect && upgrade.Type != "connect":
+			return nil, up.Dot("connect_config").Errorf("only an upgrade of type CONNECT may have one, not %q", u.GetUpgradeType())
+		}
+		for _, other := range out {
 			if other.Type == upgrade.Type {
-				return up.Dot("upgrade_type").Errorf("upgrade type %q appears twice", u.GetUpgradeType())
+				return nil, up.Dot("upgrade_type").Errorf("upgrade type %q appears twice", u.GetUpgradeType())
 			}
 		}
-		f.Upgrades = append(f.Upgrades, upgrade)
+		out = append(out, upgrade)
 	}
-	return nil
+	return out, nil
 }
 
 func internalRedirect(p field.Path, c *routev3.RouteAction) (*InternalRedirect, error) {
@@ -78,7 +96,7 @@ func internalRedirect(p field.Path, c *routev3.RouteAction) (*InternalRedirect, 
 		return r, nil
 	}
 	p = p.Dot("internal_redirect_policy")
-	if err := field.Only(p, ip, "max_internal_redirects", "redirect_response_codes", "allow_cross_scheme_redirect", "response_headers_to_copy"); err != nil {
+	if err := field.Only(p, ip, "max_internal_redirects", "redirect_response_codes", "allow_cross_scheme_redirect", "response_headers_to_copy", "predicates"); err != nil {
 		return nil, err
 	}
 	r := &InternalRedirect{MaxRedirects: 1, AllowCrossScheme: ip.GetAllowCrossSchemeRedirect()}
@@ -99,7 +117,28 @@ func internalRedirect(p field.Path, c *routev3.RouteAction) (*InternalRedirect, 
 	for _, name := range ip.GetResponseHeadersToCopy() {
 		r.HeadersToCopy = append(r.HeadersToCopy, matcher.LowerASCII(name))
 	}
-	return r, nil
+	return r, redirectPredicates(p, ip, r)
+}
+
+func redirectPredicates(p field.Path, c *routev3.InternalRedirectPolicy, r *InternalRedirect) error {
+	for i, x := range c.GetPredicates() {
+		p := p.Dot("predicates").Index(i).Dot("typed_config")
+		switch name := protos.TypeName(x.GetTypedConfig()); name {
+		case "envoy.extensions.internal_redirect.allow_listed_routes.v3.AllowListedRoutesConfig":
+			m := &allowlistedroutesv3.AllowListedRoutesConfig{}
+			if err := protos.Unpack(p, x.GetTypedConfig(), m); err != nil {
+				return err
+			}
+			r.AllowedRoutes = append([]string{}, m.GetAllowedRouteNames()...)
+		case "envoy.extensions.internal_redirect.previous_routes.v3.PreviousRoutesConfig":
+			r.NotPrevious = true
+		case "envoy.extensions.internal_redirect.safe_cross_scheme.v3.SafeCrossSchemeConfig":
+			r.SafeCrossScheme = true
+		default:
+			return p.Errorf("weir has no internal redirect predicate %q", or(name, x.GetName()))
+		}
+	}
+	return nil
 }
 
 func (k *compiler) mirrorPolicies(p field.Path, cs []*routev3.RouteAction_RequestMirrorPolicy) ([]Mirror, error) {

@@ -4,9 +4,13 @@ import (
 	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	omithostmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
+	previousprioritiesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPolicy, error) {
@@ -16,14 +20,13 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	p = p.Dot("retry_policy")
 	if err := field.Only(p, c, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout", "retry_host_predicate",
 		"host_selection_retry_max_attempts", "retriable_status_codes", "retry_back_off", "rate_limited_retry_back_off",
-		"retriable_headers", "retriable_request_headers", "refresh_cluster_on_retry"); err != nil {
+		"retriable_headers", "retriable_request_headers", "retry_priority"); err != nil {
 		return nil, err
 	}
 	r := &RetryPolicy{
 		NumRetries:            1,
 		StatusCodes:           c.GetRetriableStatusCodes(),
-		HostSelectionAttempts: max(c.GetHostSelectionRetryMaxAttempts(), 1),
-		RefreshCluster:        c.GetRefreshClusterOnRetry(),
+		HostSelectionAttempts: int(max(c.GetHostSelectionRetryMaxAttempts(), 1)),
 	}
 	if n := c.GetNumRetries(); n != nil {
 		r.NumRetries = n.GetValue()
@@ -40,13 +43,8 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	if r.PerTryIdleTimeout, err = duration(p, "per_try_idle_timeout", c.GetPerTryIdleTimeout(), 0); err != nil {
 		return nil, err
 	}
-	for i, hp := range c.GetRetryHostPredicate() {
-		switch hp.GetName() {
-		case "envoy.retry_host_predicates.previous_hosts", "envoy.retry_host_predicates.omit_canary_hosts":
-			r.HostPredicates = append(r.HostPredicates, hp.GetName())
-		default:
-			return nil, p.Dot("retry_host_predicate").Index(i).Dot("name").Errorf("weir has no retry host predicate %q", hp.GetName())
-		}
+	if err := retryHosts(p, c, r); err != nil {
+		return nil, err
 	}
 	if r.Headers, err = matcher.NewHeaders(p.Dot("retriable_headers"), c.GetRetriableHeaders(), k.regexes); err != nil {
 		return nil, err
@@ -59,6 +57,42 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	}
 	r.RateLimited, err = rateLimitedBackOff(p.Dot("rate_limited_retry_back_off"), c.GetRateLimitedRetryBackOff())
 	return r, err
+}
+
+// retryHosts compiles retry_host_predicate and retry_priority. Extensions are
+// known by their type, and those without settings by their name.
+func retryHosts(p field.Path, c *routev3.RetryPolicy, r *RetryPolicy) error {
+	for i, hp := range c.GetRetryHostPredicate() {
+		pp := p.Dot("retry_host_predicate").Index(i)
+		switch name := or(protos.TypeName(hp.GetTypedConfig()), hp.GetName()); name {
+		case "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", "envoy.retry_host_predicates.previous_hosts":
+			r.OmitPreviousHosts = true
+		case "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate", "envoy.retry_host_predicates.omit_canary_hosts":
+			r.OmitCanaryHosts = true
+		case "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig":
+			m := &omithostmetadatav3.OmitHostMetadataConfig{}
+			if err := protos.Unpack(pp.Dot("typed_config"), hp.GetTypedConfig(), m); err != nil {
+				return err
+			}
+			r.OmitMetadata = lb.MergeCriteria(nil, m.GetMetadataMatch().GetFilterMetadata()[subsetNamespace].AsMap())
+		default:
+			return pp.Dot("name").Errorf("weir has no retry host predicate %q", name)
+		}
+	}
+	rp := c.GetRetryPriority()
+	if rp == nil {
+		return nil
+	}
+	pp := p.Dot("retry_priority.typed_config")
+	if name := protos.TypeName(rp.GetTypedConfig()); name != "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig" {
+		return pp.Errorf("weir has no retry priority %q", or(name, rp.GetName()))
+	}
+	m := &previousprioritiesv3.PreviousPrioritiesConfig{}
+	if err := protos.Unpack(pp, rp.GetTypedConfig(), m); err != nil {
+		return err
+	}
+	r.PreviousPriorities = int(m.GetUpdateFrequency())
+	return nil
 }
 
 func backOff(p field.Path, c *routev3.RetryPolicy_RetryBackOff) (base, most time.Duration, err error) {

@@ -48,7 +48,7 @@ func TestRefused(t *testing.T) {
 		{one(`{match: {prefix: /}, route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: "\\1"}}}`), "regex_rewrite.substitution: substitution \"\\\\1\" refers to group 1"},
 		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {retry_on: "5xx,sometimes"}}}`), "route.retry_policy.retry_on: unknown condition \"sometimes\""},
 		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}}}`), "retry_policy.retry_back_off.max_interval: "},
-		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {retry_priority: {name: p}}}}`), "retry_policy: weir does not support retry_priority"},
+		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {refresh_cluster_on_retry: true}}}`), "retry_policy: weir does not support refresh_cluster_on_retry"},
 		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a}]}}}`), "weighted_clusters: the sum of weights must be greater than 0"},
 		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 1}], total_weight: 2}}}`), "weighted_clusters.total_weight: total_weight is 2"},
 		{one(`{match: {prefix: /}, route: {cluster: c, hash_policy: [{}]}}`), "hash_policy[0]: a hash policy needs a specifier"},
@@ -59,7 +59,7 @@ func TestRefused(t *testing.T) {
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_remove: [":path"]}`), "request_headers_to_remove[0]: \":path\""},
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [{header: {key: a, value: "%NOPE%"}}]}`), "request_headers_to_add[0].header.value: "},
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [{header: {key: a}, append: true, append_action: ADD_IF_ABSENT}]}`), "append and append_action"},
-		{one(`{match: {prefix: /}, route: {cluster: c, rate_limits: [{limit: {}}]}}`), "route.rate_limits[0]: weir does not support limit"},
+		{one(`{match: {prefix: /}, route: {cluster: c, rate_limits: [{hits_addend: {}}]}}`), "route.rate_limits[0]: weir does not support hits_addend"},
 		{one(`{match: {prefix: /}, route: {cluster: gone}}`), "routes[0].route.cluster: unknown cluster \"gone\""},
 		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: c, weight: 1}, {name: gone, weight: 1}]}}}`), "weighted_clusters.clusters[1].name: unknown cluster \"gone\""},
 	} {
@@ -126,7 +126,7 @@ virtual_hosts:
 	if f.ClusterNotFoundCode != 404 || !f.HighPriority {
 		t.Errorf("%+v", f)
 	}
-	if m := r.MetadataMatch(); len(m) != 1 || m["version"] != "v1" {
+	if m := r.MetadataMatch(); len(m) != 1 || m[0].Key != "version" || m[0].Value != "v1" {
 		t.Errorf("metadata_match: %v", m)
 	}
 }
@@ -165,9 +165,8 @@ func TestFilterConfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := c.Route(get("h", "/a"), nil, 0), c.Route(get("h", "/b"), nil, 0)
-	var all []any
-	a.FilterConfigs("f", func(x any) { all = append(all, x) })
-	if fmt.Sprint(all) != "[config vhost cluster]" || a.FilterConfig("f") != "cluster" || b.FilterConfig("f") != "vhost" || b.FilterConfig("odd") != nil {
+	all := a.FilterConfigs("f")
+	if all != [...]any{"config", "vhost", nil, "cluster"} || a.FilterConfig("f") != "cluster" || b.FilterConfig("f") != "vhost" || b.FilterConfig("odd") != nil {
 		t.Errorf("configs: %v, %v, %v", all, a.FilterConfig("f"), b.FilterConfig("f"))
 	}
 	if off, known := b.FilterDisabled("off"); !off || !known {
@@ -180,7 +179,7 @@ func TestFilterConfigs(t *testing.T) {
 		t.Error("other is known")
 	}
 
-	v.TypedPerFilterConfig["odd"] = wrap(&routev3.FilterConfig{})
+	v.TypedPerFilterConfig["odd"] = wrap(&routev3.FilterConfig{Config: &anypb.Any{}})
 	v.Routes[1].TypedPerFilterConfig = map[string]*anypb.Any{"odd": wrap(&routev3.FilterConfig{Config: wrap(&routev3.FilterConfig{})})}
 	if _, err := Compile("rc", rc, o); !errors.Is(err, ErrUnknownFilter) || !strings.Contains(err.Error(), `rc.virtual_hosts[0].routes[1].typed_per_filter_config["odd"]`) {
 		t.Errorf("unknown filter: %v", err)

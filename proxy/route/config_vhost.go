@@ -56,12 +56,8 @@ func (k *compiler) virtualHost(p field.Path, c *routev3.VirtualHost) (*VirtualHo
 	if v.RateLimits, err = k.rateLimits(p, c.GetRateLimits()); err != nil {
 		return nil, err
 	}
-	for i, vc := range c.GetVirtualClusters() {
-		headers, err := matcher.NewHeaders(p.Dot("virtual_clusters").Index(i).Dot("headers"), vc.GetHeaders(), k.regexes)
-		if err != nil {
-			return nil, err
-		}
-		v.VirtualClusters = append(v.VirtualClusters, VirtualCluster{Name: vc.GetName(), Headers: headers})
+	if v.virtualClusters, err = k.virtualClusters(p, c); err != nil {
+		return nil, err
 	}
 	inherited := defaults{mirrors: k.mirrors, bufferLimit: bufferLimit(c)}
 	if inherited.retry, err = k.retryPolicy(p, c.GetRetryPolicy()); err != nil {
@@ -86,6 +82,29 @@ func (k *compiler) virtualHost(p field.Path, c *routev3.VirtualHost) (*VirtualHo
 	}
 	v.index = buildIndex(v.entries)
 	return v, nil
+}
+
+// virtualClusters compiles the virtual clusters, and the one for the rest.
+func (k *compiler) virtualClusters(p field.Path, c *routev3.VirtualHost) ([]VirtualCluster, error) {
+	var out []VirtualCluster
+	for i, vc := range c.GetVirtualClusters() {
+		p := p.Dot("virtual_clusters").Index(i)
+		if len(vc.GetHeaders()) == 0 {
+			return nil, p.Dot("headers").Errorf("a virtual cluster needs at least one header matcher")
+		}
+		headers, err := matcher.NewHeaders(p.Dot("headers"), vc.GetHeaders(), k.regexes)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, VirtualCluster{Name: vc.GetName(), headers: headers})
+	}
+	if len(out) > 0 {
+		out = append(out, VirtualCluster{Name: "other"})
+	}
+	for i := range out {
+		out[i].stats = k.group("vhost." + c.GetName() + ".vcluster." + out[i].Name + ".")
+	}
+	return out, nil
 }
 
 // defaults are what a virtual host's routes have unless they say otherwise.
@@ -134,7 +153,10 @@ func (k *compiler) entry(p field.Path, c *routev3.Route, e *Entry, inherited *de
 	if c.GetMetadata() == nil && c.GetDecorator() == nil && c.GetTracing() == nil && c.GetStatPrefix() == "" && limit == nil {
 		return nil
 	}
-	e.extras = &extras{statPrefix: c.GetStatPrefix(), bufferLimit: limit}
+	e.extras = &extras{bufferLimit: limit}
+	if c.GetStatPrefix() != "" {
+		e.extras.stats = k.group("vhost." + e.vhost.name + ".route." + c.GetStatPrefix() + ".")
+	}
 	if e.extras.metadata, err = metadata(p, c.GetMetadata()); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
 func (k *compiler) weightedClusters(p field.Path, c *routev3.WeightedCluster, e *Entry, f *Forward) (*weightedClusters, error) {
@@ -62,18 +63,13 @@ func (k *compiler) weightedCluster(p field.Path, c *routev3.WeightedCluster_Clus
 	if err := k.clusterExists(p.Dot("name"), w.name); err != nil {
 		return err
 	}
-	own, err := subset(p, c.GetMetadataMatch())
-	if err != nil {
+	if _, err := subset(p, c.GetMetadataMatch()); err != nil {
 		return err
 	}
-	if own != nil {
-		for key, value := range f.metadataMatch {
-			if _, has := own[key]; !has {
-				own[key] = value
-			}
-		}
-		w.metadataMatch = own
+	if m := c.GetMetadataMatch().GetFilterMetadata()[subsetNamespace]; m != nil {
+		w.metadataMatch = lb.MergeCriteria(f.metadataMatch, m.AsMap())
 	}
+	var err error
 	if w.mutations, err = k.mutations(p, c); err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
 package route
 
+import "github.com/weirproxy/weir/proxy/http"
+
 // filterConfigs are the typed_per_filter_config of one level.
 type filterConfigs []filterConfig
 
@@ -19,9 +21,9 @@ func (fs filterConfigs) find(name string) *filterConfig {
 }
 
 // levels are the route's filter configurations, the least specific first.
-func (r *Route) levels() [4]filterConfigs {
+func (r *Route) levels() [http.RouteLevels]filterConfigs {
 	e := r.entry
-	l := [4]filterConfigs{e.vhost.config.filterConfigs, e.vhost.filterConfigs, e.filterConfigs}
+	l := [http.RouteLevels]filterConfigs{e.vhost.config.filterConfigs, e.vhost.filterConfigs, e.filterConfigs}
 	if r.cluster != nil {
 		l[3] = r.cluster.filterConfigs
 	}
@@ -40,12 +42,13 @@ func (r *Route) FilterConfig(name string) any {
 }
 
 // FilterConfigs implements http.Route.
-func (r *Route) FilterConfigs(name string, yield func(any)) {
-	for _, l := range r.levels() {
-		if f := l.find(name); f != nil && f.config != nil {
-			yield(f.config)
+func (r *Route) FilterConfigs(name string) (all [http.RouteLevels]any) {
+	for i, l := range r.levels() {
+		if f := l.find(name); f != nil {
+			all[i] = f.config
 		}
 	}
+	return all
 }
 
 // FilterDisabled implements http.Route: the most specific level that mentions

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
 // Unset stands for a duration that the configuration does not give.
@@ -13,7 +14,7 @@ const Unset time.Duration = -1
 type Forward struct {
 	cluster, clusterHeader string // one of them, or
 	weighted               *weightedClusters
-	metadataMatch          map[string]any
+	metadataMatch          []lb.MetadataCriterion
 
 	pathRewrite rewrite
 	hostRewrite hostRewrite
@@ -72,6 +73,9 @@ type Upgrade struct {
 	Enabled          bool
 	TerminateConnect bool // connect_config: send the payload as raw TCP
 	AllowPost        bool
+	// ProxyProtocol is the version of the PROXY protocol that begins such a
+	// connection; 0: none.
+	ProxyProtocol int
 }
 
 // InternalRedirect is a compiled InternalRedirectPolicy.
@@ -80,23 +84,37 @@ type InternalRedirect struct {
 	Codes            []uint32
 	AllowCrossScheme bool
 	HeadersToCopy    []string // lower case
+
+	// The predicates: routes that may be the target (nil: all), whether one
+	// may be a target twice, and whether https may lead to http.
+	AllowedRoutes   []string
+	NotPrevious     bool
+	SafeCrossScheme bool
 }
 
 // RetryPolicy is a compiled RetryPolicy.
 type RetryPolicy struct {
-	On                    RetryOn
-	NumRetries            uint32
-	PerTryTimeout         time.Duration // 0: none
-	PerTryIdleTimeout     time.Duration // 0: none
-	BaseInterval          time.Duration // 0: the runtime's default, 25 ms
-	MaxInterval           time.Duration // 0: ten times the base
-	StatusCodes           []uint32
-	Headers               []matcher.Header // of the response
-	RequestHeaders        []matcher.Header // only requests with these are retried
-	HostPredicates        []string         // names of extensions
-	HostSelectionAttempts int64
-	RateLimited           *RateLimitedBackOff // nil: none
-	RefreshCluster        bool
+	On                RetryOn
+	NumRetries        uint32
+	PerTryTimeout     time.Duration // 0: none
+	PerTryIdleTimeout time.Duration // 0: none
+	BaseInterval      time.Duration // 0: the runtime's default, 25 ms
+	MaxInterval       time.Duration // 0: ten times the base
+	StatusCodes       []uint32
+	Headers           []matcher.Header    // of the response
+	RequestHeaders    []matcher.Header    // only requests with these are retried
+	RateLimited       *RateLimitedBackOff // nil: none
+
+	// Hosts that a retry rather does not go to: those tried before, canaries,
+	// those with all of this envoy.lb metadata. HostSelectionAttempts is how
+	// often another is asked for.
+	OmitPreviousHosts     bool
+	OmitCanaryHosts       bool
+	OmitMetadata          []lb.MetadataCriterion
+	HostSelectionAttempts int
+	// PreviousPriorities makes each that many tries leave out the priorities
+	// tried before; 0: never.
+	PreviousPriorities int
 }
 
 // RateLimitedBackOff takes the delay before a retry from the response.

@@ -2,8 +2,8 @@ package route
 
 import (
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
 // Config is a compiled RouteConfiguration.
@@ -21,6 +21,18 @@ type Config struct {
 	ignorePathParameters bool
 	specificWins         bool // most_specific_header_mutations_wins
 	internalOnlyHeaders  []string
+
+	closers []interface{ Close() }
+}
+
+// Close ends what the configurations of filters hold, such as statistics. It
+// is called on main when another configuration takes this one's place;
+// requests under way may still use it.
+func (c *Config) Close() {
+	for _, x := range c.closers {
+		x.Close()
+	}
+	c.closers = nil
 }
 
 // Name is the route configuration's name.
@@ -43,9 +55,10 @@ type VirtualHost struct {
 	tls           tlsRequirement
 	redirect      Route // to https, when tls asks for it
 
-	// RateLimits and VirtualClusters are for the filters that use them.
-	RateLimits      []RateLimit
-	VirtualClusters []VirtualCluster
+	virtualClusters []VirtualCluster
+
+	// RateLimits are for the filters that use them.
+	RateLimits []RateLimit
 	// IncludeRequestAttemptCount and IncludeAttemptCountInResponse ask for
 	// x-envoy-attempt-count, IncludeIsTimeoutRetry for
 	// x-envoy-is-timeout-retry.
@@ -64,12 +77,6 @@ const (
 	tlsExternalOnly
 	tlsAll
 )
-
-// VirtualCluster names a share of a virtual host's requests for statistics.
-type VirtualCluster struct {
-	Name    string
-	Headers []matcher.Header
-}
 
 // Entry is one compiled route of a virtual host. Exactly one of forward,
 // redirect and direct is set, or none: a non-forwarding action.
@@ -94,7 +101,7 @@ type extras struct {
 	metadata    map[string]map[string]any
 	decorator   *Decorator
 	tracing     *Tracing
-	statPrefix  string
+	stats       *statsGroup
 	bufferLimit *uint64
 }
 
@@ -233,7 +240,7 @@ func (r *Route) Cluster(h *http.HeaderMap) string {
 
 // MetadataMatch is the subset of endpoints asked for, the envoy.lb keys of
 // metadata_match: the weighted cluster's added to the route's. nil: any.
-func (r *Route) MetadataMatch() map[string]any {
+func (r *Route) MetadataMatch() []lb.MetadataCriterion {
 	if r.cluster != nil && r.cluster.metadataMatch != nil {
 		return r.cluster.metadataMatch
 	}
@@ -251,9 +258,6 @@ func (r *Route) Decorator() *Decorator { return r.entry.more().decorator }
 
 // Tracing overrides the connection manager's sampling; nil: it does not.
 func (r *Route) Tracing() *Tracing { return r.entry.more().tracing }
-
-// StatPrefix is where the route's own statistics go; "" for none.
-func (r *Route) StatPrefix() string { return r.entry.more().statPrefix }
 
 // BufferLimit is the request_body_buffer_limit in bytes.
 func (r *Route) BufferLimit() (n uint64, ok bool) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
 // weightedClusters choose among clusters by weight.
@@ -22,7 +23,7 @@ type weightedCluster struct {
 	weight        uint64
 	runtimeKey    string
 	hostRewrite   string
-	metadataMatch map[string]any
+	metadataMatch []lb.MetadataCriterion
 	mutations     mutations
 	filterConfigs filterConfigs
 }

@@ -16,15 +16,19 @@ func (s *server) drainAndEnd() {
 	}
 	s.state.Store(admin.Draining)
 	s.serverSt.For(0).Live.Set(0)
-	s.listeners.Drain(false)
 	s.listeners.Stop(false)
-	s.endWhenDrained(time.Now().Add(s.o.DrainTime))
+	s.listeners.DrainNow()
+	s.endWhenDrained(time.Now().Add(s.o.DrainTime), 1)
 }
 
-// drainPoll is how often the open connections are counted.
-const drainPoll = 20 * time.Millisecond
+// drainPoll is how often the open connections are counted; each drainAgain
+// polls those that are left are asked to end, for some came by since.
+const (
+	drainPoll  = 20 * time.Millisecond
+	drainAgain = 25
+)
 
-func (s *server) endWhenDrained(deadline time.Time) {
+func (s *server) endWhenDrained(deadline time.Time, polls int) {
 	if n := s.listeners.Connections(); n == 0 || time.Now().After(deadline) {
 		if n > 0 {
 			s.main.Warn("drain time is over, closing connections", "connections", n)
@@ -32,7 +36,10 @@ func (s *server) endWhenDrained(deadline time.Time) {
 		s.end()
 		return
 	}
-	s.loops[0].NewTimer(func() { s.endWhenDrained(deadline) }).Enable(drainPoll)
+	if polls%drainAgain == 0 {
+		s.listeners.DrainNow()
+	}
+	s.loops[0].NewTimer(func() { s.endWhenDrained(deadline, polls+1) }).Enable(drainPoll)
 }
 
 // stateNumber is the state as server.state shows it.

@@ -8,6 +8,8 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/route"
@@ -28,8 +30,9 @@ type routeTable struct {
 	version  string
 	static   bool
 	proto    *routev3.RouteConfiguration // for /routes and /config_dump
-	byWorker []*route.Config             // each written and read on its worker only
-	users    map[string]int              // listeners by name
+	current  *route.Config
+	byWorker []*route.Config // each written and read on its worker only
+	users    map[string]int  // listeners by name
 	sub      *xds.Subscription
 	waiting  []func()
 	key      string
@@ -67,7 +70,7 @@ func (f routeFactory) static(p field.Path, m *routev3.RouteConfiguration) (manag
 	}
 	t := f.r.newTable(m.GetName(), f.ctx.Listener)
 	f.ctx.OnClose(func() { f.r.leave(t, f.ctx.Listener) })
-	t.static, t.proto, t.have, t.updated = true, m, true, time.Now()
+	t.static, t.proto, t.current, t.have, t.updated = true, m, c, true, time.Now()
 	for i := range t.byWorker {
 		t.byWorker[i] = c
 	}
@@ -125,6 +128,9 @@ func (r *routes) leave(t *routeTable, listener string) {
 		return
 	}
 	delete(r.live, t)
+	if t.current != nil {
+		t.current.Close()
+	}
 	if t.sub != nil {
 		t.sub.Close()
 		delete(r.rds, t.key)
@@ -139,7 +145,10 @@ func (r *routes) update(t *routeTable, rs []xds.Resource, version string) error 
 		if err != nil {
 			return err
 		}
-		t.proto, t.version, t.have, t.updated = m, version, true, time.Now()
+		if t.current != nil {
+			t.current.Close()
+		}
+		t.proto, t.version, t.current, t.have, t.updated = m, version, c, true, time.Now()
 		for i, l := range r.s.loops {
 			l.Post(func() { t.byWorker[i] = c })
 		}
@@ -159,7 +168,13 @@ func (t *routeTable) ready() {
 // compile compiles a configuration. validate is validate_clusters where it is
 // not given.
 func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate bool) (*route.Config, error) {
-	return route.Compile(p, m, route.Options{ClusterKnown: r.s.clusters.Has, ValidateClusters: validate, CompileFormat: manager.CompileFormat})
+	return route.Compile(p, m, route.Options{
+		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Integer}),
+		ClusterKnown: r.s.clusters.Has, ValidateClusters: validate,
+		Runtime:       r.s.runtime.Integer,
+		Stats:         r.s.stats,
+		CompileFormat: manager.CompileFormat,
+	})
 }
 
 // sorted are the tables in use, by name.

@@ -6,7 +6,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/redis/v3"
-	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/pick_first/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
@@ -22,7 +22,9 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, health_checks: [{timeout: 1s}]}`:                                                                             `c: weir does not support health_checks of envoy.config.cluster.v3.Cluster`,
 		`{name: a, outlier_detection: {}, lb_subset_config: {}}`:                                                                `c: weir does not support lb_subset_config, outlier_detection of`,
 		`{name: a, type: LOGICAL_DNS}`:                                                                                          `c.type: weir does not support clusters of type LOGICAL_DNS`,
-		`{name: a, lb_policy: MAGLEV}`:                                                                                          `c.lb_policy: weir does not support MAGLEV`,
+		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
+		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,
+		`{name: a, lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 99}}}`:          `hash_balance_factor: 99 is less than 100`,
 		`{name: a, type: ORIGINAL_DST}`:                                                                                         `c.lb_policy: a cluster of type ORIGINAL_DST`,
 		`{name: a, lb_policy: CLUSTER_PROVIDED}`:                                                                                `c.lb_policy: a cluster of type STATIC`,
 		`{name: a, type: EDS}`:                                                                                                  `c.eds_cluster_config: missing`,
@@ -43,7 +45,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, type: STRICT_DNS, dns_resolvers: [{pipe: {path: /x}}]}`:                                                      `c.dns_resolvers[0]: a name server is reached by an IP address`,
 		`{name: a, type: STRICT_DNS, dns_failure_refresh_rate: {base_interval: 2s, max_interval: 1s}}`:                          `c.dns_failure_refresh_rate.max_interval: 1s is less than base_interval`,
 		`{name: a, metadata: {typed_filter_metadata: {x: {"@type": type.googleapis.com/google.protobuf.Duration, value: 1s}}}}`: `c.metadata: weir does not support typed_filter_metadata`,
-		`{name: a, load_balancing_policy: {policies: [{typed_extension_config: {name: m, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev}}}]}}`: `c.load_balancing_policy.policies: weir supports none of the policies ["m (type.googleapis.com/`,
+		`{name: a, load_balancing_policy: {policies: [{typed_extension_config: {name: m, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.pick_first.v3.PickFirst}}}]}}`: `c.load_balancing_policy.policies: weir supports none of the policies ["m (type.googleapis.com/`,
 	} {
 		t.Run(want, func(t *testing.T) {
 			c := &clusterv3.Cluster{}

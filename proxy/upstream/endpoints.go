@@ -76,6 +76,8 @@ func (c *master) apply(a *assignment) {
 		if len(p.localities) < 2 && !p.weighted {
 			p.localities = nil
 		}
+		// Envoy's order, which consistent hashing follows.
+		slices.SortStableFunc(p.localities, func(a, b cluster.LocalityHosts) int { return a.Locality.Compare(b.Locality) })
 		sets[i] = cluster.NewHostSet(p.hosts, p.localities, a.overprovisioning)
 	}
 	c.setHosts(cluster.NewPrioritySet(sets, c.cfg.panicThreshold), g.added, gone)
@@ -144,13 +146,4 @@ func (p *mergedPriority) addLocality(eg *endpointGroup, hosts []*cluster.Host) {
 	p.localities = append(p.localities, cluster.LocalityHosts{Locality: eg.locality, Weight: eg.weight, Hosts: hosts})
 }
 
-func sameLocality(a, b *cluster.Locality) bool {
-	var none cluster.Locality
-	if a == nil {
-		a = &none
-	}
-	if b == nil {
-		b = &none
-	}
-	return *a == *b
-}
+func sameLocality(a, b *cluster.Locality) bool { return a.Compare(b) == 0 }

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -24,6 +25,9 @@ type Options struct {
 	// Guard says why an original destination may not be connected to; nil
 	// lets all pass.
 	Guard DestinationGuard
+	// Transports are the transport sockets that clusters can use, by the
+	// type URL of their configuration.
+	Transports map[string]TransportFactory
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	Log      *slog.Logger
@@ -104,6 +108,9 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 		m.starting[c] = struct{}{}
 	}
 	cfg.trackRemaining()
+	if shared, ok := c.policy.(lb.Shared); ok {
+		c.builder = shared.NewBuilder(cfg.info)
+	}
 	c.discovery = c.newDiscovery()
 	if err := c.discovery.start(); err != nil {
 		c.stop()

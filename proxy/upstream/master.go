@@ -19,6 +19,7 @@ type master struct {
 	stats     *endpointStats
 	hosts     *cluster.PrioritySet
 	policy    lb.Policy
+	builder   lb.Builder // nil when workers need nothing made for them
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -35,6 +36,7 @@ type discovery interface {
 type snapshot struct {
 	info    *cluster.Info
 	policy  lb.Policy
+	built   bool // the policy is for these hosts only
 	hosts   *cluster.PrioritySet
 	gone    []*cluster.Host // since the snapshot before
 	drain   bool            // all connections, since the set has changed
@@ -44,6 +46,10 @@ type snapshot struct {
 // ready puts the cluster in the place of the one before it.
 func (c *master) ready() {
 	if c.warm || c.stopped {
+		return
+	}
+	if w := &c.cfg.warm; w.waiting > 0 {
+		w.onWarm = c.ready
 		return
 	}
 	c.warm = true
@@ -65,12 +71,17 @@ func (c *master) ready() {
 
 // publish gives the workers the cluster as it is now.
 func (c *master) publish(gone []*cluster.Host, drain bool) {
-	c.m.publish(&snapshot{info: c.cfg.info, policy: c.policy, hosts: c.hosts, gone: gone, drain: drain})
+	s := &snapshot{info: c.cfg.info, policy: c.policy, hosts: c.hosts, gone: gone, drain: drain}
+	if c.builder != nil {
+		s.policy, s.built = c.builder.Build(c.hosts), true
+	}
+	c.m.publish(s)
 }
 
 func (c *master) stop() {
 	c.stopped = true
 	c.discovery.stop()
+	c.cfg.warm.close()
 	c.cfg.info.StatGroup.Close()
 	for p := range c.cfg.info.Resources {
 		if g := c.cfg.info.Resources[p].Remaining; g != nil {
@@ -78,6 +89,9 @@ func (c *master) stop() {
 		}
 	}
 	c.group.Close()
+	if c.builder != nil {
+		c.builder.Close()
+	}
 	delete(c.m.starting, c)
 }
 

@@ -43,14 +43,9 @@ func (c *Cluster) Breakers(p cluster.Priority) cluster.Breakers { return c.owner
 func (c *Cluster) Hosts() *cluster.PrioritySet { return c.hosts }
 
 // ChooseHost picks a host for a request or connection, nil when no host may
-// be used. It asks again for one that ctx likes better, as often as ctx says.
+// be used.
 func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
-	var h *cluster.Host
-	for range ctx.HostSelectionRetryCount() + 1 {
-		if h = c.balancer.Choose(ctx); h == nil || !ctx.ShouldSelectAnotherHost(h) {
-			break
-		}
-	}
+	h := c.balancer.Choose(ctx)
 	if h == nil {
 		c.owner.Stats.UpstreamCxNoneHealthy.Inc()
 	}
@@ -91,7 +86,11 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 // update takes a newer set of hosts.
 func (c *Cluster) update(s *snapshot) {
 	c.hosts = s.hosts
-	c.balancer.Update(s.hosts)
+	if s.built {
+		c.balancer = s.policy.New(c.owner.Stats, s.hosts)
+	} else {
+		c.balancer.Update(s.hosts)
+	}
 	if s.drain {
 		c.drainPools()
 		return

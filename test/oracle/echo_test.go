@@ -107,7 +107,7 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 			status = "503"
 		}
 	}
-	body := m.Body
+	body := decompress(m.Headers, m.Body)
 	if len(body) >= 4096 {
 		body = fmt.Sprintf("%d bytes", len(body))
 	}

@@ -270,6 +270,7 @@ func (c cleaner) headers(list [][2]string) [][2]string {
 
 func (c cleaner) answer(a *answer) {
 	var up received
+	a.Body = decompress(a.Headers, a.Body)
 	if strings.HasPrefix(a.Body, `{"server"`) && json.Unmarshal([]byte(a.Body), &up) == nil {
 		up.Headers, up.Trailers, up.Line = c.headers(up.Headers), c.headers(up.Trailers), c.text(up.Line)
 		a.Upstream, a.Body = &up, ""

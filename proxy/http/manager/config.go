@@ -7,12 +7,15 @@ import (
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
+	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -25,6 +28,8 @@ type Config struct {
 	routes      RouteProvider
 	accessLogs  []accesslog.Logger
 	http1       http1.Settings
+	http2       http2.Settings
+	codec       codecType
 	workers     []*worker
 	groups      groups
 	listener    string
@@ -39,9 +44,10 @@ type Config struct {
 	requestTimeout    time.Duration
 	headersTimeout    time.Duration
 	maxStreamDuration time.Duration
-	noDelayedClose    bool
+	closeDelay        uint32 // delayed_close_timeout in milliseconds
 
 	maxRequestsPerConnection uint32
+	http1SafeMaxDuration     bool
 
 	serverName   string
 	serverHeader serverHeader
@@ -91,12 +97,13 @@ type Options struct {
 	ListenerPrefix string          // "listener.127.0.0.1_80."
 	Listener       string          // its name
 	Chain          string          // the filter chain's
-	Filter         func(typeURL string) (http.FilterMaker, bool)
+	Filter         func(config *anypb.Any) (http.FilterMaker, bool)
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
 	NodeID         string
 	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain          Drain
+	Runtime        fraction.Runtime
 	Log            *slog.Logger
 }
 
@@ -116,8 +123,9 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		// Envoy has no default here; an unfinished head must not be held
 		// for ever.
 		headersTimeout:            duration(m.RequestHeadersTimeout, http.DefaultHeadersTimeout),
-		noDelayedClose:            m.DelayedCloseTimeout != nil && m.DelayedCloseTimeout.AsDuration() == 0,
+		closeDelay:                uint32(duration(m.DelayedCloseTimeout, time.Second) / time.Millisecond),
 		maxRequestsPerConnection:  m.GetCommonHttpProtocolOptions().GetMaxRequestsPerConnection().GetValue(),
+		http1SafeMaxDuration:      m.Http1SafeMaxConnectionDuration,
 		serverName:                m.ServerName,
 		via:                       m.Via,
 		scheme:                    m.GetSchemeHeaderTransformation().GetSchemeToOverwrite(),
@@ -158,6 +166,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 	}
 	for _, build := range []func() error{
 		func() error { return c.buildHTTP1(p, m) },
+		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildFilters(p, m, o) },
@@ -182,7 +191,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 // supported refuses what weir does not do.
 func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "add_user_agent",
-		"common_http_protocol_options", "http_protocol_options", "server_name", "server_header_transformation",
+		"common_http_protocol_options", "http_protocol_options", "http2_protocol_options", "server_name", "server_header_transformation",
 		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
 		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",
 		"xff_num_trusted_hops", "internal_address_config", "skip_xff_append", "via", "generate_request_id",
@@ -190,13 +199,8 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
-		"request_id_extension"); err != nil {
+		"request_id_extension", "http1_safe_max_connection_duration"); err != nil {
 		return err
-	}
-	switch m.CodecType {
-	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1:
-	default:
-		return p.Dot("codec_type").Errorf("weir does not support %v", m.CodecType)
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
 		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite"); err != nil {
@@ -218,10 +222,6 @@ func duration(d *durationpb.Duration, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return d.AsDuration()
-}
-
-func (c *Config) newCodec(m *ConnManager) http.ServerConnection {
-	return http1.NewServer(m.conn, m, &m.w.http1)
 }
 
 func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_InternalAddressConfig) error {
@@ -271,13 +271,13 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
 			return err
 		}
-		maker, ok := o.Filter(f.GetTypedConfig().GetTypeUrl())
+		maker, ok := o.Filter(f.GetTypedConfig())
 		if !ok {
 			if f.IsOptional {
 				continue
@@ -290,6 +290,9 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
 			}
 			return p.Errorf("the terminal HTTP filter %q must be the last one", f.Name)
+		}
+		if f.Disabled && last {
+			return p.Dot("disabled").Errorf("the terminal HTTP filter %q cannot be disabled", f.Name)
 		}
 		factory, err := maker.New(p.Dot("typed_config"), f.GetTypedConfig(), ctx)
 		if err != nil {
@@ -307,11 +310,14 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 func (c *Config) buildWorkers(prefix string, o Options) {
 	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + "."})
 	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + "."})
-	codec := stats.NewGroup[codecStats](o.Stats, stats.Scope{Prefix: "http1."})
-	c.groups = groups{group, listener, codec}
+	c.groups = groups{
+		manager: group, listener: listener,
+		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
+		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2."}),
+	}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {
-		c.workers[i] = &worker{index: i, loop: l, http1: c.http1}
+		c.workers[i] = &worker{index: i, loop: l, http1: c.http1, http2: c.http2}
 	}
 }
 
@@ -319,7 +325,8 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 func (c *Config) Close() {
 	c.groups.manager.Close()
 	c.groups.listener.Close()
-	c.groups.codec.Close()
+	c.groups.http1.Close()
+	c.groups.http2.Close()
 	for _, f := range c.filters {
 		if x, ok := f.factory.(interface{ Close() }); ok {
 			x.Close()

@@ -56,20 +56,14 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 		m.life = m.conn.Loop().NewTimer(m.onMaxDuration)
 		m.life.Enable(d)
 	}
-	if m.w.cfg.noDelayedClose {
-		m.conn.SetDelayedClose(false)
-	}
+	m.conn.SetDelayedClose(m.w.cfg.closeDelay)
 	return network.Continue
 }
 
 // OnData implements network.ReadFilter.
 func (m *ConnManager) OnData(b *network.Buffer, end bool) network.FilterStatus {
-	if m.codec == nil {
-		m.codec = m.w.takeCodec(m)
-		if m.protocol == 0 {
-			m.protocol = m.codec.Protocol()
-			m.w.stats.cxProtocol(m.protocol)
-		}
+	if m.codec == nil && !m.chooseCodec(b) {
+		return network.StopIteration
 	}
 	for m.conn.Open() {
 		before := b.Len()
@@ -138,20 +132,43 @@ func (m *ConnManager) unlink(s *stream) {
 	}
 }
 
-// startDrain announces the end of the connection to its peer. A connection
-// that speaks HTTP/1 is told by the next response.
+// startDrain announces the end of the connection to its peer: by GOAWAY, or
+// in HTTP/1 by the next response. drain_timeout later no further stream may
+// start.
 func (m *ConnManager) startDrain() {
 	m.drain = draining
-	if m.protocol < http.HTTP2 {
+	if m.codec != nil {
+		m.codec.ShutdownNotice()
+	}
+	if m.life != nil {
+		m.life.Release()
+	}
+	m.life = m.conn.Loop().NewTimer(m.onDrainTimeout)
+	m.life.Enable(m.w.cfg.drainTimeout)
+}
+
+func (m *ConnManager) onDrainTimeout() {
+	if m.codec != nil {
+		m.codec.GoAway()
+	}
+	m.drain = closing
+	m.maybeClose(false)
+}
+
+// OnDrain implements network.Drainer: the proxy is about to end. A connection
+// of HTTP/1 that carries nothing is closed at once, for nothing could be
+// announced on it.
+func (m *ConnManager) OnDrain() {
+	if m.drain != notDraining {
 		return
 	}
-	m.codec.ShutdownNotice()
-	m.life = m.conn.Loop().NewTimer(func() {
-		m.codec.GoAway()
-		m.drain = closing
-		m.maybeClose(false)
-	})
-	m.life.Enable(m.w.cfg.drainTimeout)
+	m.w.stats.DownstreamCxDrainClose.Inc()
+	if m.protocol >= http.HTTP2 {
+		m.startDrain()
+		return
+	}
+	m.drain = closing
+	m.maybeClose(false)
 }
 
 // maybeClose closes a connection that only waited for its last stream.
@@ -173,21 +190,25 @@ func (m *ConnManager) onIdle() {
 
 func (m *ConnManager) onMaxDuration() {
 	m.w.stats.DownstreamCxMaxDurationReached.Inc()
+	if m.w.cfg.http1SafeMaxDuration && m.protocol != 0 && m.protocol < http.HTTP2 && m.drain == notDraining {
+		// The client learns of it by its next response.
+		m.w.stats.DownstreamCxHttp1SoftDrain.Inc()
+		m.drain = closing
+		return
+	}
 	m.closeOrDrain()
 }
 
+// closeOrDrain ends a connection whose time is over. One that has not been
+// used yet is just closed.
 func (m *ConnManager) closeOrDrain() {
-	if m.protocol >= http.HTTP2 {
-		if m.drain == notDraining {
-			m.startDrain()
-		}
-		return
-	}
-	if m.streams == nil {
+	if m.protocol == 0 {
 		m.conn.Close(network.FlushWrite)
 		return
 	}
-	m.drain = closing
+	if m.drain == notDraining {
+		m.startDrain()
+	}
 }
 
 // OnEvent implements network.ConnectionCallbacks.
@@ -213,6 +234,9 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 	}
 	s.DownstreamCxLengthMs.Record(uint64((m.conn.Loop().Now() - m.conn.Opened()) / time.Millisecond))
 	m.w.unpark(m)
+	if m.conn.DelayedCloseTimedOut() {
+		s.DownstreamCxDelayedCloseTimeout.Inc()
+	}
 	if m.life != nil {
 		m.life.Release()
 	}

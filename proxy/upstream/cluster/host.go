@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"strings"
 	"sync/atomic"
 
@@ -9,6 +10,17 @@ import (
 
 // Locality is where an endpoint runs (envoy.config.core.v3.Locality).
 type Locality struct{ Region, Zone, SubZone string }
+
+// Compare orders localities; nil is the empty one.
+func (l *Locality) Compare(o *Locality) int {
+	if l == nil {
+		l = noLocality
+	}
+	if o == nil {
+		o = noLocality
+	}
+	return cmp.Or(strings.Compare(l.Region, o.Region), strings.Compare(l.Zone, o.Zone), strings.Compare(l.SubZone, o.SubZone))
+}
 
 // HealthFlag is a reason not to use a host, as Envoy's /clusters names them.
 type HealthFlag uint32

@@ -43,6 +43,7 @@ type Info struct {
 	// requests fail, and the cluster manager warns when it takes the cluster.
 	HTTP2     bool
 	Socket    *SocketOptions // nil: the system's defaults
+	Transport Transport      // nil: plain bytes
 	Metadata  Metadata
 	Resources *[NumPriorities]Resources
 	StatGroup *stats.Group[Stats]

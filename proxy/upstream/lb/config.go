@@ -7,7 +7,9 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
+	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
+	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	robinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -37,6 +39,10 @@ func FromConfig(p field.Path, c *clusterv3.Cluster) (Policy, error) {
 			return nil, err
 		}
 		return leastRequest(p, LeastRequest{LocalityWeighted: weighted}, cfg.GetChoiceCount(), cfg.GetActiveRequestBias())
+	case clusterv3.Cluster_RING_HASH:
+		return legacyRing(p, c)
+	case clusterv3.Cluster_MAGLEV:
+		return legacyMaglev(p, c)
 	case clusterv3.Cluster_RANDOM:
 		return Random{weighted}, nil
 	case clusterv3.Cluster_CLUSTER_PROVIDED:
@@ -71,6 +77,10 @@ func fromExtensions(p field.Path, lbp *clusterv3.LoadBalancingPolicy) (Policy, e
 				w, err := weightedByLocality(p, m.GetLocalityLbConfig())
 				return Random{w}, firstError(field.Only(p, m, "locality_lb_config"), err)
 			})
+		case typePrefix + "ring_hash.v3.RingHash":
+			return unpack(p, a, &ringv3.RingHash{}, func(m *ringv3.RingHash) (Policy, error) { return ringExtension(p, m) })
+		case typePrefix + "maglev.v3.Maglev":
+			return unpack(p, a, &maglevv3.Maglev{}, func(m *maglevv3.Maglev) (Policy, error) { return maglevExtension(p, m) })
 		case typePrefix + "cluster_provided.v3.ClusterProvided":
 			return nil, nil
 		default:

@@ -54,9 +54,30 @@ type Policy interface {
 	Name() string
 }
 
+// Shared is a Policy whose workers share what main makes for each set of
+// hosts: tables that take long to make.
+type Shared interface {
+	Policy
+	// NewBuilder is called once for a cluster.
+	NewBuilder(info *cluster.Info) Builder
+}
+
+// Builder makes what the workers of one cluster share. It belongs to main.
+type Builder interface {
+	// Build is the policy for these hosts only: its balancers are made anew
+	// for others.
+	Build(hosts *cluster.PrioritySet) Policy
+	// Close takes the builder's statistics off the pages.
+	Close()
+}
+
+// ActiveSharer is a Policy that looks at cluster.Host.Active.
+type ActiveSharer interface{ NeedsActive() bool }
+
 // Balancer picks hosts for one worker.
 type Balancer interface {
-	// Choose picks a host, nil when there is none that may be used.
+	// Choose picks a host, nil when there is none that may be used. It picks
+	// another for as often as ctx wants one.
 	Choose(ctx Context) *cluster.Host
 	// Update replaces the hosts.
 	Update(hosts *cluster.PrioritySet)

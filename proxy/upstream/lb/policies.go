@@ -81,6 +81,9 @@ type LeastRequest struct {
 // Name implements Policy.
 func (LeastRequest) Name() string { return "least_request" }
 
+// NeedsActive implements ActiveSharer.
+func (LeastRequest) NeedsActive() bool { return true }
+
 // New implements Policy.
 func (l LeastRequest) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
 	z := &zonal{stats: s, weighted: l.LocalityWeighted, make: l.newPicker}

@@ -48,7 +48,16 @@ func (z *zonal) Update(hosts *cluster.PrioritySet) {
 	z.sources = make([]prioritySources, len(hosts.Sets))
 }
 
-func (z *zonal) Choose(ctx Context) *cluster.Host {
+func (z *zonal) Choose(ctx Context) (h *cluster.Host) {
+	for range ctx.HostSelectionRetryCount() + 1 {
+		if h = z.chooseOnce(ctx); h == nil || !ctx.ShouldSelectAnotherHost(h) {
+			break
+		}
+	}
+	return h
+}
+
+func (z *zonal) chooseOnce(ctx Context) *cluster.Host {
 	if len(z.sources) == 0 {
 		return nil
 	}
@@ -69,7 +78,9 @@ func (z *zonal) Choose(ctx Context) *cluster.Host {
 	}
 	set, src := z.hosts.Sets[p], &z.sources[p]
 	if z.weighted && h != everyone && len(set.Localities) > 0 {
-		return z.chooseLocality(set, src, h)
+		if l := z.chooseLocality(set, src, h); l != nil {
+			return l.pick()
+		}
 	}
 	if src.flat[h] == nil {
 		hosts := hostsOf(h, set.Hosts, set.Healthy, set.Degraded)
@@ -82,8 +93,9 @@ func (z *zonal) Choose(ctx Context) *cluster.Host {
 }
 
 // chooseLocality picks a locality by its effective weight, which falls when
-// fewer of its hosts are usable than overprovisioning makes up for.
-func (z *zonal) chooseLocality(set *cluster.HostSet, src *prioritySources, h health) *cluster.Host {
+// fewer of its hosts are usable than overprovisioning makes up for. It returns
+// nil when no locality has a weight.
+func (z *zonal) chooseLocality(set *cluster.HostSet, src *prioritySources, h health) picker {
 	if src.localities[h] == nil {
 		e := &edf[*locality]{}
 		for i := range set.Localities {
@@ -102,7 +114,7 @@ func (z *zonal) chooseLocality(set *cluster.HostSet, src *prioritySources, h hea
 	if len(e.heap) == 0 {
 		return nil
 	}
-	return e.pick(func(l *locality) float64 { return l.weight }).picker.pick()
+	return e.pick(func(l *locality) float64 { return l.weight }).picker
 }
 
 func hostsOf(h health, all, healthyHosts, degradedHosts []*cluster.Host) []*cluster.Host {

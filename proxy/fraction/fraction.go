@@ -1,0 +1,61 @@
+package fraction
+
+// Runtime looks up a number in the runtime; def is returned for a key that is
+// not set. It is called on workers. A nil Runtime has no keys.
+type Runtime func(key string, def uint64) uint64
+
+// Get is the key's value, def when the key is "" or not set.
+func (r Runtime) Get(key string, def uint64) uint64 {
+	if r == nil || key == "" {
+		return def
+	}
+	return r(key, def)
+}
+
+// Percent is a share of requests.
+type Percent struct {
+	numerator, denominator uint64
+	key                    string
+	runtime                Runtime
+}
+
+// Of is a fixed share. A denominator of 0 takes nothing.
+func Of(numerator, denominator uint64) Percent {
+	return Percent{numerator: numerator, denominator: denominator}
+}
+
+// unset stands for a key that the runtime does not have.
+const unset = ^uint64(0)
+
+// Picks tells whether the share takes the request with that random number. A
+// number in the runtime is a percentage, whatever the default's denominator.
+func (p *Percent) Picks(random uint64) bool {
+	numerator, denominator := p.numerator, p.denominator
+	if v := p.runtime.Get(p.key, unset); v != unset {
+		numerator, denominator = v, 100
+	}
+	return denominator != 0 && random%denominator < numerator
+}
+
+// WithKey is the same share under another key of the runtime; "" leaves it
+// without one.
+func (p Percent) WithKey(key string, runtime Runtime) Percent {
+	p.key, p.runtime = key, runtime
+	return p
+}
+
+// Flag is a switch that the runtime can turn.
+type Flag struct {
+	on      bool
+	key     string
+	runtime Runtime
+}
+
+// On tells whether the switch is on.
+func (f *Flag) On() bool {
+	def := uint64(0)
+	if f.on {
+		def = 1
+	}
+	return f.runtime.Get(f.key, def) != 0
+}
