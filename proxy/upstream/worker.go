@@ -27,7 +27,7 @@ type poolKey struct {
 func newCluster(t *Table, s *snapshot) *Cluster {
 	c := &Cluster{info: s.info, hosts: s.hosts}
 	c.owner.Init(t.loop, s.info, t.m.dialer)
-	c.balancer = s.policy.New(c.owner.Stats, s.hosts)
+	c.balancer = s.lb.New(c.owner.Stats)
 	return c
 }
 
@@ -91,10 +91,10 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 // update takes a newer set of hosts.
 func (c *Cluster) update(s *snapshot) {
 	c.hosts = s.hosts
-	if s.built {
-		c.balancer = s.policy.New(c.owner.Stats, s.hosts)
+	if u, ok := c.balancer.(lb.Updater); ok {
+		u.Update(s.hosts)
 	} else {
-		c.balancer.Update(s.hosts)
+		c.balancer = s.lb.New(c.owner.Stats)
 	}
 	if s.drain {
 		c.drainPools()
