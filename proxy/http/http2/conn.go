@@ -20,6 +20,8 @@ type role interface {
 	// left the table.
 	finished(s *stream)
 	removed(s *stream)
+	// reset tells that s is about to leave it otherwise.
+	reset(r http.ResetReason)
 	goAway(last uint32, code http2.ErrCode)
 	maxStreams(n uint32)
 	opened() // the peer's first SETTINGS have come
@@ -115,7 +117,7 @@ func (c *conn) ShutdownNotice() {
 
 // GoAway implements http.ServerConnection.
 func (c *conn) GoAway() {
-	if c.phase != phaseDead {
+	if c.phase != phaseDead && c.goAwayLast == maxStreamID {
 		c.goAwayLast = c.lastPeer
 		c.writeGoAway(c.lastPeer, http2.ErrCodeNo, "")
 	}

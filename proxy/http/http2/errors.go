@@ -64,7 +64,7 @@ var (
 	errCompression   = failure(http2.ErrCodeCompression, "header block can't be decoded")
 	errMessaging     = malformed(detailMessaging, "malformed message")
 	errField         = malformed(detailHeaderField, "malformed field")
-	errNameUnderscor = malformed(detailUnderscore, "field name with an underscore")
+	errUnderscore    = malformed(detailUnderscore, "field name with an underscore")
 )
 
 func calm(details, msg string) *connError {
@@ -89,6 +89,8 @@ func resetReason(code http2.ErrCode) http.ResetReason {
 		return http.RemoteRefusedStreamReset
 	case http2.ErrCodeConnect:
 		return http.ConnectError
+	case http2.ErrCodeProtocol:
+		return http.ProtocolError
 	}
 	return http.RemoteReset
 }

@@ -92,7 +92,7 @@ func TestServer(t *testing.T) {
 				lines = append(lines, fmt.Sprintf("x-%d: v", i))
 			}
 			w.head(1, true, lines...)
-		}, "reset: protocol error http2.too_many_headers", []string{"RST 1 INTERNAL_ERROR"}},
+		}, "reset: remote reset http2.too_many_headers", []string{"RST 1 INTERNAL_ERROR"}},
 		{"61 kB of fields", nil, func(w *wire) {
 			p := w.fields(with(get, "x: "+strings.Repeat("~", 61<<10))...)
 			w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true, BlockFragment: p[:10000]})
@@ -100,8 +100,9 @@ func TestServer(t *testing.T) {
 				w.WriteContinuation(1, false, p[:10000])
 			}
 			w.WriteContinuation(1, true, p)
-		}, "reset: protocol error http2.too_many_headers", []string{"RST 1 INTERNAL_ERROR"}},
-		{"underscore refused", func(s *Settings) { s.Underscores = RejectUnderscores }, func(w *wire) { w.head(1, true, with(get, "x_y: v")...) }, "", nil},
+		}, "reset: remote reset http2.too_many_headers", []string{"RST 1 INTERNAL_ERROR"}},
+		{"underscore refused", func(s *Settings) { s.Underscores = RejectUnderscores }, func(w *wire) { w.head(1, true, with(get, "x_y: v")...) },
+			"reset: remote reset http2.unexpected_underscore", []string{"RST 1 INTERNAL_ERROR"}},
 		{"underscore dropped", func(s *Settings) { s.Underscores = DropUnderscores }, func(w *wire) { w.head(1, true, with(get, "x_y: v")...) },
 			":method=GET :scheme=http :authority=a :path=/x", ok},
 

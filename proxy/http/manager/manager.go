@@ -185,6 +185,9 @@ func (m *ConnManager) maybeClose(skipDelay bool) {
 	if m.drain != closing || m.streams != nil || !m.conn.Open() {
 		return
 	}
+	if m.protocol >= http.HTTP2 {
+		m.codec.GoAway()
+	}
 	how := network.FlushWriteAndDelay
 	if skipDelay {
 		how = network.FlushWrite
