@@ -256,7 +256,7 @@ func (s *stream) onTimer() {
 		return
 	}
 	count(s.c.set.Counters.TxFlushTimeout)
-	s.abort(http2.ErrCodeNo, http.LocalReset)
+	s.abort(http2.ErrCodeInternal, http.LocalReset)
 }
 
 // awaitFlush starts or renews the time that the peer has for the rest of a
