@@ -43,6 +43,13 @@ e2e-k8s: build ## the chart on a real Kubernetes node, made from source; as root
 	scripts/kubernetes .cache/kubernetes
 	WEIR_KUBERNETES=$(CURDIR)/.cache/kubernetes $(GO) test -count=1 -v -timeout 30m -tags kubernetes ./test/kubernetes
 
+vm: build ## the node path on Debian's kernels 6.1 and 6.12, under qemu
+	scripts/deps vm
+	scripts/vm bookworm .cache/vm
+	scripts/vm trixie .cache/vm
+
+test-all: test e2e-k8s vm ## what CI runs, and what takes longer
+
 test-oracle: build ## the same requests to Envoy and to weir
 	scripts/gotest oracle -tags oracle -count=1 -timeout 20m ./test/oracle
 
