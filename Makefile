@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/sbin
 export WEIR  = $(CURDIR)/bin/weir
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s fuzz lint generate check-generate bench deps clean help
+.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s vm test-all deps-k8s fuzz lint generate check-generate bench deps clean help
 
 build: ## one static binary, bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
