@@ -48,7 +48,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
-	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection())
+	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), f.asks())
 	u.pending = p.NewStream(u, u)
 }
 
@@ -69,6 +69,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
 	info.UpstreamProtocol = proto.String()
+	recordTransport(info, conn)
 	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Address, Hostname: h.Hostname, ConnID: conn.ID()})
 	if f.requestEnd {
 		u.startPerTry()

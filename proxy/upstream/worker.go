@@ -15,12 +15,14 @@ type Cluster struct {
 	balancer lb.Balancer
 	pools    map[poolKey]*pool.HTTP1
 	drained  bool
+	asked    map[cluster.TransportOptions]*cluster.TransportOptions
 }
 
 type poolKey struct {
 	host *cluster.Host
 	key  uint32
 	prio cluster.Priority
+	asks *cluster.TransportOptions // nil in most clusters
 }
 
 func newCluster(t *Table, s *snapshot) *Cluster {
@@ -56,14 +58,21 @@ func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
 // downstream, which may be nil, tells on whose behalf: on a node each pod has
 // connections of its own.
 func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection) pool.HTTP {
+	return c.HTTPPoolFor(h, p, downstream, c.TransportOptions(downstream, nil, ""))
+}
+
+// HTTPPoolFor is HTTPPool for connections that ask more of their transport
+// sockets, which TransportOptions tells.
+func (c *Cluster) HTTPPoolFor(h *cluster.Host, p cluster.Priority, downstream *network.Connection, asks *cluster.TransportOptions) pool.HTTP {
 	if c.info.HTTP2 {
 		return pool.NoHTTP2{Peer: h}
 	}
-	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream)}
+	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream), asks: asks}
 	if hp := c.pools[k]; hp != nil {
 		return hp
 	}
 	hp := pool.NewHTTP1(&c.owner, h, p, k.key)
+	hp.Ask(asks)
 	if c.drained {
 		// Replaced meanwhile: who still holds the cluster is served, but
 		// leaves no connection behind.
@@ -80,7 +89,7 @@ func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *netw
 // TCPConnect makes a connection to h for downstream. It returns nil when cb
 // was called already.
 func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *network.Connection, cb pool.TCPCallbacks) pool.Cancellable {
-	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), cb)
+	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), c.TransportOptions(downstream, nil, ""), cb)
 }
 
 // update takes a newer set of hosts.

@@ -15,6 +15,7 @@ type HTTP1 struct {
 	hs   *cluster.HostStats
 	brk  cluster.Breakers
 	key  uint32
+	asks *cluster.TransportOptions
 
 	idle       clientList
 	all        map[*client]struct{}
@@ -35,8 +36,9 @@ func NewHTTP1(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32) *HTT
 	return p
 }
 
-// askHTTP1 are the transport options of all HTTP/1 connections.
-var askHTTP1 = cluster.TransportOptions{Fallback: []string{"http/1.1"}}
+// Ask sets what the pool's connections ask of their transport sockets. It is
+// to be called before the first of them.
+func (p *HTTP1) Ask(o *cluster.TransportOptions) { p.asks = o }
 
 // Host implements HTTP.
 func (p *HTTP1) Host() *cluster.Host { return p.host }
@@ -83,7 +85,7 @@ func (p *HTTP1) connectIfNeeded() error {
 	if p.connecting >= p.queue.n {
 		return nil
 	}
-	c := &client{pool: p, link: link{o: p.o, host: p.host, hs: p.hs, brk: p.brk, asks: &askHTTP1}}
+	c := &client{pool: p, link: link{o: p.o, host: p.host, hs: p.hs, brk: p.brk, asks: p.asks, fallback: "http/1.1"}}
 	if !c.mayConnect(len(p.all) == 0) {
 		return nil
 	}
