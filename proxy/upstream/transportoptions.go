@@ -103,6 +103,9 @@ func hostOf(authority string) string {
 }
 
 func isIP(host string) bool {
+	if host == "" || host[0] > '9' && strings.IndexByte(host, ':') < 0 {
+		return false // most names, and cheaper
+	}
 	_, err := netip.ParseAddr(host)
 	return err == nil
 }

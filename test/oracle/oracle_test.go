@@ -42,7 +42,7 @@ func TestCases(t *testing.T) {
 		e, port := startTLSEcho(t, name, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth, ClientCAs: roots, NextProtos: []string{"http/1.1", "foo"}})
 		echoes, upstreams[name] = append(echoes, e), port
 	}
-	upstreams["dead"] = freePort(t)
+	upstreams["dead"], upstreams["raw"] = freePort(t), startRaw(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		t.Run(file, func(t *testing.T) {
