@@ -55,6 +55,14 @@ func (c *Connection) onCloseDelay() {
 	c.closeNow(LocalClose)
 }
 
+// CloseBecause is Close with the reason that FailureReason tells from then on.
+func (c *Connection) CloseBecause(how CloseType, why string) {
+	if c.state != stateClosed {
+		c.setFailure(why)
+	}
+	c.Close(how)
+}
+
 // EndWrite ends this side of the stream behind what is written.
 func (c *Connection) EndWrite() {
 	if c.state == stateClosed || c.writeEnd {

@@ -19,6 +19,7 @@ type assignment struct {
 type endpointGroup struct {
 	locality         *cluster.Locality
 	weight, priority uint32
+	metadata         cluster.Metadata
 	endpoints        []endpoint
 }
 
@@ -132,10 +133,12 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 		h.SetHealth(e.health, true)
 		h.SetHealthySince(cluster.Now())
 		h.SetMetadata(e.metadata)
+		h.SetLocalityMetadata(eg.metadata)
 		g.added = append(g.added, h)
 		return h
 	}
 	delete(g.old, e.addr)
+	h.SetLocalityMetadata(eg.metadata)
 	const fromEDS = cluster.FailedEDSHealth | cluster.DegradedEDSHealth | cluster.EDSStatusDraining
 	if h.Weight() != max(e.weight, 1) {
 		h.SetWeight(e.weight)

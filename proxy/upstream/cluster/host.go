@@ -74,6 +74,7 @@ type Host struct {
 	monitor  atomic.Pointer[Monitor]
 	failNow  atomic.Pointer[func()]
 	metadata atomic.Pointer[Metadata]
+	locality atomic.Pointer[Metadata]
 	weight   atomic.Uint32
 	health   atomic.Uint32
 	// Active counts requests and TCP connections over all workers, where
@@ -174,6 +175,24 @@ func (h *Host) SetMetadata(m Metadata) {
 		return
 	}
 	h.metadata.Store(&m)
+}
+
+// LocalityMetadata is the metadata of the endpoint's locality, nil when it has
+// none.
+func (h *Host) LocalityMetadata() Metadata {
+	if m := h.locality.Load(); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// SetLocalityMetadata replaces it.
+func (h *Host) SetLocalityMetadata(m Metadata) {
+	if m == nil {
+		h.locality.Store(nil)
+		return
+	}
+	h.locality.Store(&m)
 }
 
 // Health is the set of reasons not to use the host.
