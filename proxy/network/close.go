@@ -28,7 +28,7 @@ func (c *Connection) Close(how CloseType) {
 		c.closeNow(LocalClose)
 		return
 	}
-	c.state, c.closing, c.writeEnd = stateClosing, how, true
+	c.state, c.closing, c.writeEnd = stateClosing, how, how != FlushAndLinger
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
 	r.delay = c.loop.NewTimer(c.onCloseDelay)

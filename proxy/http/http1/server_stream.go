@@ -23,13 +23,16 @@ func (r responseEncoder) ResetStream(reason http.ResetReason) {
 	if s.dec == nil {
 		return
 	}
-	cb := s.callbacks
+	cb, how := s.callbacks, network.FlushWriteAndDelay
+	if s.started && !s.responded {
+		how = network.FlushAndLinger
+	}
 	s.phase, s.closing = phaseDead, true
 	s.streamDone()
 	if cb != nil {
 		cb.OnResetStream(reason, "")
 	}
-	s.enc.conn.Close(network.FlushWriteAndDelay)
+	s.enc.conn.Close(how)
 }
 
 func (r responseEncoder) ReadDisable(off bool) {
