@@ -81,6 +81,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// Node is what the client says of the proxy to servers. It is not changed.
+func (c *Client) Node() *corev3.Node { return c.node }
+
 // describe is the node with what it says of weir itself.
 func describe(n *corev3.Node) *corev3.Node {
 	if n == nil {

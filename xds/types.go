@@ -7,7 +7,9 @@ const (
 	ListenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
 	ClusterType  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 	RouteType    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	SecretType   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 	EndpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	RuntimeType  = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 )
 
 // adsMethod is the stream on which all types share an order.
@@ -23,8 +25,12 @@ func streamMethod(typeURL string) string {
 		return "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters"
 	case RouteType:
 		return "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes"
+	case SecretType:
+		return "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 	case EndpointType:
 		return "/envoy.service.endpoint.v3.EndpointDiscoveryService/StreamEndpoints"
+	case RuntimeType:
+		return "/envoy.service.runtime.v3.RuntimeDiscoveryService/StreamRuntime"
 	}
 	return ""
 }

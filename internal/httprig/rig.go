@@ -63,10 +63,9 @@ func New(t testing.TB, o Options) *Rig {
 	for url, m := range o.Filters {
 		r.filters[url] = m
 	}
-	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{
-		Listener: filter.Listener(),
-		Network:  map[string]listener.NetworkFilter{managerURL: {New: r.manager, Terminal: true}},
-	}})
+	network := filter.Network()
+	network[managerURL] = listener.NetworkFilter{New: r.manager, Terminal: true}
+	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: network}})
 	s := r.Server
 	r.Main(func() {
 		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats})

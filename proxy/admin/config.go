@@ -11,6 +11,7 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
@@ -31,7 +32,7 @@ const defaultProfilePath = "/var/log/envoy/envoy.prof"
 // NewConfig reads the admin section of a bootstrap, whose path is p. An error
 // names the field.
 func NewConfig(p field.Path, admin *bootstrapv3.Admin) (Config, error) {
-	if err := field.Only(p, admin, "access_log_path", "profile_path", "address", "ignore_global_conn_limit"); err != nil {
+	if err := field.Only(p, admin, "access_log_path", "access_log", "profile_path", "address", "ignore_global_conn_limit"); err != nil {
 		return Config{}, err
 	}
 	c := Config{ProfilePath: admin.GetProfilePath()}
@@ -41,6 +42,12 @@ func NewConfig(p field.Path, admin *bootstrapv3.Admin) (Config, error) {
 	//lint:ignore SA1019 most bootstraps still have it
 	if path := admin.GetAccessLogPath(); path != "" && path != os.DevNull {
 		return Config{}, p.Dot("access_log_path").Errorf("the admin interface has no access log: leave it out or use %s", os.DevNull)
+	}
+	for i, l := range admin.GetAccessLog() {
+		m := &filev3.FileAccessLog{}
+		if err := l.GetTypedConfig().UnmarshalTo(m); err != nil || m.GetPath() != os.DevNull {
+			return Config{}, p.Dot("access_log").Index(i).Errorf("the admin interface has no access log: leave it out or use a file logger to %s", os.DevNull)
+		}
 	}
 	p = p.Dot("address")
 	switch a := admin.GetAddress().GetAddress().(type) {

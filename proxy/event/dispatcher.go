@@ -40,6 +40,7 @@ type Dispatcher struct {
 
 	wheel   wheel
 	flush   []Flusher
+	late    []Flusher // flushed at the turn's end
 	deleted []Deleter
 
 	mu       sync.Mutex
@@ -121,6 +122,7 @@ func (d *Dispatcher) Run() {
 			d.runPosted()
 		}
 		d.deleteAll()
+		d.flushLate()
 		if n == len(d.ready) && n < 4096 {
 			d.ready = make([]unix.EpollEvent, 2*n)
 		}
@@ -128,6 +130,7 @@ func (d *Dispatcher) Run() {
 	}
 	d.runPosted()
 	d.deleteAll()
+	d.flushLate()
 }
 
 // Exit makes Run return after the current turn.
@@ -165,6 +168,25 @@ func (d *Dispatcher) dispatch(ev *unix.EpollEvent) {
 
 // FlushLater calls f.Flush when the handler that is running returns.
 func (d *Dispatcher) FlushLater(f Flusher) { d.flush = append(d.flush, f) }
+
+// FlushAtTurnEnd calls f.Flush at the end of this turn: for who gathers output
+// of many handlers, such as the streams of one connection.
+func (d *Dispatcher) FlushAtTurnEnd(f Flusher) { d.late = append(d.late, f) }
+
+// flushLate runs last. What flushing sets off (a watermark that resumes a
+// stream) may add to any of the turn's lists, so they are gone through again.
+func (d *Dispatcher) flushLate() {
+	for len(d.late) > 0 {
+		for i := 0; i < len(d.late); i++ {
+			f := d.late[i]
+			d.late[i] = nil
+			f.Flush()
+		}
+		d.late = d.late[:0]
+		d.flushAll()
+		d.deleteAll()
+	}
+}
 
 func (d *Dispatcher) flushAll() {
 	// Flush may schedule more.

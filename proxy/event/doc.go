@@ -8,7 +8,8 @@
 // the one way in from another goroutine.
 //
 // One turn of the loop is: poll, then each ready file's handler, then expired
-// timers, then posted functions, then deferred deletions. The clock is read
+// timers, then posted functions, then deferred deletions, then output that was
+// put off to the turn's end. The clock is read
 // once a turn ([Dispatcher.Now]); code on the request path asks the
 // dispatcher, never the time package.
 //

@@ -1,6 +1,10 @@
 package filter
 
 import (
+	"github.com/weirproxy/weir/proxy/filter/http/compressor"
+	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -10,6 +14,10 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
-		router.TypeURL: router.Maker(tables),
+		cors.TypeURL:       cors.Maker(),
+		rbac.TypeURL:       rbac.Maker(),
+		router.TypeURL:     router.Maker(tables),
+		compressor.TypeURL: compressor.Maker(),
+		extauthz.TypeURL:   extauthz.Maker(tables),
 	}
 }

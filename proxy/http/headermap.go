@@ -11,6 +11,8 @@ type Header struct {
 	Name, Value string
 	ID          HeaderID
 	removed     bool
+	// Sensitive asks encoders never to index the line (RFC 7541 section 7.1.3).
+	Sensitive bool
 }
 
 // HeaderMap is an ordered list of header lines with quick access to those
@@ -81,12 +83,15 @@ func (h *HeaderMap) add(id HeaderID, name, value string) {
 		h.lines = append(h.lines, Header{})
 	}
 	l := &h.lines[n]
-	l.Name, l.Value, l.ID, l.removed = name, value, id, false
+	*l = Header{Name: name, Value: value, ID: id}
 	h.size += len(name) + len(value)
 	if id != Unknown && h.first[id] == 0 {
 		h.first[id] = uint16(min(n+1, 1<<16-1))
 	}
 }
+
+// MarkSensitive marks the line added last as one never to be indexed.
+func (h *HeaderMap) MarkSensitive() { h.lines[len(h.lines)-1].Sensitive = true }
 
 // Get is the value of a known header's first line, "" when there is none.
 func (h *HeaderMap) Get(id HeaderID) string {

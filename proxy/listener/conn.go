@@ -62,7 +62,7 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 	c := &conn{at: &chain.on[h.worker]}
 	o := network.Options{BufferLimit: al.l.bufferLimit, ID: h.connID()}
 	if chain.transport != nil {
-		o.Transport = chain.transport()
+		o.Transport = chain.transport(h.loop)
 	}
 	c.InitServer(h.loop, s.fd, s.Local, s.Remote, o)
 	if s.info != nil {
@@ -132,7 +132,7 @@ func (c *conn) log() {
 	}
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
-		info.Metadata, info.FilterState = i.Metadata, i.FilterState
+		info.Metadata, info.FilterState, info.TerminationDetails = i.Metadata, i.FilterState, i.TerminationDetails
 	}
 	for _, a := range c.at.al.l.accessLogs {
 		a.Log(c.Loop(), &info)

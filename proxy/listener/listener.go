@@ -123,8 +123,9 @@ type Chain struct {
 	on        []place  // by worker; each writes its own
 }
 
-// TransportFactory makes the transport socket of a new connection.
-type TransportFactory func() network.TransportSocket
+// TransportFactory makes the transport socket of a new connection on a
+// worker's loop.
+type TransportFactory func(*network.Loop) network.TransportSocket
 
 // conditionalFilter is a listener filter with its filter_disabled.
 type conditionalFilter struct {

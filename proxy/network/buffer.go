@@ -59,6 +59,20 @@ func (b *Buffer) AppendStatic(p []byte) {
 	b.push(s)
 }
 
+// AppendSmall copies p, at most 16 bytes, to the end of b without taking a
+// whole slab for it: the header of a frame whose payload is moved behind it.
+func (b *Buffer) AppendSmall(p []byte) {
+	if b.tail != nil && b.tail.room() >= len(p) {
+		b.Commit(copy(b.tail.mem[b.tail.w:], p))
+		return
+	}
+	b.dropEmptyTail()
+	s := b.pool.head()
+	s.mem = s.small[:]
+	s.w = copy(s.mem, p)
+	b.push(s)
+}
+
 // Reserve returns at least n bytes of room at the end of b (n ≤ SlabSize), to
 // be written and then committed.
 func (b *Buffer) Reserve(n int) []byte {

@@ -149,6 +149,9 @@ func (c *Connection) RaiseConnected() {
 	for _, cb := range c.callbacks {
 		cb.OnEvent(Connected)
 	}
+	if c.out.size > 0 || c.writeEnd {
+		c.flushLater()
+	}
 }
 
 func (c *Connection) connectFailed(err error) {

@@ -24,7 +24,7 @@ func (c *Connection) Close(how CloseType) {
 	if c.closeDelay == 0 {
 		how = FlushWrite
 	}
-	if c.out.size == 0 && how == FlushWrite && c.transport == nil {
+	if c.transport != nil && !c.transport.CanFlushClose() || c.out.size == 0 && how == FlushWrite && c.transport == nil {
 		c.closeNow(LocalClose)
 		return
 	}
@@ -96,7 +96,7 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 		if why := c.FailureReason(); why != "" {
 			c.setFailure(why)
 		}
-		c.transport.Close()
+		c.transport.Close(c)
 	}
 	if c.fd >= 0 {
 		c.loop.Forget(int(c.fd))

@@ -76,6 +76,7 @@ type Connection struct {
 	shutDown   bool  // and carried out
 	halfClose  bool
 	flushing   bool // queued with the dispatcher
+	gather     bool // to be flushed at the turn's end
 	aboveHigh  bool
 	peerReset  bool // closed by a reset
 	peerClosed bool // the kernel has told that the stream's end is buffered

@@ -16,9 +16,32 @@ type Info struct {
 	Pod               string   // the pod whose traffic this is, from the agent
 	PodID             uint32   // and its number, 0 for none
 	TLS               TLSInfo  // nil on a plain connection
+	// TerminationDetails is why a filter ended the connection, for logs.
+	TerminationDetails string
 	// Metadata and FilterState are set by filters of this connection.
 	Metadata    map[string]map[string]any
 	FilterState map[string]any
+}
+
+// EnsureInfo is c.Info, made if there is none yet.
+func (c *Connection) EnsureInfo() *Info {
+	if c.Info == nil {
+		c.Info = &Info{DirectRemote: c.remote, DirectLocal: c.LocalAddress()}
+	}
+	return c.Info
+}
+
+// SetMetadata sets one key of the connection's dynamic metadata.
+func (i *Info) SetMetadata(namespace, key string, value any) {
+	if i.Metadata == nil {
+		i.Metadata = map[string]map[string]any{}
+	}
+	m := i.Metadata[namespace]
+	if m == nil {
+		m = map[string]any{}
+		i.Metadata[namespace] = m
+	}
+	m[key] = value
 }
 
 // TLSInfo is what a TLS transport can tell of its session.

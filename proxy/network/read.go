@@ -1,6 +1,7 @@
 package network
 
 import (
+	"io"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,26 @@ func (c *Connection) ReadSocket(b *Buffer) IoResult {
 	// After a short read the socket is empty; when the peer's end is known
 	// to be there, it is fetched at once.
 	return IoResult{N: n, More: full || c.peerClosed}
+}
+
+// Receive is one read from the descriptor into p, for transport sockets. more
+// is false when the descriptor has nothing further for now; n is 0 then, or
+// less than there was room for. The peer's end is io.EOF.
+func (c *Connection) Receive(p []byte) (n int, more bool, err error) {
+	for {
+		n, errno := readOnce(int(c.fd), p)
+		switch {
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN:
+			return 0, false, nil
+		case errno != 0:
+			return 0, false, errno
+		case n == 0:
+			return 0, false, io.EOF
+		default:
+			return n, n == len(p) || c.peerClosed, nil
+		}
+	}
 }
 
 const (

@@ -14,7 +14,12 @@ type slab struct {
 	r, w int    // the unread bytes are mem[r:w], or w-r bytes of the pipe
 	own  bool   // mem is SlabSize bytes from the pool
 	pipe *pipe
+
+	small [smallSize]byte // mem of a piece too small for pooled memory
 }
+
+// smallSize is the length of a frame header with some room.
+const smallSize = 16
 
 func (s *slab) len() int { return s.w - s.r }
 

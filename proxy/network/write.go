@@ -49,9 +49,20 @@ func (c *Connection) outputAdded() {
 func (c *Connection) flushLater() {
 	if !c.flushing && c.state != stateConnecting {
 		c.flushing = true
-		c.loop.FlushLater(c)
+		if c.gather {
+			c.loop.FlushAtTurnEnd(c)
+		} else {
+			c.loop.FlushLater(c)
+		}
 	}
 }
+
+// GatherWrites has output written once a turn instead of once a handler: many
+// handlers write to a connection whose streams belong to many others.
+func (c *Connection) GatherWrites() { c.gather = true }
+
+// OutputLen is how many bytes wait to be written.
+func (c *Connection) OutputLen() int { return c.out.size }
 
 // Flush implements event.Flusher: it writes until the socket is full.
 func (c *Connection) Flush() {
@@ -84,7 +95,7 @@ func (c *Connection) Flush() {
 			cb.OnBelowWriteBufferLowWatermark()
 		}
 	}
-	if c.out.size == 0 {
+	if c.out.size == 0 && !r.Held {
 		c.maybeFinish()
 	}
 }

@@ -152,8 +152,13 @@ type Fraction struct {
 }
 
 // Picks tells whether the fraction takes the request with that random number.
+// A number in the runtime is a percentage, whatever the denominator is.
 func (f *Fraction) Picks(random uint64) bool {
-	return random%f.Denominator < f.runtime.get(f.key, f.Numerator)
+	const unset = ^uint64(0)
+	if n := f.runtime.get(f.key, unset); n != unset {
+		return random%100 < n
+	}
+	return random%f.Denominator < f.Numerator
 }
 
 // Runtime looks up a number in the runtime, def when it is not set. It is

@@ -60,6 +60,9 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 	}}
 }
 
+// Close ends the router's statistics.
+func (c *Config) Close() { c.group.Close() }
+
 // New implements http.FilterFactory.
 func (c *Config) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 	f := &filter{cb: cb.(http.RouterCallbacks), cfg: c, stats: c.group.For(w), table: c.tables(w)}

@@ -56,10 +56,10 @@ func (s *server) onMain(ctx context.Context, f func()) error {
 }
 
 func (s *server) adminSources() admin.Sources {
-	return admin.Sources{
+	out := admin.Sources{
 		State:      s.adminState,
 		ServerInfo: s.serverInfo,
-		Stats:      s.stats,
+		Stats:      s.adminStats(),
 		Clusters:   s.dumpClusters,
 		Listeners: func(ctx context.Context) (out []admin.Listener, err error) {
 			err = s.onMain(ctx, func() { out = s.dumpListeners() })
@@ -69,8 +69,8 @@ func (s *server) adminSources() admin.Sources {
 			err = s.onMain(ctx, func() { out = s.dumpRoutes() })
 			return out, err
 		},
-		Certs:   func(context.Context) ([]admin.Certificate, error) { return nil, nil },
-		Runtime: func(context.Context) (admin.Runtime, error) { return s.runtime.dump(), nil },
+		Certs:   s.dumpCerts,
+		Runtime: func(context.Context) (admin.Runtime, error) { return s.dumpRuntime(), nil },
 		ConfigDump: func(ctx context.Context, _ bool) (out []proto.Message, err error) {
 			err = s.onMain(ctx, func() { out = s.dumpConfig() })
 			return out, err
@@ -81,6 +81,18 @@ func (s *server) adminSources() admin.Sources {
 		Quit:            func() { s.loops[0].Post(s.end) },
 		ReopenLogs:      s.logs.Reopen,
 	}
+	if s.runtime.Modifiable() {
+		out.ModifyRuntime = s.runtime.Modify
+	}
+	return out
+}
+
+func (s *server) adminStats() adminStats {
+	a := adminStats{Store: s.stats}
+	if s.bootstrap.GetStatsFlushOnAdmin() {
+		a.flush = s.flushStats
+	}
+	return a
 }
 
 func (s *server) adminState() admin.State {
@@ -159,7 +171,7 @@ func (s *server) dumpConfig() []proto.Message {
 		&adminv3.BootstrapConfigDump{Bootstrap: s.bootstrap, LastUpdated: timestamppb.New(s.started)},
 		s.dumpClusterConfig(),
 	}
-	return append(out, s.dumpListenerConfig(), s.dumpRouteConfig())
+	return append(out, s.dumpListenerConfig(), s.dumpRouteConfig(), s.secrets.dump())
 }
 
 func (s *server) dumpListenerConfig() proto.Message {

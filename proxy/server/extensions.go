@@ -11,7 +11,6 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
-	"github.com/weirproxy/weir/proxy/filter/network/directresponse"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -21,15 +20,20 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
 const managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 func (s *server) makeClusters() {
-	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Log: s.log.get("upstream")}
+	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
+	}
+	o.LocalCluster = s.bootstrap.GetClusterManager().GetLocalClusterName()
+	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
+		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
 	s.clusters = upstream.NewManager(o)
 }
@@ -40,15 +44,19 @@ func (s *server) makeListeners() {
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
-			Listener: filter.Listener(),
-			Network: map[string]listener.NetworkFilter{
-				managerType:            {New: s.httpManager, Terminal: true},
-				tcpproxy.TypeURL:       {New: tcpproxy.Factory(s.tcpCluster), Terminal: true},
-				directresponse.TypeURL: {New: directresponse.New, Terminal: true},
-			},
+			Listener:  filter.Listener(),
+			Transport: s.downstreamTransports(),
+			Network:   s.networkFilters(),
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate",
 	})
+}
+
+func (s *server) networkFilters() map[string]listener.NetworkFilter {
+	table := filter.Network()
+	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
+	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
+	return table
 }
 
 // table is the cluster table of a worker (1 and up).
@@ -84,7 +92,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 }
 
 func (s *server) logOptions() accesslog.Options {
-	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Integer}
+	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Value}
 }
 
 // accessLogs compiles the access logs of listeners and network filters.

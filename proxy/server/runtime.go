@@ -1,91 +1,105 @@
 package server
 
 import (
+	"context"
 	"fmt"
-	"strconv"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	"google.golang.org/protobuf/types/known/structpb"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/admin"
+	"github.com/weirproxy/weir/proxy/runtime"
+	"github.com/weirproxy/weir/xds"
 )
 
-// runtime is the static layers of layered_runtime: values that some fields
-// can be overridden by. It does not change once it is made.
-type runtime struct {
-	layers []string
-	values []map[string]string // by layer
+func (s *server) makeRuntime() (err error) {
+	s.runtime, err = runtime.New("layered_runtime", s.bootstrap.GetLayeredRuntime(), runtime.Options{
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), Stats: s.stats, Log: s.log.get("runtime"),
+	})
+	return err
 }
 
-func newRuntime(p field.Path, r *bootstrapv3.LayeredRuntime) (*runtime, error) {
-	out := &runtime{}
-	for i, l := range r.GetLayers() {
-		values := map[string]string{}
-		if err := flatten("", l.GetStaticLayer(), values); err != nil {
-			return nil, p.Dot("layers").Index(i).Wrap(err)
-		}
-		out.layers = append(out.layers, l.GetName())
-		out.values = append(out.values, values)
+// startRuntime reads and watches the runtime's disk layers and subscribes to
+// its RTDS layers. It calls ready when each of these has its first values, or
+// has waited for them long enough.
+func (s *server) startRuntime(ctx context.Context, ready func()) error {
+	if err := s.runtime.WatchDisk(ctx); err != nil {
+		return err
 	}
-	return out, nil
+	waiting := 1
+	done := func() {
+		if waiting--; waiting == 0 {
+			ready()
+		}
+	}
+	for i, l := range s.bootstrap.GetLayeredRuntime().GetLayers() {
+		rtds := l.GetRtdsLayer()
+		if rtds == nil {
+			continue
+		}
+		p := field.Path("layered_runtime.layers").Index(i).Dot("rtds_layer")
+		name := rtds.GetName()
+		if name == "" {
+			name = l.GetName()
+		}
+		waiting++
+		first := true
+		served := func() {
+			if first {
+				first = false
+				done()
+			}
+		}
+		_, err := s.xds.Subscribe(xds.Request{
+			Source: rtds.GetRtdsConfig(), Path: p.Dot("rtds_config"), TypeURL: xds.RuntimeType, Names: []string{name},
+			OnUpdate: func(rs []xds.Resource, _ string) error {
+				if err := s.setRuntime(i, name, rs); err != nil {
+					return err
+				}
+				served()
+				return nil
+			},
+			OnFailure: func(why xds.Failure, err error) {
+				s.log.get("runtime").Warn("RTDS has nothing new", "layer", name, "reason", why.String(), "error", err)
+				if why == xds.TimedOut {
+					served()
+				}
+			},
+			Stats: s.xdsStats("runtime."),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	done()
+	return nil
 }
 
-// flatten writes nested keys with dots: {a: {b: 1}} is a.b.
-func flatten(prefix string, s *structpb.Struct, out map[string]string) error {
-	for k, v := range s.GetFields() {
-		if prefix != "" {
-			k = prefix + "." + k
+func (s *server) setRuntime(layer int, name string, rs []xds.Resource) error {
+	for _, r := range rs {
+		if r.Name != name {
+			return fmt.Errorf("unexpected RTDS runtime (expecting %s): %s", name, r.Name)
 		}
-		switch x := v.GetKind().(type) {
-		case *structpb.Value_StructValue:
-			if err := flatten(k, x.StructValue, out); err != nil {
-				return err
-			}
-		case *structpb.Value_NumberValue:
-			out[k] = strconv.FormatFloat(x.NumberValue, 'g', -1, 64)
-		case *structpb.Value_StringValue:
-			out[k] = x.StringValue
-		case *structpb.Value_BoolValue:
-			out[k] = strconv.FormatBool(x.BoolValue)
-		default:
-			return fmt.Errorf("runtime key %q: weir does not support values of this kind", k)
+		values, err := runtime.Values(field.Path("runtime["+name+"].layer"), r.Message.(*discoveryv3.Runtime).GetLayer())
+		if err != nil {
+			return err
 		}
+		s.runtime.SetLayer(layer, values)
 	}
 	return nil
 }
 
-// lookup is a key's value in the last layer that has it.
-func (r *runtime) lookup(key string) (string, bool) {
-	for i := len(r.values) - 1; i >= 0; i-- {
-		if v, ok := r.values[i][key]; ok {
-			return v, true
-		}
-	}
-	return "", false
-}
-
-// Integer is a key as a number, def when it is not set or not one.
-func (r *runtime) Integer(key string, def uint64) uint64 {
-	if v, ok := r.lookup(key); ok {
-		if n, err := strconv.ParseUint(v, 10, 64); err == nil {
-			return n
-		}
-	}
-	return def
-}
-
-func (r *runtime) dump() admin.Runtime {
-	out := admin.Runtime{Layers: r.layers, Entries: map[string]admin.RuntimeEntry{}}
-	for i, values := range r.values {
-		for k, v := range values {
-			e := out.Entries[k]
-			if e.LayerValues == nil {
-				e.LayerValues = make([]string, len(r.layers))
+func (s *server) dumpRuntime() admin.Runtime {
+	layers, values := s.runtime.Dump()
+	out := admin.Runtime{Layers: layers, Entries: map[string]admin.RuntimeEntry{}}
+	for k, v := range values {
+		e := admin.RuntimeEntry{LayerValues: v}
+		for _, x := range v {
+			if x != "" {
+				e.FinalValue = x
 			}
-			e.LayerValues[i], e.FinalValue = v, v
-			out.Entries[k] = e
 		}
+		out.Entries[k] = e
 	}
 	return out
 }

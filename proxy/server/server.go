@@ -21,7 +21,9 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/runtime"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/tls"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/bootstrap"
@@ -44,14 +46,19 @@ type server struct {
 	clusters  *upstream.Manager
 	listeners *listener.Manager
 	routes    *routes
+	secrets   *secrets
+	certs     tls.Inventory
 	xds       *xds.Client
 	admin     *admin.Server
 	lds, cds  *xds.Subscription
 
-	httpFilters map[string]http.FilterMaker
-	runtime     *runtime
-	node        *node // nil without an agent
-	stopNode    func()
+	httpFilters             map[string]http.FilterMaker
+	runtime                 *runtime.Loader
+	stopRuntime             context.CancelFunc
+	sinks                   *sinks
+	watchMain, watchWorkers watchLimits
+	node                    *node // nil without an agent
+	stopNode                func()
 
 	state      atomic.Value // admin.State
 	healthFail atomic.Bool
@@ -104,7 +111,10 @@ func (s *server) build() error {
 	s.serverSt = stats.NewGroup[serverStats](s.stats, stats.Scope{Prefix: "server."})
 	s.logs = accesslog.NewWriters(s.loops, accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
 	var err error
-	if s.runtime, err = newRuntime("layered_runtime", s.bootstrap.GetLayeredRuntime()); err != nil {
+	if err = s.configureStats(); err != nil {
+		return err
+	}
+	if err = s.makeRuntime(); err != nil {
 		return err
 	}
 	if s.o.AgentSocket != "" && s.o.Mode != Validate {
@@ -115,7 +125,16 @@ func (s *server) build() error {
 	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane.")}); err != nil {
 		return err
 	}
+	if err = s.makeWatchdog(); err != nil {
+		return err
+	}
+	if err = s.makeSinks(); err != nil {
+		return err
+	}
 	s.routes = newRoutes(s)
+	if s.secrets, err = newSecrets(s); err != nil {
+		return err
+	}
 	s.makeClusters()
 	s.makeListeners()
 	return s.addStatic()
@@ -173,6 +192,7 @@ func (s *server) serve(ctx context.Context) error {
 	stop := make(chan struct{})
 	go s.watchSignals(ctx, signals, stop)
 	go s.watchdog(stop)
+	go s.sinks.run(stop)
 	main.Run()
 	close(stop)
 	for _, l := range s.loops[1:] {
@@ -183,9 +203,18 @@ func (s *server) serve(ctx context.Context) error {
 	return s.failed
 }
 
-// initialize goes on with start-up on main: CDS, then listeners and LDS.
+// initialize goes on with start-up on main: the runtime, CDS, then listeners
+// and LDS.
 func (s *server) initialize() {
 	s.state.Store(admin.Initializing)
+	var ctx context.Context
+	ctx, s.stopRuntime = context.WithCancel(context.Background())
+	if err := s.startRuntime(ctx, s.initializeClusters); err != nil {
+		s.fail(err)
+	}
+}
+
+func (s *server) initializeClusters() {
 	if err := s.subscribeClusters(); err != nil {
 		s.fail(err)
 		return
@@ -259,7 +288,11 @@ func (s *server) shutdown() {
 	if s.stopNode != nil {
 		s.stopNode()
 	}
+	if s.stopRuntime != nil {
+		s.stopRuntime()
+	}
 	s.xds.Close()
+	s.secrets.files.close()
 	s.listeners.Close()
 	if s.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

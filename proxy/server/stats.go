@@ -1,8 +1,13 @@
 package server
 
 import (
+	"context"
+	"runtime/metrics"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/weirproxy/weir/internal/buildinfo"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -27,20 +32,59 @@ type serverStats struct {
 	StaticUnknownFields  stats.Counter   `stat:"static_unknown_fields"`
 	WipProtos            stats.Counter   `stat:"wip_protos"`
 	InitializationTimeMs stats.Histogram `stat:"initialization_time_ms"`
-	WatchdogMiss         stats.Counter   `stat:"main_thread.watchdog_miss"`
-	WatchdogMegaMiss     stats.Counter   `stat:"main_thread.watchdog_mega_miss"`
 }
 
-// flushInterval is how often gauges are brought up to date and histograms end
-// their interval (Envoy's stats_flush_interval).
-const flushInterval = 5 * time.Second
-
-// tick brings the process's gauges up to date, and again every interval.
+// tick brings the process's gauges up to date and ends the histograms'
+// interval, and again every flush interval.
 func (s *server) tick() {
+	s.updateServerStats()
+	s.flushStats()
+	s.loops[0].NewTimer(s.tick).Enable(flushInterval(s.bootstrap))
+}
+
+// flushStats ends an interval, and sends it to the sinks when there are any.
+func (s *server) flushStats() (done <-chan struct{}) {
+	return s.sinks.flush(s.stats.Flush())
+}
+
+func (s *server) updateServerStats() {
 	st := s.serverSt.For(0)
 	st.Concurrency.Set(int64(s.o.Concurrency))
 	st.Uptime.Set(int64(time.Since(s.started) / time.Second))
 	st.State.Set(s.stateNumber())
-	s.stats.Flush()
-	s.loops[0].NewTimer(s.tick).Enable(flushInterval)
+	st.Version.Set(s.versionNumber())
+	st.TotalConnections.Set(int64(s.listeners.Connections()))
+	memory := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(memory)
+	physical := memory[1].Value.Uint64() - memory[2].Value.Uint64()
+	st.MemoryAllocated.Set(int64(memory[0].Value.Uint64()))
+	st.MemoryHeapSize.Set(int64(physical))
+	st.MemoryPhysicalSize.Set(int64(physical))
+}
+
+// versionNumber is the build as a number, as Envoy makes one of its commit.
+func (s *server) versionNumber() int64 {
+	if v := s.bootstrap.GetStatsServerVersionOverride(); v != nil {
+		return int64(v.GetValue())
+	}
+	return int64(xxhash.Sum64String(buildinfo.Revision()) >> 40)
+}
+
+// adminStats is the store as the admin pages see it: with
+// stats_flush_on_admin a page shows what has happened up to now.
+type adminStats struct {
+	*stats.Store
+	flush func() (done <-chan struct{})
+}
+
+// Snapshot implements admin.StatsStore.
+func (a adminStats) Snapshot(ctx context.Context) (*stats.Snapshot, error) {
+	if a.flush != nil {
+		select {
+		case <-a.flush():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return a.Store.Snapshot(ctx)
 }

@@ -11,12 +11,6 @@ type Scope struct {
 	// Prefix starts every name, with the dot at its end: "cluster.u1.". Colons
 	// become underscores, as in Envoy.
 	Prefix string
-	// Base and Tags are the name without the parts that tags carry, and those
-	// tags, for Prometheus. Left empty, they are found in the names by Envoy's
-	// rules (cluster.NAME., http.PREFIX., listener.ADDRESS. and so on), and a
-	// configuration with tags of its own always looks at the names.
-	Base string
-	Tags []Tag
 }
 
 // Tag is a part of a name that Prometheus shows as a label.

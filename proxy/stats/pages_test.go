@@ -34,21 +34,6 @@ func TestTags(t *testing.T) {
 	}
 }
 
-func TestGivenTagsReplaceEnvoys(t *testing.T) {
-	s := &Snapshot{config: &Config{tagger: defaultTagger}, groups: []*groupSnapshot{{
-		scope:   Scope{Prefix: "cluster.a.b.", Base: "cluster.", Tags: []Tag{{"envoy.cluster_name", `a.b"`}}},
-		numbers: []number{{name: "membership_total", value: 3, gauge: true}},
-	}}}
-	var b strings.Builder
-	if err := s.WritePrometheus(&b, Options{Types: All}); err != nil {
-		t.Fatal(err)
-	}
-	want := "# TYPE envoy_cluster_membership_total gauge\nenvoy_cluster_membership_total{envoy_cluster_name=\"a.b\\\"\"} 3\n"
-	if b.String() != want {
-		t.Errorf("got %s, want %s", b.String(), want)
-	}
-}
-
 func TestTextReadouts(t *testing.T) {
 	store, loops := newStore(t, 1)
 	store.Text("control_plane.identifier").Set(`a "b" <c>`)

@@ -20,9 +20,6 @@ var defaultTagger = tagger{anywhere: anywhereRules, scoped: scopedRules}
 
 // base is the scope's name without its tags.
 func (t *tagger) base(s *Scope) (string, []Tag) {
-	if s.Base != "" {
-		return s.Base, s.Tags
-	}
 	return cutTags(s.Prefix, t.scoped)
 }
 
@@ -37,7 +34,7 @@ func (t *tagger) split(name string) (string, []Tag) {
 // pattern the tag is always there, with a fixed value.
 type rule struct {
 	first, tag string
-	pattern    *regexp.Regexp
+	pattern    pattern
 	fixed      string
 }
 

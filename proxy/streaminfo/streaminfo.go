@@ -1,6 +1,7 @@
 package streaminfo
 
 import (
+	"maps"
 	"math/bits"
 	"time"
 
@@ -105,8 +106,10 @@ type Info struct {
 	ListenerMetadata    map[string]map[string]any
 	FilterChainMetadata map[string]map[string]any
 
-	// FilterState is by name; see FilterStateObject.
+	// FilterState is by name; see FilterStateObject. It begins as the
+	// connection's: SetFilterState changes it.
 	FilterState         map[string]any
+	ownFilterState      bool // FilterState is this stream's own
 	UpstreamFilterState map[string]any
 
 	// InternalRedirects were followed, to these routes if anyone wants to know.
@@ -180,6 +183,18 @@ func (i *Info) SetMetadata(namespace, key string, value any) {
 		i.Metadata[namespace] = m
 	}
 	m[key] = value
+}
+
+// SetFilterState sets an object of the stream's filter state, leaving the
+// connection's as it is.
+func (i *Info) SetFilterState(name string, value any) {
+	if !i.ownFilterState {
+		i.FilterState, i.ownFilterState = maps.Clone(i.FilterState), true
+		if i.FilterState == nil {
+			i.FilterState = map[string]any{}
+		}
+	}
+	i.FilterState[name] = value
 }
 
 // Duration is how long the stream has taken, or took.

@@ -3,11 +3,11 @@ package upstream
 //lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
 
 import (
+	"math"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -15,6 +15,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
 
 // Defaults of Envoy.
@@ -44,11 +45,13 @@ type config struct {
 	panicThreshold float64
 	raw            []byte // the proto, to tell changes by and for /config_dump
 
-	assignment *assignment // static and strictDNS
+	outlier    *outlier.Config // nil: no outlier detection
+	assignment *assignment     // static and strictDNS
 	dns        *dnsConfig
 	eds        *edsConfig
 	original   *originalConfig
 
+	warm             warming
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
 	closeOnSetChange bool
@@ -65,11 +68,11 @@ type edsConfig struct {
 var clusterFields = []string{
 	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
 	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
-	"http_protocol_options", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
+	"http_protocol_options", "http2_protocol_options", "protocol_selection", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
-	"least_request_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "track_cluster_stats",
+	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "track_cluster_stats",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -97,6 +100,7 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 	cfg.raw = raw
 	cfg.info.AddedViaAPI = !static
 	if err := m.add(cfg, version, static); err != nil {
+		cfg.warm.close()
 		return false, path.Wrap(err)
 	}
 	return true, nil
@@ -104,11 +108,14 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 
 // Check compiles a cluster's configuration without using it.
 func (m *Manager) Check(path field.Path, c *clusterv3.Cluster) error {
-	_, err := m.compile(path, c)
+	cfg, err := m.compile(path, c)
+	if err == nil {
+		cfg.warm.close()
+	}
 	return err
 }
 
-func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
+func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err error) {
 	if c.GetName() == "" {
 		return nil, p.Dot("name").Errorf("a cluster needs a name")
 	}
@@ -116,6 +123,11 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 		return nil, err
 	}
 	cfg := &config{panicThreshold: defaultPanicThreshold, waitForWarm: true}
+	defer func() {
+		if err != nil {
+			cfg.warm.close()
+		}
+	}()
 	info := &cluster.Info{
 		Name: c.GetName(), StatName: c.GetName(), ConnectTimeout: defaultConnectTimeout, BufferLimit: network.DefaultBufferLimit,
 		IdleTimeout: defaultIdleTimeout,
@@ -131,10 +143,10 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 		cfg.waitForWarm = w.GetValue()
 	}
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
-	err := firstError(
+	err = firstError(
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
 		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats()),
-		transportSocket(p.Dot("transport_socket"), c.GetTransportSocket()),
+		m.transportSocket(p.Dot("transport_socket"), c.GetTransportSocket(), cfg),
 		httpOptions(p, c, info),
 		socketOptions(p, c, info),
 		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
@@ -145,13 +157,18 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.policy, err = lb.FromConfig(p, c); err != nil {
+	if cfg.policy, err = lb.FromConfig(p, c, m.o.Runtime); err != nil {
+		return nil, err
+	}
+	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
 	}
 	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {
 		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for ORIGINAL_DST, and its only one", kindNames[cfg.kind])
 	}
-	_, info.ShareActive = cfg.policy.(lb.LeastRequest)
+	if a, ok := cfg.policy.(lb.ActiveSharer); ok {
+		info.ShareActive = a.NeedsActive()
+	}
 	return cfg, nil
 }
 
@@ -219,30 +236,14 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 	return out, nil
 }
 
-func transportSocket(p field.Path, ts *corev3.TransportSocket) error {
-	if ts == nil {
-		return nil
-	}
-	if a := ts.GetTypedConfig(); a != nil {
-		if !a.MessageIs(&rawv3.RawBuffer{}) {
-			return p.Dot("typed_config").Errorf("weir does not support %s (%s) to upstreams", ts.GetName(), a.GetTypeUrl())
-		}
-		return nil
-	}
-	if ts.GetName() != "envoy.transport_sockets.raw_buffer" {
-		return p.Dot("name").Errorf("weir does not support the transport socket %q to upstreams", ts.GetName())
-	}
-	return nil
-}
-
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
 	// Updates are not held back for update_merge_window: workers take them
 	// in batches anyway.
-	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "locality_weighted_lb_config", "close_connections_on_host_set_change"); err != nil {
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
 	if t := c.GetHealthyPanicThreshold(); t != nil {
-		cfg.panicThreshold = t.GetValue()
+		cfg.panicThreshold = math.Round(t.GetValue())
 	}
 	cfg.closeOnSetChange = c.GetCloseConnectionsOnHostSetChange()
 	return nil

@@ -4,11 +4,15 @@ package oracle
 
 import (
 	"bufio"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 )
 
 // message is an HTTP/1 message as it was read, with names in lower case.
@@ -117,4 +121,31 @@ func readHeaders(r *bufio.Reader) ([][2]string, error) {
 func readLine(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	return strings.TrimRight(line, "\r\n"), err
+}
+
+// decompress undoes a body's content-coding: what the same text is compressed
+// to differs between libraries. A body that is not so coded stays.
+func decompress(headers [][2]string, body string) string {
+	coding := ""
+	for _, h := range headers {
+		if h[0] == "content-encoding" {
+			coding = h[1]
+		}
+	}
+	var r io.Reader
+	switch coding {
+	case "gzip":
+		r, _ = gzip.NewReader(strings.NewReader(body))
+	case "br":
+		r = brotli.NewReader(strings.NewReader(body))
+	case "zstd":
+		r, _ = zstd.NewReader(strings.NewReader(body))
+	}
+	if r == nil {
+		return body
+	}
+	if out, err := io.ReadAll(r); err == nil {
+		return string(out)
+	}
+	return body
 }

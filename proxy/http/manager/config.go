@@ -15,6 +15,7 @@ import (
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
+	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -27,6 +28,8 @@ type Config struct {
 	routes      RouteProvider
 	accessLogs  []accesslog.Logger
 	http1       http1.Settings
+	http2       http2.Settings
+	codec       codecType
 	workers     []*worker
 	groups      groups
 	listener    string
@@ -59,7 +62,8 @@ type Config struct {
 	trustedHops         uint32
 	skipXFFAppend       bool
 	appendForwardedPort bool
-	sanitizeXFCC        bool
+	xfcc                xfccMode
+	xfccDetails         xfccDetails
 	internal            []netip.Prefix
 	localAddress        netip.Addr
 
@@ -130,7 +134,6 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		trustedHops:               m.XffNumTrustedHops,
 		skipXFFAppend:             m.SkipXffAppend,
 		appendForwardedPort:       m.AppendXForwardedPort,
-		sanitizeXFCC:              m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY,
 		generateRequestID:         m.GenerateRequestId == nil || m.GenerateRequestId.Value,
 		preserveExternalRequestID: m.PreserveExternalRequestId,
 		alwaysSetRequestID:        m.AlwaysSetRequestIdInResponse,
@@ -162,7 +165,9 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.slashes = slashesUnescapeAndForward
 	}
 	for _, build := range []func() error{
+		func() error { return c.clientCert(p, m) },
 		func() error { return c.buildHTTP1(p, m) },
+		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildFilters(p, m, o) },
@@ -187,7 +192,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 // supported refuses what weir does not do.
 func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "add_user_agent",
-		"common_http_protocol_options", "http_protocol_options", "server_name", "server_header_transformation",
+		"common_http_protocol_options", "http_protocol_options", "http2_protocol_options", "server_name", "server_header_transformation",
 		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
 		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",
 		"xff_num_trusted_hops", "internal_address_config", "skip_xff_append", "via", "generate_request_id",
@@ -197,11 +202,6 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
 		"request_id_extension", "http1_safe_max_connection_duration"); err != nil {
 		return err
-	}
-	switch m.CodecType {
-	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1:
-	default:
-		return p.Dot("codec_type").Errorf("weir does not support %v", m.CodecType)
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
 		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite"); err != nil {
@@ -223,10 +223,6 @@ func duration(d *durationpb.Duration, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return d.AsDuration()
-}
-
-func (c *Config) newCodec(m *ConnManager) http.ServerConnection {
-	return http1.NewServer(m.conn, m, &m.w.http1)
 }
 
 func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_InternalAddressConfig) error {
@@ -315,11 +311,14 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 func (c *Config) buildWorkers(prefix string, o Options) {
 	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + "."})
 	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + "."})
-	codec := stats.NewGroup[codecStats](o.Stats, stats.Scope{Prefix: "http1."})
-	c.groups = groups{group, listener, codec}
+	c.groups = groups{
+		manager: group, listener: listener,
+		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
+		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2."}),
+	}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {
-		c.workers[i] = &worker{index: i, loop: l, http1: c.http1}
+		c.workers[i] = &worker{index: i, loop: l, http1: c.http1, http2: c.http2}
 	}
 }
 
@@ -327,7 +326,8 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 func (c *Config) Close() {
 	c.groups.manager.Close()
 	c.groups.listener.Close()
-	c.groups.codec.Close()
+	c.groups.http1.Close()
+	c.groups.http2.Close()
 	for _, f := range c.filters {
 		if x, ok := f.factory.(interface{ Close() }); ok {
 			x.Close()

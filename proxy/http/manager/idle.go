@@ -66,17 +66,6 @@ type reusableCodec interface {
 // maxFreeCodecs bounds the codecs kept for reuse.
 const maxFreeCodecs = 1024
 
-// takeCodec makes or reuses a codec for a connection that has received bytes.
-func (w *worker) takeCodec(m *ConnManager) http.ServerConnection {
-	if n := len(w.codecs); n > 0 {
-		c := w.codecs[n-1]
-		w.codecs = w.codecs[:n-1]
-		c.Attach(m.conn, m)
-		return c
-	}
-	return w.cfg.newCodec(m)
-}
-
 // releaseCodec gives an idle codec up until the connection's next request.
 func (m *ConnManager) releaseCodec() {
 	if c, ok := m.codec.(reusableCodec); ok && c.Idle() && len(m.w.codecs) < maxFreeCodecs {

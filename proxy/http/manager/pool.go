@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http/http1"
+	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -18,6 +19,7 @@ type worker struct {
 	stats    *Stats
 	listener *ListenerStats
 	http1    http1.Settings
+	http2    http2.Settings
 	bytes    network.ByteCounters
 	rand     *rand.Rand
 	nextID   uint64
@@ -36,7 +38,8 @@ type worker struct {
 type groups struct {
 	manager  *stats.Group[Stats]
 	listener *stats.Group[ListenerStats]
-	codec    *stats.Group[codecStats]
+	http1    *stats.Group[http1Stats]
+	http2    *stats.Group[http2.Stats]
 }
 
 func (w *worker) open(c *Config) {
@@ -44,7 +47,9 @@ func (w *worker) open(c *Config) {
 	w.loop.InitTimer(&w.idle, w.onIdle)
 	w.stats, w.listener = c.groups.manager.For(w.index), c.groups.listener.For(w.index)
 	w.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	w.http1.Counters = c.groups.codec.For(w.index).counters()
+	w.http1.Counters = c.groups.http1.For(w.index).counters()
+	w.http2.Counters = c.groups.http2.For(w.index).Counters()
+	w.http2.Counters.TooManyPrematureResets = (*uint64)(&w.stats.DownstreamRqTooManyPrematureResets)
 	w.bytes = network.ByteCounters{Rx: (*uint64)(&w.stats.DownstreamCxRxBytesTotal), Tx: (*uint64)(&w.stats.DownstreamCxTxBytesTotal)}
 }
 

@@ -58,7 +58,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	if s.ended {
 		return false
 	}
-	s.checkUpgrade(proto)
+	s.checkUpgrade()
 	if s.ended || s.localReply {
 		return false
 	}
@@ -195,15 +195,13 @@ func splitPort(host string) (name, port string) {
 
 // checkUpgrade decides on a request to change protocols: the tunnel is opened
 // when the route or the manager allows its type, and refused otherwise.
-func (s *stream) checkUpgrade(proto http.ProtocolVersion) {
+func (s *stream) checkUpgrade() {
 	h := &s.request
 	kind := ""
 	switch {
-	case h.Get(http.Method) == "CONNECT" && h.Has(http.Protocol):
-		kind = strings.ToLower(h.Get(http.Protocol))
 	case h.Get(http.Method) == "CONNECT":
 		kind = "connect"
-	case proto < http.HTTP2 && h.Has(http.Upgrade) && hasToken(h.Get(http.Connection), "upgrade"):
+	case h.Has(http.Upgrade) && hasToken(h.Get(http.Connection), "upgrade"):
 		kind = strings.ToLower(h.Get(http.Upgrade))
 	default:
 		return

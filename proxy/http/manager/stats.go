@@ -151,15 +151,15 @@ func (s *Stats) cxProtocolEnd(p http.ProtocolVersion) {
 	}
 }
 
-// codecStats are the codec's under http1., shared by all managers.
-type codecStats struct {
+// http1Stats are the HTTP/1 codec's under http1., shared by all managers.
+type http1Stats struct {
 	DroppedHeadersWithUnderscores          stats.Counter `stat:"dropped_headers_with_underscores"`
 	MetadataNotSupportedError              stats.Counter `stat:"metadata_not_supported_error"`
 	RequestsRejectedWithUnderscoresHeaders stats.Counter `stat:"requests_rejected_with_underscores_in_headers"`
 	ResponseFlood                          stats.Counter `stat:"response_flood"`
 }
 
-func (s *codecStats) counters() http1.Counters {
+func (s *http1Stats) counters() http1.Counters {
 	return http1.Counters{
 		DroppedHeadersWithUnderscores:  (*uint64)(&s.DroppedHeadersWithUnderscores),
 		RequestsRejectedWithUnderscore: (*uint64)(&s.RequestsRejectedWithUnderscoresHeaders),

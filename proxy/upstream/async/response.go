@@ -31,6 +31,9 @@ func (s *Stream) DecodeHeaders(end bool) {
 	} else {
 		hs.RqSuccess++
 	}
+	if s.sentAll {
+		s.response.SetInt(http.XEnvoyUpstreamServiceTime, int64((s.loop.Now()-s.began)/time.Millisecond))
+	}
 	if end {
 		s.complete()
 	}

@@ -14,6 +14,7 @@ type link struct {
 	host    *cluster.Host
 	hs      *cluster.HostStats
 	brk     cluster.Breakers
+	asks    *cluster.TransportOptions // may be nil
 	conn    *network.Connection
 	begun   time.Duration
 	timeout bool // closed because connecting took too long
@@ -39,7 +40,12 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	o, info := l.o, l.o.Info
 	o.nextID++
 	bind := info.Socket.BindFor(l.host.Address)
+	var transport network.TransportSocket
+	if info.Transport != nil {
+		transport = info.Transport.Socket(o.Loop, l.host, l.asks)
+	}
 	conn, err := o.Dialer.Dial(o.Loop, key, l.host.Address, bind, info.Socket.Sockopts(), cb, network.Options{
+		Transport:   transport,
 		BufferLimit: info.BufferLimit,
 		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
 		HalfClose:   halfClose,

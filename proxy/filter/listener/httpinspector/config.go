@@ -18,5 +18,7 @@ func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (list
 	if err := protos.Unpack(path, config, &httpinspectorv3.HttpInspector{}); err != nil {
 		return nil, err
 	}
-	return &filter{stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http_inspector."})}, nil
+	group := stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http_inspector."})
+	ctx.OnClose(group.Close)
+	return &filter{group}, nil
 }

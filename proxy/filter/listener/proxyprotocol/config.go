@@ -55,6 +55,8 @@ func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (list
 	}
 	f.stats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix})
 	f.errors = stats.NewGroup[listenerStats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix})
+	ctx.OnClose(f.stats.Close)
+	ctx.OnClose(f.errors.Close)
 	return f, nil
 }
 

@@ -33,6 +33,7 @@ func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (list
 		return nil, err
 	}
 	f := &filter{max: maxHelloDefault, strict: p.GetCloseConnectionOnClientHelloParsingErrors(), stats: stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "tls_inspector."})}
+	ctx.OnClose(f.stats.Close)
 	if v := p.GetMaxClientHelloSize(); v != nil {
 		f.max = min(int(v.GetValue()), listener.PeekMax)
 	}

@@ -59,6 +59,7 @@ func compile(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (
 		return nil, err
 	}
 	s.stats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "tcp." + p.GetStatPrefix() + "."})
+	ctx.OnClose(s.stats.Close)
 	return s, nil
 }
 

@@ -35,6 +35,9 @@ func (p *proxy) info() streaminfo.Info {
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
 		i.RequestedServerName, i.Metadata, i.FilterState = x.ServerName, x.Metadata, x.FilterState
+		if x.TerminationDetails != "" {
+			i.TerminationDetails = x.TerminationDetails
+		}
 	}
 	if p.cluster != nil {
 		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata

@@ -1,0 +1,230 @@
+package extauthz
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// metadataNamespace is where a server's dynamic metadata goes, whatever the
+// filter is called.
+const metadataNamespace = "envoy.filters.http.ext_authz"
+
+// onVerdict takes the server's answer.
+func (f *filter) onVerdict(v *verdict) {
+	f.cancel = nil
+	if f.destroyed || f.done {
+		return
+	}
+	f.waiting = false
+	if len(v.metadata) > 0 {
+		f.takeMetadata(v.metadata)
+	}
+	if v.outcome != failed && f.validate && !valid(v) {
+		f.invalid()
+		return
+	}
+	switch v.outcome {
+	case allowed:
+		f.allow(v)
+	case denied:
+		f.deny(v)
+	default:
+		f.fail(v)
+	}
+}
+
+func (f *filter) takeMetadata(m map[string]any) {
+	if !f.ingest {
+		f.stats.IgnoredDynamicMetadata.Inc()
+		return
+	}
+	for k, v := range m {
+		f.cb.StreamInfo().SetMetadata(metadataNamespace, k, v)
+	}
+}
+
+func (f *filter) allow(v *verdict) {
+	h := f.cb.RequestHeaders()
+	changed := len(v.request) > 0 || len(v.remove) > 0 || len(v.querySet) > 0 || len(v.queryRemove) > 0
+	for _, c := range v.request {
+		switch f.rules.Set(c.name) {
+		case headerrules.Fail:
+			f.invalid()
+			return
+		case headerrules.Allow:
+			applyChange(h, c)
+		}
+	}
+	for _, name := range v.remove {
+		switch f.rules.Remove(name) {
+		case headerrules.Fail:
+			f.invalid()
+			return
+		case headerrules.Allow:
+			h.RemoveName(name)
+		}
+	}
+	if len(v.querySet) > 0 || len(v.queryRemove) > 0 {
+		h.Set(http.Path, h.Own(changeQuery(h.Get(http.Path), v.querySet, v.queryRemove)))
+	}
+	f.response = v.response
+	if changed && f.clearRouteCache {
+		f.cb.ClearRouteCache()
+	}
+	f.stats.OK.Inc()
+	if s, _ := f.routed(); s != nil {
+		s.OK.Inc()
+	}
+	f.done = true
+	f.cb.ContinueDecoding()
+}
+
+func (f *filter) deny(v *verdict) {
+	f.stats.Denied.Inc()
+	if s, c := f.routed(); s != nil {
+		s.Denied.Inc()
+		if f.chargeCluster {
+			c.UpstreamRq.Inc(v.status)
+			if f.cb.RequestHeaders().Get(http.XEnvoyInternal) == "true" {
+				c.InternalRq.Inc(v.status)
+			} else {
+				c.ExternalRq.Inc(v.status)
+			}
+		}
+	}
+	body := v.body
+	if f.maxDeniedBody > 0 && len(body) > f.maxDeniedBody {
+		body = body[:f.maxDeniedBody]
+	}
+	f.refuse(v.status, body, v.response, "ext_authz_denied")
+}
+
+// fail is for a server that gives no verdict.
+func (f *filter) fail(v *verdict) {
+	f.stats.Error.Inc()
+	s, _ := f.routed()
+	if s != nil {
+		s.Error.Inc()
+	}
+	if !f.allowOnFailure {
+		status := f.statusOnError
+		if v.status != 0 {
+			status = v.status
+		}
+		f.refuse(status, v.body, v.response, "ext_authz_error")
+		return
+	}
+	f.stats.FailureModeAllowed.Inc()
+	if s != nil {
+		s.FailureModeAllowed.Inc()
+	}
+	if f.failureHeader {
+		f.cb.RequestHeaders().SetName("x-envoy-auth-failure-mode-allowed", "true")
+	}
+	f.done = true
+	f.cb.ContinueDecoding()
+}
+
+// invalid answers for a server that orders what it must not.
+func (f *filter) invalid() {
+	f.stats.Invalid.Inc()
+	f.refuse(500, "", nil, "ext_authz_invalid")
+}
+
+// routed is the cluster that the request will go to: its authorization
+// statistics and its own; nil when it is not known.
+func (f *filter) routed() (*ClusterStats, *cluster.Stats) {
+	r, ok := f.cb.Route().(interface {
+		Cluster(*http.HeaderMap) string
+	})
+	if !ok {
+		return nil, nil
+	}
+	c := f.table(f.cb.Worker()).Get(r.Cluster(f.cb.RequestHeaders()))
+	if c == nil {
+		return nil, nil
+	}
+	return f.clusterStats(f.cb.Worker(), c.Info().StatName), c.Stats()
+}
+
+// applyChange changes a header map.
+func applyChange(h *http.HeaderMap, c change) {
+	_, there := h.GetName(c.name)
+	switch {
+	case c.action == set, c.action == overwrite && there:
+		h.SetName(h.Own(c.name), h.Own(c.value))
+	case c.action == add, c.action == addIfAbsent && !there, c.action == appendTo && there:
+		h.AddName(h.Own(c.name), h.Own(c.value))
+	}
+}
+
+// valid tells whether all that a server orders can be sent.
+func valid(v *verdict) bool {
+	for _, list := range [][]change{v.request, v.response} {
+		for _, c := range list {
+			if !validName(c.name) || !validValue(c.value) {
+				return false
+			}
+		}
+	}
+	for _, name := range v.remove {
+		if !validName(name) {
+			return false
+		}
+	}
+	for _, q := range v.querySet {
+		if url.QueryEscape(q[0]) != q[0] || !validValue(q[1]) {
+			return false
+		}
+	}
+	return true
+}
+
+func validName(s string) bool {
+	s = strings.TrimPrefix(s, ":")
+	for i := range len(s) {
+		// A token: RFC 9110 section 5.6.2.
+		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func validValue(s string) bool { return !strings.ContainsAny(s, "\r\n\x00") }
+
+// changeQuery sets and removes parameters of a path's query.
+func changeQuery(path string, set [][2]string, remove []string) string {
+	base, query, _ := strings.Cut(path, "?")
+	var kept []string
+	drop := func(name string) bool {
+		for _, r := range remove {
+			if r == name {
+				return true
+			}
+		}
+		for _, s := range set {
+			if s[0] == name {
+				return true
+			}
+		}
+		return false
+	}
+	for part := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if part != "" && !drop(name) {
+			kept = append(kept, part)
+		}
+	}
+	for _, s := range set {
+		kept = append(kept, s[0]+"="+s[1])
+	}
+	if len(kept) == 0 {
+		return base
+	}
+	return base + "?" + strings.Join(kept, "&")
+}

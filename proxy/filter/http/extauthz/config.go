@@ -1,0 +1,168 @@
+package extauthz
+
+import (
+	"maps"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/fraction"
+	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/async"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// TypeURL and RouteTypeURL are the configurations' types.
+const (
+	TypeURL      = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
+	RouteTypeURL = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
+)
+
+// Maker makes filter factories. tables gives each worker's cluster table.
+func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
+	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
+		m, err := protos.UnpackAs[*extauthzv3.ExtAuthz](p, config)
+		if err != nil {
+			return nil, err
+		}
+		f, err := compile(p, m, ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		f.table = tables
+		return f, nil
+	}}
+}
+
+func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*factory, error) {
+	if err := field.Only(p, m, "grpc_service", "http_service", "transport_api_version", "failure_mode_allow", "failure_mode_allow_header_add",
+		"with_request_body", "clear_route_cache", "status_on_error", "validate_mutations", "metadata_context_namespaces",
+		"route_metadata_context_namespaces", "filter_enabled", "filter_enabled_metadata", "deny_at_disable", "stat_prefix", "allowed_headers",
+		"disallowed_headers", "include_tls_session", "charge_cluster_response_stats", "encode_raw_headers", "decoder_header_mutation_rules",
+		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes"); err != nil {
+		return nil, err
+	}
+	if m.TransportApiVersion == corev3.ApiVersion_V2 {
+		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	}
+	f := &factory{
+		allowOnFailure: m.FailureModeAllow, failureHeader: m.FailureModeAllowHeaderAdd, clearRouteCache: m.ClearRouteCache,
+		statusOnError: 403, validate: m.ValidateMutations, metadata: m.MetadataContextNamespaces, routeMetadata: m.RouteMetadataContextNamespaces,
+		tlsSession: m.IncludeTlsSession, chargeCluster: m.ChargeClusterResponseStats == nil || m.ChargeClusterResponseStats.Value,
+		rawHeaders: m.EncodeRawHeaders, ingest: m.EnableDynamicMetadataIngestion == nil || m.EnableDynamicMetadataIngestion.Value,
+		maxDeniedBody: int(m.MaxDeniedResponseBodyBytes), withBody: compileBody(m.WithRequestBody),
+	}
+	if c := m.GetStatusOnError().GetCode(); c != 0 {
+		f.statusOnError = int(c)
+	}
+	var err error
+	if f.enabled, err = fraction.NewPercent(p.Dot("filter_enabled"), m.FilterEnabled, fraction.Of(1, 1), ctx.Runtime); err != nil {
+		return nil, err
+	}
+	if m.DenyAtDisable != nil {
+		f.mayDeny = true
+		if f.denyAtDisable, err = fraction.NewFlag(p.Dot("deny_at_disable"), m.DenyAtDisable, ctx.Runtime); err != nil {
+			return nil, err
+		}
+	}
+	if m.FilterEnabledMetadata != nil {
+		x, err := matcher.NewMetadata(p.Dot("filter_enabled_metadata"), m.FilterEnabledMetadata, nil)
+		if err != nil {
+			return nil, err
+		}
+		f.enabledMetadata = &x
+	}
+	if f.rules, err = headerrules.Compile(p.Dot("decoder_header_mutation_rules"), m.DecoderHeaderMutationRules, nil); err != nil {
+		return nil, err
+	}
+	if f.allowed, err = patterns(p.Dot("allowed_headers"), m.AllowedHeaders); err != nil {
+		return nil, err
+	}
+	if f.disallowed, err = patterns(p.Dot("disallowed_headers"), m.DisallowedHeaders); err != nil {
+		return nil, err
+	}
+	switch {
+	case m.GetGrpcService() != nil:
+		f.service, err = compileGrpc(p.Dot("grpc_service"), m.GetGrpcService())
+	case m.GetHttpService() != nil:
+		f.service, err = compileHTTP(p.Dot("http_service"), m.GetHttpService(), f)
+	default:
+		err = p.Errorf("one of grpc_service and http_service is needed")
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.makeStats(ctx, m.StatPrefix)
+	return f, nil
+}
+
+func compileBody(b *extauthzv3.BufferSettings) *bodySettings {
+	if b == nil {
+		return nil
+	}
+	return &bodySettings{max: b.MaxRequestBytes, partial: b.AllowPartialMessage, bytes: b.PackAsBytes}
+}
+
+func compileGrpc(p field.Path, c *corev3.GrpcService) (service, error) {
+	s, err := grpc.Compile(p, c)
+	if err != nil {
+		return nil, err
+	}
+	return &grpcService{service: s}, nil
+}
+
+func patterns(p field.Path, c *matcherv3.ListStringMatcher) ([]matcher.String, error) {
+	var out []matcher.String
+	for i, m := range c.GetPatterns() {
+		x, err := matcher.NewString(p.Dot("patterns").Index(i), m, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// routeSettings is an ExtAuthzPerRoute compiled.
+type routeSettings struct {
+	disabled   bool
+	extensions map[string]string
+	noBody     bool
+	body       *bodySettings
+	service    service // nil: the filter's
+}
+
+// routeConfig compiles an ExtAuthzPerRoute.
+func routeConfig(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
+	m, err := protos.UnpackAs[*extauthzv3.ExtAuthzPerRoute](p, config)
+	if err != nil {
+		return nil, err
+	}
+	c := m.GetCheckSettings()
+	p = p.Dot("check_settings")
+	if err := field.Only(p, c, "context_extensions", "disable_request_body_buffering", "with_request_body", "grpc_service", "http_service"); err != nil {
+		return nil, err
+	}
+	if c.GetDisableRequestBodyBuffering() && c.GetWithRequestBody() != nil {
+		return nil, p.Errorf("disable_request_body_buffering and with_request_body must not both be set")
+	}
+	r := &routeSettings{disabled: m.GetDisabled(), extensions: maps.Clone(c.GetContextExtensions()), noBody: c.GetDisableRequestBodyBuffering(), body: compileBody(c.GetWithRequestBody())}
+	switch {
+	case c.GetGrpcService() != nil:
+		r.service, err = compileGrpc(p.Dot("grpc_service"), c.GetGrpcService())
+	case c.GetHttpService() != nil:
+		r.service, err = compileHTTP(p.Dot("http_service"), c.GetHttpService(), nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}

@@ -1,0 +1,76 @@
+package extauthz
+
+import (
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/formatter"
+)
+
+// compileHTTP compiles an HttpService. f, the filter, is nil for a route's
+// service; its allowed_headers may be given in the service.
+func compileHTTP(p field.Path, c *extauthzv3.HttpService, f *factory) (service, error) {
+	if err := field.Only(p, c, "server_uri", "path_prefix", "authorization_request", "authorization_response"); err != nil {
+		return nil, err
+	}
+	if c.GetServerUri() == nil {
+		return nil, p.Dot("server_uri").Errorf("not set")
+	}
+	if c.PathPrefix != "" && !strings.HasPrefix(c.PathPrefix, "/") {
+		return nil, p.Dot("path_prefix").Errorf("path_prefix should start with \"/\"")
+	}
+	s := &httpService{cluster: c.GetServerUri().GetCluster(), timeout: c.GetServerUri().GetTimeout().AsDuration(), prefix: c.PathPrefix}
+	ap := p.Dot("authorization_request")
+	a := c.GetAuthorizationRequest()
+	own, err := patterns(ap.Dot("allowed_headers"), a.GetAllowedHeaders())
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(own) == 0:
+	case f == nil:
+		return nil, ap.Dot("allowed_headers").Errorf("weir takes it from the filter's allowed_headers only")
+	case len(f.allowed) > 0:
+		return nil, ap.Dot("allowed_headers").Errorf("Invalid duplicate configuration for allowed_headers.")
+	default:
+		f.allowed = own
+	}
+	if s.add, err = headersToAdd(ap.Dot("headers_to_add"), a.GetHeadersToAdd()); err != nil {
+		return nil, err
+	}
+	rp := p.Dot("authorization_response")
+	r := c.GetAuthorizationResponse()
+	if s.upstream, err = patterns(rp.Dot("allowed_upstream_headers"), r.GetAllowedUpstreamHeaders()); err != nil {
+		return nil, err
+	}
+	if s.upstreamAppend, err = patterns(rp.Dot("allowed_upstream_headers_to_append"), r.GetAllowedUpstreamHeadersToAppend()); err != nil {
+		return nil, err
+	}
+	if s.client, err = patterns(rp.Dot("allowed_client_headers"), r.GetAllowedClientHeaders()); err != nil {
+		return nil, err
+	}
+	if s.clientOnSuccess, err = patterns(rp.Dot("allowed_client_headers_on_success"), r.GetAllowedClientHeadersOnSuccess()); err != nil {
+		return nil, err
+	}
+	s.metadata, err = patterns(rp.Dot("dynamic_metadata_from_headers"), r.GetDynamicMetadataFromHeaders())
+	return s, err
+}
+
+func headersToAdd(p field.Path, list []*corev3.HeaderValue) ([]addedHeader, error) {
+	var out []addedHeader
+	for i, h := range list {
+		hp := p.Index(i)
+		if err := field.Only(hp, h, "key", "value"); err != nil {
+			return nil, err
+		}
+		x, err := formatter.Compile(hp.Dot("value"), h.GetValue())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, addedHeader{strings.ToLower(h.GetKey()), x})
+	}
+	return out, nil
+}

@@ -1,0 +1,146 @@
+package tls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// Client is a compiled UpstreamTlsContext. Main changes its state, workers
+// read it.
+type Client struct {
+	state       atomic.Pointer[clientState] // nil until its secrets are there
+	group       *stats.Group[clientStats]
+	events      *stats.Group[clientEvents]
+	sni         string
+	autoHostSNI bool // the endpoint's hostname, when it has one
+	autoSANs    bool // the certificate must be for the SNI sent
+}
+
+// clientStats are a cluster's.
+type clientStats struct {
+	Stats
+	// WasKeyUsageInvalid stays 0: such certificates are refused.
+	WasKeyUsageInvalid stats.Counter `stat:"was_key_usage_invalid"`
+}
+
+// clientEvents are a cluster's, under "client_ssl_socket_factory.".
+type clientEvents struct {
+	SecretsNotReady   stats.Counter `stat:"upstream_context_secrets_not_ready"`
+	UpdateBySDS       stats.Counter `stat:"ssl_context_update_by_sds"`
+	DownstreamUnready stats.Counter `stat:"downstream_context_secrets_not_ready"`
+}
+
+// clientState is a context with its secrets. But for the configurations that
+// it derives it is immutable.
+type clientState struct {
+	config     *tls.Config
+	cert       *Certificate // nil: there is none to show
+	validation *Validation  // nil: the server's certificate is not checked
+	derived    sync.Map     // clientKey → *tls.Config
+}
+
+// clientKey is what differs between the connections of a cluster.
+type clientKey struct {
+	sni, protocols, names string // lists are joined by NUL
+	checkNames            bool
+}
+
+// ClientOptions are what one connection asks for beyond its context.
+type ClientOptions struct {
+	ServerName string   // replaces the context's SNI; "" does not
+	Hostname   string   // the endpoint's
+	SANs       []string // what the certificate must be for
+	Protocols  []string // replaces the context's alpn_protocols
+	Fallback   []string // is sent when the context has no alpn_protocols
+}
+
+func newClientState(base *tls.Config, cert *Certificate, v *Validation) *clientState {
+	st := &clientState{config: base.Clone(), cert: cert, validation: v}
+	c := st.config
+	// The chain is checked by check, which knows all that Envoy does.
+	c.InsecureSkipVerify = true
+	if cert != nil {
+		c.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return cert.forHandshake(socketOf(r.Context())), nil
+		}
+	}
+	return st
+}
+
+// Socket makes the transport socket of a connection that loop l starts.
+func (x *Client) Socket(l *network.Loop, o ClientOptions) network.TransportSocket {
+	st := x.state.Load()
+	if st == nil {
+		x.events.For(l.Worker).SecretsNotReady.Inc()
+		return notReady{}
+	}
+	sni := x.sni
+	if x.autoHostSNI && o.Hostname != "" {
+		sni = o.Hostname
+	}
+	if o.ServerName != "" {
+		sni = o.ServerName
+	}
+	names := o.SANs
+	if x.autoSANs && sni != "" {
+		names = []string{sni}
+	}
+	protocols := o.Protocols
+	if len(protocols) == 0 {
+		protocols = st.config.NextProtos
+	}
+	if len(protocols) == 0 {
+		protocols = o.Fallback
+	}
+	e := &clientEnd{st: st, n: &x.group.For(l.Worker).Stats, sni: sni, names: names}
+	e.config = st.derive(sni, protocols, names, x.autoSANs && sni != "")
+	return &socket{end: e}
+}
+
+// derive is the state's configuration with these differences, made once.
+func (st *clientState) derive(sni string, protocols, names []string, instead bool) *tls.Config {
+	key := clientKey{sni, strings.Join(protocols, "\x00"), strings.Join(names, "\x00"), instead}
+	if c, ok := st.derived.Load(key); ok {
+		return c.(*tls.Config)
+	}
+	c := st.config.Clone()
+	c.ServerName, c.NextProtos = sni, protocols
+	v := st.validation
+	if instead && v != nil {
+		v = v.withoutMatchers()
+	}
+	if v != nil {
+		names := slices.Clone(names)
+		c.VerifyConnection = func(cs tls.ConnectionState) error {
+			_, err := v.check(cs.PeerCertificates, names, x509.ExtKeyUsageServerAuth)
+			return err
+		}
+	}
+	st.derived.Store(key, c)
+	return c
+}
+
+// clientEnd is the client's side of a connection.
+type clientEnd struct {
+	st     *clientState
+	config *tls.Config
+	n      *Stats
+	sni    string
+	names  []string
+}
+
+func (e *clientEnd) start(w net.Conn) *tls.Conn { return tls.Client(w, e.config) }
+func (e *clientEnd) speaksFirst() bool          { return true }
+func (e *clientEnd) stats() *Stats              { return e.n }
+
+func (e *clientEnd) verdict(chain []*x509.Certificate) verdict {
+	return e.st.validation.verdict(chain, e.names, x509.ExtKeyUsageServerAuth)
+}

@@ -1,0 +1,185 @@
+package tls
+
+import (
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weirproxy/weir/internal/field"
+)
+
+// SecretType is the kind of a secret.
+type SecretType uint8
+
+const (
+	CertificateSecret SecretType = iota
+	ValidationSecret
+	TicketKeysSecret
+	GenericSecret
+)
+
+// OnSecret takes a secret; paths in its errors begin with p. A nil secret says
+// that it does not come in time: who waits for it is to wait no longer.
+type OnSecret func(p field.Path, s *tlsv3.Secret) error
+
+// Secrets finds the secrets that contexts name: those of the bootstrap, and
+// those that SDS brings. The server implements it.
+type Secrets interface {
+	// Watch calls onChange, on main, with the secret that c, which is at
+	// path, names: before Watch returns when it is there, and whenever it
+	// changes. What onChange refuses is rejected. cancel ends it.
+	Watch(path field.Path, c *tlsv3.SdsSecretConfig, t SecretType, onChange OnSecret) (cancel func(), err error)
+}
+
+// Scope is the listener or cluster that a context is for.
+type Scope interface {
+	// WaitFor keeps it from serving until done is called.
+	WaitFor(what string) (done func())
+	// OnClose has f called when it is gone.
+	OnClose(f func())
+}
+
+// secrets are those of one context: what is there and what is missing yet.
+type secrets struct {
+	certs      []*Certificate
+	validation *Validation
+	tickets    [][32]byte
+	missing    int
+	complete   func() error // called whenever all are there
+	update     func()       // counts an update by SDS
+	built      bool
+}
+
+// watch follows one secret. set takes it in.
+func (s *secrets) watch(p field.Path, c *tlsv3.SdsSecretConfig, t SecretType, from Secrets, scope Scope, set func(field.Path, *tlsv3.Secret) error) error {
+	there, late := false, false
+	var ready func()
+	s.missing++
+	cancel, err := from.Watch(p, c, t, func(p field.Path, secret *tlsv3.Secret) error {
+		if secret == nil {
+			if late = true; ready != nil {
+				ready()
+			}
+			return nil
+		}
+		if err := set(p, secret); err != nil {
+			return err
+		}
+		if !there {
+			there = true
+			s.missing--
+		}
+		if s.built {
+			s.update()
+		}
+		if s.built && s.missing == 0 {
+			if err := s.complete(); err != nil {
+				return err
+			}
+		}
+		if ready != nil {
+			ready()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	scope.OnClose(cancel)
+	if !there && !late {
+		ready = scope.WaitFor("secret " + c.GetName())
+	}
+	return nil
+}
+
+// build ends the configuration: the context is made now if all is there.
+func (s *secrets) build() error {
+	s.built = true
+	if s.missing > 0 {
+		return nil
+	}
+	return s.complete()
+}
+
+// addCertificates compiles a context's certificates and follows those that
+// are named.
+func (s *secrets) addCertificates(p field.Path, c *tlsv3.CommonTlsContext, o Options) error {
+	for i, x := range c.GetTlsCertificates() {
+		cert, err := compileCertificate(p.Dot("tls_certificates").Index(i), x)
+		if err != nil {
+			return err
+		}
+		s.certs = append(s.certs, cert)
+	}
+	if len(s.certs) > 0 {
+		return nil // the others are ignored then, as in Envoy
+	}
+	named := c.GetTlsCertificateSdsSecretConfigs()
+	s.certs = make([]*Certificate, len(named))
+	for i, x := range named {
+		set := func(p field.Path, secret *tlsv3.Secret) (err error) {
+			if secret.GetTlsCertificate() == nil {
+				return p.Errorf("secret %q is not a tls_certificate", secret.GetName())
+			}
+			cert, err := compileCertificate(p.Dot("tls_certificate"), secret.GetTlsCertificate())
+			if err == nil {
+				cert.name = secret.GetName()
+				s.certs[i] = cert
+			}
+			return err
+		}
+		if err := s.watch(p.Dot("tls_certificate_sds_secret_configs").Index(i), x, CertificateSecret, o.Secrets, o.Scope, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addValidation compiles a context's validation context, or follows it.
+func (s *secrets) addValidation(p field.Path, c *tlsv3.CommonTlsContext, o Options) (err error) {
+	switch x := c.GetValidationContextType().(type) {
+	case *tlsv3.CommonTlsContext_ValidationContext:
+		s.validation, err = compileValidation(p.Dot("validation_context"), x.ValidationContext)
+		return err
+	case *tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig:
+		return s.watchValidation(p.Dot("validation_context_sds_secret_config"), x.ValidationContextSdsSecretConfig, nil, o)
+	case *tlsv3.CommonTlsContext_CombinedValidationContext:
+		p := p.Dot("combined_validation_context")
+		if err := field.Only(p, x.CombinedValidationContext, "default_validation_context", "validation_context_sds_secret_config"); err != nil {
+			return err
+		}
+		return s.watchValidation(p.Dot("validation_context_sds_secret_config"), x.CombinedValidationContext.GetValidationContextSdsSecretConfig(),
+			x.CombinedValidationContext.GetDefaultValidationContext(), o)
+	}
+	return nil
+}
+
+// watchValidation follows a validation context, which is merged into base.
+func (s *secrets) watchValidation(p field.Path, c *tlsv3.SdsSecretConfig, base *tlsv3.CertificateValidationContext, o Options) error {
+	return s.watch(p, c, ValidationSecret, o.Secrets, o.Scope, func(p field.Path, secret *tlsv3.Secret) error {
+		config := secret.GetValidationContext()
+		if config == nil {
+			return p.Errorf("secret %q is not a validation_context", secret.GetName())
+		}
+		if base != nil {
+			merged := proto.CloneOf(base)
+			proto.Merge(merged, config)
+			config = merged
+		}
+		v, err := compileValidation(p.Dot("validation_context"), config)
+		if err == nil {
+			s.validation = v
+		}
+		return err
+	})
+}
+
+// addTicketKeys follows session ticket keys.
+func (s *secrets) addTicketKeys(p field.Path, c *tlsv3.SdsSecretConfig, o Options) error {
+	return s.watch(p, c, TicketKeysSecret, o.Secrets, o.Scope, func(p field.Path, secret *tlsv3.Secret) (err error) {
+		if secret.GetSessionTicketKeys() == nil {
+			return p.Errorf("secret %q is not session_ticket_keys", secret.GetName())
+		}
+		s.tickets, err = compileTicketKeys(p.Dot("session_ticket_keys"), secret.GetSessionTicketKeys())
+		return err
+	})
+}

@@ -1,0 +1,109 @@
+package tls
+
+import (
+	"context"
+	"iter"
+	"net"
+
+	"github.com/weirproxy/weir/proxy/network"
+)
+
+// handshake is one handshake on its coroutine. next runs it until it yields:
+// nil when it waits for bytes, or work that is to be done on another
+// goroutine. stop makes it end with an error.
+type handshake struct {
+	next    func() (work func(), ok bool)
+	stop    func()
+	yield   func(work func()) bool
+	err     error
+	working bool // work is being done
+}
+
+// handshakeKey is how crypto/tls's callbacks find the socket in their context.
+type handshakeKey struct{}
+
+func (s *socket) begin() {
+	h := &handshake{}
+	s.hs, s.phase = h, shaking
+	h.next, h.stop = iter.Pull(func(yield func(func()) bool) {
+		h.yield = yield
+		h.err = s.conn.HandshakeContext(context.WithValue(context.Background(), handshakeKey{}, s))
+	})
+}
+
+// advance runs the handshake as far as it goes and changes the phase at its
+// end.
+func (s *socket) advance() {
+	switch s.phase {
+	case fresh:
+		s.begin()
+	case shaking:
+		if s.hs.working {
+			return
+		}
+	default:
+		return
+	}
+	work, more := s.hs.next()
+	if s.flush(); more {
+		if work != nil {
+			s.doElsewhere(work)
+		}
+		return
+	}
+	err := s.hs.err
+	s.hs = nil
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.phase, s.chosen = open, nil
+	s.established()
+	s.nc.RaiseConnected()
+}
+
+// established tells the statistics and the connection of the new session.
+func (s *socket) established() {
+	cs := s.conn.ConnectionState()
+	s.end.stats().succeeded(&cs)
+	info := s.nc.Info
+	if info == nil {
+		info = &network.Info{}
+		s.nc.Info = info
+	}
+	info.NextProtocol = cs.NegotiatedProtocol
+	v := s.end.verdict(cs.PeerCertificates)
+	if v == untrusted {
+		s.end.stats().FailVerifyError.Inc()
+	}
+	info.TLS = &session{version: cs.Version, cipher: cs.CipherSuite, group: cs.CurveID, serverName: cs.ServerName,
+		peers: cs.PeerCertificates, local: s.local, valid: v}
+}
+
+// doElsewhere does work on another goroutine and then goes on.
+func (s *socket) doElsewhere(work func()) {
+	h := s.hs
+	h.working = true
+	loop := s.nc.Loop()
+	go func() {
+		work()
+		loop.Post(func() {
+			h.working = false
+			if s.hs == h {
+				s.nc.Resume()
+			}
+		})
+	}()
+}
+
+// elsewhere has work done while the loop serves others. It is called on the
+// handshake's coroutine.
+func (s *socket) elsewhere(work func()) error {
+	if !s.hs.yield(work) {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// socketOf is the socket in whose handshake crypto/tls calls back.
+func socketOf(ctx context.Context) *socket { return ctx.Value(handshakeKey{}).(*socket) }

@@ -1,0 +1,110 @@
+package tls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+)
+
+// Server is a compiled DownstreamTlsContext. Main changes its state, workers
+// read it.
+type Server struct {
+	state  atomic.Pointer[serverState] // nil until its secrets are there
+	group  *stats.Group[Stats]
+	events *stats.Group[serverEvents]
+}
+
+// serverEvents are a listener's, under "server_ssl_socket_factory.".
+type serverEvents struct {
+	SecretsNotReady stats.Counter `stat:"downstream_context_secrets_not_ready"`
+	UpdateBySDS     stats.Counter `stat:"ssl_context_update_by_sds"`
+	UpstreamUnready stats.Counter `stat:"upstream_context_secrets_not_ready"`
+}
+
+// serverState is a context with its secrets. It is immutable.
+type serverState struct {
+	config     *tls.Config
+	noALPN     *tls.Config // for clients with whom there is no protocol in common
+	certs      *certificates
+	validation *Validation // nil: clients are not asked for certificates
+}
+
+// newServerState makes a state of a configuration that has all but what
+// depends on the secrets. lifetime bounds its sessions, if it is not 0.
+func newServerState(base *tls.Config, certs *certificates, v *Validation, lifetime time.Duration) *serverState {
+	st := &serverState{config: base.Clone(), certs: certs, validation: v}
+	c := st.config
+	if lifetime > 0 {
+		limitSessions(c, lifetime)
+	}
+	c.GetConfigForClient = st.onHello
+	c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return socketOf(h.Context()).chosen, nil }
+	switch {
+	case v != nil && v.spiffe != nil:
+		c.ClientAuth = tls.RequireAnyClientCert
+	case v.asks() && c.ClientAuth == tls.NoClientCert:
+		c.ClientAuth = tls.RequestClientCert
+	}
+	if c.ClientAuth != tls.NoClientCert && v != nil {
+		if !v.hideCAs {
+			c.ClientCAs = v.clientCAs()
+		}
+		c.VerifyConnection = func(cs tls.ConnectionState) error {
+			if len(cs.PeerCertificates) == 0 {
+				return nil
+			}
+			_, err := v.check(cs.PeerCertificates, nil, x509.ExtKeyUsageClientAuth)
+			return err
+		}
+	}
+	if len(c.NextProtos) > 0 {
+		st.noALPN = c.Clone()
+		st.noALPN.NextProtos = nil
+	}
+	return st
+}
+
+// onHello is tls.Config.GetConfigForClient: it chooses the certificate, and
+// leaves ALPN out for clients that offer none of the protocols, since
+// crypto/tls would refuse them and Envoy does not.
+func (st *serverState) onHello(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	s := socketOf(h.Context())
+	if err := st.certs.onHello(s, h); err != nil {
+		return nil, err
+	}
+	offers := func(p string) bool { return slices.Contains(h.SupportedProtos, p) }
+	if st.noALPN == nil || len(h.SupportedProtos) == 0 || slices.ContainsFunc(st.config.NextProtos, offers) {
+		return nil, nil
+	}
+	return st.noALPN, nil
+}
+
+// Socket makes the transport socket of a connection accepted on loop l.
+func (x *Server) Socket(l *network.Loop) network.TransportSocket {
+	st := x.state.Load()
+	if st == nil {
+		x.events.For(l.Worker).SecretsNotReady.Inc()
+		return notReady{}
+	}
+	return &socket{end: &serverEnd{st, x.group.For(l.Worker)}}
+}
+
+// serverEnd is the server's side of a connection.
+type serverEnd struct {
+	st *serverState
+	n  *Stats
+}
+
+func (e *serverEnd) start(w net.Conn) *tls.Conn { return tls.Server(w, e.st.config) }
+func (e *serverEnd) speaksFirst() bool          { return false }
+func (e *serverEnd) stats() *Stats              { return e.n }
+
+func (e *serverEnd) verdict(chain []*x509.Certificate) verdict {
+	return e.st.validation.verdict(chain, nil, x509.ExtKeyUsageClientAuth)
+}
