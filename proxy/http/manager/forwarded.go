@@ -24,7 +24,10 @@ func (s *stream) mutateRequest() {
 	h.Remove(http.HTTP2Settings)
 
 	remote, trusted := s.clientAddress()
-	s.internal = trusted && remote.IsValid() && c.isInternal(remote)
+	if s.localReply {
+		return
+	}
+	s.internal = trusted && (remote.IsValid() && c.isInternal(remote) || c.internalPipes && s.m.conn.RemoteAddress().IsPipe())
 	if !remote.IsValid() {
 		remote = s.m.conn.RemoteAddress().Addr()
 	} else if remote != s.info.DownstreamRemote.Addr() {
@@ -91,8 +94,13 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 		if c.appendForwardedPort && (c.trustedHops == 0 || !h.Has(http.XForwardedPort)) {
 			h.SetInt(http.XForwardedPort, int64(s.m.conn.LocalAddress().Port()))
 		}
-	} else if h.Has(http.XForwardedFor) {
-		remote, trusted = lastForwarded(h.Get(http.XForwardedFor), int(c.trustedHops))
+	} else {
+		var reject int
+		if remote, trusted, reject = s.detectClient(); reject != 0 {
+			s.w.stats.DownstreamRqRejectedViaIpDetection.Inc()
+			s.sendLocalReply(reject, "", nil, http.NoGrpcStatus, "rejecting_because_detection_failed")
+			return remote, false
+		}
 	}
 	if !h.Has(http.XForwardedProto) {
 		h.Set(http.XForwardedProto, scheme)

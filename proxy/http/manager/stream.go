@@ -34,6 +34,7 @@ type stream struct {
 	whole   event.Timer // request_timeout
 	maxLife event.Timer // max_stream_duration
 
+	periodic   event.Timer     // of the access log
 	redirected *network.Buffer // the body of a request that starts anew
 
 	context formatter.Context
@@ -251,6 +252,10 @@ func (s *stream) destroy() {
 	s.headers.Disable()
 	s.whole.Disable()
 	s.maxLife.Disable()
+	s.periodic.Disable()
+	if s.upgrade != "" {
+		s.w.stats.DownstreamCxUpgradesActive.Dec()
+	}
 	for i := range s.slots {
 		s.slots[i].filter.OnDestroy()
 	}
@@ -274,21 +279,10 @@ func (s *stream) DeferredDelete() {
 
 // endInfo logs and counts a request that has ended.
 func (s *stream) endInfo() {
-	s.logAccess()
+	s.logAccess(streaminfo.LogDownstreamEnd)
 	st := s.w.stats
 	st.DownstreamRqActive.Dec()
 	st.DownstreamRqTime.Record(uint64((s.info.End - s.info.Begin) / time.Millisecond))
-}
-
-func (s *stream) logAccess() {
-	if len(s.cfg.accessLogs) == 0 {
-		return
-	}
-	s.info.LogType = streaminfo.LogDownstreamEnd
-	c := s.formatContext()
-	for _, l := range s.cfg.accessLogs {
-		l.Log(s.w.index, c)
-	}
 }
 
 // formatContext is what header formats, local reply bodies and access logs
