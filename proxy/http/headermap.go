@@ -56,6 +56,16 @@ func (h *HeaderMap) Own(s string) string {
 	return unsafe.String(&p[0], len(p))
 }
 
+// OwnBytes is Own of bytes.
+func (h *HeaderMap) OwnBytes(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	p := h.arena.alloc(len(b))
+	copy(p, b)
+	return unsafe.String(&p[0], len(p))
+}
+
 // Add appends a line. The strings are kept, not copied: they must live as
 // long as the map's content (constants, configuration, Own, Alloc).
 func (h *HeaderMap) Add(id HeaderID, value string) {

@@ -29,6 +29,7 @@ type filter struct {
 	first upstreamRequest
 	// response ends the whole request, retries included.
 	response event.Timer
+	backoff  event.Timer // before a retry
 
 	context formatter.Context
 	body    network.Buffer // the request's body, kept for retries and redirects
@@ -196,7 +197,6 @@ func (f *filter) Recycle() {
 	for _, u := range f.tries {
 		u.reset()
 	}
-	f.retries.backoff.Release()
 	f.requestState = requestState{}
 }
 
@@ -207,7 +207,7 @@ func (f *filter) others(u *upstreamRequest) bool {
 			return true
 		}
 	}
-	return f.retry != nil && f.retry.backoff.Enabled()
+	return f.retry != nil && f.backoff.Enabled()
 }
 
 // unusedTry is a try that is not under way.

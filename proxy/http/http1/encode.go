@@ -13,6 +13,35 @@ type encoder struct {
 	set  *Settings
 	left int64 // bytes due to the content-length written; below 0: not known
 	framing
+	sent     uint64 // bytes of this stream
+	headSent uint64 // of them in fields
+}
+
+// meter counts the bytes of one direction as a codec takes them off its
+// connection's buffer.
+type meter struct {
+	b      *network.Buffer // while bytes are being dispatched
+	start  int             // its length when counting began
+	before uint64          // what earlier dispatches took
+}
+
+func (m *meter) begin(b *network.Buffer) { m.b, m.start = b, b.Len() }
+
+func (m *meter) end() { m.before, m.b = m.count(), nil }
+
+func (m *meter) count() uint64 {
+	if m.b == nil {
+		return m.before
+	}
+	return m.before + uint64(m.start-m.b.Len())
+}
+
+// restart counts for another message from here.
+func (m *meter) restart() {
+	m.before = 0
+	if m.b != nil {
+		m.start = m.b.Len()
+	}
 }
 
 // framing is how the message that goes out is framed.
@@ -102,6 +131,11 @@ func (e *encoder) head(start []string, h *http.HeaderMap, extra string, dropLeng
 		out.Append(w)
 	}
 	if ok {
+		e.sent += uint64(len(w))
+		e.headSent += uint64(len(w) - 2)
+		for _, s := range start {
+			e.headSent -= uint64(len(s))
+		}
 		e.flush(out)
 	}
 	return ok
@@ -171,6 +205,7 @@ func (e *encoder) data(b *network.Buffer, end bool) (ok bool) {
 		return ok
 	}
 	out := e.begin()
+	before := out.Len()
 	if e.chunked {
 		if n > 0 {
 			appendChunkSize(out, n)
@@ -183,6 +218,7 @@ func (e *encoder) data(b *network.Buffer, end bool) (ok bool) {
 	} else {
 		out.Move(b)
 	}
+	e.sent += uint64(out.Len() - before)
 	e.flush(out)
 	return ok
 }
@@ -205,6 +241,7 @@ func (e *encoder) trailers(t *http.HeaderMap) (ok bool) {
 		if e.chunked {
 			out := e.begin()
 			out.AppendString("0\r\n\r\n")
+			e.sent += uint64(len("0\r\n\r\n"))
 			e.flush(out)
 		}
 		return e.noBody || e.left <= 0

@@ -11,6 +11,11 @@ type responseEncoder struct{ s *server }
 
 func (r responseEncoder) SetCallbacks(cb http.StreamCallbacks) { r.s.callbacks = cb }
 
+// Bytes implements http.Metered.
+func (r responseEncoder) Bytes() http.Bytes {
+	return http.Bytes{Received: r.s.rx.count(), Sent: r.s.enc.sent, HeaderSent: r.s.enc.headSent}
+}
+
 func (r responseEncoder) Details() string { return r.s.details }
 
 func (r responseEncoder) BufferLimit() uint32 { return r.s.enc.bufferLimit() }

@@ -57,7 +57,7 @@ func (s *stream) mutateRequest() {
 		h.Append(http.Via, ", ", c.via)
 	}
 	if edge && remote.IsValid() {
-		h.Set(http.XEnvoyExternalAddress, h.Own(remote.String()))
+		h.Set(http.XEnvoyExternalAddress, ownAddr(h, remote))
 	}
 	s.setRequestID(edge)
 	s.setScheme()
@@ -86,7 +86,7 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 			if addr.IsLoopback() {
 				addr = c.localAddress
 			}
-			h.Append(http.XForwardedFor, ",", h.Own(addr.String()))
+			h.Append(http.XForwardedFor, ",", ownAddr(h, addr))
 		}
 		if c.trustedHops == 0 || !h.Has(http.XForwardedProto) {
 			h.Set(http.XForwardedProto, scheme)
@@ -106,6 +106,12 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 		h.Set(http.XForwardedProto, scheme)
 	}
 	return remote, trusted
+}
+
+// ownAddr is an address as text in the map's memory.
+func ownAddr(h *http.HeaderMap, a netip.Addr) string {
+	var buf [64]byte
+	return h.OwnBytes(a.AppendTo(buf[:0]))
 }
 
 // lastForwarded is the address that stands skip places from the right end of

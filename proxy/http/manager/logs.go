@@ -3,6 +3,7 @@ package manager
 import (
 	"time"
 
+	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
@@ -18,6 +19,12 @@ func (s *stream) logAccess(t streaminfo.LogType) {
 		return
 	}
 	s.info.LogType = t
+	if m, ok := s.enc.(http.Metered); ok {
+		b := m.Bytes()
+		s.info.WireBytesReceived, s.info.WireBytesSent, s.info.HeaderBytesSent = b.Received, b.Sent, b.HeaderSent
+	} else if s.responseStarted {
+		s.info.HeaderBytesSent = uint64(s.response.Bytes())
+	}
 	c := s.formatContext()
 	for _, l := range s.cfg.accessLogs {
 		l.Log(s.w.index, c)
@@ -48,4 +55,20 @@ func (s *stream) logTunnel() {
 	if s.cfg.logOnTunnel {
 		s.logAccess(streaminfo.LogDownstreamTunnelEstablished)
 	}
+}
+
+// fieldBytes is what Envoy counts as a request's header bytes: names, values
+// and three bytes a line, without the start line.
+func fieldBytes(h *http.HeaderMap) uint64 {
+	n, lines := h.Bytes(), h.Len()
+	for _, id := range [...]http.HeaderID{http.Method, http.Path, http.Scheme, http.Protocol} {
+		if h.Has(id) {
+			n -= len(id.Name()) + len(h.Get(id))
+			lines--
+		}
+	}
+	if h.Has(http.Authority) {
+		n -= len(":authority") - len("host")
+	}
+	return uint64(n + 3*lines)
 }

@@ -136,7 +136,7 @@ func (s *stream) touch() {
 // DecodeHeaders implements http.RequestDecoder.
 func (s *stream) DecodeHeaders(end bool) {
 	s.headers.Disable()
-	s.info.HeaderBytesReceived = uint64(s.request.Bytes())
+	s.info.HeaderBytesReceived = fieldBytes(&s.request)
 	s.touch()
 	if end {
 		s.completeRemote()
