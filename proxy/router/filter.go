@@ -118,6 +118,11 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 	if f.keepBody && uint64(f.body.Len()+b.Len()) > f.retryBufferLimit() {
 		// Too much to keep: the request is sent once only.
 		f.cluster.Stats().RetryOrShadowAbandoned.Inc()
+		if f.backoff.Enabled() {
+			b.Reset()
+			f.tooLargeToRetry()
+			return http.DataStopNoBuffer
+		}
 		f.retry, f.keepBody, f.bodyLost = nil, false, true
 		f.body.Reset()
 	}
@@ -148,6 +153,13 @@ func (f *filter) DecodeTrailers(t *http.HeaderMap) http.TrailersStatus {
 	}
 	f.attempt.sendTrailers(t)
 	return http.TrailersStopIteration
+}
+
+// tooLargeToRetry answers when the body outgrows its bound while no try is
+// under way that could take it.
+func (f *filter) tooLargeToRetry() {
+	f.cleanup()
+	f.reply(507, "exceeded request buffer limit while retrying upstream", false, "request_payload_exceeded_retry_buffer_limit")
 }
 
 func (f *filter) retryBufferLimit() uint64 {

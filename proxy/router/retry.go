@@ -30,8 +30,8 @@ type retryState struct {
 	codes   []uint32 // of the request's own header
 	left    uint32
 	step    time.Duration // the next back-off's upper bound
-	armed   bool // a retry was granted and holds its circuit breaker
-	timeout bool // it is for a try that took too long
+	armed   bool          // a retry was granted and holds its circuit breaker
+	timeout bool          // it is for a try that took too long
 
 	reset   time.Duration   // the back-off that the response asks for; 0: none
 	names   string          // of response headers, from the request's own header
