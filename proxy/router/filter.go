@@ -69,7 +69,7 @@ type requestState struct {
 // DecodeHeaders implements http.DecoderFilter.
 func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	f.stats.RqTotal.Inc()
-	f.grpc = isGrpc(h)
+	f.grpc = http.IsGRPC(h)
 	f.attempt = &f.first
 	if !f.chooseCluster(h) {
 		return http.HeadersStopIteration

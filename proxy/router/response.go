@@ -202,12 +202,6 @@ func statusOf(h *http.HeaderMap) int {
 	return int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
 }
 
-func isGrpc(h *http.HeaderMap) bool {
-	const grpc = "application/grpc"
-	ct := h.Get(http.ContentType)
-	return strings.HasPrefix(ct, grpc) && (len(ct) == len(grpc) || ct[len(grpc)] == '+' || ct[len(grpc)] == ';')
-}
-
 // grpcFailed tells whether a grpc-status is one that Envoy takes for a server
 // error: unknown, deadline exceeded, unimplemented, internal, unavailable,
 // data loss.

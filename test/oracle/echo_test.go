@@ -18,8 +18,8 @@ import (
 
 // echo is an HTTP/1.1 server that answers with what it received, as JSON, and
 // obeys the request header x-do, a list separated by ";" of: status=503,
-// delay=0.5, header=name:value, body=1000 (that many x), chunked,
-// trailer=name:value, close, reset (close without an answer), truncate, and
+// delay=0.5, header=name:value, body=1000 (that many x), mirror (the request's
+// body), chunked, trailer=name:value, close, reset (close without an answer), truncate, and
 // fail=N (503 to the first N requests of this path).
 type echo struct {
 	name string
@@ -124,8 +124,14 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 		size, _ := strconv.Atoi(s[0])
 		out = []byte(strings.Repeat("x", size))
 	}
+	if _, ok := do["mirror"]; ok {
+		out = []byte(m.Body)
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP/1.1 %s X\r\ncontent-type: application/json\r\n", status)
+	fmt.Fprintf(&b, "HTTP/1.1 %s X\r\n", status)
+	if !strings.Contains(strings.Join(do["header"], ";"), "content-type:") {
+		b.WriteString("content-type: application/json\r\n")
+	}
 	for _, h := range do["header"] {
 		name, value, _ := strings.Cut(h, ":")
 		fmt.Fprintf(&b, "%s: %s\r\n", name, value)

@@ -42,7 +42,7 @@ func TestCases(t *testing.T) {
 		e, port := startTLSEcho(t, name, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth, ClientCAs: roots, NextProtos: []string{"http/1.1", "foo"}})
 		echoes, upstreams[name] = append(echoes, e), port
 	}
-	upstreams["dead"] = freePort(t)
+	upstreams["dead"], upstreams["grpc"] = freePort(t), startServices(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		t.Run(file, func(t *testing.T) {
@@ -236,6 +236,7 @@ type cleaner struct {
 var (
 	clientAddress = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}\b`)
 	uuid          = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	clientPort    = regexp.MustCompile(`"portValue":\d+`)
 	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 	// presence are headers of which only the presence is compared.
 	presence = []string{"date", "x-envoy-expected-rq-timeout-ms", "x-request-id", "x-envoy-upstream-service-time"}

@@ -19,6 +19,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/tracing"
 )
 
 // Config is an HttpConnectionManager compiled. It is immutable but for its
@@ -37,6 +38,7 @@ type Config struct {
 	chain       string
 	log         *slog.Logger
 	drain       Drain
+	tracing     *tracing.Config // nil without one
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -112,6 +114,7 @@ type Options struct {
 	Drain          Drain
 	Runtime        fraction.Runtime
 	Log            *slog.Logger
+	Tracing        tracing.Options // its StatPrefix is the manager's
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -180,6 +183,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.buildEarlyMutations(p, m) },
 		func() error { return c.buildLogMoments(p, m) },
 		func() error { return c.buildFilters(p, m, o) },
+		func() error { return c.buildTracing(p, m, o) },
 		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
 		func() (err error) {
 			c.accessLogs, err = accesslog.Compile(p.Dot("access_log"), m.AccessLog, o.AccessLogs)
@@ -209,7 +213,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
-		"request_id_extension", "http1_safe_max_connection_duration",
+		"request_id_extension", "tracing", "http1_safe_max_connection_duration",
 		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
 		"flush_access_log_on_new_request"); err != nil {
 		return err
@@ -217,12 +221,6 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
 		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite"); err != nil {
 			return err
-		}
-	}
-	if x := m.GetRequestIdExtension().GetTypedConfig(); x != nil {
-		const uuid = "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
-		if x.TypeUrl != uuid {
-			return p.Dot("request_id_extension.typed_config").Errorf("weir does not support %s", x.TypeUrl)
 		}
 	}
 	return field.Only(p.Dot("common_http_protocol_options"), m.CommonHttpProtocolOptions, "idle_timeout", "max_connection_duration",
@@ -273,7 +271,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, LocalAddress: o.LocalAddress}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {

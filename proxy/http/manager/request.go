@@ -65,6 +65,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	if s.ended || s.localReply {
 		return false
 	}
+	s.trace()
 	s.chooseFilters()
 	s.refreshTimeouts()
 	s.logStart()

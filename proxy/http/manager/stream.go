@@ -8,6 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/tracing"
 )
 
 // stream is one request and its response. It is recycled: what must start
@@ -38,6 +39,7 @@ type stream struct {
 	redirected *network.Buffer // the body of a request that starts anew
 
 	context formatter.Context
+	scratch [32]byte
 }
 
 // streamState is what is zero when a stream begins.
@@ -53,6 +55,9 @@ type streamState struct {
 	idleTimeout time.Duration
 	bufferLimit uint32
 
+	span      *tracing.Span // nil when there is none
+	decorated string        // the operation's name, to be passed on
+
 	readDisabled int // how often reading of the request was paused
 
 	routeKnown      bool
@@ -64,6 +69,7 @@ type streamState struct {
 	connectionClose bool // the client asked to close
 	internal        bool // the request comes from inside
 	localReply      bool // the answer is weir's own
+	grpc            bool // the request is gRPC, as it came
 	ended           bool
 
 	// decodingEnd and encodingEnd are set while the last data or headers of
@@ -136,6 +142,7 @@ func (s *stream) touch() {
 // DecodeHeaders implements http.RequestDecoder.
 func (s *stream) DecodeHeaders(end bool) {
 	s.headers.Disable()
+	s.grpc = http.IsGRPC(&s.request)
 	s.info.HeaderBytesReceived = fieldBytes(&s.request)
 	s.touch()
 	if end {
@@ -279,6 +286,7 @@ func (s *stream) DeferredDelete() {
 
 // endInfo logs and counts a request that has ended.
 func (s *stream) endInfo() {
+	s.finishTrace()
 	s.logAccess(streaminfo.LogDownstreamEnd)
 	st := s.w.stats
 	st.DownstreamRqActive.Dec()

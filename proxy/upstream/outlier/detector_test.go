@@ -67,8 +67,12 @@ func TestConsecutiveErrors(t *testing.T) {
 		happen func(m *cluster.Monitor)
 		want   bool
 	}{
-		"five 5xx":                   {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(5, func() { m.Response(1, 500) }) }, true},
-		"a success between":          {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(4, func() { m.Response(1, 500) }); m.Response(1, 200); m.Response(1, 500) }, false},
+		"five 5xx": {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(5, func() { m.Response(1, 500) }) }, true},
+		"a success between": {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) {
+			times(4, func() { m.Response(1, 500) })
+			m.Response(1, 200)
+			m.Response(1, 500)
+		}, false},
 		"resets count as 5xx":        {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(5, func() { m.Failed(1) }) }, true},
 		"gateway, not enforced":      {`{"maxEjectionPercent": 100, "consecutive5xx": 99}`, func(m *cluster.Monitor) { times(5, func() { m.Response(1, 503) }) }, false},
 		"gateway, enforced":          {`{"maxEjectionPercent": 100, "consecutive5xx": 99, "enforcingConsecutiveGatewayFailure": 100}`, func(m *cluster.Monitor) { times(5, func() { m.TimedOut(1, 504) }) }, true},
