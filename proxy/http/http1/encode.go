@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
@@ -106,16 +107,18 @@ func (e *encoder) head(start []string, h *http.HeaderMap, extra string, dropLeng
 		count++
 		switch {
 		case l.ID == http.Authority:
-			w = e.name(w, "host")
+			w = e.name(w, h, "host")
 		default:
-			w = e.name(w, l.Name)
+			w = e.name(w, h, l.Name)
 		}
 		w = append(w, ": "...)
 		w = append(w, l.Value...)
 		w = append(w, "\r\n"...)
 	}
 	if extra != "" {
-		w = e.name(w, extra)
+		name, rest, _ := strings.Cut(extra, ":")
+		w = append(e.name(w, h, name), ':')
+		w = append(w, rest...)
 		count++
 	}
 	w = append(w, "\r\n"...)
@@ -162,13 +165,16 @@ func written(l *http.Header, h *http.HeaderMap, dropLength bool) bool {
 	return true
 }
 
-// name appends a field name (or whole line) in the case asked for.
-func (e *encoder) name(w []byte, name string) []byte {
+// name appends a field name in the case asked for.
+func (e *encoder) name(w []byte, h *http.HeaderMap, name string) []byte {
 	at := len(w)
+	if spelled, known := h.Spelling(name); known {
+		return append(w, spelled...)
+	}
 	w = append(w, name...)
 	if e.set.Case == ProperCase {
 		up := true
-		for i := at; i < len(w) && w[i] != ':'; i++ {
+		for i := at; i < len(w); i++ {
 			if up && 'a' <= w[i] && w[i] <= 'z' {
 				w[i] -= 'a' - 'A'
 			}
