@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/health"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
@@ -45,6 +46,7 @@ type config struct {
 	panicThreshold float64
 	raw            []byte // the proto, to tell changes by and for /config_dump
 
+	health     *health.Config  // nil: no active health checks
 	outlier    *outlier.Config // nil: no outlier detection
 	assignment *assignment     // static and strictDNS
 	dns        *dnsConfig
@@ -55,6 +57,7 @@ type config struct {
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
 	closeOnSetChange bool
+	removeAtOnce     bool // ignore_health_on_host_removal
 }
 
 type edsConfig struct {
@@ -63,8 +66,6 @@ type edsConfig struct {
 }
 
 // clusterFields are the fields of a cluster that weir reads.
-// ignore_health_on_host_removal and close_connections_on_host_health_failure
-// are about active health checks, without which they change nothing.
 var clusterFields = []string{
 	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
 	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
@@ -72,7 +73,7 @@ var clusterFields = []string{
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "track_cluster_stats",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -142,6 +143,8 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if w := c.GetWaitForWarmOnInit(); w != nil {
 		cfg.waitForWarm = w.GetValue()
 	}
+	cfg.removeAtOnce = c.GetIgnoreHealthOnHostRemoval()
+	info.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
 	err = firstError(
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
@@ -159,6 +162,12 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	}
 	if cfg.policy, err = lb.FromConfig(p, c, m.o.Runtime); err != nil {
 		return nil, err
+	}
+	if cfg.health, err = health.FromConfig(p.Dot("health_checks"), c.GetHealthChecks(), m.regexes); err != nil {
+		return nil, err
+	}
+	if cfg.health != nil {
+		cfg.health.IgnoreNew = c.GetCommonLbConfig().GetIgnoreNewHostsUntilFirstHc()
 	}
 	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
@@ -239,7 +248,7 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
 	// Updates are not held back for update_merge_window: workers take them
 	// in batches anyway.
-	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "ignore_new_hosts_until_first_hc", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
 	if t := c.GetHealthyPanicThreshold(); t != nil {

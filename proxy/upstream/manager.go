@@ -5,12 +5,12 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
-	"github.com/weirproxy/weir/proxy/upstream/outlier"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -62,6 +62,7 @@ type Manager struct {
 	active  map[string]*master // what workers see
 	warming map[string]*master // not ready yet, new or to replace an active one
 
+	regexes   *matcher.Regexes
 	byService map[string][]*edsDiscovery // EDS clusters by service name
 
 	starting map[*master]struct{} // not warm; initialisation waits for them
@@ -72,7 +73,8 @@ type Manager struct {
 // NewManager makes a manager without clusters.
 func NewManager(o Options) *Manager {
 	m := &Manager{
-		o: o, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
+		regexes: matcher.NewRegexes(),
+		o:       o, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
 		active: map[string]*master{}, warming: map[string]*master{}, byService: map[string][]*edsDiscovery{}, starting: map[*master]struct{}{},
 	}
 	if m.dialer == nil {
@@ -121,13 +123,12 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	}
 	cfg.trackRemaining()
 	c.discovery = c.newDiscovery()
-	if cfg.outlier != nil {
-		c.outlier = outlier.New(outlier.Options{
-			Main: m.o.Main, Owners: m.owners, Info: cfg.info, Runtime: m.o.Runtime, Changed: c.healthChanged, Log: m.o.OutlierLog,
-		}, cfg.outlier)
-	}
 	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Local: m.localHosts()})
-	if err := c.discovery.start(); err != nil {
+	err := c.watchHealth()
+	if err == nil {
+		err = c.discovery.start()
+	}
+	if err != nil {
 		c.stop()
 		if delete(m.warming, name); before != nil {
 			m.warming[name] = before

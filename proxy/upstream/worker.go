@@ -95,11 +95,14 @@ func (c *Cluster) update(s *snapshot) {
 		c.drainPools()
 		return
 	}
-	if len(s.gone) == 0 || len(c.pools) == 0 {
+	if len(s.gone)+len(s.failed) == 0 || len(c.pools) == 0 {
 		return
 	}
-	gone := make(map[*cluster.Host]bool, len(s.gone))
+	gone := make(map[*cluster.Host]bool, len(s.gone)+len(s.failed))
 	for _, h := range s.gone {
+		gone[h] = true
+	}
+	for _, h := range s.failed {
 		gone[h] = true
 	}
 	for k, hp := range c.pools {

@@ -68,8 +68,12 @@ type Host struct {
 	Hostname string
 	Locality *Locality // never nil
 	Priority uint32
-	// HealthCheckAddress is where active health checks go when not to Address.
-	HealthCheckAddress network.Address
+	// HealthCheckAddress is where active health checks go when not to Address,
+	// HealthCheckHostname the host that they name, and NoActiveHC says that
+	// there are none (Endpoint.HealthCheckConfig).
+	HealthCheckAddress  network.Address
+	HealthCheckHostname string
+	NoActiveHC          bool
 
 	monitor  atomic.Pointer[Monitor]
 	failNow  atomic.Pointer[func()]

@@ -39,7 +39,7 @@ func newRig(t *testing.T, hosts int, cfg string) *rig {
 	}
 	t.Cleanup(r.loop.Close)
 	info := &cluster.Info{Name: "c", StatName: "c", Store: stats.NewStore(r.loop)}
-	r.Detector = New(Options{Main: r.loop, Owners: 2, Info: info, Changed: func() {}, Log: func(l []byte) { r.log = append(r.log, string(l)) }}, c)
+	r.Detector = New(Options{Main: r.loop, Owners: 2, Info: info, Changed: func() {}, Ejected: func(*cluster.Host) {}, Log: func(l []byte) { r.log = append(r.log, string(l)) }}, c)
 	for i := range hosts {
 		r.hosts = append(r.hosts, cluster.NewHost(network.IPAddress(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80)), "", 1, nil, 2))
 	}
@@ -67,8 +67,12 @@ func TestConsecutiveErrors(t *testing.T) {
 		happen func(m *cluster.Monitor)
 		want   bool
 	}{
-		"five 5xx":                   {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(5, func() { m.Response(1, 500) }) }, true},
-		"a success between":          {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(4, func() { m.Response(1, 500) }); m.Response(1, 200); m.Response(1, 500) }, false},
+		"five 5xx": {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(5, func() { m.Response(1, 500) }) }, true},
+		"a success between": {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) {
+			times(4, func() { m.Response(1, 500) })
+			m.Response(1, 200)
+			m.Response(1, 500)
+		}, false},
 		"resets count as 5xx":        {`{"maxEjectionPercent": 100}`, func(m *cluster.Monitor) { times(5, func() { m.Failed(1) }) }, true},
 		"gateway, not enforced":      {`{"maxEjectionPercent": 100, "consecutive5xx": 99}`, func(m *cluster.Monitor) { times(5, func() { m.Response(1, 503) }) }, false},
 		"gateway, enforced":          {`{"maxEjectionPercent": 100, "consecutive5xx": 99, "enforcingConsecutiveGatewayFailure": 100}`, func(m *cluster.Monitor) { times(5, func() { m.TimedOut(1, 504) }) }, true},

@@ -60,6 +60,9 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	l.conn, l.begun = conn, o.Loop.Now()
 	l.brk.Inc(cluster.Connections)
 	l.host.Conns.Add(1)
+	if !info.Used.Load() {
+		info.Used.Store(true)
+	}
 	o.Stats.UpstreamCxTotal.Inc()
 	o.Stats.UpstreamCxActive.Inc()
 	l.hs.CxTotal++
