@@ -123,7 +123,7 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	}
 	cfg.trackRemaining()
 	c.discovery = c.newDiscovery()
-	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Local: m.localHosts()})
+	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Local: m.localHosts()})
 	err := c.watchHealth()
 	if err == nil {
 		err = c.discovery.start()
