@@ -11,6 +11,9 @@ func (f *filter) startCounting(h *http.HeaderMap) {
 	w := f.cb.Worker()
 	if c := f.route.VirtualCluster(h); c != nil {
 		f.cb.StreamInfo().VirtualCluster = c.Name
+		if c.Rest {
+			f.cb.StreamInfo().VirtualCluster = ""
+		}
 		f.counted[0] = c.Stats(w)
 	}
 	f.counted[1] = f.route.Stats(w)

@@ -24,9 +24,9 @@ type Config struct {
 	respectExpectedTimeout bool // x-envoy-expected-rq-timeout-ms is an egress proxy's
 	noDynamicStats         bool
 	strict                 []http.HeaderID // headers whose values must be sound
-	workers              []worker
-	tables               func(worker int) *upstream.Table
-	group                *stats.Group[Stats]
+	workers                []worker
+	tables                 func(worker int) *upstream.Table
+	group                  *stats.Group[Stats]
 }
 
 type worker struct {

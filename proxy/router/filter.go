@@ -261,10 +261,10 @@ func (f *filter) onResponseTimeout() {
 	if f.done {
 		return
 	}
-	f.cluster.Stats().UpstreamRqTimeout.Inc()
-	for _, c := range f.counted {
-		if c != nil {
-			c.Timeout.Inc()
+	for _, u := range f.tries {
+		if u.active {
+			f.cluster.Stats().UpstreamRqTimeout.Inc()
+			f.eachCounted(func(c *route.RequestStats) { c.Timeout.Inc() })
 		}
 	}
 	f.timedOut("response_timeout")

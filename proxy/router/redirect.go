@@ -22,6 +22,7 @@ func (f *filter) redirects(u *upstreamRequest, h *http.HeaderMap, code int, end 
 		return false
 	}
 	st.UpstreamInternalRedirectSucceeded.Inc()
+	f.cb.StreamInfo().ResponseCode = code
 	u.disarm()
 	u.release(!end || !u.ended)
 	f.cleanup()
@@ -56,7 +57,6 @@ func (f *filter) aim(p *route.InternalRedirect, resp *http.HeaderMap, code int) 
 		h.Set(http.Scheme, scheme)
 		h.Set(http.Authority, host)
 		h.Set(http.Path, path)
-		f.cb.ClearRouteCache()
 		return false
 	}
 	if m := h.Get(http.Method); code == 303 && m != "GET" && m != "HEAD" {
@@ -73,6 +73,11 @@ func (f *filter) aim(p *route.InternalRedirect, resp *http.HeaderMap, code int) 
 // allowed asks the policy's predicates about the route that the target has.
 func (f *filter) allowed(p *route.InternalRedirect, fromPlain, toPlain bool) bool {
 	info, r := f.cb.StreamInfo(), f.cb.Route()
+	info.Cluster, info.ClusterStatName = "", ""
+	if r, ok := r.(*route.Route); ok && r.Forward() != nil {
+		info.Cluster = r.Cluster(f.cb.RequestHeaders())
+		info.ClusterStatName = info.Cluster
+	}
 	if r == nil {
 		f.stats.InternalRedirectNoRoute.Inc()
 		return false

@@ -342,7 +342,6 @@ func (u *upstreamRequest) compete() {
 
 // hedgeRetry starts another try besides one that reached its timeout.
 func (f *filter) hedgeRetry(u *upstreamRequest) {
-	f.cluster.Stats().UpstreamRqPerTryTimeout.Inc()
 	if f.retry == nil || f.responseStarted || u.hedged {
 		return
 	}

@@ -112,9 +112,6 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), policy: cfg.policy}
 	c.group = stats.NewGroup[endpointStats](m.o.Stats, cfg.info.StatScope())
 	c.stats = c.group.For(0)
-	if cfg.info.HTTP2 {
-		m.log.Warn("weir does not speak HTTP/2 to upstreams yet: HTTP requests to this cluster fail, TCP works", "cluster", name)
-	}
 	isNew := m.newest(name) == nil
 	before := m.warming[name]
 	m.warming[name] = c

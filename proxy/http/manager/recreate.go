@@ -30,6 +30,7 @@ func (s *stream) recreate() {
 	for i := range s.slots {
 		s.slots[i].filter.OnDestroy()
 	}
+	s.restartInfo()
 	for i := range s.slots {
 		s.renew(&s.slots[i])
 	}
@@ -40,7 +41,6 @@ func (s *stream) recreate() {
 	s.response.Reset()
 	s.responseTrailers.Reset()
 	s.routeKnown, s.hasRespTrailers, s.addedRespTrailers, s.addedReqTrailers = false, false, false, false
-	s.info.ResponseCodeDetails = ""
 	s.touch()
 	s.chooseFilters()
 	if s.ended || s.localReply {
@@ -58,6 +58,20 @@ func (s *stream) recreate() {
 	if s.gotTrailers && !s.ended && !s.localReply {
 		s.decodeTrailers(0)
 	}
+}
+
+// restartInfo ends the account of the request so far and begins another, as
+// Envoy does: each redirect is logged.
+func (s *stream) restartInfo() {
+	i, now := &s.info, s.w.loop.Now()
+	i.ResponseCodeDetails, i.End = "internal_redirect", now
+	s.endInfo()
+	old := *i
+	i.Reset()
+	i.InternalRedirects, i.RedirectRoutes, i.RequestID, i.Protocol = old.InternalRedirects, old.RedirectRoutes, old.RequestID, old.Protocol
+	i.LastDownstreamRxByte = now
+	s.startInfo()
+	i.DownstreamRemote, i.FilterState = old.DownstreamRemote, old.FilterState
 }
 
 // renew gives a slot a filter for another request.

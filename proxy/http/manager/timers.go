@@ -29,25 +29,26 @@ func (s *stream) refreshTimeouts() {
 }
 
 // refreshDuration bounds the stream by grpc-timeout, when the route obeys it,
-// else by the route's max_stream_duration, else by the manager's.
+// else by the route's max_stream_duration, else by the manager's. The upstream
+// of a gRPC request is told.
 func (s *stream) refreshDuration(f *route.Forward) {
-	limit := s.cfg.maxStreamDuration
+	limit, grpc := s.cfg.maxStreamDuration, http.IsGRPC(&s.request)
 	if f.MaxStreamDuration != route.Unset {
 		limit = f.MaxStreamDuration
 	}
-	grpc, ok := http.ParseGrpcTimeout(s.request.Get(http.GrpcTimeout))
-	if ok && f.GrpcTimeoutHeaderMax != route.Unset {
-		limit = grpc
-		if limit > 0 {
-			limit = max(limit-f.GrpcTimeoutHeaderOffset, 0)
-		}
+	asked, ok := http.ParseGrpcTimeout(s.request.Get(http.GrpcTimeout))
+	if ok && grpc && f.GrpcTimeoutHeaderMax != route.Unset {
+		limit = asked
 		if most := f.GrpcTimeoutHeaderMax; most > 0 && (limit > most || limit == 0) {
 			limit = most
 		}
-		http.SetGrpcTimeout(&s.request, limit)
+		limit = max(limit-f.GrpcTimeoutHeaderOffset, 0)
 	} else if limit == 0 {
 		s.maxLife.Disable()
 		return
+	}
+	if grpc {
+		http.SetGrpcTimeout(&s.request, limit)
 	}
 	s.maxLife.Enable(max(limit-(s.w.loop.Now()-s.info.Begin), time.Nanosecond))
 }
@@ -97,7 +98,6 @@ func (s *stream) onMaxDuration() {
 		return
 	}
 	s.w.stats.DownstreamRqMaxDurationReached.Inc()
-	s.info.SetFlag(streaminfo.DurationTimeout)
 	if s.responseStarted {
 		s.info.ResponseCodeDetails = "max_duration_timeout"
 		s.resetByProxy(http.LocalReset)
@@ -107,5 +107,6 @@ func (s *stream) onMaxDuration() {
 	if s.remoteComplete {
 		code = 504
 	}
-	s.sendLocalReply(code, "downstream duration timeout", nil, http.NoGrpcStatus, "max_duration_timeout")
+	const deadlineExceeded = 4 // of gRPC
+	s.sendLocalReply(code, "downstream duration timeout", nil, deadlineExceeded, "max_duration_timeout")
 }
