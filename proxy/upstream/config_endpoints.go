@@ -64,12 +64,15 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 }
 
 func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (g endpointGroup, err error) {
-	if err := field.Only(p, l, "locality", "lb_endpoints", "load_balancing_weight", "priority"); err != nil {
+	if err := field.Only(p, l, "locality", "lb_endpoints", "load_balancing_weight", "priority", "metadata"); err != nil {
 		return g, err
 	}
 	g.weight, g.priority = l.GetLoadBalancingWeight().GetValue(), l.GetPriority()
 	if g.priority > 128 {
 		return g, p.Dot("priority").Errorf("%d is above 128", g.priority)
+	}
+	if err := metadata(p.Dot("metadata"), l.GetMetadata(), &g.metadata); err != nil {
+		return g, err
 	}
 	if lo := l.GetLocality(); lo != nil {
 		g.locality = &cluster.Locality{Region: lo.GetRegion(), Zone: lo.GetZone(), SubZone: lo.GetSubZone()}

@@ -20,6 +20,7 @@ type assignment struct {
 type endpointGroup struct {
 	locality         *cluster.Locality
 	weight, priority uint32
+	metadata         cluster.Metadata
 	endpoints        []endpoint
 }
 
@@ -176,9 +177,10 @@ func (g *merge) group(eg *endpointGroup) {
 func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	h := g.old[e.addr]
 	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname ||
-		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname {
+		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname ||
+		!sameMetadata(h.LocalityMetadata, eg.metadata) {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
-		h.Priority = eg.priority
+		h.Priority, h.LocalityMetadata = eg.priority, eg.metadata
 		h.SetHealth(e.health, true)
 		h.SetHealthySince(cluster.Now())
 		h.HealthCheckAddress, h.HealthCheckHostname, h.NoActiveHC = e.check.address(e.addr), e.check.hostname, e.check.off

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/eventlog"
 	"github.com/weirproxy/weir/proxy/upstream/health"
 	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
@@ -12,9 +13,18 @@ func (c *master) watchHealth() (err error) {
 	m, cfg := c.m, c.cfg
 	passed := func(*cluster.Host) {}
 	if cfg.outlier != nil {
+		var log func([]byte)
+		if m.o.OutlierLog != "" {
+			if m.outliers == nil {
+				if m.outliers, err = eventlog.Open(m.o.OutlierLog); err != nil {
+					return err
+				}
+			}
+			log = m.outliers.Write
+		}
 		c.outlier = outlier.New(outlier.Options{
 			Main: m.o.Main, Owners: m.owners, Info: cfg.info, Runtime: m.o.Runtime,
-			Changed: c.healthChanged, Ejected: c.hostFailed, Log: m.o.OutlierLog,
+			Changed: c.healthChanged, Ejected: c.hostFailed, Log: log,
 		}, cfg.outlier)
 		passed = c.outlier.Passed
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
+	"github.com/weirproxy/weir/proxy/upstream/eventlog"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
@@ -39,9 +40,9 @@ type Options struct {
 	LocalCluster string
 	// Runtime is read when a cluster's configuration is taken.
 	Runtime cluster.Runtime
-	// OutlierLog takes the lines of cluster_manager.outlier_detection's log;
-	// nil: there is none.
-	OutlierLog func(line []byte)
+	// OutlierLog is the path of cluster_manager.outlier_detection's log, "" for
+	// none.
+	OutlierLog string
 	Log        *slog.Logger
 }
 
@@ -62,6 +63,7 @@ type Manager struct {
 	active  map[string]*master // what workers see
 	warming map[string]*master // not ready yet, new or to replace an active one
 
+	outliers  *eventlog.Log // opened for the first cluster that needs it
 	regexes   *matcher.Regexes
 	byService map[string][]*edsDiscovery // EDS clusters by service name
 
@@ -270,5 +272,8 @@ func (m *Manager) Close() {
 				c.stop()
 			}
 		}
+	}
+	if m.outliers != nil {
+		m.outliers.Close()
 	}
 }

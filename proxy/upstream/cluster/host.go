@@ -67,7 +67,9 @@ type Host struct {
 	Address  network.Address
 	Hostname string
 	Locality *Locality // never nil
-	Priority uint32
+	// LocalityMetadata is what LocalityLbEndpoints says of all its endpoints.
+	LocalityMetadata Metadata
+	Priority         uint32
 	// HealthCheckAddress is where active health checks go when not to Address,
 	// HealthCheckHostname the host that they name, and NoActiveHC says that
 	// there are none (Endpoint.HealthCheckConfig).
