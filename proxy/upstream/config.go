@@ -188,9 +188,11 @@ func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *confi
 	switch c.GetType() {
 	case clusterv3.Cluster_STATIC:
 		cfg.kind = static
-	case clusterv3.Cluster_STRICT_DNS:
+	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
 		cfg.kind = strictDNS
-		cfg.dns, err = dnsFields(p, c)
+		if cfg.dns, err = dnsFields(p, c); err == nil {
+			cfg.dns.logical = c.GetType() == clusterv3.Cluster_LOGICAL_DNS
+		}
 	case clusterv3.Cluster_EDS:
 		cfg.kind = eds
 		if m.o.Endpoints == nil {
@@ -209,7 +211,10 @@ func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *confi
 	if c.GetEdsClusterConfig() != nil && cfg.kind != eds {
 		return p.Dot("eds_cluster_config").Errorf("set in a cluster of type %s", kindNames[cfg.kind])
 	}
-	return loadAssignment(p, c, cfg)
+	if err := loadAssignment(p, c, cfg); err != nil || cfg.dns == nil {
+		return err
+	}
+	return cfg.checkLogical(p)
 }
 
 // loadAssignment compiles the endpoints that the cluster itself names.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/redis/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/pick_first/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -21,10 +22,10 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, connect_timeout: 0s}`: `c.connect_timeout: 0s is not greater than 0`,
 		`{name: a, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, custom_health_check: {name: x}}]}`: `c.health_checks[0]: weir does not support custom_health_check`,
 		`{name: a, outlier_detection: {detect_degraded_hosts: true}}`:                                                                           `c.outlier_detection: weir does not support detect_degraded_hosts of`,
-		`{name: a, type: LOGICAL_DNS}`:                                                                                          `c.type: weir does not support clusters of type LOGICAL_DNS`,
-		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
-		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,
-		`{name: a, lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 99}}}`:          `hash_balance_factor: 99 is less than 100`,
+		`{name: a, type: LOGICAL_DNS, load_assignment: {cluster_name: a}}`:                                                                      `c.load_assignment: a cluster with a logical host has a single locality`,
+		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
+		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,
+		`{name: a, lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 99}}}`:                          `hash_balance_factor: 99 is less than 100`,
 		`{name: a, type: ORIGINAL_DST}`:                                                                                         `c.lb_policy: a cluster of type ORIGINAL_DST`,
 		`{name: a, lb_policy: CLUSTER_PROVIDED}`:                                                                                `c.lb_policy: a cluster of type STATIC`,
 		`{name: a, type: EDS}`:                                                                                                  `c.eds_cluster_config: missing`,

@@ -89,7 +89,7 @@ func (s *session) address() network.Address {
 	if a := s.host.HealthCheckAddress; a.IsSet() {
 		return a
 	}
-	a := s.host.Address
+	a := s.host.Current()
 	if p := s.c.cfg.AltPort; p != 0 && !a.IsPipe() {
 		a = network.IPAddress(netip.AddrPortFrom(a.Addr(), p))
 	}
