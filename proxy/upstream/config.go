@@ -34,9 +34,13 @@ const (
 	strictDNS
 	eds
 	originalDst
+	aggregate
 )
 
-var kindNames = [...]string{static: "STATIC", strictDNS: "STRICT_DNS", eds: "EDS", originalDst: "ORIGINAL_DST"}
+// provided tells whether clusters of the kind pick hosts in their own way.
+func (k kind) provided() bool { return k == originalDst || k == aggregate }
+
+var kindNames = [...]string{static: "STATIC", strictDNS: "STRICT_DNS", eds: "EDS", originalDst: "ORIGINAL_DST", aggregate: "aggregate"}
 
 // config is a compiled cluster configuration.
 type config struct {
@@ -52,6 +56,7 @@ type config struct {
 	dns        *dnsConfig
 	eds        *edsConfig
 	original   *originalConfig
+	members    []string // aggregate
 
 	warm             warming
 	track            [cluster.NumPriorities]bool // track_remaining
@@ -172,8 +177,8 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
 	}
-	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {
-		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for ORIGINAL_DST, and its only one", kindNames[cfg.kind])
+	if provided := cfg.policy == nil; provided != cfg.kind.provided() {
+		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for those that pick hosts in their own way, and their only one", kindNames[cfg.kind])
 	}
 	if a, ok := cfg.policy.(lb.ActiveSharer); ok {
 		info.ShareActive = a.NeedsActive()
@@ -183,7 +188,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 
 func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
 	if ct := c.GetClusterType(); ct != nil {
-		return dnsExtension(p, c, ct, cfg)
+		return m.customType(p, c, ct, cfg)
 	}
 	switch c.GetType() {
 	case clusterv3.Cluster_STATIC:
@@ -221,7 +226,7 @@ func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *confi
 func loadAssignment(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
 	la := c.GetLoadAssignment()
 	switch {
-	case cfg.kind == eds || cfg.kind == originalDst:
+	case cfg.kind == eds || cfg.kind.provided():
 		if la != nil {
 			return p.Dot("load_assignment").Errorf("set in a cluster of type %s, which has its endpoints from elsewhere", kindNames[cfg.kind])
 		}

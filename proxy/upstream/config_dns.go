@@ -84,9 +84,6 @@ func (d *dnsConfig) times(p field.Path, refresh, jitter *durationpb.Duration, fa
 func dnsExtension(p field.Path, c *clusterv3.Cluster, ct *clusterv3.Cluster_CustomClusterType, cfg *config) error {
 	p2 := p.Dot("cluster_type").Dot("typed_config")
 	m := &dnsv3.DnsCluster{}
-	if !ct.GetTypedConfig().MessageIs(m) {
-		return p2.Errorf("weir does not support clusters of type %s (%s)", ct.GetName(), ct.GetTypedConfig().GetTypeUrl())
-	}
 	if err := ct.GetTypedConfig().UnmarshalTo(m); err != nil {
 		return p2.Wrap(err)
 	}

@@ -180,6 +180,7 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname ||
 		!sameMetadata(h.LocalityMetadata, eg.metadata) {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
+		h.Cluster = g.c.cfg.info
 		h.Priority, h.LocalityMetadata = eg.priority, eg.metadata
 		h.SetHealth(e.health, true)
 		h.SetHealthySince(cluster.Now())

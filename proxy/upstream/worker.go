@@ -28,6 +28,9 @@ func newCluster(t *Table, s *snapshot) *Cluster {
 	c := &Cluster{info: s.info, hosts: s.hosts}
 	c.owner.Init(t.loop, s.info, t.m.dialer)
 	c.balancer = s.lb.New(c.owner.Stats)
+	if b, ok := c.balancer.(interface{ bind(*Table) }); ok {
+		b.bind(t)
+	}
 	return c
 }
 
@@ -58,6 +61,9 @@ func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
 // connections of its own. downstreamProtocol ("HTTP/2") is what the request
 // came by.
 func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection, downstreamProtocol string) pool.HTTP {
+	if m := c.member(h); m != c {
+		return m.HTTPPool(h, p, downstream, downstreamProtocol)
+	}
 	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream), proto: c.info.Protocol}
 	if k.proto == cluster.UseDownstream {
 		k.proto = cluster.HTTP1
@@ -85,6 +91,9 @@ func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *netw
 // TCPConnect makes a connection to h for downstream. It returns nil when cb
 // was called already.
 func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *network.Connection, cb pool.TCPCallbacks) pool.Cancellable {
+	if m := c.member(h); m != c {
+		return m.TCPConnect(h, p, downstream, cb)
+	}
 	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), cb)
 }
 

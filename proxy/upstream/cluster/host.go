@@ -67,6 +67,7 @@ type Host struct {
 	Address  network.Address // what tells it from others; see Current
 	Hostname string
 	Locality *Locality // never nil
+	Cluster  *Info     // that the host is of
 	// LocalityMetadata is what LocalityLbEndpoints says of all its endpoints.
 	LocalityMetadata Metadata
 	Priority         uint32
