@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/dnscache"
 	"github.com/weirproxy/weir/proxy/upstream/health"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/outlier"
@@ -35,12 +36,13 @@ const (
 	eds
 	originalDst
 	aggregate
+	forward
 )
 
 // provided tells whether clusters of the kind pick hosts in their own way.
-func (k kind) provided() bool { return k == originalDst || k == aggregate }
+func (k kind) provided() bool { return k == originalDst || k == aggregate || k == forward }
 
-var kindNames = [...]string{static: "STATIC", strictDNS: "STRICT_DNS", eds: "EDS", originalDst: "ORIGINAL_DST", aggregate: "aggregate"}
+var kindNames = [...]string{static: "STATIC", strictDNS: "STRICT_DNS", eds: "EDS", originalDst: "ORIGINAL_DST", aggregate: "aggregate", forward: "dynamic_forward_proxy"}
 
 // config is a compiled cluster configuration.
 type config struct {
@@ -56,7 +58,8 @@ type config struct {
 	dns        *dnsConfig
 	eds        *edsConfig
 	original   *originalConfig
-	members    []string // aggregate
+	members    []string        // aggregate
+	cache      *dnscache.Cache // forward
 
 	warm             warming
 	track            [cluster.NumPriorities]bool // track_remaining

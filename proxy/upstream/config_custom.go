@@ -4,6 +4,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	forwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 )
@@ -24,6 +25,12 @@ func (m *Manager) customType(p field.Path, c *clusterv3.Cluster, ct *clusterv3.C
 			return p2.Dot("clusters").Errorf("missing")
 		}
 		return firstError(field.Only(p2, agg, "clusters"), loadAssignment(p, c, cfg))
+	}
+	if f := (&forwardv3.ClusterConfig{}); a.MessageIs(f) {
+		if err := a.UnmarshalTo(f); err != nil {
+			return p2.Wrap(err)
+		}
+		return firstError(m.forward(p2, f, cfg), loadAssignment(p, c, cfg))
 	}
 	return p2.Errorf("weir does not support clusters of type %s (%s)", ct.GetName(), a.GetTypeUrl())
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
-const http = `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, `
+const httpOptionsYAML = `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, `
 
 func TestRefusedConfigurations(t *testing.T) {
 	for yml, want := range map[string]string{
@@ -34,9 +34,9 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, common_lb_config: {override_host_status: {}}}`:                                                               `c.common_lb_config: weir does not support override_host_status`,
 		`{name: a, transport_socket: {name: envoy.transport_sockets.tls}}`:                                                      `c.transport_socket.name: weir does not support the transport socket "envoy.transport_sockets.tls"`,
 		`{name: a, circuit_breakers: {thresholds: [{retry_budget: {budget_interval: 1s}}]}}`:                                    `c.circuit_breakers.thresholds[0].retry_budget: weir does not support budget_interval`,
-		`{name: a, ` + http + `auto_config: {}}}}`:                                                                              `HttpProtocolOptions"].auto_config: needs a transport socket that negotiates by ALPN`,
-		`{name: a, ` + http + `explicit_http_config: {http3_protocol_options: {}}}}}`:                                           `explicit_http_config: weir does not support http3_protocol_options`,
-		`{name: a, ` + http + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                             `needs one of explicit_http_config, use_downstream_protocol_config and auto_config`,
+		`{name: a, ` + httpOptionsYAML + `auto_config: {}}}}`:                                                                   `HttpProtocolOptions"].auto_config: needs a transport socket that negotiates by ALPN`,
+		`{name: a, ` + httpOptionsYAML + `explicit_http_config: {http3_protocol_options: {}}}}}`:                                `explicit_http_config: weir does not support http3_protocol_options`,
+		`{name: a, ` + httpOptionsYAML + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                  `needs one of explicit_http_config, use_downstream_protocol_config and auto_config`,
 		`{name: a, load_assignment: {endpoints: [{lb_endpoints: [{}]}]}}`:                                                       `c.load_assignment.endpoints[0].lb_endpoints[0].endpoint: missing`,
 		`{name: a, load_assignment: ` + socket(`{address: host.test, port_value: 1}`) + `}`:                                     `lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: host.test`,
 		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, port_value: 65536}`) + `}`:                                  `socket_address.port_value: 65536 is not a port`,
@@ -79,7 +79,7 @@ metadata: {filter_metadata: {ns: {k: v}}}
 upstream_bind_config: {source_address: {address: 127.0.0.1, port_value: 0}}
 upstream_connection_options: {tcp_keepalive: {keepalive_probes: 3}}
 transport_socket: {name: envoy.transport_sockets.raw_buffer}
-`+http+`
+`+httpOptionsYAML+`
   common_http_protocol_options: {idle_timeout: 0s, max_requests_per_connection: 9}, explicit_http_config: {http_protocol_options: {enable_trailers: true}}}}`, c)
 	cfg, err := (&Manager{}).compile("c", c)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
+	"github.com/weirproxy/weir/proxy/upstream/dnscache"
 	"github.com/weirproxy/weir/proxy/upstream/eventlog"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
@@ -64,6 +65,7 @@ type Manager struct {
 	warming map[string]*master // not ready yet, new or to replace an active one
 
 	outliers  *eventlog.Log // opened for the first cluster that needs it
+	caches    map[string]*dnscache.Cache
 	regexes   *matcher.Regexes
 	byService map[string][]*edsDiscovery // EDS clusters by service name
 
@@ -75,8 +77,8 @@ type Manager struct {
 // NewManager makes a manager without clusters.
 func NewManager(o Options) *Manager {
 	m := &Manager{
-		regexes: matcher.NewRegexes(),
-		o:       o, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
+		regexes: matcher.NewRegexes(), caches: map[string]*dnscache.Cache{},
+		o: o, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
 		active: map[string]*master{}, warming: map[string]*master{}, byService: map[string][]*edsDiscovery{}, starting: map[*master]struct{}{},
 	}
 	if m.dialer == nil {
@@ -272,6 +274,9 @@ func (m *Manager) Close() {
 				c.stop()
 			}
 		}
+	}
+	for _, c := range m.caches {
+		c.Close()
 	}
 	if m.outliers != nil {
 		m.outliers.Close()

@@ -9,6 +9,8 @@ func (c *master) newDiscovery() discovery {
 		return newDNSDiscovery(c)
 	case aggregate:
 		return newAggregate(c)
+	case forward:
+		return newForward(c)
 	case originalDst:
 		return newOriginalDst(c)
 	}
