@@ -3,6 +3,7 @@ package filter
 import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/dynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
@@ -18,14 +19,15 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
-		cors.TypeURL:       cors.Maker(),
-		fault.TypeURL:      fault.Maker(),
-		grpcstats.TypeURL:  grpcstats.Maker(tables),
-		grpcweb.TypeURL:    grpcweb.Maker(tables),
-		rbac.TypeURL:       rbac.Maker(),
-		compressor.TypeURL: compressor.Maker(),
-		extauthz.TypeURL:   extauthz.Maker(tables),
-		lua.TypeURL:        lua.Maker(tables),
-		router.TypeURL:     router.Maker(tables),
+		cors.TypeURL:           cors.Maker(),
+		fault.TypeURL:          fault.Maker(),
+		grpcstats.TypeURL:      grpcstats.Maker(tables),
+		grpcweb.TypeURL:        grpcweb.Maker(tables),
+		rbac.TypeURL:           rbac.Maker(),
+		compressor.TypeURL:     compressor.Maker(),
+		dynamicforward.TypeURL: dynamicforward.Maker(tables),
+		extauthz.TypeURL:       extauthz.Maker(tables),
+		lua.TypeURL:            lua.Maker(tables),
+		router.TypeURL:         router.Maker(tables),
 	}
 }

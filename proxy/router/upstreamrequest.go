@@ -66,7 +66,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 		}
 	}
 	info := f.cb.StreamInfo()
-	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
+	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
 	info.UpstreamMetadata = f.host.Metadata()
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
@@ -107,7 +107,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	info.UpstreamProtocol = proto.String()
 	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
-	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Address, Hostname: h.Hostname, ConnID: conn.ID()})
+	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {
 		if c != nil {
 			c.Total.Inc()

@@ -32,6 +32,8 @@ func (s *server) makeClusters() {
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
 	}
+	o.OutlierLog = s.bootstrap.GetClusterManager().GetOutlierDetection().GetEventLogPath()
+	o.Runtime.Integer = s.runtime.Integer
 	o.LocalCluster = s.bootstrap.GetClusterManager().GetLocalClusterName()
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
