@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
+	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
@@ -17,13 +18,14 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
-		cors.TypeURL:       cors.Maker(),
-		fault.TypeURL:      fault.Maker(),
-		grpcstats.TypeURL:  grpcstats.Maker(tables),
-		grpcweb.TypeURL:    grpcweb.Maker(tables),
-		rbac.TypeURL:       rbac.Maker(),
-		router.TypeURL:     router.Maker(tables),
-		compressor.TypeURL: compressor.Maker(),
-		extauthz.TypeURL:   extauthz.Maker(tables),
+		cors.TypeURL:           cors.Maker(),
+		fault.TypeURL:          fault.Maker(),
+		grpcstats.TypeURL:      grpcstats.Maker(tables),
+		grpcweb.TypeURL:        grpcweb.Maker(tables),
+		localratelimit.TypeURL: localratelimit.Maker(),
+		rbac.TypeURL:           rbac.Maker(),
+		router.TypeURL:         router.Maker(tables),
+		compressor.TypeURL:     compressor.Maker(),
+		extauthz.TypeURL:       extauthz.Maker(tables),
 	}
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"github.com/weirproxy/weir/proxy/filter/network/directresponse"
+	"github.com/weirproxy/weir/proxy/filter/network/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/network/rbac"
 	"github.com/weirproxy/weir/proxy/listener"
 )
@@ -12,6 +13,7 @@ import (
 func Network() map[string]listener.NetworkFilter {
 	return map[string]listener.NetworkFilter{
 		directresponse.TypeURL: {New: directresponse.New, Terminal: true},
+		localratelimit.TypeURL: {New: localratelimit.New},
 		rbac.TypeURL:           {New: rbac.New},
 	}
 }

@@ -38,4 +38,6 @@ type FactoryContext struct {
 	StatPrefix string
 	Loops      []*network.Loop
 	Runtime    fraction.Runtime
+	// ServiceCluster is the proxy's own cluster (--service-cluster).
+	ServiceCluster string
 }
