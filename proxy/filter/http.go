@@ -1,14 +1,18 @@
 package filter
 
 import (
+	"github.com/weirproxy/weir/proxy/filter/http/buffer"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
+	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
+	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -18,14 +22,18 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
+		buffer.TypeURL:         buffer.Maker(),
+		compressor.TypeURL:     compressor.Maker(),
 		cors.TypeURL:           cors.Maker(),
+		csrf.TypeURL:           csrf.Maker(),
+		extauthz.TypeURL:       extauthz.Maker(tables),
 		fault.TypeURL:          fault.Maker(),
 		grpcstats.TypeURL:      grpcstats.Maker(tables),
 		grpcweb.TypeURL:        grpcweb.Maker(tables),
 		localratelimit.TypeURL: localratelimit.Maker(),
 		rbac.TypeURL:           rbac.Maker(),
 		router.TypeURL:         router.Maker(tables),
-		compressor.TypeURL:     compressor.Maker(),
-		extauthz.TypeURL:       extauthz.Maker(tables),
+		setfilterstate.TypeURL: setfilterstate.Maker(),
+		setmetadata.TypeURL:    setmetadata.Maker(),
 	}
 }
