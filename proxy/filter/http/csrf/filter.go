@@ -87,19 +87,23 @@ func changes(method string) bool {
 	return false
 }
 
-// source is the host and port that a request comes from.
+// source is the host and port that a request comes from, "" when it does not
+// say or hides it.
 func source(h *http.HeaderMap) string {
-	if h.Has(http.Origin) {
-		return hostAndPort(h.Get(http.Origin))
+	if !h.Has(http.Origin) {
+		return hostAndPort(h.Get(http.Referer))
 	}
-	return hostAndPort(h.Get(http.Referer))
+	if o := h.Get(http.Origin); o != "null" {
+		return hostAndPort(o)
+	}
+	return ""
 }
 
-// hostAndPort is that part of an absolute URL, "" for what is none ("null").
+// hostAndPort is that part of an absolute URL; what is none stays as it is.
 func hostAndPort(url string) string {
 	i := strings.Index(url, "://")
 	if i < 0 {
-		return ""
+		return url
 	}
 	host := url[i+3:]
 	if i := strings.IndexAny(host, "/?#"); i >= 0 {
