@@ -9,6 +9,8 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
+	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
+	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
@@ -22,18 +24,20 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
-		buffer.TypeURL:         buffer.Maker(),
-		compressor.TypeURL:     compressor.Maker(),
-		cors.TypeURL:           cors.Maker(),
-		csrf.TypeURL:           csrf.Maker(),
-		extauthz.TypeURL:       extauthz.Maker(tables),
-		fault.TypeURL:          fault.Maker(),
-		grpcstats.TypeURL:      grpcstats.Maker(tables),
-		grpcweb.TypeURL:        grpcweb.Maker(tables),
-		localratelimit.TypeURL: localratelimit.Maker(),
-		rbac.TypeURL:           rbac.Maker(),
-		router.TypeURL:         router.Maker(tables),
-		setfilterstate.TypeURL: setfilterstate.Maker(),
-		setmetadata.TypeURL:    setmetadata.Maker(),
+		buffer.TypeURL:           buffer.Maker(),
+		compressor.TypeURL:       compressor.Maker(),
+		cors.TypeURL:             cors.Maker(),
+		csrf.TypeURL:             csrf.Maker(),
+		extauthz.TypeURL:         extauthz.Maker(tables),
+		fault.TypeURL:            fault.Maker(),
+		grpcstats.TypeURL:        grpcstats.Maker(tables),
+		grpcweb.TypeURL:          grpcweb.Maker(tables),
+		headermutation.TypeURL:   headermutation.Maker(),
+		headertometadata.TypeURL: headertometadata.Maker(),
+		localratelimit.TypeURL:   localratelimit.Maker(),
+		rbac.TypeURL:             rbac.Maker(),
+		router.TypeURL:           router.Maker(tables),
+		setfilterstate.TypeURL:   setfilterstate.Maker(),
+		setmetadata.TypeURL:      setmetadata.Maker(),
 	}
 }
