@@ -12,6 +12,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
 	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
+	"github.com/weirproxy/weir/proxy/filter/http/lua"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
 	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
@@ -35,6 +36,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		headermutation.TypeURL:   headermutation.Maker(),
 		headertometadata.TypeURL: headertometadata.Maker(),
 		localratelimit.TypeURL:   localratelimit.Maker(),
+		lua.TypeURL:              lua.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),
 		router.TypeURL:           router.Maker(tables),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),

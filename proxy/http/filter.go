@@ -169,6 +169,10 @@ type RouterCallbacks interface {
 	// AddDownstreamWatermarks has w told when the downstream is full and has
 	// room again.
 	AddDownstreamWatermarks(w DownstreamWatermarks)
+	// RecreateStream has the request, whose head was changed, pass all filters
+	// anew with this body, which it takes. The filter's own work must have
+	// ended: it is destroyed, in a later turn.
+	RecreateStream(body *network.Buffer)
 	// UpgradeType is the upgrade the request asks for and is allowed, "" for
 	// none.
 	UpgradeType() string

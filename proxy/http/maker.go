@@ -1,6 +1,8 @@
 package http
 
 import (
+	"net/netip"
+
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -40,4 +42,6 @@ type FactoryContext struct {
 	Runtime    fraction.Runtime
 	// ServiceCluster is the proxy's own cluster (--service-cluster).
 	ServiceCluster string
+	// LocalAddress is the machine's own, for X-Forwarded-For.
+	LocalAddress netip.Addr
 }

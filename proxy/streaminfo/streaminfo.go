@@ -112,6 +112,10 @@ type Info struct {
 	ownFilterState      bool // FilterState is this stream's own
 	UpstreamFilterState map[string]any
 
+	// InternalRedirects were followed, to these routes if anyone wants to know.
+	InternalRedirects int
+	RedirectRoutes    []string
+
 	HealthCheck bool // a health-check request
 	Trace       bool // sampled
 }

@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -60,6 +61,7 @@ type received struct {
 	Headers  [][2]string `json:"headers"`
 	Body     string      `json:"body"`
 	Trailers [][2]string `json:"trailers"`
+	TLS      *tlsSeen    `json:"tls,omitempty"`
 }
 
 func (e *echo) serve(c net.Conn) {
@@ -76,7 +78,9 @@ func (e *echo) serve(c net.Conn) {
 			time.Sleep(time.Duration(f * float64(time.Second)))
 		}
 		if _, ok := do["reset"]; ok {
-			c.(*net.TCPConn).SetLinger(0)
+			if c, ok := c.(*net.TCPConn); ok {
+				c.SetLinger(0)
+			}
 			return
 		}
 		if strings.EqualFold(m.get("upgrade"), "websocket") {
@@ -111,7 +115,11 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 	if len(body) >= 4096 {
 		body = fmt.Sprintf("%d bytes", len(body))
 	}
-	out, _ := json.Marshal(received{e.name, m.Line, m.Headers, body, m.Trailers})
+	r := received{Server: e.name, Line: m.Line, Headers: m.Headers, Body: body, Trailers: m.Trailers}
+	if c, ok := c.(*tls.Conn); ok {
+		r.TLS = seenOf(c.ConnectionState(), true)
+	}
+	out, _ := json.Marshal(r)
 	if s, ok := do["body"]; ok {
 		size, _ := strconv.Atoi(s[0])
 		out = []byte(strings.Repeat("x", size))

@@ -41,6 +41,9 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 		s.resetByProxy(http.LocalReset)
 		return
 	}
+	if code == 400 && s.m.protocol < http.HTTP2 && !s.enc.StreamErrorOnInvalidMessage() {
+		s.connectionClose = true // what follows may be garbled, too
+	}
 	s.localReply = true
 	s.info.ResponseCode = code
 	h := &s.response
