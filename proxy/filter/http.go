@@ -1,16 +1,20 @@
 package filter
 
 import (
+	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
+	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
 	"github.com/weirproxy/weir/proxy/filter/http/buffer"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
+	"github.com/weirproxy/weir/proxy/filter/http/grpchttp1bridge"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
 	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
 	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
+	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
@@ -25,16 +29,20 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
+		apikeyauth.TypeURL:       apikeyauth.Maker(),
+		basicauth.TypeURL:        basicauth.Maker(),
 		buffer.TypeURL:           buffer.Maker(),
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
 		csrf.TypeURL:             csrf.Maker(),
 		extauthz.TypeURL:         extauthz.Maker(tables),
 		fault.TypeURL:            fault.Maker(),
+		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
 		grpcstats.TypeURL:        grpcstats.Maker(tables),
 		grpcweb.TypeURL:          grpcweb.Maker(tables),
 		headermutation.TypeURL:   headermutation.Maker(),
 		headertometadata.TypeURL: headertometadata.Maker(),
+		healthcheck.TypeURL:      healthcheck.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),

@@ -2,7 +2,6 @@ package headermutation
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -54,57 +53,33 @@ type queryChange struct {
 	action     action
 }
 
-// applyQuery changes the query of the request's path. As in Envoy, that sorts
-// the parameters by their names and gives each a "=". Nothing is
-// percent-decoded.
+// applyQuery changes the query of the request's path.
 func applyQuery(cs []queryChange, h *http.HeaderMap, c *formatter.Context) {
 	if len(cs) == 0 {
 		return
 	}
-	path, query, _ := strings.Cut(h.Get(http.Path), "?")
-	var params []string // "key=value"
-	if query != "" {
-		params = strings.Split(query, "&")
-	}
-	for i, p := range params {
-		if !strings.Contains(p, "=") {
-			params[i] = p + "="
-		}
-	}
+	path, params := http.SplitQuery(h.Get(http.Path))
 	for i := range cs {
 		params = cs[i].apply(params, c)
 	}
-	slices.SortStableFunc(params, func(a, b string) int { return strings.Compare(keyOf(a), keyOf(b)) })
-	if len(params) > 0 {
-		path += "?" + strings.Join(params, "&")
-	}
-	h.Set(http.Path, path)
+	h.Set(http.Path, http.JoinQuery(path, params))
 }
 
-func keyOf(param string) string {
-	key, _, _ := strings.Cut(param, "=")
-	return key
-}
-
-func (x *queryChange) apply(params []string, c *formatter.Context) []string {
-	is := func(key string) func(string) bool {
-		return func(p string) bool { return keyOf(p) == key }
-	}
+func (x *queryChange) apply(params []http.QueryParam, c *formatter.Context) []http.QueryParam {
 	if x.remove != "" {
-		return slices.DeleteFunc(params, is(x.remove))
+		return slices.DeleteFunc(params, func(p http.QueryParam) bool { return p.Key == x.remove })
 	}
 	value := x.value
 	if x.format != nil {
 		value = x.format.Format(c)
 	}
-	there := slices.IndexFunc(params, is(x.key))
-	switch {
-	case x.action == addIfAbsent && there >= 0, x.action == overwriteIfExists && there < 0:
+	own := func(p http.QueryParam) bool { return p.Key == x.key }
+	there := slices.ContainsFunc(params, own)
+	if there && x.action == addIfAbsent || !there && x.action == overwriteIfExists {
 		return params
-	case there >= 0 && (x.action == overwriteOrAdd || x.action == overwriteIfExists):
-		params[there] = x.key + "=" + value
-		rest := slices.DeleteFunc(params[there+1:], is(x.key))
-		return params[:there+1+len(rest)]
 	}
-	return append(params, x.key+"="+value)
+	if x.action == overwriteOrAdd || x.action == overwriteIfExists {
+		params = slices.DeleteFunc(params, own)
+	}
+	return append(params, http.QueryParam{Key: x.key, Value: value})
 }
