@@ -4,6 +4,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
@@ -19,6 +20,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		rbac.TypeURL:       rbac.Maker(),
 		compressor.TypeURL: compressor.Maker(),
 		extauthz.TypeURL:   extauthz.Maker(tables),
+		jwtauthn.TypeURL:   jwtauthn.Maker(tables),
 		lua.TypeURL:        lua.Maker(tables),
 		router.TypeURL:     router.Maker(tables),
 	}
