@@ -6,13 +6,16 @@ LDFLAGS  := -s -w -X github.com/weirproxy/weir/internal/buildinfo.version=$(VERS
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-unit test-race test-e2e test-oracle fuzz lint generate check-generate bench deps clean
+.PHONY: build demo test test-unit test-race test-e2e test-oracle fuzz lint generate check-generate bench deps deps-k8s e2e-k8s clean
 
 build: ## one static binary, bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
 
 deps: ## what the demo and the tests need from the system (Debian, Ubuntu)
 	scripts/deps demo test
+
+deps-k8s: ## what the Kubernetes test needs besides
+	scripts/deps kubernetes
 
 demo: ## two pods, the agent, the proxy and a control plane, on this machine; as root
 	scripts/deps demo
@@ -30,6 +33,10 @@ test-race: ## unit tests, and privileged ones where this is root, with the race 
 
 test-e2e: build ## whole proxies and agents, in network namespaces; needs root
 	WEIR=$(CURDIR)/bin/weir $(GO) test -count=1 -tags e2e ./test/...
+
+e2e-k8s: deps-k8s build ## the chart on a real Kubernetes node, made from source; needs root
+	scripts/kubernetes .cache/kubernetes
+	WEIR_KUBERNETES=$(CURDIR)/.cache/kubernetes $(GO) test -count=1 -v -timeout 30m -tags kubernetes ./test/kubernetes
 
 test-oracle: build ## the same requests to Envoy and to weir
 	WEIR=$(CURDIR)/bin/weir $(GO) test -count=1 -tags oracle ./test/oracle

@@ -4,6 +4,9 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/http/fault"
+	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
+	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
@@ -17,6 +20,9 @@ import (
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
 		cors.TypeURL:       cors.Maker(),
+		fault.TypeURL:      fault.Maker(),
+		grpcstats.TypeURL:  grpcstats.Maker(tables),
+		grpcweb.TypeURL:    grpcweb.Maker(tables),
 		rbac.TypeURL:       rbac.Maker(),
 		compressor.TypeURL: compressor.Maker(),
 		extauthz.TypeURL:   extauthz.Maker(tables),

@@ -3,6 +3,7 @@
 package oracle
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -34,6 +35,11 @@ func TestCases(t *testing.T) {
 	var echoes []*echo
 	for _, name := range []string{"u1", "u2", "u3"} {
 		e, port := startEcho(t, name)
+		echoes, upstreams[name] = append(echoes, e), port
+	}
+	cert, roots := makeCerts(t)
+	for name, auth := range map[string]tls.ClientAuthType{"s1": tls.RequestClientCert, "s2": tls.RequireAndVerifyClientCert} {
+		e, port := startTLSEcho(t, name, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth, ClientCAs: roots, NextProtos: []string{"http/1.1", "foo"}})
 		echoes, upstreams[name] = append(echoes, e), port
 	}
 	upstreams["dead"], upstreams["grpc"] = freePort(t), startServices(t)
@@ -155,11 +161,11 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 		q := &c.Requests[i]
 		time.Sleep(time.Duration(q.Wait * float64(time.Second)))
 		if q.Times > 1 {
-			o.Shares = append(o.Shares, q.sendMany(p.port, clean))
+			o.Shares = append(o.Shares, q.sendMany(p.port, c.TLS != nil, clean))
 			continue
 		}
 		begin := time.Now()
-		answers := q.send(p.port)
+		answers := q.send(p.port, c.TLS != nil)
 		if took := time.Since(begin).Seconds(); took > 0.25 && q.Raw == "" && !c.Untimed {
 			answers[0].Took = seconds(took)
 		}
@@ -185,10 +191,10 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	return o
 }
 
-func (q *request) sendMany(port int, clean cleaner) shares {
+func (q *request) sendMany(port int, withTLS bool, clean cleaner) shares {
 	out := shares{}
 	for range q.Times {
-		a := q.send(port)[0]
+		a := q.send(port, withTLS)[0]
 		clean.answer(&a)
 		server := ""
 		if a.Upstream != nil {
@@ -237,7 +243,7 @@ var (
 )
 
 func (c *testCase) cleaner(p *proxy) cleaner {
-	var pairs []string
+	pairs := []string{certDir, "<certs>"}
 	for name, port := range upstreams {
 		pairs = append(pairs, fmt.Sprint(port), "<"+name+">")
 	}

@@ -63,6 +63,7 @@ func (s *stream) prepareRequest(end bool) bool {
 		return false
 	}
 	s.chooseFilters()
+	s.refreshTimeouts()
 	return true
 }
 
