@@ -42,7 +42,7 @@ const (
 // maxFragments bounds the frames of a block.
 const maxFragments = 512
 
-func (c *conn) onHeaders(f *frame, p []byte) *connError {
+func (c *conn) onHeaders(f frame, p []byte) *connError {
 	if f.stream == 0 {
 		return errStreamID
 	}
@@ -89,7 +89,7 @@ func (b *block) into(s *stream) {
 	}
 }
 
-func (c *conn) onContinuation(f *frame, p []byte) *connError {
+func (c *conn) onContinuation(f frame, p []byte) *connError {
 	if !c.block.open {
 		return errContinuation
 	}
@@ -98,7 +98,7 @@ func (c *conn) onContinuation(f *frame, p []byte) *connError {
 }
 
 // fragment decodes a piece of the block.
-func (c *conn) fragment(f *frame, p []byte) *connError {
+func (c *conn) fragment(f frame, p []byte) *connError {
 	b := &c.block
 	end := f.flags.Has(http2.FlagHeadersEndHeaders) // the same bit in CONTINUATION
 	b.open = !end

@@ -47,7 +47,7 @@ func (c *client) NewStream(dec http.ResponseDecoder) http.RequestEncoder {
 func (c *client) Exhausted() bool { return c.lastID >= maxStreamID-2 }
 
 // begin implements role.
-func (c *client) begin(f *frame) (*stream, *connError) {
+func (c *client) begin(f frame) (*stream, *connError) {
 	s := c.streams[f.stream]
 	switch {
 	case f.stream > c.lastID, f.stream%2 == 0:

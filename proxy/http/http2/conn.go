@@ -13,7 +13,7 @@ import (
 type role interface {
 	// begin finds or makes the stream of a HEADERS frame. A nil stream has
 	// the header block decoded and dropped.
-	begin(f *frame) (*stream, *connError)
+	begin(f frame) (*stream, *connError)
 	// head is called when a stream's header section has been decoded.
 	head(s *stream, end bool) *connError
 	// finished tells that s ended both ways in order, removed that it has

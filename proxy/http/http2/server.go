@@ -22,7 +22,7 @@ func NewServer(nc *network.Connection, cb http.ServerCallbacks, set *Settings) h
 }
 
 // begin implements role.
-func (v *server) begin(f *frame) (*stream, *connError) {
+func (v *server) begin(f frame) (*stream, *connError) {
 	id := f.stream
 	if s := v.streams[id]; s != nil {
 		if s.recvEnd {
