@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
@@ -228,5 +229,11 @@ func changeQuery(path string, set [][2]string, remove []string) string {
 	if len(kept) == 0 {
 		return base
 	}
+	// Envoy puts the parameters in the order of their names.
+	slices.SortStableFunc(kept, func(a, b string) int {
+		a, _, _ = strings.Cut(a, "=")
+		b, _, _ = strings.Cut(b, "=")
+		return strings.Compare(a, b)
+	})
 	return base + "?" + strings.Join(kept, "&")
 }

@@ -33,6 +33,14 @@ func (c *check) token(r *tokensOf, f found, done func(status)) {
 		done(c.failed(f.from[0], s))
 		return
 	}
+	cache, known := c.verified[p], false
+	if cache != nil {
+		if known = cache.has(t.text); known {
+			c.stats.CacheHit.Inc()
+		} else {
+			c.stats.CacheMiss.Inc()
+		}
+	}
 	if s := p.accepts(t, r.audiences, c.cb.Loop().Time()); s != ok {
 		done(c.failed(p, s))
 		return
@@ -43,14 +51,9 @@ func (c *check) token(r *tokensOf, f found, done func(status)) {
 		}
 		done(c.failed(p, s))
 	}
-	cache := c.verified[p]
-	if cache != nil {
-		if cache.has(t.text) {
-			c.stats.CacheHit.Inc()
-			finish(ok)
-			return
-		}
-		c.stats.CacheMiss.Inc()
+	if known {
+		finish(ok)
+		return
 	}
 	verify := func(keys *keySet, s status) {
 		c.wait = nil

@@ -107,13 +107,13 @@ func (f *filter) OnDestroy() {
 func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	if f.bypassCors && isPreflight(h) {
 		f.worker.stats.CorsPreflightBypassed.Inc()
+		f.worker.stats.Allowed.Inc()
 		return http.HeadersContinue
 	}
 	r, problem := f.requirement(h)
 	if problem != "" {
 		f.worker.stats.Denied.Inc()
-		f.cb.StreamInfo().SetFlag(streaminfo.UnauthorizedExternalService)
-		f.cb.SendLocalReply(403, "Failed JWT authentication: "+problem, nil, http.NoGrpcStatus, details(problem))
+		f.cb.SendLocalReply(403, f.text("Failed JWT authentication: "+problem), nil, http.NoGrpcStatus, details(problem))
 		return http.HeadersStopIteration
 	}
 	if r == nil {
@@ -180,37 +180,39 @@ func (f *filter) onDecision(s status) {
 	}
 	f.refused = true
 	f.worker.stats.Denied.Inc()
-	f.cb.StreamInfo().SetFlag(streaminfo.UnauthorizedExternalService)
-	code, body := 401, string(s)
+	code := 401
 	if s == audienceNotAllowed {
 		code = 403
 	}
-	if f.strip {
-		body = ""
-	}
-	f.cb.SendLocalReply(code, body, func(h *http.HeaderMap) {
-		if code == 401 {
+	f.cb.SendLocalReply(code, f.text(string(s)), func(h *http.HeaderMap) {
+		if !f.strip {
 			h.SetName("www-authenticate", h.Own(f.challenge(s)))
 		}
 	}, http.NoGrpcStatus, details(string(s)))
 }
 
+// text is a failure's body.
+func (f *filter) text(s string) string {
+	if f.strip {
+		return ""
+	}
+	return s
+}
+
 // challenge is the answer's www-authenticate (RFC 6750 section 3).
 func (f *filter) challenge(s status) string {
 	h := f.cb.RequestHeaders()
-	if f.strip {
-		return "Bearer"
-	}
-	uri := h.Get(http.Scheme) + "://" + h.Get(http.Authority) + h.Get(http.Path)
+	path := h.Get(http.Path)
+	uri := h.Get(http.Scheme) + "://" + h.Get(http.Authority) + path[:min(len(path), maxRealm)]
 	uri, _, _ = strings.Cut(uri, "\"")
-	value := `Bearer realm="` + uri[:min(len(uri), maxRealm)] + `"`
+	value := `Bearer realm="` + uri + `"`
 	if s != missing {
 		value += `, error="invalid_token"`
 	}
 	return value
 }
 
-// maxRealm bounds the URI that a challenge repeats, in bytes.
+// maxRealm bounds the path that a challenge repeats, in bytes.
 const maxRealm = 256
 
 func details(s string) string {

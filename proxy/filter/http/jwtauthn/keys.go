@@ -34,13 +34,15 @@ func parseKeys(raw []byte) (*keySet, error) {
 		if len(s.keys) == maxKeys {
 			break
 		}
-		if k.UnmarshalJSON(r) != nil || !k.Valid() || k.Use == "enc" {
+		if k.UnmarshalJSON(r) != nil || k.Use == "enc" {
 			continue
 		}
-		if !k.IsPublic() {
-			if _, symmetric := k.Key.([]byte); !symmetric {
-				k = k.Public()
+		if secret, symmetric := k.Key.([]byte); symmetric {
+			if len(secret) == 0 {
+				continue
 			}
+		} else if k = k.Public(); !k.Valid() {
+			continue
 		}
 		s.keys = append(s.keys, k)
 	}
