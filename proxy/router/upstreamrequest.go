@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
@@ -36,6 +37,13 @@ type attemptState struct {
 	started bool // the response has begun
 	paused  int
 	head    *http.HeaderMap // the response's
+
+	tracing      *tracing.Config // nil: the request has no span
+	span         *tracing.Span   // the try's own, nil when it has none
+	context      *tracing.Span   // what the upstream continues
+	protocol     string
+	code         int
+	respTrailers *http.HeaderMap
 }
 
 func (u *upstreamRequest) init(f *filter) {
@@ -61,6 +69,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
 	info.UpstreamMetadata = f.host.Metadata()
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
+	u.startSpan()
 	u.touch()
 	if f.tunnel != nil {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
@@ -96,6 +105,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
 	info.UpstreamProtocol = proto.String()
+	u.protocol = info.UpstreamProtocol
 	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Address, Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {
 		if c != nil {
@@ -107,6 +117,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	hdr := f.cb.RequestHeaders()
 	last := u.headEnd && u.trailer == nil
+	u.injectSpan(hdr)
 	if err := enc.EncodeHeaders(hdr, last); err != nil {
 		f.badRequest(err)
 		return
@@ -146,6 +157,7 @@ func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure strin
 	}
 	u.disarm()
 	u.active = false
+	u.endSpan(reason.ResetReason().String(), flagOf(reason.ResetReason()))
 	u.f.onReset(u, reason.ResetReason(), failure, false)
 }
 
@@ -252,6 +264,10 @@ func (u *upstreamRequest) cancel() {
 func (u *upstreamRequest) release(reset bool) {
 	enc := u.enc
 	u.active, u.enc = false, nil
+	if reset {
+		u.cancelSpan()
+	}
+	u.endSpan("", 0)
 	if enc == nil {
 		return
 	}
@@ -291,6 +307,7 @@ func (u *upstreamRequest) DecodeHeaders(end bool) {
 		return
 	}
 	u.started = true
+	u.code = statusOf(u.head)
 	u.perTry.Disable()
 	u.touch()
 	u.f.onHeaders(u, u.head, end)
@@ -317,6 +334,7 @@ func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
 	if !u.active {
 		return
 	}
+	u.respTrailers = t
 	u.finish()
 	u.f.cb.EncodeTrailers(t)
 }
@@ -357,6 +375,7 @@ func (u *upstreamRequest) OnResetStream(reason http.ResetReason, failure string)
 		return
 	}
 	u.disarm()
+	u.endSpan(reason.String(), flagOf(reason))
 	u.release(false)
 	u.wait.Reset()
 	u.f.onReset(u, reason, failure, true)

@@ -8,6 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/tracing"
 )
 
 // stream is one request and its response. It is recycled: what must start
@@ -37,6 +38,7 @@ type stream struct {
 	redirected *network.Buffer // the body of a request that starts anew
 
 	context formatter.Context
+	scratch [32]byte
 }
 
 // streamState is what is zero when a stream begins.
@@ -51,6 +53,9 @@ type streamState struct {
 	upgrade     string
 	idleTimeout time.Duration
 	bufferLimit uint32
+
+	span      *tracing.Span // nil when there is none
+	decorated string        // the operation's name, to be passed on
 
 	readDisabled int // how often reading of the request was paused
 
@@ -276,6 +281,7 @@ func (s *stream) DeferredDelete() {
 
 // endInfo logs and counts a request that has ended.
 func (s *stream) endInfo() {
+	s.finishTrace()
 	s.logAccess()
 	st := s.w.stats
 	st.DownstreamRqActive.Dec()
