@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
@@ -28,6 +29,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		extauthz.TypeURL:   extauthz.Maker(tables),
 		jwtauthn.TypeURL:   jwtauthn.Maker(tables),
 		lua.TypeURL:        lua.Maker(tables),
+		ratelimit.TypeURL:  ratelimit.Maker(tables),
 		router.TypeURL:     router.Maker(tables),
 	}
 }

@@ -40,6 +40,8 @@ type FactoryContext struct {
 	StatPrefix string
 	Loops      []*network.Loop
 	Runtime    fraction.Runtime
+	// ServiceCluster is the proxy's own cluster (--service-cluster).
+	ServiceCluster string
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
 }

@@ -81,7 +81,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
-		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
+		NodeID:     s.bootstrap.GetNode().GetId(), ServiceCluster: s.bootstrap.GetNode().GetCluster(), LocalAddress: localAddress(),
 		Drain: ctx.Drain, Runtime: s.runtime.Value,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,

@@ -104,6 +104,7 @@ type Options struct {
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
 	NodeID         string
+	ServiceCluster string
 	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain          Drain
 	Runtime        fraction.Runtime
@@ -270,7 +271,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, LocalAddress: o.LocalAddress}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, LocalAddress: o.LocalAddress}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {

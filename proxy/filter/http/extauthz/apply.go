@@ -90,11 +90,7 @@ func (f *filter) deny(v *verdict) {
 		s.Denied.Inc()
 		if f.chargeCluster {
 			c.UpstreamRq.Inc(v.status)
-			if f.cb.RequestHeaders().Get(http.XEnvoyInternal) == "true" {
-				c.InternalRq.Inc(v.status)
-			} else {
-				c.ExternalRq.Inc(v.status)
-			}
+			c.InternalRq.Inc(v.status)
 		}
 	}
 	body := v.body
