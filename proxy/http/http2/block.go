@@ -176,9 +176,10 @@ func (c *conn) blockDone() *connError {
 		return nil
 	case b.over:
 		count(c.set.Counters.HeaderOverflow)
-		c.flood.serverReset(c)
-		s.details = detailTooMany
-		s.abort(http2.ErrCodeInternal, http.ProtocolError)
+		c.unwanted(s, detailTooMany)
+		return nil
+	case b.bad == errUnderscore:
+		c.unwanted(s, detailUnderscore)
 		return nil
 	}
 	if len(cookies) > 0 && b.bad == nil {
@@ -198,6 +199,13 @@ func (c *conn) blockDone() *connError {
 		return c.malformed(s, errMessaging)
 	}
 	return c.role.head(s, b.endStream)
+}
+
+// unwanted ends the stream of a message that breaks limits of this side's.
+func (c *conn) unwanted(s *stream, details string) {
+	c.flood.serverReset(c)
+	s.details = details
+	s.abort(http2.ErrCodeInternal, http.RemoteReset)
 }
 
 // gotTrailers ends a message.

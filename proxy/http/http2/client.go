@@ -92,6 +92,16 @@ func (c *client) finished(*stream) {}
 // removed implements role.
 func (c *client) removed(*stream) { c.cb.OnStreamEnd(c.phase != phaseDead) }
 
+// reset implements role.
+func (c *client) reset(r http.ResetReason) {
+	if x, ok := c.cb.(ResetCallbacks); ok {
+		x.OnStreamReset(r)
+	}
+}
+
+// ResetCallbacks is a client's user that counts why streams end early.
+type ResetCallbacks interface{ OnStreamReset(http.ResetReason) }
+
 // goAway implements role: streams that the server has not looked at may be
 // tried elsewhere.
 func (c *client) goAway(last uint32, code http2.ErrCode) {

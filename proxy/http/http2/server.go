@@ -86,6 +86,9 @@ func (v *server) finished(s *stream) { v.flood.streamEnded(&v.conn, s, false) }
 // removed implements role.
 func (v *server) removed(*stream) {}
 
+// reset implements role.
+func (v *server) reset(http.ResetReason) {}
+
 // goAway implements role.
 func (v *server) goAway(_ uint32, code http2.ErrCode) { v.cb.OnGoAway(uint32(code)) }
 
