@@ -16,8 +16,10 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
 	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
+	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
 	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
@@ -51,5 +53,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
+		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
+		ratelimit.TypeURL:        ratelimit.Maker(tables),
 	}
 }
