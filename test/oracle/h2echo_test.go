@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,11 +51,15 @@ type h2EchoStream struct {
 	answered bool
 }
 
-func startH2Echo(t *testing.T, name string) (e *echo, port int) {
+// startH2Echo starts one; over TLS when c is not nil.
+func startH2Echo(t *testing.T, name string, c *tls.Config) (e *echo, port int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c != nil {
+		l = tls.NewListener(l, c)
 	}
 	t.Cleanup(func() { l.Close() })
 	e = &echo{name: name, seen: map[string]int{}}
