@@ -13,8 +13,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // h2c makes a server or a client of net/http speak HTTP/2 by prior knowledge.
@@ -82,7 +80,7 @@ func TestSlowReader(t *testing.T) {
 		}
 	})})
 	p := startWeir(t, options{upstream: origin, http2: true, cluster: "per_connection_buffer_limit_bytes: 32768"})
-	client := &nethttp.Client{Transport: &http2.Transport{AllowHTTP: true, DialTLSContext: dialPlain}, Timeout: 60 * time.Second}
+	client := &nethttp.Client{Transport: &nethttp.Transport{Protocols: h2c()}, Timeout: 60 * time.Second}
 	res, err := client.Get("http://" + p.address() + "/large")
 	if err != nil {
 		t.Fatal(err)

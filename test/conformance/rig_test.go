@@ -61,6 +61,7 @@ type options struct {
 	manager   string // further fields of the connection manager
 	cluster   string // and of the cluster
 	codecType string // AUTO
+	args      []string
 }
 
 // bootstrap is a listener whose requests all go to one cluster.
@@ -110,6 +111,7 @@ func (o options) start(ctx context.Context, dir string) (*proxy, error) {
 		return nil, err
 	}
 	p.cmd = exec.CommandContext(ctx, weir, "proxy", "-c", file, "--concurrency", "1", "-l", "error")
+	p.cmd.Args = append(p.cmd.Args, o.args...)
 	p.cmd.Stderr = os.Stderr
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
