@@ -92,15 +92,16 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 }
 
 func (s *server) logOptions() accesslog.Options {
-	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Value}
+	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Value, Clients: collectors{s}, Loops: s.loops, Stats: s.stats}
 }
 
 // accessLogs compiles the access logs of listeners and network filters.
-func (s *server) accessLogs(p field.Path, logs []*accesslogv3.AccessLog, _ *listener.FactoryContext) ([]listener.AccessLog, error) {
+func (s *server) accessLogs(p field.Path, logs []*accesslogv3.AccessLog, ctx *listener.FactoryContext) ([]listener.AccessLog, error) {
 	compiled, err := accesslog.Compile(p, logs, s.logOptions())
 	if err != nil {
 		return nil, err
 	}
+	ctx.OnClose(func() { accesslog.Close(compiled) })
 	out := make([]listener.AccessLog, len(compiled))
 	for i, l := range compiled {
 		out[i] = connectionLog{l, make([]formatter.Context, len(s.loops))}

@@ -111,7 +111,7 @@ func (s *server) build() error {
 	}
 	s.stats = stats.NewStore(owners...)
 	s.serverSt = stats.NewGroup[serverStats](s.stats, stats.Scope{Prefix: "server."})
-	s.logs = accesslog.NewWriters(s.loops, accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
+	s.logs = accesslog.NewWriters(s.loops, accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file"), Stats: s.stats})
 	var err error
 	if err = s.configureStats(); err != nil {
 		return err

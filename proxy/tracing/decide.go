@@ -15,7 +15,7 @@ type Config struct {
 	tracer *Tracer // nil: requests are marked, but no span is made
 
 	client, random, overall runtime.Fraction
-	tags                    []customTag
+	tags                    CustomTags
 	verbose, spawn, egress  bool
 	noPropagation           bool
 	maxPath                 int
