@@ -17,6 +17,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	log         *slog.Logger
 	drain       Drain
 	tracing     *tracing.Config // nil without one
+	overload    *overload.Manager
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -107,7 +109,8 @@ type Options struct {
 	Drain          Drain
 	Runtime        fraction.Runtime
 	Log            *slog.Logger
-	Tracing        tracing.Options // its StatPrefix is the manager's
+	Tracing        tracing.Options   // its StatPrefix is the manager's
+	Overload       *overload.Manager // nil: never overloaded
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -116,7 +119,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		listener: o.Listener, chain: o.Chain, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
