@@ -95,7 +95,8 @@ func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider
 					t.ready()
 				}
 			},
-			Stats: f.r.s.xdsStats("http." + "rds." + m.RouteConfigName + "."),
+			OnRemoved: func(string) { t.ready() },
+			Stats:     f.r.s.xdsStats("http." + "rds." + m.RouteConfigName + "."),
 		})
 		if err != nil {
 			return nil, err
