@@ -3,16 +3,15 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X github.com/weirproxy/weir/internal/buildinfo.version=$(VERSION)
-FUZZTIME ?= 20s
+# What scripts/oracle-deps installs, and where Debian has bpftool and ip.
+export PATH := $(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/sbin
+export WEIR  = $(CURDIR)/bin/weir
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-unit test-race test-e2e test-oracle fuzz lint generate check-generate bench deps clean
+.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s fuzz lint generate check-generate bench deps clean help
 
 build: ## one static binary, bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
-
-deps: ## what the demo and the tests need from the system (Debian, Ubuntu)
-	scripts/deps demo test
 
 demo: ## two pods, the agent, the proxy and a control plane, on this machine; as root
 	scripts/deps demo
@@ -20,22 +19,35 @@ demo: ## two pods, the agent, the proxy and a control plane, on this machine; as
 	$(GO) build -o bin/demo ./test/demo
 	bin/demo -weir bin/weir $(DEMOFLAGS)
 
-test: deps build lint check-generate test-race test-e2e test-oracle fuzz ## everything that CI runs
+test: ## everything that CI runs, after installing what it needs; as root
+	$(MAKE) -s deps
+	rm -rf bin/test
+	$(MAKE) -s lint check-generate
+	$(MAKE) -s test-race
+	$(MAKE) -s test-e2e
+	$(MAKE) -s test-oracle
+	$(MAKE) -s fuzz
+	scripts/gotest
 
-test-unit: ## the quick ones, no privileges needed
+test-unit: ## the quick ones; those that need root are skipped without it
 	$(GO) test ./...
 
-test-race: ## unit tests, and privileged ones where this is root, with the race detector
-	$(GO) test -race -count=1 ./...
+test-race: ## the same with the race detector
+	scripts/gotest race -race -count=1 -timeout 15m ./...
 
-test-e2e: build ## whole proxies and agents, in network namespaces; needs root
-	WEIR=$(CURDIR)/bin/weir $(GO) test -count=1 -tags e2e ./test/...
+test-e2e: build ## weir as agent and proxy, in network namespaces; as root
+	scripts/gotest e2e -tags e2e -count=1 -timeout 5m ./test/e2e
+
+e2e-k8s: build ## the chart on a real Kubernetes node, made from source; as root
+	scripts/deps kubernetes
+	scripts/kubernetes .cache/kubernetes
+	WEIR_KUBERNETES=$(CURDIR)/.cache/kubernetes $(GO) test -count=1 -v -timeout 30m -tags kubernetes ./test/kubernetes
 
 test-oracle: build ## the same requests to Envoy and to weir
-	WEIR=$(CURDIR)/bin/weir $(GO) test -count=1 -tags oracle ./test/oracle
+	scripts/gotest oracle -tags oracle -count=1 -timeout 20m ./test/oracle
 
-fuzz: ## each fuzz target for FUZZTIME
-	scripts/fuzz $(FUZZTIME)
+fuzz: ## each fuzz target for a while
+	scripts/fuzz
 
 lint: ## formatting, vet, staticcheck
 	scripts/lint
@@ -49,5 +61,12 @@ check-generate: ## the committed eBPF objects are those of the sources
 bench: ## the hot pieces; allocations are reported
 	$(GO) test -run '^$$' -bench . -benchmem ./proxy/...
 
+deps: ## what the demo and the tests need from the system and from PyPI
+	scripts/deps demo test
+	scripts/oracle-deps
+
 clean:
 	rm -rf bin
+
+help: ## this list
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,8 @@ type Options struct {
 	// Config is the file of the pods to manage; empty: only those added by
 	// the control socket.
 	Config string
+	// Sources tell of further pods.
+	Sources []pods.Source
 	// RunDir holds the control socket (agent.sock), the proxies' socket
 	// (proxy.sock) and the state that a restarted agent continues from.
 	RunDir string
@@ -77,12 +80,14 @@ type Agent struct {
 	cookie   uint64 // of the agent's own network namespace
 
 	mu      sync.Mutex
-	static  []pods.Spec          // of the configuration file
-	added   map[string]pods.Spec // of the control socket, by key
-	managed map[string]*pod      // by key
+	static  []pods.Spec            // of the configuration file
+	added   map[string]pods.Spec   // of the control socket, by key
+	sourced map[string][]pods.Spec // of each source, by its name, as last known
+	managed map[string]*pod        // by key
 	byID    map[uint32]*pod
 	failed  map[string]string // why a wanted pod is not managed, by key
 	lastID  uint32
+	retire  chan struct{} // another agent asks for it
 	// inherited are the IDs of the last agent's pods by netns cookie, until
 	// they are managed again.
 	inherited map[uint64]uint32
@@ -93,7 +98,8 @@ type Agent struct {
 func New(o Options) (*Agent, error) {
 	a := &Agent{
 		opts: o, log: o.Log, started: time.Now(),
-		added: map[string]pods.Spec{}, managed: map[string]*pod{}, byID: map[uint32]*pod{}, failed: map[string]string{},
+		added: map[string]pods.Spec{}, sourced: map[string][]pods.Spec{}, managed: map[string]*pod{}, byID: map[uint32]*pod{}, failed: map[string]string{},
+		retire: make(chan struct{}, 1),
 	}
 	if err := os.MkdirAll(o.RunDir, 0o755); err != nil {
 		return nil, err
@@ -109,6 +115,9 @@ func New(o Options) (*Agent, error) {
 		return nil, err
 	}
 	maps.Copy(a.added, last.Added)
+	for _, source := range o.Sources {
+		a.sourced[source.Name()] = last.Sourced[source.Name()]
+	}
 	if err := a.open(); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -146,8 +155,10 @@ func (a *Agent) open() error {
 	if err := a.inherit(); err != nil {
 		return err
 	}
+	// The agent's own user: another agent returns listeners.
+	uids := append(slices.Clone(a.opts.ProxyUIDs), uint32(os.Geteuid()))
 	a.server, err = handoff.Listen(handoff.ServerOptions{
-		Path: a.opts.proxySocket(), UIDs: a.opts.ProxyUIDs, HeartbeatFD: r.HeartbeatFD(), Log: a.log,
+		Path: a.opts.proxySocket(), UIDs: uids, HeartbeatFD: r.HeartbeatFD(), Log: a.log,
 	}, (*source)(a))
 	return err
 }
@@ -155,9 +166,10 @@ func (a *Agent) open() error {
 // interval is how often the agent looks whether the pods are as they should be.
 const interval = time.Second
 
-// Run works until ctx is done. SIGHUP reads the configuration again.
-func (a *Agent) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+// Run works until ctx is done, or until another agent takes over. SIGHUP reads
+// the configuration again.
+func (a *Agent) Run(outer context.Context) error {
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	control, err := a.listenControl()
 	if err != nil {
@@ -165,7 +177,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
-	errs := make(chan error, 2)
+	errs := make(chan error, 2+len(a.opts.Sources))
+	changed := make(chan struct{}, 1)
+	for _, source := range a.opts.Sources {
+		wg.Go(func() { errs <- source.Run(ctx) })
+		wg.Go(func() { relay(ctx, source.Changed(), changed) })
+	}
 	wg.Go(func() { errs <- a.server.Run(ctx) })
 	wg.Go(func() { errs <- a.serveControl(ctx, control) })
 
@@ -181,18 +198,38 @@ func (a *Agent) Run(ctx context.Context) error {
 			wg.Wait()
 			a.log.Info("agent stops; pods stay caught, connections wait for their proxy")
 			return a.close()
+		case <-a.retire:
+			cancel()
+			wg.Wait()
+			a.returnListeners(outer)
+			return errors.Join(errRetired, a.close())
 		case err = <-errs:
 		case <-hup:
 			a.reload()
+		case <-changed:
+			a.reconcileNow()
 		case <-ticks.C:
-			a.mu.Lock()
-			a.reconcile()
-			a.mu.Unlock()
+			a.reconcileNow()
 		}
 	}
 	cancel()
 	wg.Wait()
 	return errors.Join(err, a.close())
+}
+
+// relay merges what sources say into one channel.
+func relay(ctx context.Context, from <-chan struct{}, to chan<- struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-from:
+		}
+		select {
+		case to <- struct{}{}:
+		default: // the agent will look anyway
+		}
+	}
 }
 
 func (a *Agent) loadConfig() error {

@@ -40,6 +40,19 @@ func (c *Client) RemovePod(ctx context.Context, namespace, name string) error {
 	return c.do(ctx, http.MethodDelete, "/pods/"+namespace+"/"+name, nil, nil)
 }
 
+// PodStarting tells of a pod that starts, and returns when it is caught if it
+// is to be.
+func (c *Client) PodStarting(ctx context.Context, s Starting) (caught bool, err error) {
+	var answer struct{ Caught bool }
+	err = c.do(ctx, http.MethodPost, "/starting", s, &answer)
+	return answer.Caught, err
+}
+
+// PodStopped tells that the pod's namespace is about to go.
+func (c *Client) PodStopped(ctx context.Context, s Starting) error {
+	return c.do(ctx, http.MethodPost, "/stopped", s, nil)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {

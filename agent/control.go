@@ -19,6 +19,9 @@ import (
 //	GET    /status                    Status
 //	POST   /pods                      a pods.Spec
 //	DELETE /pods/NAMESPACE/NAME
+//	POST   /starting                  Starting; {"caught": BOOL} when it is done
+//	POST   /stopped                   Starting, of which netns counts
+//	POST   /retire                    the caller takes over
 //
 // An error is {"error": TEXT}.
 
@@ -48,9 +51,7 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) error {
 	})
 	mux.HandleFunc("POST /pods", func(w http.ResponseWriter, r *http.Request) {
 		var spec pods.Spec
-		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody))
-		d.DisallowUnknownFields()
-		err := d.Decode(&spec)
+		err := read(w, r, &spec)
 		if err == nil {
 			err = a.AddPod(r.Context(), &spec)
 		}
@@ -60,12 +61,42 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) error {
 		err := a.RemovePod(r.PathValue("namespace"), r.PathValue("name"))
 		reply(w, struct{}{}, http.StatusNotFound, err)
 	})
+	mux.HandleFunc("POST /starting", func(w http.ResponseWriter, r *http.Request) {
+		var s Starting
+		err := read(w, r, &s)
+		var caught bool
+		if err == nil {
+			caught, err = a.PodStarting(r.Context(), s)
+		}
+		reply(w, map[string]bool{"caught": caught}, http.StatusConflict, err)
+	})
+	mux.HandleFunc("POST /stopped", func(w http.ResponseWriter, r *http.Request) {
+		var s Starting
+		err := read(w, r, &s)
+		if err == nil {
+			a.PodStopped(s.Netns)
+		}
+		reply(w, struct{}{}, http.StatusBadRequest, err)
+	})
+	mux.HandleFunc("POST /retire", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, struct{}{}, http.StatusOK, nil)
+		select {
+		case a.retire <- struct{}{}:
+		default: // it was asked before
+		}
+	})
 	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
+}
+
+func read(w http.ResponseWriter, r *http.Request, v any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControlBody))
+	d.DisallowUnknownFields()
+	return d.Decode(v)
 }
 
 func reply(w http.ResponseWriter, ok any, code int, err error) {

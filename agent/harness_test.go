@@ -53,11 +53,7 @@ func runAgent(ctx context.Context) error {
 		return err
 	}
 	o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	a, err := New(o)
-	if err != nil {
-		return err
-	}
-	return a.Run(ctx)
+	return Serve(ctx, o, true)
 }
 
 // runProxy answers each caught connection "DIRECTION DESTINATION" and beats.

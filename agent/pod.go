@@ -74,9 +74,12 @@ func (p *pod) findAddresses() ([]netip.Addr, error) {
 // isCurrent reports whether the pod is still where and what it was. Its
 // further addresses may have changed; that is told to the kernel.
 func (a *Agent) isCurrent(p *pod) bool {
-	path, err := p.spec.NetnsPath()
-	if err != nil || !p.ns.IsAt(path) {
-		return false
+	if !p.ns.IsAt(p.ns.Path()) {
+		path, err := p.spec.NetnsPath() // another process of the cgroup
+		if err != nil || !p.ns.IsAt(path) {
+			return false
+		}
+		p.ns.MovedTo(path)
 	}
 	if len(p.spec.Addresses) > 0 || time.Since(p.looked) < addressInterval {
 		return true

@@ -11,9 +11,22 @@ import (
 	"github.com/weirproxy/weir/agent/pods"
 )
 
+// reconcileNow is reconcile for those who do not have a.mu.
+func (a *Agent) reconcileNow() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reconcile()
+}
+
 // wanted are the pods to manage. The caller has a.mu, as everywhere here.
 func (a *Agent) wanted() map[string]pods.Spec {
-	want := maps.Clone(a.added)
+	want := map[string]pods.Spec{}
+	for _, specs := range a.sourced {
+		for _, s := range specs {
+			want[s.Key()] = s
+		}
+	}
+	maps.Copy(want, a.added)
 	for _, s := range a.static {
 		want[s.Key()] = s
 	}
@@ -23,10 +36,11 @@ func (a *Agent) wanted() map[string]pods.Spec {
 // reconcile makes the managed pods the wanted ones. What fails is tried again
 // at the next call, and said once.
 func (a *Agent) reconcile() {
+	a.askSources()
 	want := a.wanted()
 	changed := false
 	for key, p := range a.managed {
-		if spec, ok := want[key]; ok && reflect.DeepEqual(spec, p.spec) && a.isCurrent(p) {
+		if spec, ok := want[key]; ok && a.isCurrent(p) && a.adjust(p, spec) {
 			continue
 		}
 		a.remove(key, p)
@@ -49,6 +63,39 @@ func (a *Agent) reconcile() {
 	if changed {
 		a.saveState()
 	}
+}
+
+// askSources learns what the sources want now.
+func (a *Agent) askSources() {
+	for _, source := range a.opts.Sources {
+		if specs, known := source.Pods(); known {
+			a.sourced[source.Name()] = specs
+		}
+	}
+}
+
+// adjust makes p what spec says, if that needs no other sockets or routes;
+// connections are not disturbed.
+func (a *Agent) adjust(p *pod, spec pods.Spec) bool {
+	if reflect.DeepEqual(spec, p.spec) {
+		return true
+	}
+	if !spec.SameSockets(p.spec) {
+		return false
+	}
+	old := p.spec
+	p.spec = spec
+	entry, err := p.entry()
+	if err == nil {
+		err = a.redirect.PutPod(entry)
+	}
+	if err != nil {
+		p.spec = old
+		a.log.Warn("pod is not changed", "pod", spec.Key(), "error", err)
+		return false
+	}
+	a.log.Info("pod is changed", "pod", spec.Key(), "id", p.id, "policy", spec.Policy, "exclude_inbound_ports", spec.ExcludeInboundPorts)
+	return true
 }
 
 // add starts to manage a pod. Its failure is remembered for status.

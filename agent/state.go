@@ -14,6 +14,9 @@ import (
 type state struct {
 	Pods  map[string]savedPod  `json:"pods"`
 	Added map[string]pods.Spec `json:"added"`
+	// Sourced is what each source wanted last: a restarted agent goes by it
+	// until the source knows again.
+	Sourced map[string][]pods.Spec `json:"sourced,omitempty"`
 }
 
 type savedPod struct {
@@ -44,7 +47,7 @@ func (a *Agent) saveState() {
 }
 
 func (a *Agent) writeState() error {
-	s := state{Pods: map[string]savedPod{}, Added: a.added}
+	s := state{Pods: map[string]savedPod{}, Added: a.added, Sourced: a.sourced}
 	for key, p := range a.managed {
 		s.Pods[key] = savedPod{Cookie: p.cookie, Netns: p.ns.Path()}
 	}

@@ -35,7 +35,7 @@ type PodStatus struct {
 	Addresses []netip.Addr `json:"addresses"`
 	Mode      pods.Mode    `json:"mode"`
 	Policy    pods.Policy  `json:"policy"`
-	Source    string       `json:"source"` // config, added
+	Source    string       `json:"source"` // config, added, or a source's name (kubernetes)
 	// State is caught, waiting (for a proxy to return its sockets) or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
@@ -71,10 +71,7 @@ func (a *Agent) podStatus(spec pods.Spec) PodStatus {
 	key := spec.Key()
 	s := PodStatus{
 		Name: spec.Name, Namespace: spec.Namespace, Netns: spec.Netns, Addresses: spec.Addresses,
-		Mode: spec.Mode, Policy: spec.Policy, Source: "config", State: "failed", Error: a.failed[key],
-	}
-	if _, ok := a.added[key]; ok {
-		s.Source = "added"
+		Mode: spec.Mode, Policy: spec.Policy, Source: a.sourceOf(key), State: "failed", Error: a.failed[key],
 	}
 	if p := a.managed[key]; p != nil {
 		s.ID, s.Cookie, s.Netns, s.Addresses, s.State = p.id, p.cookie, p.ns.Path(), p.addresses, "caught"
@@ -92,4 +89,24 @@ func monotonic() time.Duration {
 		return 0 // every Linux has this clock
 	}
 	return time.Duration(now.Nano())
+}
+
+// sourceOf is where the wish for a pod came from; see [Agent.wanted].
+func (a *Agent) sourceOf(key string) string {
+	for _, s := range a.static {
+		if s.Key() == key {
+			return "config"
+		}
+	}
+	if _, ok := a.added[key]; ok {
+		return "added"
+	}
+	for name, specs := range a.sourced {
+		for _, s := range specs {
+			if s.Key() == key {
+				return name
+			}
+		}
+	}
+	return ""
 }

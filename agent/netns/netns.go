@@ -46,6 +46,9 @@ func Current() (*NS, error) { return Open("/proc/thread-self/ns/net") }
 // Path is where the namespace was opened.
 func (ns *NS) Path() string { return ns.path }
 
+// MovedTo says where the namespace is found from now on.
+func (ns *NS) MovedTo(path string) { ns.path = path }
+
 // FD is the namespace's file descriptor; it is ns's.
 func (ns *NS) FD() int { return int(ns.file.Fd()) }
 

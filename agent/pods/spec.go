@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"reflect"
 	"strconv"
 
 	"github.com/weirproxy/weir/internal/cgroup2"
@@ -54,6 +55,15 @@ type Spec struct {
 	ProxyCgroup string `json:"proxy_cgroup,omitempty"`
 	// OutboundPort is the outbound listener's; default: 15001.
 	OutboundPort uint16 `json:"outbound_port,omitempty"`
+	// Identity is who the pod is, besides its name.
+	Identity Identity `json:"identity,omitzero"`
+}
+
+// Identity is what is known of a pod's owner. It changes nothing of how the
+// pod is caught.
+type Identity struct {
+	ServiceAccount string            `json:"service_account,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
 }
 
 // The ports of the listeners in the pod, unless they are taken there.
@@ -123,12 +133,22 @@ func (s *Spec) fill() {
 	}
 }
 
+// SameSockets reports whether o's sockets and routes serve s as well: whether
+// they differ in policy, exclusions and identity only. Where the pod is found
+// is not compared.
+func (s Spec) SameSockets(o Spec) bool {
+	for _, p := range []*Spec{&s, &o} {
+		p.Netns, p.Cgroup, p.Policy, p.ExcludeInboundPorts, p.Identity = "", "", "", nil, Identity{}
+	}
+	return reflect.DeepEqual(s, o)
+}
+
 // NetnsPath is where the pod's network namespace is now.
 func (s *Spec) NetnsPath() (string, error) {
 	if s.Netns != "" {
 		return s.Netns, nil
 	}
-	pids, err := cgroup2.Pids(s.Cgroup)
+	pids, err := cgroup2.PidsBelow(s.Cgroup)
 	if err != nil {
 		return "", err
 	}

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weirproxy/weir/agent"
+	"github.com/weirproxy/weir/agent/pods/kube"
 )
 
 func agentCommand() *cobra.Command {
 	o := agent.DefaultOptions()
+	var kubernetes, takeover bool
+	cluster := kube.Options{Node: os.Getenv("NODE_NAME"), Log: o.Log}
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Catch the connections of this node's pods and hand them to a proxy",
@@ -18,11 +22,14 @@ func agentCommand() *cobra.Command {
 
 The agent loads and pins the eBPF programs, makes sockets inside the pods'
 network namespaces, and gives them to every proxy that connects to its socket.
-Pods come from the configuration file and from "weir agent add-pod".
+Pods come from the configuration file, from "weir agent add-pod" and, with
+--kubernetes, from the API server: this node's pods whose label, or whose
+namespace's, is weir.dev/catch=true.
 
 It needs root (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN). Its end changes nothing:
 pods stay caught, and the next agent takes over. "weir agent cleanup" lets them go.`,
 		Example: `  weir agent --config /etc/weir/agent.yaml --proxy-uid 1337
+  weir agent --kubernetes --node "$NODE_NAME" --proxy-uid 1337
 
   # agent.yaml
   pods:
@@ -33,16 +40,23 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			a, err := agent.New(o)
-			if err != nil {
-				return err
+			if kubernetes {
+				source, err := kube.New(cluster)
+				if err != nil {
+					return err
+				}
+				o.Sources = append(o.Sources, source)
 			}
-			return a.Run(ctx)
+			return agent.Serve(ctx, o, takeover)
 		},
 	}
 	agentPathFlags(cmd, &o)
 	f := cmd.Flags()
 	f.StringVar(&o.Config, "config", o.Config, "`FILE` of pods (YAML); SIGHUP reads it again")
+	f.BoolVar(&kubernetes, "kubernetes", false, "manage the pods of this node that labels ask for")
+	f.StringVar(&cluster.Node, "node", cluster.Node, "this node's `NAME` in Kubernetes (default $NODE_NAME)")
+	f.StringVar(&cluster.Kubeconfig, "kubeconfig", "", "`FILE` of the cluster (default the pod's service account)")
+	f.BoolVar(&takeover, "takeover", false, "ask an agent that runs already to retire, as upgrades do; without it that is an error")
 	f.StringVar(&o.ProxySocket, "proxy-socket", "", "`PATH` of the socket for proxies (default RUN_DIR/proxy.sock)")
 	f.StringVar(&o.Cgroup, "cgroup", o.Cgroup, "attach to this cgroup v2 `DIR` (default the root of the tree)")
 	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "how long a proxy may be silent before the pods' policy decides; 0: for ever")

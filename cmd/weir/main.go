@@ -6,13 +6,19 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirproxy/weir/agent/cni"
 	"github.com/weirproxy/weir/internal/buildinfo"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == cni.Binary {
+		cni.Main()
+		return
+	}
 	if err := root().Execute(); err != nil {
 		if text := err.Error(); text != "" {
 			fmt.Fprintln(os.Stderr, "weir:", text)
@@ -29,6 +35,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand(), observeCommand())
+	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand(), observeCommand(), cniCommand(), superviseCommand())
 	return cmd
 }

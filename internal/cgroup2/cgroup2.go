@@ -10,6 +10,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -108,4 +109,19 @@ func Pids(dir string) ([]int, error) {
 		pids = append(pids, pid)
 	}
 	return pids, nil
+}
+
+// PidsBelow lists the processes of the cgroup at dir and of all below it: a
+// pod's or a service's, whose processes are in its leaves.
+func PidsBelow(dir string) ([]int, error) {
+	var pids []int
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		here, err := Pids(path)
+		pids = append(pids, here...)
+		return err
+	})
+	return pids, err
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/weirproxy/weir/agent"
 	"github.com/weirproxy/weir/internal/netnsrig"
@@ -20,9 +19,6 @@ import (
 // ProxyUID is the user that the proxy runs as: nobody in particular, who owns
 // nothing but its directory.
 const ProxyUID = 1337
-
-// readyTimeout is how long a program may take to get ready.
-const readyTimeout = 20 * time.Second
 
 // Node is pods, an agent and a proxy.
 type Node struct {
@@ -143,7 +139,7 @@ func (n *Node) StartAgent(ctx context.Context, args ...string) error {
 		return err
 	}
 	n.Agent = p
-	return p.until(ctx, "the agent answers", func() bool {
+	return p.untilReady(ctx, "the agent answers", func() bool {
 		s, err := n.Client().Status(ctx)
 		return err == nil && s.PID == p.PID()
 	})
@@ -171,7 +167,7 @@ func (n *Node) StartProxy(ctx context.Context, bootstrap string, args ...string)
 		return err
 	}
 	n.Proxy = p
-	return p.until(ctx, "the proxy is ready", func() bool {
+	return p.untilReady(ctx, "the proxy is ready", func() bool {
 		s, err := n.Client().Status(ctx)
 		if err != nil || len(s.Proxies) == 0 || s.Proxies[len(s.Proxies)-1] != p.PID() {
 			return false
@@ -206,21 +202,4 @@ func (n *Node) Admin(ctx context.Context, page string) (string, error) {
 		err = fmt.Errorf("%s: %s: %s", page, resp.Status, body)
 	}
 	return string(body), err
-}
-
-// until waits for a condition of a process that must not end meanwhile.
-func (p *Process) until(ctx context.Context, what string, is func() bool) error {
-	deadline := time.After(readyTimeout)
-	for !is() {
-		select {
-		case <-p.done:
-			return fmt.Errorf("waiting until %s: it ended (%s)", what, p.cmd.ProcessState)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-deadline:
-			return fmt.Errorf("not within %s: %s", readyTimeout, what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	return nil
 }

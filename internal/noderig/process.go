@@ -1,6 +1,7 @@
 package noderig
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -11,12 +12,17 @@ import (
 
 // Process is a started program.
 type Process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
+	cmd   *exec.Cmd
+	done  chan struct{}
+	ready bool // it has begun its work, and handles signals
 }
 
-// stopTimeout is how long a program may take to end on SIGTERM.
-const stopTimeout = 15 * time.Second
+const (
+	// readyTimeout is how long a program may take to get ready.
+	readyTimeout = 20 * time.Second
+	// stopTimeout is how long it may take to end on SIGTERM.
+	stopTimeout = 15 * time.Second
+)
 
 // start starts cmd in a process group of its own, so that Ctrl-C does not
 // reach it, to die with this process.
@@ -26,7 +32,7 @@ func start(cmd *exec.Cmd) (*Process, error) {
 	}
 	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	p := &Process{cmd, make(chan struct{})}
+	p := &Process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		// The signal comes when the thread ends, so it must stay.
@@ -60,8 +66,9 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop ends it by SIGTERM. A process that does not end so, or ends with a
-// status other than 0, is an error; one that has ended before is not.
+// Stop ends it by SIGTERM. One that does not end so is an error, and so is one
+// that was ready and ends with a status other than 0. One that has ended
+// before is not.
 func (p *Process) Stop() error {
 	select {
 	case <-p.done:
@@ -77,8 +84,27 @@ func (p *Process) Stop() error {
 		p.Kill()
 		return fmt.Errorf("%s does not end on SIGTERM", p.cmd.Path)
 	}
-	if !p.cmd.ProcessState.Success() {
+	if p.ready && !p.cmd.ProcessState.Success() {
 		return fmt.Errorf("%s: %s", p.cmd.Path, p.cmd.ProcessState)
 	}
+	return nil
+}
+
+// untilReady waits for what shows that the process works. It must not end
+// meanwhile.
+func (p *Process) untilReady(ctx context.Context, what string, is func() bool) error {
+	deadline := time.After(readyTimeout)
+	for !is() {
+		select {
+		case <-p.done:
+			return fmt.Errorf("waiting until %s: it ended (%s)", what, p.cmd.ProcessState)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline:
+			return fmt.Errorf("not within %s: %s", readyTimeout, what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	p.ready = true
 	return nil
 }

@@ -141,6 +141,14 @@ type FilterCallbacks interface {
 	// ResetStream ends the stream without an answer, or cuts off the one
 	// under way.
 	ResetStream(reason ResetReason, details string)
+	// OnEncoderAboveHighWatermark asks the upstream to send no more of the
+	// response, OnEncoderBelowLowWatermark to go on; OnDecoderAboveHighWatermark
+	// and OnDecoderBelowLowWatermark ask the downstream about the request. For
+	// filters that keep data themselves.
+	OnEncoderAboveHighWatermark()
+	OnEncoderBelowLowWatermark()
+	OnDecoderAboveHighWatermark()
+	OnDecoderBelowLowWatermark()
 	// SetBufferLimit overrides the stream's buffer limit in bytes.
 	SetBufferLimit(n uint32)
 	BufferLimit() uint32
@@ -158,10 +166,6 @@ type RouterCallbacks interface {
 	EncodeHeaders(h *HeaderMap, endStream bool, details string)
 	EncodeData(b *network.Buffer, endStream bool)
 	EncodeTrailers(t *HeaderMap)
-	// OnDecoderAboveHighWatermark asks the downstream to send no more of the
-	// request; OnDecoderBelowLowWatermark to go on.
-	OnDecoderAboveHighWatermark()
-	OnDecoderBelowLowWatermark()
 	// AddDownstreamWatermarks has w told when the downstream is full and has
 	// room again.
 	AddDownstreamWatermarks(w DownstreamWatermarks)

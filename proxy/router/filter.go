@@ -275,6 +275,9 @@ func (f *filter) timedOut(details string) {
 	for _, u := range f.tries {
 		if u.active && u.host != nil {
 			u.host.Stats(f.cb.Worker()).RqTimeout++
+			if !u.started {
+				u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
+			}
 		}
 	}
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,10 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	failed := code >= 500
 	if f.grpc && h.Has(http.GrpcStatus) {
 		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
+	}
+	u.host.Monitor().Response(f.cb.Worker(), f.healthCode(code, h))
+	if h.Has(http.XEnvoyImmediateHealthCheckFail) {
+		u.host.FailNow()
 	}
 	hs := u.host.Stats(f.cb.Worker())
 	if failed {
@@ -120,6 +125,7 @@ func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure st
 		return
 	}
 	if u.host != nil && reason != http.Overflow {
+		u.host.Monitor().Failed(f.cb.Worker())
 		u.host.Stats(f.cb.Worker()).RqError++
 	}
 	f.cb.StreamInfo().UpstreamFailure = failure
@@ -171,6 +177,20 @@ func flagOf(reason http.ResetReason) streaminfo.Flags {
 	}
 	return streaminfo.UpstreamRemoteReset
 }
+
+// healthCode is the status that a response counts as in outlier detection:
+// that of its grpc-status, if its head has one.
+func (f *filter) healthCode(code int, h *http.HeaderMap) int {
+	if f.grpc && h.Has(http.GrpcStatus) {
+		if n, err := strconv.Atoi(h.Get(http.GrpcStatus)); err == nil && n >= 0 && n < len(grpcToHTTP) {
+			return grpcToHTTP[n]
+		}
+	}
+	return code
+}
+
+// grpcToHTTP are the statuses that gRPC codes amount to (google.rpc.Code).
+var grpcToHTTP = [...]int{200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401}
 
 func statusOf(h *http.HeaderMap) int {
 	v := h.Get(http.Status)

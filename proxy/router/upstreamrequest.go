@@ -75,7 +75,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
 		return
 	}
-	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection())
+	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection(), info.Protocol)
 	u.pending = p.NewStream(u, u)
 }
 
@@ -95,6 +95,7 @@ func (u *upstreamRequest) reset() {
 func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, conn *network.Connection, proto http.ProtocolVersion) {
 	f := u.f
 	u.pending, u.enc, u.host = nil, enc, h
+	h.Monitor().Connected(f.cb.Worker(), false)
 	enc.SetCallbacks(u)
 	info, now := f.cb.StreamInfo(), f.cb.Loop().Now()
 	u.sent = now
@@ -231,6 +232,7 @@ func (u *upstreamRequest) tookTooLong(details string) {
 	f := u.f
 	if u.host != nil {
 		u.host.Stats(f.cb.Worker()).RqTimeout++
+		u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
 	}
 	u.cancel()
 	if f.retryAfterReset(u, http.LocalReset, true, true) {

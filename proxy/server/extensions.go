@@ -21,6 +21,7 @@ import (
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -30,6 +31,10 @@ func (s *server) makeClusters() {
 	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
+	}
+	o.LocalCluster = s.bootstrap.GetClusterManager().GetLocalClusterName()
+	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
+		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
 	s.clusters = upstream.NewManager(o)
 }

@@ -46,10 +46,10 @@ func (d *demo) makePods(_ context.Context, weir string) (err error) {
 	for _, p := range d.pods() {
 		d.say("%-7s %s and %s, in %s and cgroup %s", p.Name, p.IPv4, p.IPv6, p.Netns, p.Cgroup)
 	}
-	if err := startWeb(d.server, "web-v1", fmt.Sprintf(":%d", port1)); err != nil {
+	if err := d.startWeb(d.server, "web-v1", fmt.Sprintf(":%d", port1)); err != nil {
 		return err
 	}
-	if err := startWeb(d.server, "web-v2", fmt.Sprintf(":%d", port2)); err != nil {
+	if err := d.startWeb(d.server, "web-v2", fmt.Sprintf(":%d", port2)); err != nil {
 		return err
 	}
 	d.say("In the server's pod run two versions of a web server, on ports %d and %d.", port1, port2)

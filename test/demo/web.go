@@ -24,7 +24,7 @@ func serveWeb(name, addr string) error {
 }
 
 // startWeb starts a web server in the pod. It ends with the pod.
-func startWeb(pod *netnsrig.Pod, name, addr string) error {
+func (d *demo) startWeb(pod *netnsrig.Pod, name, addr string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func startWeb(pod *netnsrig.Pod, name, addr string) error {
 	if err != nil {
 		return err
 	}
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = &d.log
 	if err := pod.Start(cmd); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 func TestLoadMergesInFlagOrder(t *testing.T) {
@@ -81,4 +83,30 @@ func write(t *testing.T, name, doc string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// FuzzLoad: whatever is in a bootstrap, Load gives a valid one or an error
+// that says where it was.
+func FuzzLoad(f *testing.F) {
+	for _, text := range []string{
+		"node: {id: a, cluster: b}",
+		"admin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}",
+		`{"static_resources": {"clusters": [{"name": "c", "type": "STATIC", "connectTimeout": "1.5s", "load_assignment": {"cluster_name": "c"}}]}}`,
+		"static_resources: {listeners: [{name: l, address: &a {pipe: {path: x}}, filter_chains: [{filters: [{name: f, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}]}]}]}",
+		"layered_runtime: {layers: [{name: s, static_layer: {a.b: 1, c: {d: true}}}]}",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b, err := Load(Options{ConfigYAML: text})
+		switch {
+		case text == "":
+		case err == nil:
+			if err := protos.Validate("", b); err != nil {
+				t.Errorf("loaded, but not valid: %v", err)
+			}
+		case b != nil || !strings.HasPrefix(err.Error(), "--config-yaml:"):
+			t.Errorf("%v, %v", b, err)
+		}
+	})
 }

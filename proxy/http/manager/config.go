@@ -66,7 +66,8 @@ type Config struct {
 	trustedHops         uint32
 	skipXFFAppend       bool
 	appendForwardedPort bool
-	sanitizeXFCC        bool
+	xfcc                xfccMode
+	xfccDetails         xfccDetails
 	internal            []netip.Prefix
 	localAddress        netip.Addr
 
@@ -139,7 +140,6 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		trustedHops:               m.XffNumTrustedHops,
 		skipXFFAppend:             m.SkipXffAppend,
 		appendForwardedPort:       m.AppendXForwardedPort,
-		sanitizeXFCC:              m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY,
 		generateRequestID:         m.GenerateRequestId == nil || m.GenerateRequestId.Value,
 		preserveExternalRequestID: m.PreserveExternalRequestId,
 		alwaysSetRequestID:        m.AlwaysSetRequestIdInResponse,
@@ -171,6 +171,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.slashes = slashesUnescapeAndForward
 	}
 	for _, build := range []func() error{
+		func() error { return c.clientCert(p, m) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
@@ -272,7 +273,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, LocalAddress: o.LocalAddress}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {

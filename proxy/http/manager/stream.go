@@ -68,6 +68,7 @@ type streamState struct {
 	connectionClose bool // the client asked to close
 	internal        bool // the request comes from inside
 	localReply      bool // the answer is weir's own
+	grpc            bool // the request is gRPC, as it came
 	ended           bool
 
 	// decodingEnd and encodingEnd are set while the last data or headers of
@@ -140,6 +141,7 @@ func (s *stream) touch() {
 // DecodeHeaders implements http.RequestDecoder.
 func (s *stream) DecodeHeaders(end bool) {
 	s.headers.Disable()
+	s.grpc = http.IsGRPC(&s.request)
 	s.info.HeaderBytesReceived = uint64(s.request.Bytes())
 	s.touch()
 	if end {

@@ -32,7 +32,7 @@ func (s *stream) refreshTimeouts() {
 // else by the route's max_stream_duration, else by the manager's. The upstream
 // of a gRPC request is told.
 func (s *stream) refreshDuration(f *route.Forward) {
-	limit, grpc := s.cfg.maxStreamDuration, isGrpc(&s.request)
+	limit, grpc := s.cfg.maxStreamDuration, http.IsGRPC(&s.request)
 	if f.MaxStreamDuration != route.Unset {
 		limit = f.MaxStreamDuration
 	}

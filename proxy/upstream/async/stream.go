@@ -103,7 +103,7 @@ func (s *Stream) SendHeaders(end bool) {
 		s.requestSent()
 	}
 	s.starting = true
-	s.pending = s.cluster.HTTPPool(s.host, s.o.Priority, s.o.Downstream).NewStream(s, s)
+	s.pending = s.cluster.HTTPPool(s.host, s.o.Priority, s.o.Downstream, "").NewStream(s, s)
 	s.starting = false
 }
 

@@ -33,7 +33,7 @@ func (l *PriorityLoad) Pick(n uint32) (priority int, degraded bool) {
 // and the next one takes the rest. panicThreshold is in percent.
 func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 	n := len(sets)
-	p := &PrioritySet{Sets: sets}
+	p := &PrioritySet{Sets: sets, PanicThreshold: panicThreshold}
 	l := &p.Load
 	numbers := make([]uint32, 2*n)
 	l.Healthy, l.Degraded, l.Panic = numbers[:n:n], numbers[n:], make([]bool, n)
@@ -44,7 +44,7 @@ func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 	capacity := make([]uint32, 2*n) // in percent: of healthy hosts, then of degraded ones
 	total := uint32(0)
 	for i, s := range sets {
-		capacity[i], capacity[n+i] = s.capacity(len(s.Healthy)), s.capacity(len(s.Degraded))
+		capacity[i], capacity[n+i] = s.capacity(s.Healthy), s.capacity(s.Degraded)
 		total += capacity[i] + capacity[n+i]
 	}
 	total = min(total, 100)
@@ -58,7 +58,7 @@ func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 	}
 	all := true
 	for i, s := range sets {
-		l.Panic[i] = s.usablePercent() < panicThreshold
+		l.Panic[i] = s.UsablePercent() < panicThreshold
 		all = all && l.Panic[i]
 	}
 	if all {
@@ -78,7 +78,7 @@ func (p *PrioritySet) LoadWithout(without []uint32) (l *PriorityLoad, ok bool) {
 		if slices.Contains(without, uint32(i)) {
 			continue
 		}
-		healthy[i], degraded[i] = s.capacity(len(s.Healthy)), s.capacity(len(s.Degraded))
+		healthy[i], degraded[i] = s.capacity(s.Healthy), s.capacity(s.Degraded)
 		total += healthy[i] + degraded[i]
 	}
 	if total == 0 {
@@ -93,16 +93,28 @@ func (p *PrioritySet) LoadWithout(without []uint32) (l *PriorityLoad, ok bool) {
 	return l, true
 }
 
-// capacity is what share of the load n of the set's hosts can carry.
-func (s *HostSet) capacity(n int) uint32 {
-	considered := len(s.Hosts) - s.Excluded
-	if considered <= 0 {
+// capacity is what share of the load some of the set's hosts can carry.
+func (s *HostSet) capacity(of []*Host) uint32 {
+	part, all := uint64(len(of)), uint64(len(s.Hosts)-s.Excluded)
+	if s.WeightedHealth {
+		part, all = 0, 0
+		for _, h := range of {
+			part += uint64(h.Weight())
+		}
+		for _, h := range s.Hosts {
+			if !h.Excluded() {
+				all += uint64(h.Weight())
+			}
+		}
+	}
+	if all == 0 {
 		return 0
 	}
-	return uint32(min(100, int(s.Overprovisioning)*n/considered))
+	return uint32(min(100, uint64(s.Overprovisioning)*part/all))
 }
 
-func (s *HostSet) usablePercent() float64 {
+// UsablePercent is how many of the hosts are healthy or degraded.
+func (s *HostSet) UsablePercent() float64 {
 	considered := len(s.Hosts) - s.Excluded
 	if considered <= 0 {
 		return 0

@@ -1,0 +1,83 @@
+package kube
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/weirproxy/weir/agent/pods"
+)
+
+// What people write on pods and namespaces.
+const (
+	// LabelCatch on a pod, or else on its namespace, asks for the pod to be
+	// caught ("true") or left alone ("false").
+	LabelCatch = "weir.dev/catch"
+	// AnnotationCatch with "false" leaves a pod alone whatever the labels say.
+	AnnotationCatch = "weir.dev/catch"
+	// AnnotationExcludeInbound is a list of ports: 9090,9091.
+	AnnotationExcludeInbound = "weir.dev/exclude-inbound-ports"
+	// AnnotationMode is mark or rewrite.
+	AnnotationMode = "weir.dev/mode"
+	// AnnotationPolicy is closed or open.
+	AnnotationPolicy = "weir.dev/policy"
+	// AnnotationInbound with "false" catches outbound connections only.
+	AnnotationInbound = "weir.dev/inbound"
+)
+
+// wants reports whether pod is to be caught; namespace are its namespace's
+// labels.
+func wants(pod *corev1.Pod, namespace map[string]string) bool {
+	if pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return false
+	}
+	if pod.Annotations[AnnotationCatch] == "false" {
+		return false
+	}
+	if own, ok := pod.Labels[LabelCatch]; ok {
+		return own == "true"
+	}
+	return namespace[LabelCatch] == "true"
+}
+
+// spec is how pod is caught. An annotation that makes no sense is an error:
+// the pod is then not caught, and status says why.
+func spec(pod *corev1.Pod) (pods.Spec, error) {
+	s := pods.Spec{
+		Name: pod.Name, Namespace: pod.Namespace,
+		Identity: pods.Identity{ServiceAccount: pod.Spec.ServiceAccountName, Labels: pod.Labels},
+		Mode:     pods.Mode(pod.Annotations[AnnotationMode]),
+		Policy:   pods.Policy(pod.Annotations[AnnotationPolicy]),
+	}
+	switch v := pod.Annotations[AnnotationInbound]; v {
+	case "", "true":
+	case "false":
+		no := false
+		s.Inbound = &no
+	default:
+		return s, fmt.Errorf("annotation %s: %q is neither true nor false", AnnotationInbound, v)
+	}
+	var err error
+	if s.ExcludeInboundPorts, err = ports(pod.Annotations[AnnotationExcludeInbound]); err != nil {
+		return s, fmt.Errorf("annotation %s: %w", AnnotationExcludeInbound, err)
+	}
+	return s, nil
+}
+
+func ports(list string) ([]uint16, error) {
+	var out []uint16
+	for field := range strings.SplitSeq(list, ",") {
+		field = strings.TrimSpace(field)
+		if field == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(field, 10, 16)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("%q is not a port", field)
+		}
+		out = append(out, uint16(n))
+	}
+	return out, nil
+}

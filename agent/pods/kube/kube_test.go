@@ -1,0 +1,84 @@
+package kube
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/weirproxy/weir/agent/pods"
+)
+
+func TestWants(t *testing.T) {
+	on, off := map[string]string{LabelCatch: "true"}, map[string]string{LabelCatch: "false"}
+	for name, tt := range map[string]struct {
+		pod       corev1.Pod
+		namespace map[string]string
+		want      bool
+	}{
+		"nothing asked":         {},
+		"by namespace":          {namespace: on, want: true},
+		"by pod":                {pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: on}}, want: true},
+		"pod against namespace": {pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: off}}, namespace: on},
+		"opted out":             {pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: on, Annotations: off}}, namespace: on},
+		"host network":          {pod: corev1.Pod{Spec: corev1.PodSpec{HostNetwork: true}}, namespace: on},
+		"done":                  {pod: corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodSucceeded}}, namespace: on},
+		"running":               {pod: corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning}}, namespace: on, want: true},
+	} {
+		if got := wants(&tt.pod, tt.namespace); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestSpec(t *testing.T) {
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "web", Namespace: "shop", Labels: map[string]string{"app": "web"},
+			Annotations: map[string]string{
+				AnnotationMode: "rewrite", AnnotationPolicy: "open", AnnotationInbound: "false", AnnotationExcludeInbound: "9090, 9091",
+			},
+		},
+		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
+	}
+	got, err := spec(&pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Key() != "shop/web" || got.Mode != pods.Rewrite || got.Policy != pods.Open || *got.Inbound ||
+		!slices.Equal(got.ExcludeInboundPorts, []uint16{9090, 9091}) ||
+		got.Identity.ServiceAccount != "seller" || got.Identity.Labels["app"] != "web" {
+		t.Errorf("%+v", got)
+	}
+	for annotation, value := range map[string]string{AnnotationExcludeInbound: "http", AnnotationInbound: "maybe"} {
+		pod.Annotations = map[string]string{annotation: value}
+		if _, err := spec(&pod); err == nil || !strings.Contains(err.Error(), annotation) {
+			t.Errorf("%s: %s: %v", annotation, value, err)
+		}
+	}
+}
+
+func TestFindCgroup(t *testing.T) {
+	const uid = "0b2c5a3e-8d0f-4b7a-9a51-2f60cc3f7f10"
+	for _, dir := range []string{
+		"kubepods/burstable/pod" + uid,
+		"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + strings.ReplaceAll(uid, "-", "_") + ".slice",
+		"a/b/kubelet/kubepods/pod" + uid,
+	} {
+		root := t.TempDir()
+		want := filepath.Join(root, dir)
+		if err := os.MkdirAll(filepath.Join(want, "container"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got := findCgroup(root, uid); got != want {
+			t.Errorf("%s: found %q", dir, got)
+		}
+		if got := findCgroup(root, "other"); got != "" {
+			t.Errorf("another pod is at %s", got)
+		}
+	}
+}

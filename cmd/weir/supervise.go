@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirproxy/weir/internal/supervise"
+)
+
+func superviseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "supervise -- SUBCOMMAND…",
+		Short: "Run a weir subcommand, and start it again at once when it dies",
+		Long: `Run a weir subcommand, and start it again at once when it dies.
+
+For containers: the kubelet waits longer and longer before it starts one again.
+Signals are passed on; with systemd use Restart=always instead.`,
+		Example: "  weir supervise -- proxy -c bootstrap.yaml --agent-socket /run/weir/proxy.sock",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			err = supervise.Run(cmd.Context(), append([]string{self}, args...), slog.Default())
+			var exited *supervise.ErrExited
+			if errors.As(err, &exited) {
+				return &exitError{code: exited.Code}
+			}
+			return err
+		},
+	}
+}

@@ -1,0 +1,64 @@
+//go:build kubernetes
+
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// footprint is what the agent and the proxy hold.
+type footprint struct {
+	agentFDs, proxyFDs, links, programs, entries int
+}
+
+func (n *node) footprint(t *testing.T) (f footprint) {
+	t.Helper()
+	s, err := n.status()
+	if err != nil || len(s.Proxies) != 1 {
+		t.Fatal(s.Proxies, err)
+	}
+	f.agentFDs, f.proxyFDs = fds(t, s.PID), fds(t, s.Proxies[0])
+	count := func(args ...string) int {
+		var list []json.RawMessage
+		out := n.must("bpftool", append([]string{"-j"}, args...)...)
+		if err := json.Unmarshal([]byte(out), &list); err != nil {
+			t.Fatalf("bpftool %v: %v: %s", args, err, out)
+		}
+		return len(list)
+	}
+	f.links, f.programs = count("link", "list"), count("prog", "list")
+	for _, name := range []string{"weir_pods", "weir_pod_addrs", "weir_in_exclude", "weir_listeners"} {
+		f.entries += count("map", "dump", "pinned", "/sys/fs/bpf/weir/"+name)
+	}
+	return f
+}
+
+// fds counts descriptors. Those of connections come and go with the load: only
+// what is more than socketSlack of sockets counts.
+func fds(t *testing.T, pid int) (n int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := 0
+	for _, e := range entries {
+		switch target, err := os.Readlink(dir + "/" + e.Name()); {
+		case err != nil, strings.HasPrefix(target, "pipe:"):
+		case strings.HasPrefix(target, "socket:"):
+			sockets++
+		default:
+			n++
+		}
+	}
+	return n + max(0, sockets-socketSlack)
+}
+
+// socketSlack is more than the load and the pods that stay have, and less than
+// what a hundred pods would leave.
+const socketSlack = 150
