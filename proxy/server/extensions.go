@@ -49,7 +49,7 @@ func (s *server) makeListeners() {
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
 		},
-		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate",
+		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	filters     []namedFilter
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
+	scoped      ScopedRoutes // routes, when they differ by request
 	accessLogs  []accesslog.Logger
 	http1       http1.Settings
 	http2       http2.Settings
@@ -185,6 +186,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		},
 		func() (err error) {
 			c.routes, err = o.Routes.Provider(p, m)
+			c.scoped, _ = c.routes.(ScopedRoutes)
 			return err
 		},
 	} {
@@ -198,7 +200,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 
 // supported refuses what weir does not do.
 func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
-	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "add_user_agent",
+	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "scoped_routes", "http_filters", "add_user_agent",
 		"common_http_protocol_options", "http_protocol_options", "http2_protocol_options", "server_name", "server_header_transformation",
 		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
 		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",
