@@ -81,6 +81,7 @@ ended, but not while one runs. Connections that are caught now will break.`,
 
 func outputFlag(cmd *cobra.Command, output *string) {
 	cmd.Flags().StringVarP(output, "output", "o", "table", "`FORMAT`: table or json")
+	completeWords(cmd, "output", "table", "json")
 }
 
 // write writes v as JSON, or calls table, as -o says.

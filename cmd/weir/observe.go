@@ -29,5 +29,6 @@ time. It needs root.`,
 	}
 	agentPathFlags(cmd, &o)
 	outputFlag(cmd, &output)
+	privileged(cmd)
 	return cmd
 }
