@@ -83,7 +83,9 @@ func (c *Client) Subscribe(req Request) (*Subscription, error) {
 	if timeout > 0 {
 		s.timer = time.AfterFunc(timeout, func() { c.post(s.timedOut) })
 	}
-	s.stats.Inc(statAttempt)
+	if _, file := col.source.(*fileSource); !file { // reading it is the attempt, counted then
+		s.stats.Inc(statAttempt)
+	}
 	col.add(s)
 	return s, nil
 }

@@ -29,7 +29,7 @@ type Rig struct {
 func Start(t testing.TB, o httprig.Options, routes string, filters ...string) *Rig {
 	t.Helper()
 	r := &Rig{Rig: httprig.New(t, o), t: t}
-	r.Cluster("u", "", r.Upstream(answer))
+	r.Cluster("u", trailers, r.Upstream(answer))
 	r.Address = r.Serve(config(routes, filters))
 	r.client = &stdhttp.Client{
 		Transport:     &stdhttp.Transport{DisableCompression: true},
@@ -38,6 +38,9 @@ func Start(t testing.TB, o httprig.Options, routes string, filters ...string) *R
 	t.Cleanup(r.client.CloseIdleConnections)
 	return r
 }
+
+// trailers has the codec keep trailers of HTTP/1.
+const trailers = `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http_protocol_options: {enable_trailers: true}}}}`
 
 // WantRefused expects the chain to be refused with an error that contains want.
 func WantRefused(t testing.TB, want, routes string, filters ...string) {
@@ -74,7 +77,8 @@ func typed(typeURL, config string) string {
 
 // answer is the upstream: 200 with the request's header lines, an empty line
 // and the request's body. The request header x-do asks for more, separated by
-// ";": status=503, header=name:value, trailer=name:value, body=text.
+// ";": status=503, header=name:value, trailer=name:value, body=text, mirror (the
+// request's body).
 func answer(w stdhttp.ResponseWriter, q *stdhttp.Request) {
 	body, _ := io.ReadAll(q.Body)
 	var lines []string
@@ -102,6 +106,8 @@ func answer(w stdhttp.ResponseWriter, q *stdhttp.Request) {
 			w.Header().Add(stdhttp.TrailerPrefix+name, rest)
 		case "body":
 			text = value
+		case "mirror":
+			text = string(body)
 		}
 	}
 	w.WriteHeader(status)

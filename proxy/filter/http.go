@@ -4,6 +4,10 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/http/fault"
+	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
+	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
+	"github.com/weirproxy/weir/proxy/filter/http/lua"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
@@ -15,9 +19,13 @@ import (
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
 		cors.TypeURL:       cors.Maker(),
+		fault.TypeURL:      fault.Maker(),
+		grpcstats.TypeURL:  grpcstats.Maker(tables),
+		grpcweb.TypeURL:    grpcweb.Maker(tables),
 		rbac.TypeURL:       rbac.Maker(),
-		router.TypeURL:     router.Maker(tables),
 		compressor.TypeURL: compressor.Maker(),
 		extauthz.TypeURL:   extauthz.Maker(tables),
+		lua.TypeURL:        lua.Maker(tables),
+		router.TypeURL:     router.Maker(tables),
 	}
 }

@@ -181,7 +181,7 @@ var commands = Commands{
 	"DOWNSTREAM_PEER_FINGERPRINT_256":        tlsString(downstreamTLS, tlsSHA256),
 	"DOWNSTREAM_PEER_FINGERPRINT_1":          peerCert(downstreamTLS, certSHA1),
 	"DOWNSTREAM_PEER_SERIAL":                 peerCert(downstreamTLS, certSerial),
-	"DOWNSTREAM_PEER_CERT":                   peerCert(downstreamTLS, certPEM),
+	"DOWNSTREAM_PEER_CERT":                   peerCert(downstreamTLS, URLEncodedPEM),
 	"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256": peerChain(downstreamTLS, certSHA256),
 	"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1":   peerChain(downstreamTLS, certSHA1),
 	"DOWNSTREAM_PEER_CHAIN_SERIALS":          peerChain(downstreamTLS, certSerial),
@@ -202,7 +202,7 @@ var commands = Commands{
 	"UPSTREAM_PEER_URI_SAN":      tlsString(upstreamTLS, tlsPeerURI),
 	"UPSTREAM_PEER_DNS_SAN":      tlsString(upstreamTLS, tlsPeerDNS),
 	"UPSTREAM_PEER_IP_SAN":       peerCert(upstreamTLS, certIPs),
-	"UPSTREAM_PEER_CERT":         peerCert(upstreamTLS, certPEM),
+	"UPSTREAM_PEER_CERT":         peerCert(upstreamTLS, URLEncodedPEM),
 	"UPSTREAM_PEER_CERT_V_START": {params: mayParam, make: timeOperator(certNotBefore(upstreamTLS), false)},
 	"UPSTREAM_PEER_CERT_V_END":   {params: mayParam, make: timeOperator(certNotAfter(upstreamTLS), false)},
 }

@@ -4,13 +4,12 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"strings"
 	"time"
 
+	"github.com/weirproxy/weir/internal/x509name"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
@@ -129,17 +128,8 @@ func certNotAfter(of sessionOf) func(*Context) time.Time {
 	}
 }
 
-func certSubject(c *x509.Certificate) string { return distinguishedName(c.RawSubject) }
-func certIssuer(c *x509.Certificate) string  { return distinguishedName(c.RawIssuer) }
-
-// distinguishedName is a DER name in the form of RFC 2253.
-func distinguishedName(der []byte) string {
-	var name pkix.RDNSequence
-	if _, err := asn1.Unmarshal(der, &name); err != nil {
-		return ""
-	}
-	return name.String()
-}
+func certSubject(c *x509.Certificate) string { return x509name.String(c.RawSubject) }
+func certIssuer(c *x509.Certificate) string  { return x509name.String(c.RawIssuer) }
 
 func certDNS(c *x509.Certificate) string    { return strings.Join(c.DNSNames, ",") }
 func certEmails(c *x509.Certificate) string { return strings.Join(c.EmailAddresses, ",") }
@@ -164,8 +154,8 @@ func certSHA1(c *x509.Certificate) string {
 
 func certSerial(c *x509.Certificate) string { return hex.EncodeToString(c.SerialNumber.Bytes()) }
 
-// certPEM is the certificate in PEM, URL-encoded.
-func certPEM(c *x509.Certificate) string {
+// URLEncodedPEM is the certificate in PEM, URL-encoded.
+func URLEncodedPEM(c *x509.Certificate) string {
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 	return strings.NewReplacer("\n", "%0A", " ", "%20", "+", "%2B", "/", "%2F", "=", "%3D").Replace(string(block))
 }

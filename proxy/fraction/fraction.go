@@ -44,6 +44,12 @@ func (p Percent) WithKey(key string, runtime Runtime) Percent {
 	return p
 }
 
+// Capped is the share with n in place of its numerator, if that is less.
+func (p Percent) Capped(n uint64) Percent {
+	p.numerator = min(p.numerator, n)
+	return p
+}
+
 // Flag is a switch that the runtime can turn.
 type Flag struct {
 	on      bool

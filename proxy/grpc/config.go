@@ -1,16 +1,19 @@
 package grpc
 
 import (
+	"net/netip"
 	"strings"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 )
 
-// Compile compiles a GrpcService. Services of google_grpc are refused: they
-// have no cluster.
-func Compile(p field.Path, c *corev3.GrpcService) (*Service, error) {
+// Compile compiles a GrpcService. timeout is for calls when it gives none;
+// local is the machine's address, for X-Forwarded-For. Services of google_grpc
+// are refused: they have no cluster.
+func Compile(p field.Path, c *corev3.GrpcService, timeout time.Duration, local netip.Addr) (*Service, error) {
 	if err := field.Only(p, c, "envoy_grpc", "timeout", "initial_metadata"); err != nil {
 		return nil, err
 	}
@@ -22,7 +25,13 @@ func Compile(p field.Path, c *corev3.GrpcService) (*Service, error) {
 	if err := field.Only(ep, e, "cluster_name", "authority", "max_receive_message_length", "skip_envoy_headers"); err != nil {
 		return nil, err
 	}
-	s := &Service{Cluster: e.GetClusterName(), Timeout: c.GetTimeout().AsDuration(), authority: e.GetAuthority(), plain: e.GetSkipEnvoyHeaders(), maxMessage: defaultMaxMessage}
+	s := &Service{Cluster: e.GetClusterName(), Timeout: timeout, authority: e.GetAuthority(), plain: e.GetSkipEnvoyHeaders(), maxMessage: defaultMaxMessage}
+	if c.GetTimeout() != nil {
+		s.Timeout = c.GetTimeout().AsDuration()
+	}
+	if local.IsValid() {
+		s.forwardedFor = local.String()
+	}
 	if s.authority == "" {
 		s.authority = s.Cluster
 	}

@@ -16,10 +16,11 @@ type Service struct {
 	Cluster string
 	Timeout time.Duration // of a unary call; 0: none
 
-	authority  string
-	metadata   []header
-	maxMessage int  // bytes of a message received
-	plain      bool // without x-envoy- headers
+	authority    string
+	forwardedFor string
+	metadata     []header
+	maxMessage   int  // bytes of a message received
+	plain        bool // without x-envoy- headers
 }
 
 type header struct{ name, value string }
@@ -85,6 +86,10 @@ func (s *Service) Open(c async.Client, method string, deadline time.Duration, do
 	h.Add(http.ContentType, "application/grpc")
 	for _, m := range s.metadata {
 		h.AddName(m.name, m.value)
+	}
+	if !s.plain {
+		h.Set(http.XEnvoyInternal, "true")
+		h.Add(http.XForwardedFor, s.forwardedFor)
 	}
 	x.s.SendHeaders(false)
 	return x

@@ -141,6 +141,14 @@ type FilterCallbacks interface {
 	// ResetStream ends the stream without an answer, or cuts off the one
 	// under way.
 	ResetStream(reason ResetReason, details string)
+	// OnEncoderAboveHighWatermark asks the upstream to send no more of the
+	// response, OnEncoderBelowLowWatermark to go on; OnDecoderAboveHighWatermark
+	// and OnDecoderBelowLowWatermark ask the downstream about the request. For
+	// filters that keep data themselves.
+	OnEncoderAboveHighWatermark()
+	OnEncoderBelowLowWatermark()
+	OnDecoderAboveHighWatermark()
+	OnDecoderBelowLowWatermark()
 	// SetBufferLimit overrides the stream's buffer limit in bytes.
 	SetBufferLimit(n uint32)
 	BufferLimit() uint32
@@ -158,13 +166,13 @@ type RouterCallbacks interface {
 	EncodeHeaders(h *HeaderMap, endStream bool, details string)
 	EncodeData(b *network.Buffer, endStream bool)
 	EncodeTrailers(t *HeaderMap)
-	// OnDecoderAboveHighWatermark asks the downstream to send no more of the
-	// request; OnDecoderBelowLowWatermark to go on.
-	OnDecoderAboveHighWatermark()
-	OnDecoderBelowLowWatermark()
 	// AddDownstreamWatermarks has w told when the downstream is full and has
 	// room again.
 	AddDownstreamWatermarks(w DownstreamWatermarks)
+	// RecreateStream has the request, whose head was changed, pass all filters
+	// anew with this body, which it takes. The filter's own work must have
+	// ended: it is destroyed, in a later turn.
+	RecreateStream(body *network.Buffer)
 	// UpgradeType is the upgrade the request asks for and is allowed, "" for
 	// none.
 	UpgradeType() string

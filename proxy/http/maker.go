@@ -1,6 +1,8 @@
 package http
 
 import (
+	"net/netip"
+
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -38,4 +40,6 @@ type FactoryContext struct {
 	StatPrefix string
 	Loops      []*network.Loop
 	Runtime    fraction.Runtime
+	// LocalAddress is the machine's own, for X-Forwarded-For.
+	LocalAddress netip.Addr
 }

@@ -123,6 +123,7 @@ func (k *compiler) timeouts(p field.Path, c *routev3.RouteAction, f *Forward) (e
 		f.MaxStreamDuration, f.GrpcTimeoutHeaderMax = Unset, Unset
 		return nil
 	}
+	f.NewTimeouts = true
 	dp := p.Dot("max_stream_duration")
 	if err := field.Only(dp, d, "max_stream_duration", "grpc_timeout_header_max", "grpc_timeout_header_offset"); err != nil {
 		return err

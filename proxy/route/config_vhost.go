@@ -99,7 +99,7 @@ func (k *compiler) virtualClusters(p field.Path, c *routev3.VirtualHost) ([]Virt
 		out = append(out, VirtualCluster{Name: vc.GetName(), headers: headers})
 	}
 	if len(out) > 0 {
-		out = append(out, VirtualCluster{Name: "other"})
+		out = append(out, VirtualCluster{Name: "other", Rest: true})
 	}
 	for i := range out {
 		out[i].stats = k.group("vhost." + c.GetName() + ".vcluster." + out[i].Name + ".")

@@ -3,6 +3,7 @@ package route
 import (
 	"time"
 
+	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
@@ -29,8 +30,11 @@ type Forward struct {
 	IdleTimeout, FlushTimeout time.Duration
 	// MaxStreamDuration overrides the connection manager's; Unset, 0: none.
 	MaxStreamDuration time.Duration
-	// GrpcTimeoutHeaderMax bounds the timeout that grpc-timeout asks for, and
-	// makes it be obeyed: Unset: ignored; 0: without bound.
+	// NewTimeouts tells that max_stream_duration is given, which takes the
+	// place of Timeout.
+	NewTimeouts bool
+	// GrpcTimeoutHeaderMax bounds the stream duration that grpc-timeout asks
+	// for, and makes it be obeyed: Unset: ignored; 0: without bound.
 	// GrpcTimeoutHeaderOffset is subtracted from it.
 	GrpcTimeoutHeaderMax, GrpcTimeoutHeaderOffset time.Duration
 	// MaxGrpcTimeout and GrpcTimeoutOffset are the older form, for Timeout.
@@ -76,6 +80,21 @@ type Upgrade struct {
 	// ProxyProtocol is the version of the PROXY protocol that begins such a
 	// connection; 0: none.
 	ProxyProtocol int
+}
+
+// Terminates is the upgrade that has the request's payload sent on as raw TCP;
+// nil when there is none.
+func (f *Forward) Terminates(h *http.HeaderMap) *Upgrade {
+	for i := range f.Upgrades {
+		u := &f.Upgrades[i]
+		if !u.TerminateConnect || !u.Enabled {
+			continue
+		}
+		if m := h.Get(http.Method); m == "CONNECT" && !h.Has(http.Protocol) || u.AllowPost && m == "POST" {
+			return u
+		}
+	}
+	return nil
 }
 
 // InternalRedirect is a compiled InternalRedirectPolicy.

@@ -24,7 +24,9 @@ type statsGroup = stats.Group[RequestStats]
 
 // VirtualCluster names a share of a virtual host's requests for statistics.
 type VirtualCluster struct {
-	Name    string
+	Name string
+	// Rest tells that it takes what no configured one does.
+	Rest    bool
 	headers []matcher.Header
 	stats   *statsGroup // nil without a store
 }

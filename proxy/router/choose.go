@@ -36,6 +36,7 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 		f.reply(f.action.ClusterNotFoundCode, "", false, "cluster_not_found")
 		return false
 	}
+	f.startCounting(h)
 	ci := f.cluster.Info()
 	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
 	info.ClusterMetadata = ci.Metadata
@@ -73,6 +74,7 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 // noHost answers when the cluster has no host that may be used.
 func (f *filter) noHost() {
 	f.cb.StreamInfo().SetFlag(streaminfo.NoHealthyUpstream)
+	f.attempt = &f.first
 	f.attempt.host = nil
 	f.chargeAbort(503, false)
 	f.cleanup()

@@ -2,6 +2,7 @@ package router
 
 import (
 	"math/rand/v2"
+	"strings"
 
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -19,10 +20,13 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Rou
 
 // Config is a Router filter compiled: the factory of filters.
 type Config struct {
-	suppressEnvoyHeaders bool
-	workers              []worker
-	tables               func(worker int) *upstream.Table
-	group                *stats.Group[Stats]
+	suppressEnvoyHeaders   bool
+	respectExpectedTimeout bool // x-envoy-expected-rq-timeout-ms is an egress proxy's
+	noDynamicStats         bool
+	strict                 []http.HeaderID // headers whose values must be sound
+	workers                []worker
+	tables                 func(worker int) *upstream.Table
+	group                  *stats.Group[Stats]
 }
 
 type worker struct {
@@ -37,10 +41,16 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 		if err := protos.Unpack(p, config, &m); err != nil {
 			return nil, err
 		}
-		if err := field.Only(p, &m, "dynamic_stats", "suppress_envoy_headers"); err != nil {
+		if err := field.Only(p, &m, "dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers"); err != nil {
 			return nil, err
 		}
-		c := &Config{suppressEnvoyHeaders: m.SuppressEnvoyHeaders, tables: tables}
+		c := &Config{
+			suppressEnvoyHeaders: m.SuppressEnvoyHeaders, respectExpectedTimeout: m.RespectExpectedRqTimeout,
+			noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
+		}
+		for _, name := range m.StrictCheckHeaders {
+			c.strict = append(c.strict, http.LookupID(strings.ToLower(name)))
+		}
 		prefix := ctx.StatPrefix
 		c.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + prefix + "."})
 		for _, l := range ctx.Loops {
@@ -57,11 +67,10 @@ func (c *Config) Close() { c.group.Close() }
 func (c *Config) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 	f := &filter{cb: cb.(http.RouterCallbacks), cfg: c, stats: c.group.For(w), table: c.tables(w)}
 	loop := cb.Loop()
-	f.attempt.f = f
-	f.attempt.wait.Init(&loop.Pool)
 	f.body.Init(&loop.Pool)
 	loop.InitTimer(&f.response, f.onResponseTimeout)
-	loop.InitTimer(&f.attempt.perTry, f.attempt.onPerTryTimeout)
+	f.first.init(f)
+	f.tries = append(f.tries, &f.first)
 	return f
 }
 

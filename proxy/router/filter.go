@@ -23,12 +23,15 @@ type filter struct {
 	stats *Stats
 	table *upstream.Table
 
-	attempt upstreamRequest
+	// tries are in use again and again. Most requests only ever need the
+	// first; hedging has several under way.
+	tries []*upstreamRequest
+	first upstreamRequest
 	// response ends the whole request, retries included.
 	response event.Timer
 
 	context formatter.Context
-	body    network.Buffer // the request's body, kept for retries
+	body    network.Buffer // the request's body, kept for retries and redirects
 	requestState
 }
 
@@ -38,9 +41,15 @@ type requestState struct {
 	action   *route.Forward
 	cluster  *upstream.Cluster
 	host     *cluster.Host
+	attempt  *upstreamRequest // the latest try
 	timeouts timeouts
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
+	counted  [2]*route.RequestStats
+	altName  string // x-envoy-upstream-alt-stat-name
+	subset   []lb.MetadataCriterion
+	tunnel   *route.Upgrade // CONNECT is terminated here; nil otherwise
+	mirrors  []*mirror
 
 	cookies         []string // set-cookie lines that hash policies made
 	attempts        int
@@ -48,9 +57,11 @@ type requestState struct {
 	requestEnd      bool          // the request is received whole
 	hasTrailers     bool
 	keepBody        bool // the body may be needed for another try
+	bodyLost        bool // and was too large for it
 	responseStarted bool
 	requestPaused   bool
 	grpc            bool
+	hedge           bool // a slow try is not given up when another starts
 	done            bool
 }
 
@@ -58,16 +69,22 @@ type requestState struct {
 func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	f.stats.RqTotal.Inc()
 	f.grpc = isGrpc(h)
+	f.attempt = &f.first
 	if !f.chooseCluster(h) {
 		return http.HeadersStopIteration
 	}
+	if len(f.cfg.strict) > 0 && !f.strictlyValid(h) {
+		return http.HeadersStopIteration
+	}
 	r, info := f.route, f.cb.StreamInfo()
-	f.timeouts = f.cfg.timeouts(f.action, h, f.grpc)
+	f.hedge = f.hedges(h)
+	f.timeouts = f.cfg.timeouts(f.action, h, f.grpc, f.hedge)
 	f.retry = nil
 	if f.retries.init(f, h) {
 		f.retry = &f.retries
-		f.keepBody = true
 	}
+	f.keepBody = f.retry != nil || f.action.InternalRedirect != nil
+	f.tunnel = f.action.Terminates(h)
 	f.host = f.cluster.ChooseHost(f)
 	if f.host == nil {
 		f.noHost()
@@ -75,14 +92,15 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	f.attempts = 1
 	info.AttemptCount = 1
-	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	if r.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, 1)
 	}
+	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	if h.Get(http.Scheme) == "" {
 		h.Set(http.Scheme, "http")
 	}
 	f.autoHostRewrite(h)
+	f.startMirrors(h, end)
 	if end {
 		f.requestComplete()
 	}
@@ -99,7 +117,7 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 	if f.keepBody && uint64(f.body.Len()+b.Len()) > f.retryBufferLimit() {
 		// Too much to keep: the request is sent once only.
 		f.cluster.Stats().RetryOrShadowAbandoned.Inc()
-		f.retry, f.keepBody = nil, false
+		f.retry, f.keepBody, f.bodyLost = nil, false, true
 		f.body.Reset()
 	}
 	if end {
@@ -109,6 +127,9 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 		for piece := range b.Pieces {
 			f.body.Append(piece)
 		}
+	}
+	for _, m := range f.mirrors {
+		m.sendData(b, end)
 	}
 	f.attempt.sendData(b, end)
 	return http.DataStopNoBuffer
@@ -121,6 +142,9 @@ func (f *filter) DecodeTrailers(t *http.HeaderMap) http.TrailersStatus {
 	}
 	f.hasTrailers = true
 	f.requestComplete()
+	for _, m := range f.mirrors {
+		m.sendTrailers(t)
+	}
 	f.attempt.sendTrailers(t)
 	return http.TrailersStopIteration
 }
@@ -148,45 +172,69 @@ func (f *filter) requestComplete() {
 // OnDestroy implements http.StreamFilter.
 func (f *filter) OnDestroy() { f.cleanup() }
 
-// cleanup ends whatever is under way upstream.
+// cleanup ends whatever is under way upstream, but for mirrored requests that
+// are sent whole.
 func (f *filter) cleanup() {
 	f.done = true
 	f.response.Disable()
-	f.attempt.cancel()
+	for _, u := range f.tries {
+		u.cancel()
+	}
 	if f.retry != nil {
 		f.retry.cancel()
 		f.retry = nil
 	}
+	for _, m := range f.mirrors {
+		m.abandon()
+	}
+	f.mirrors = nil
 }
 
 // Recycle implements http.Recycler.
 func (f *filter) Recycle() {
 	f.body.Reset()
-	f.attempt.reset()
+	for _, u := range f.tries {
+		u.reset()
+	}
 	f.retries.backoff.Release()
 	f.requestState = requestState{}
 }
 
-// HashKey implements lb.Context.
-func (f *filter) HashKey() (uint64, bool) {
-	if f.action.Hash == nil {
-		return 0, false
+// others tells whether tries besides u are under way or about to be.
+func (f *filter) others(u *upstreamRequest) bool {
+	for _, o := range f.tries {
+		if o != u && o.active && !o.started {
+			return true
+		}
 	}
-	return f.action.Hash.Key(f.cb.RequestHeaders(), f.cb.StreamInfo(), f)
+	return f.retry != nil && f.retry.backoff.Enabled()
 }
 
-// DownstreamConnection implements lb.Context.
-func (f *filter) DownstreamConnection() *network.Connection { return f.cb.Connection() }
-
-// RequestHeaders implements lb.Context.
-func (f *filter) RequestHeaders() *http.HeaderMap { return f.cb.RequestHeaders() }
+// unusedTry is a try that is not under way.
+func (f *filter) unusedTry() *upstreamRequest {
+	for _, u := range f.tries {
+		if !u.active {
+			return u
+		}
+	}
+	u := &upstreamRequest{}
+	u.init(f)
+	f.tries = append(f.tries, u)
+	return u
+}
 
 // OnDownstreamAboveHighWatermark implements http.DownstreamWatermarks: the
 // client is slow, so the upstream has to wait.
-func (f *filter) OnDownstreamAboveHighWatermark() { f.attempt.pauseResponse(true) }
+func (f *filter) OnDownstreamAboveHighWatermark() { f.pauseResponse(true) }
 
 // OnDownstreamBelowLowWatermark implements http.DownstreamWatermarks.
-func (f *filter) OnDownstreamBelowLowWatermark() { f.attempt.pauseResponse(false) }
+func (f *filter) OnDownstreamBelowLowWatermark() { f.pauseResponse(false) }
+
+func (f *filter) pauseResponse(on bool) {
+	if f.attempt != nil {
+		f.attempt.pauseResponse(on)
+	}
+}
 
 // abort answers for an upstream that failed.
 func (f *filter) abort(code int, flag streaminfo.Flags, body string, overloaded bool, details string) {
@@ -213,14 +261,24 @@ func (f *filter) onResponseTimeout() {
 	if f.done {
 		return
 	}
-	f.cluster.Stats().UpstreamRqTimeout.Inc()
+	for _, u := range f.tries {
+		if u.active {
+			f.cluster.Stats().UpstreamRqTimeout.Inc()
+			f.eachCounted(func(c *route.RequestStats) { c.Timeout.Inc() })
+		}
+	}
 	f.timedOut("response_timeout")
 }
 
 // timedOut answers 504, or cuts off the response under way.
 func (f *filter) timedOut(details string) {
-	if f.host != nil {
-		f.host.Stats(f.cb.Worker()).RqTimeout++
+	for _, u := range f.tries {
+		if u.active && u.host != nil {
+			u.host.Stats(f.cb.Worker()).RqTimeout++
+			if !u.started {
+				u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
+			}
+		}
 	}
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
 	f.chargeAbort(f.timeouts.code, false)

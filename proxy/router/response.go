@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,36 +20,36 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	if f.grpc && h.Has(http.GrpcStatus) {
 		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
 	}
+	u.host.Monitor().Response(f.cb.Worker(), f.healthCode(code, h))
+	if h.Has(http.XEnvoyImmediateHealthCheckFail) {
+		u.host.FailNow()
+	}
 	hs := u.host.Stats(f.cb.Worker())
 	if failed {
 		hs.RqError++
 	} else {
 		hs.RqSuccess++
 	}
-	if f.retry != nil {
-		switch f.retry.onHeaders(h, code) {
-		case retryYes:
-			f.cluster.Stats().RetryRq.Inc(code)
-			u.perTry.Disable()
-			u.release(!end || !u.ended)
-			f.scheduleRetry()
-			return
-		case retryOverflow:
-			info.SetFlag(streaminfo.UpstreamOverflow)
-		case retryLimit:
-			info.SetFlag(streaminfo.UpstreamRetryLimitExceeded)
-		}
-		f.retry.cancel()
-		f.retry = nil
+	if f.retry != nil && f.retryAfterHeaders(u, h, code, end) {
+		return
+	}
+	if f.redirects(u, h, code, end) {
+		return
 	}
 	f.keepBody = false
 	f.body.Reset()
 	f.responseStarted = true
+	f.win(u)
+	if u.own != nil {
+		h = f.cb.NewResponse()
+		h.CopyFrom(u.own)
+		u.head = h
+	}
 	if code == 101 || f.cb.UpgradeType() == "connect" {
 		// From here on there is no response to wait for.
 		f.response.Disable()
 	}
-	f.chargeCode(code, u)
+	f.chargeHeaders(code, u, h)
 	if !f.cfg.suppressEnvoyHeaders && f.requestEnd {
 		h.SetInt(http.XEnvoyUpstreamServiceTime, int64((now-f.began)/time.Millisecond))
 	}
@@ -67,28 +68,71 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	f.cb.EncodeHeaders(h, end, "via_upstream")
 }
 
+// retryAfterHeaders retries when the policy has it so for such a response. It
+// returns true when the try's response is not to be used: another try is to
+// come, or is under way.
+func (f *filter) retryAfterHeaders(u *upstreamRequest, h *http.HeaderMap, code int, end bool) bool {
+	r := f.retry
+	if u.hedged {
+		// There is another try for it already.
+		if r.wantsHeaders(h, code) && f.others(u) {
+			u.disarm()
+			u.release(!end || !u.ended)
+			return true
+		}
+	} else if v := r.onHeaders(h, code); f.retryOn(v, false) {
+		f.cluster.Stats().RetryRq.Inc(code)
+		u.disarm()
+		u.release(!end || !u.ended)
+		return true
+	} else if v != retryNo && f.others(u) {
+		u.disarm()
+		u.release(!end || !u.ended)
+		return true
+	}
+	r.cancel()
+	f.retry = nil
+	return false
+}
+
+// win gives up the tries that compete with u.
+func (f *filter) win(u *upstreamRequest) {
+	if !f.hedge {
+		return
+	}
+	f.attempt, f.host = u, u.host
+	for _, o := range f.tries {
+		if o != u {
+			o.cancel()
+		}
+	}
+	info := f.cb.StreamInfo()
+	info.UpstreamHost, info.UpstreamHostname = u.host.Address, u.host.Hostname
+}
+
 // onComplete is called when the response is received whole.
 func (f *filter) onComplete(u *upstreamRequest, now time.Duration) {
 	f.response.Disable()
-	st := f.cluster.Stats()
 	if f.requestEnd {
-		st.UpstreamRqTime.Record(uint64((now - f.began) / time.Millisecond))
+		f.chargeTime(u, uint64((now-f.began)/time.Millisecond))
 	}
 	f.done = true
 }
 
 // onReset handles the end of a try without a (whole) response.
-func (f *filter) onReset(reason http.ResetReason, failure string, sent bool) {
+func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure string, sent bool) {
 	if f.done {
 		return
 	}
-	if f.attempt.host != nil && reason != http.Overflow {
-		f.attempt.host.Stats(f.cb.Worker()).RqError++
+	if u.host != nil && reason != http.Overflow {
+		u.host.Monitor().Failed(f.cb.Worker())
+		u.host.Stats(f.cb.Worker()).RqError++
 	}
 	f.cb.StreamInfo().UpstreamFailure = failure
-	if !f.responseStarted && f.retryAfterReset(reason, sent) {
+	if !f.responseStarted && (f.retryAfterReset(u, reason, sent, false) || f.others(u)) {
 		return
 	}
+	f.attempt = u
 	code := 503
 	if reason == http.ProtocolError {
 		code = 502
@@ -134,29 +178,19 @@ func flagOf(reason http.ResetReason) streaminfo.Flags {
 	return streaminfo.UpstreamRemoteReset
 }
 
-// chargeCode counts a response of the upstream.
-func (f *filter) chargeCode(code int, u *upstreamRequest) {
-	st := f.cluster.Stats()
-	st.UpstreamRq.Inc(code)
-	if u.host != nil && u.host.Canary() {
-		st.CanaryRq.Inc(code)
+// healthCode is the status that a response counts as in outlier detection:
+// that of its grpc-status, if its head has one.
+func (f *filter) healthCode(code int, h *http.HeaderMap) int {
+	if f.grpc && h.Has(http.GrpcStatus) {
+		if n, err := strconv.Atoi(h.Get(http.GrpcStatus)); err == nil && n >= 0 && n < len(grpcToHTTP) {
+			return grpcToHTTP[n]
+		}
 	}
-	if f.cb.RequestHeaders().Get(http.XEnvoyInternal) == "true" {
-		st.InternalRq.Inc(code)
-	} else {
-		st.ExternalRq.Inc(code)
-	}
+	return code
 }
 
-// chargeAbort counts an answer that stands for a missing one.
-func (f *filter) chargeAbort(code int, dropped bool) {
-	if f.responseStarted {
-		return
-	}
-	if !dropped && f.cluster != nil {
-		f.chargeCode(code, &f.attempt)
-	}
-}
+// grpcToHTTP are the statuses that gRPC codes amount to (google.rpc.Code).
+var grpcToHTTP = [...]int{200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401}
 
 func statusOf(h *http.HeaderMap) int {
 	v := h.Get(http.Status)

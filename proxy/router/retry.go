@@ -33,13 +33,20 @@ type retryState struct {
 	step    time.Duration // the next back-off's upper bound
 	backoff event.Timer
 	armed   bool // a retry was granted and holds its circuit breaker
+	timeout bool // it is for a try that took too long
+
+	reset   time.Duration   // the back-off that the response asks for; 0: none
+	names   string          // of response headers, from the request's own header
+	tried   []*cluster.Host // for predicates and previous_priorities
+	leftOut []uint32        // priorities
+	load    *cluster.PriorityLoad
 }
 
 // init reads the route's policy and the request's headers, which it removes.
 // It returns false when the request is never retried.
 func (r *retryState) init(f *filter, h *http.HeaderMap) bool {
 	p := f.action.Retry
-	r.f, r.policy, r.on, r.codes, r.left, r.armed = f, p, 0, nil, 1, false
+	r.f, r.policy, r.left = f, p, 1
 	if p != nil {
 		r.on, r.left = p.On, p.NumRetries
 	}
@@ -62,6 +69,9 @@ func (r *retryState) init(f *filter, h *http.HeaderMap) bool {
 				r.codes = append(r.codes, uint32(n))
 			}
 		}
+	}
+	if h.Has(http.XEnvoyRetriableHeaderNames) {
+		r.names = h.Own(h.Get(http.XEnvoyRetriableHeaderNames))
 	}
 	h.Remove(http.XEnvoyRetryOn)
 	h.Remove(http.XEnvoyRetryGrpcOn)
@@ -91,6 +101,18 @@ func anyMatches(ms []matcher.Header, h *http.HeaderMap) bool {
 	return false
 }
 
+// anyNamed tells whether h has one of the fields in a comma-separated list.
+func anyNamed(names string, h *http.HeaderMap) bool {
+	for names != "" {
+		var name string
+		name, names, _ = strings.Cut(names, ",")
+		if _, ok := h.GetName(matcher.LowerASCII(strings.TrimSpace(name))); ok {
+			return true
+		}
+	}
+	return false
+}
+
 func (r *retryState) base() time.Duration {
 	if r.policy != nil && r.policy.BaseInterval > 0 {
 		return r.policy.BaseInterval
@@ -107,7 +129,35 @@ func (r *retryState) max() time.Duration {
 
 // onHeaders decides by a response's head.
 func (r *retryState) onHeaders(h *http.HeaderMap, code int) retryVerdict {
-	return r.grant(r.wantsHeaders(h, code))
+	wanted := r.wantsHeaders(h, code)
+	r.reset = 0
+	if wanted && r.policy != nil && r.policy.RateLimited != nil {
+		r.reset = resetInterval(r.policy.RateLimited, h, r.f.cb.Loop().Time())
+	}
+	return r.grant(wanted)
+}
+
+// resetInterval is when the response says to come again; 0 when it does not,
+// or later than the policy has it.
+func resetInterval(p *route.RateLimitedBackOff, h *http.HeaderMap, now time.Time) time.Duration {
+	for i := range p.Headers {
+		v, ok := h.GetName(p.Headers[i].Name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(v, 10, 40)
+		if err != nil || n < 0 {
+			continue
+		}
+		wait := time.Duration(n) * time.Second
+		if p.Headers[i].UnixTimestamp {
+			wait = time.Unix(n, 0).Sub(now)
+		}
+		if wait > 0 && wait <= p.MaxInterval {
+			return wait
+		}
+	}
+	return 0
 }
 
 func (r *retryState) wantsHeaders(h *http.HeaderMap, code int) bool {
@@ -137,8 +187,10 @@ func (r *retryState) wantsHeaders(h *http.HeaderMap, code int) bool {
 			}
 		}
 	}
-	if r.on&route.RetryRetriableHeaders != 0 && r.policy != nil && anyMatches(r.policy.Headers, h) {
-		return true
+	if r.on&route.RetryRetriableHeaders != 0 {
+		if r.policy != nil && anyMatches(r.policy.Headers, h) || anyNamed(r.names, h) {
+			return true
+		}
 	}
 	if h.Has(http.GrpcStatus) {
 		switch h.Get(http.GrpcStatus) {
@@ -181,9 +233,10 @@ func (r *retryState) wantsReset(reason http.ResetReason, sent bool) bool {
 // grant turns the wish for a retry into a verdict and takes its place in the
 // cluster's circuit breaker.
 func (r *retryState) grant(wanted bool) retryVerdict {
-	st := r.f.cluster.Stats()
+	f, st := r.f, r.f.cluster.Stats()
 	if r.armed && !wanted {
 		st.UpstreamRqRetrySuccess.Inc()
+		f.eachCounted(func(c *route.RequestStats) { c.RetrySuccess.Inc() })
 	}
 	r.cancel()
 	if !wanted {
@@ -191,17 +244,20 @@ func (r *retryState) grant(wanted bool) retryVerdict {
 	}
 	if r.left == 0 {
 		st.UpstreamRqRetryLimitExceeded.Inc()
+		f.eachCounted(func(c *route.RequestStats) { c.RetryLimitExceeded.Inc() })
 		return retryLimit
 	}
 	r.left--
-	b := r.f.cluster.Breakers(r.f.priority())
+	b := f.cluster.Breakers(f.priority())
 	if !b.CanCreate(cluster.Retries) {
 		st.UpstreamRqRetryOverflow.Inc()
+		f.eachCounted(func(c *route.RequestStats) { c.RetryOverflow.Inc() })
 		return retryOverflow
 	}
 	b.Inc(cluster.Retries)
 	r.armed = true
 	st.UpstreamRqRetry.Inc()
+	f.eachCounted(func(c *route.RequestStats) { c.Retry.Inc() })
 	return retryYes
 }
 
@@ -214,33 +270,84 @@ func (r *retryState) cancel() {
 	r.backoff.Disable()
 }
 
-// scheduleRetry waits for the back-off: a random time below a bound that
-// doubles.
-func (f *filter) scheduleRetry() {
-	r := f.retry
-	f.cluster.Stats().UpstreamRqRetryBackoffExponential.Inc()
-	wait := time.Duration(f.cfg.rand(f.cb.Worker()).Int64N(int64(max(r.step, time.Millisecond))))
+// scheduleRetry waits for the back-off: what the response asks for, else a
+// random time below a bound that doubles. timeout tells that the try before
+// took too long.
+func (f *filter) scheduleRetry(timeout bool) {
+	r, st, rand := f.retry, f.cluster.Stats(), f.cfg.rand(f.cb.Worker())
+	r.timeout = timeout
+	r.remember(f.host)
+	if r.reset > 0 {
+		st.UpstreamRqRetryBackoffRatelimited.Inc()
+		r.backoff.Enable(r.reset + time.Duration(rand.Int64N(int64(r.reset/2)+1)))
+		r.reset = 0
+		return
+	}
+	st.UpstreamRqRetryBackoffExponential.Inc()
+	wait := time.Duration(rand.Int64N(int64(max(r.step, time.Millisecond))))
 	r.step = min(2*r.step, r.max())
 	r.backoff.Enable(wait)
 }
 
+// remember keeps a host that was tried, when the policy wants to know.
+func (r *retryState) remember(h *cluster.Host) {
+	if p := r.policy; p != nil && h != nil && (p.OmitPreviousHosts || p.PreviousPriorities > 0) {
+		r.tried = append(r.tried, h)
+	}
+}
+
 // retryAfterReset retries a try that ended without a response, if the policy
 // has it so.
-func (f *filter) retryAfterReset(reason http.ResetReason, sent bool) bool {
-	if f.retry == nil || f.responseStarted {
+func (f *filter) retryAfterReset(u *upstreamRequest, reason http.ResetReason, sent, timeout bool) bool {
+	if f.retry == nil || f.responseStarted || u.hedged {
 		return false
 	}
-	info := f.cb.StreamInfo()
-	switch f.retry.grant(f.retry.wantsReset(reason, sent)) {
+	return f.retryOn(f.retry.grant(f.retry.wantsReset(reason, sent)), timeout)
+}
+
+// retryOn does what the verdict says, and tells whether there is a retry.
+func (f *filter) retryOn(v retryVerdict, timeout bool) bool {
+	switch v {
 	case retryYes:
-		f.scheduleRetry()
+		f.scheduleRetry(timeout)
 		return true
 	case retryOverflow:
-		info.SetFlag(streaminfo.UpstreamOverflow)
+		f.cb.StreamInfo().SetFlag(streaminfo.UpstreamOverflow)
 	case retryLimit:
-		info.SetFlag(streaminfo.UpstreamRetryLimitExceeded)
+		f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRetryLimitExceeded)
 	}
 	return false
+}
+
+// hedges tells whether a try that reaches its timeout goes on while another
+// is made.
+func (f *filter) hedges(h *http.HeaderMap) bool {
+	on := f.action.Hedge != nil && f.action.Hedge.OnPerTryTimeout
+	if h.Has(http.XEnvoyHedgeOnPerTryTimeout) {
+		on = h.Get(http.XEnvoyHedgeOnPerTryTimeout) == "true"
+	}
+	if on {
+		// The tries' answers must not share the one map of the response.
+		f.first.compete()
+	}
+	return on
+}
+
+// compete gives the try a header map of its own.
+func (u *upstreamRequest) compete() {
+	if u.own == nil {
+		u.own = &http.HeaderMap{}
+	}
+}
+
+// hedgeRetry starts another try besides one that reached its timeout.
+func (f *filter) hedgeRetry(u *upstreamRequest) {
+	if f.retry == nil || f.responseStarted || u.hedged {
+		return
+	}
+	if f.retryOn(f.retry.grant(true), true) {
+		u.hedged = true
+	}
 }
 
 // retryNow tries again, at another host if the balancer picks one.
@@ -250,15 +357,23 @@ func (f *filter) retryNow() {
 	}
 	f.attempts++
 	f.cb.StreamInfo().AttemptCount = f.attempts
+	h := f.cb.RequestHeaders()
 	if f.host = f.cluster.ChooseHost(f); f.host == nil {
 		f.noHost()
 		return
 	}
-	h := f.cb.RequestHeaders()
 	if f.route.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))
 	}
-	u := &f.attempt
+	if f.route.VirtualHost().IncludeIsTimeoutRetry {
+		h.Set(http.XEnvoyIsTimeoutRetry, strconv.FormatBool(f.retry != nil && f.retry.timeout))
+	}
+	f.cfg.expect(f.action, h, &f.timeouts, f.elapsed(), f.grpc, f.hedge)
+	u := f.unusedTry()
+	if f.hedge {
+		u.compete()
+	}
+	f.attempt = u
 	u.wait.Reset()
 	headOnly := f.requestEnd && f.body.Len() == 0 && !f.hasTrailers
 	if f.body.Len() > 0 {
@@ -267,4 +382,12 @@ func (f *filter) retryNow() {
 		}
 	}
 	u.start(headOnly)
+}
+
+// elapsed is how much of the request's time is used up.
+func (f *filter) elapsed() time.Duration {
+	if !f.requestEnd {
+		return 0
+	}
+	return f.cb.Loop().Now() - f.began
 }

@@ -10,25 +10,29 @@ import (
 
 // timeouts bound one request. 0 is no bound.
 type timeouts struct {
-	global time.Duration // from the request's end to the response's
-	perTry time.Duration
-	code   int // the answer at a timeout
+	global     time.Duration // from the request's end to the response's
+	perTry     time.Duration
+	perTryIdle time.Duration
+	code       int // the answer at a timeout
 }
 
 // timeouts are a route's, changed by the request's headers, which are
 // removed; what the upstream should know is added (Envoy's finalTimeout).
-func (c *Config) timeouts(a *route.Forward, h *http.HeaderMap, grpc bool) timeouts {
-	t := timeouts{global: a.Timeout, code: 504}
+func (c *Config) timeouts(a *route.Forward, h *http.HeaderMap, grpc, hedge bool) timeouts {
+	t := timeouts{code: 504}
 	if p := a.Retry; p != nil {
-		t.perTry = p.PerTryTimeout
+		t.perTry, t.perTryIdle = p.PerTryTimeout, p.PerTryIdleTimeout
 	}
 	switch {
-	case a.GrpcTimeoutHeaderMax != route.Unset && h.Has(http.GrpcTimeout):
-		t.global = grpcTimeout(h, a.GrpcTimeoutHeaderMax, a.GrpcTimeoutHeaderOffset)
+	case a.NewTimeouts: // max_stream_duration bounds the request instead
 	case grpc && a.MaxGrpcTimeout != route.Unset:
 		t.global = grpcTimeout(h, a.MaxGrpcTimeout, a.GrpcTimeoutOffset)
+	default:
+		t.global = a.Timeout
 	}
-	if v, ok := millis(h, http.XEnvoyUpstreamRqTimeoutMs); ok {
+	if v, ok := millis(h, http.XEnvoyExpectedRqTimeoutMs); ok && c.respectExpectedTimeout {
+		t.global = v
+	} else if v, ok := millis(h, http.XEnvoyUpstreamRqTimeoutMs); ok {
 		t.global = v
 	}
 	h.Remove(http.XEnvoyUpstreamRqTimeoutMs)
@@ -43,14 +47,30 @@ func (c *Config) timeouts(a *route.Forward, h *http.HeaderMap, grpc bool) timeou
 	if t.global > 0 && t.perTry >= t.global {
 		t.perTry = 0
 	}
+	c.expect(a, h, &t, 0, grpc, hedge)
+	return t
+}
+
+// expect tells the upstream how long its answer is waited for, elapsed after
+// the request's end (Envoy's setTimeoutHeaders).
+func (c *Config) expect(a *route.Forward, h *http.HeaderMap, t *timeouts, elapsed time.Duration, grpc, hedge bool) {
 	expected := t.perTry
-	if expected == 0 {
+	if hedge || expected == 0 {
 		expected = t.global
 	}
-	if expected > 0 && !c.suppressEnvoyHeaders {
+	if expected == 0 {
+		return
+	}
+	if t.global > 0 {
+		// 0 would mean no bound.
+		expected = max(min(expected, t.global-elapsed), time.Millisecond)
+	}
+	if !c.suppressEnvoyHeaders {
 		h.SetInt(http.XEnvoyExpectedRqTimeoutMs, int64(expected/time.Millisecond))
 	}
-	return t
+	if grpc && !a.NewTimeouts && a.MaxGrpcTimeout != route.Unset {
+		http.SetGrpcTimeout(h, expected)
+	}
 }
 
 func millis(h *http.HeaderMap, id http.HeaderID) (time.Duration, bool) {
@@ -63,7 +83,7 @@ func millis(h *http.HeaderMap, id http.HeaderID) (time.Duration, bool) {
 
 // grpcTimeout is the grpc-timeout header's value, at most limit (0: no limit).
 func grpcTimeout(h *http.HeaderMap, limit time.Duration, offset time.Duration) time.Duration {
-	t := parseGrpcTimeout(h.Get(http.GrpcTimeout))
+	t, _ := http.ParseGrpcTimeout(h.Get(http.GrpcTimeout))
 	if t > offset {
 		t -= offset
 	}
@@ -71,31 +91,4 @@ func grpcTimeout(h *http.HeaderMap, limit time.Duration, offset time.Duration) t
 		t = limit
 	}
 	return t
-}
-
-// parseGrpcTimeout reads "100m" and the like (gRPC over HTTP/2, "Requests");
-// 0 when there is none.
-func parseGrpcTimeout(s string) time.Duration {
-	if len(s) < 2 || len(s) > 9 {
-		return 0
-	}
-	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
-	if err != nil {
-		return 0
-	}
-	switch s[len(s)-1] {
-	case 'H':
-		return time.Duration(n) * time.Hour
-	case 'M':
-		return time.Duration(n) * time.Minute
-	case 'S':
-		return time.Duration(n) * time.Second
-	case 'm':
-		return time.Duration(n) * time.Millisecond
-	case 'u':
-		return time.Duration(n) * time.Microsecond
-	case 'n':
-		return time.Duration(n)
-	}
-	return 0
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
@@ -15,7 +16,9 @@ import (
 type upstreamRequest struct {
 	f      *filter
 	perTry event.Timer
-	wait   network.Buffer // body that waits for a connection
+	idle   event.Timer     // per_try_idle_timeout
+	wait   network.Buffer  // body that waits for a connection
+	own    *http.HeaderMap // for the response's head while tries compete
 	attemptState
 }
 
@@ -26,6 +29,7 @@ type attemptState struct {
 	host    *cluster.Host
 	sent    time.Duration // when the request's head went out
 	active  bool
+	hedged  bool // it was slow, and another was started for it
 	ended   bool // the request has been encoded whole
 	headEnd bool // the request is a head only
 	waitEnd bool // the data that waits is the last
@@ -33,6 +37,21 @@ type attemptState struct {
 	started bool // the response has begun
 	paused  int
 	head    *http.HeaderMap // the response's
+
+	tracing      *tracing.Config // nil: the request has no span
+	span         *tracing.Span   // the try's own, nil when it has none
+	context      *tracing.Span   // what the upstream continues
+	protocol     string
+	code         int
+	respTrailers *http.HeaderMap
+}
+
+func (u *upstreamRequest) init(f *filter) {
+	loop := f.cb.Loop()
+	u.f = f
+	u.wait.Init(&loop.Pool)
+	loop.InitTimer(&u.perTry, u.onPerTryTimeout)
+	loop.InitTimer(&u.idle, u.onPerTryIdle)
 }
 
 // start asks the host's pool for a stream. What of the request's body is to
@@ -48,8 +67,23 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
-	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection())
+	info.UpstreamMetadata = f.host.Metadata()
+	info.UpstreamPoolAsked = f.cb.Loop().Now()
+	u.startSpan()
+	u.touch()
+	if f.tunnel != nil {
+		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
+		return
+	}
+	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection(), info.Protocol)
 	u.pending = p.NewStream(u, u)
+}
+
+// touch starts per_try_idle_timeout anew.
+func (u *upstreamRequest) touch() {
+	if t := u.f.timeouts.perTryIdle; t > 0 && u.active {
+		u.idle.Enable(t)
+	}
 }
 
 func (u *upstreamRequest) reset() {
@@ -61,20 +95,29 @@ func (u *upstreamRequest) reset() {
 func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, conn *network.Connection, proto http.ProtocolVersion) {
 	f := u.f
 	u.pending, u.enc, u.host = nil, enc, h
+	h.Monitor().Connected(f.cb.Worker(), false)
 	enc.SetCallbacks(u)
 	info, now := f.cb.StreamInfo(), f.cb.Loop().Now()
 	u.sent = now
+	info.UpstreamPoolReady = now
 	if info.FirstUpstreamTxByte == 0 {
 		info.FirstUpstreamTxByte = now
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
 	info.UpstreamProtocol = proto.String()
+	u.protocol = info.UpstreamProtocol
 	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Address, Hostname: h.Hostname, ConnID: conn.ID()})
+	for _, c := range f.counted {
+		if c != nil {
+			c.Total.Inc()
+		}
+	}
 	if f.requestEnd {
 		u.startPerTry()
 	}
 	hdr := f.cb.RequestHeaders()
 	last := u.headEnd && u.trailer == nil
+	u.injectSpan(hdr)
 	if err := enc.EncodeHeaders(hdr, last); err != nil {
 		f.badRequest(err)
 		return
@@ -112,11 +155,14 @@ func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure strin
 	if h != nil {
 		u.host = h
 	}
+	u.disarm()
 	u.active = false
-	u.f.onReset(reason.ResetReason(), failure, false)
+	u.endSpan(reason.ResetReason().String(), flagOf(reason.ResetReason()))
+	u.f.onReset(u, reason.ResetReason(), failure, false)
 }
 
 func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
+	u.touch()
 	if u.enc != nil {
 		u.enc.EncodeData(b, end)
 		if end {
@@ -164,20 +210,45 @@ func (u *upstreamRequest) onPerTryTimeout() {
 	if !u.active || u.started || f.done {
 		return
 	}
-	f.cluster.Stats().UpstreamRqPerTryTimeout.Inc()
-	if u.host != nil {
-		u.host.Stats(f.cb.Worker()).RqTimeout++
-	}
-	u.cancel()
-	if f.retryAfterReset(http.LocalReset, true) {
+	if f.hedge {
+		f.hedgeRetry(u)
 		return
 	}
-	f.timedOut("upstream_per_try_timeout")
+	f.cluster.Stats().UpstreamRqPerTryTimeout.Inc()
+	u.tookTooLong("upstream_per_try_timeout")
+}
+
+func (u *upstreamRequest) onPerTryIdle() {
+	f := u.f
+	if !u.active || f.done {
+		return
+	}
+	f.cluster.Stats().UpstreamRqPerTryIdleTimeout.Inc()
+	u.tookTooLong("upstream_per_try_idle_timeout")
+}
+
+// tookTooLong gives the try up and tries again, or answers 504.
+func (u *upstreamRequest) tookTooLong(details string) {
+	f := u.f
+	if u.host != nil {
+		u.host.Stats(f.cb.Worker()).RqTimeout++
+		u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
+	}
+	u.cancel()
+	if f.retryAfterReset(u, http.LocalReset, true, true) {
+		return
+	}
+	f.timedOut(details)
+}
+
+func (u *upstreamRequest) disarm() {
+	u.perTry.Disable()
+	u.idle.Disable()
 }
 
 // cancel gives the try up.
 func (u *upstreamRequest) cancel() {
-	u.perTry.Disable()
+	u.disarm()
 	if !u.active {
 		return
 	}
@@ -193,6 +264,10 @@ func (u *upstreamRequest) cancel() {
 func (u *upstreamRequest) release(reset bool) {
 	enc := u.enc
 	u.active, u.enc = false, nil
+	if reset {
+		u.cancelSpan()
+	}
+	u.endSpan("", 0)
 	if enc == nil {
 		return
 	}
@@ -207,7 +282,11 @@ func (u *upstreamRequest) release(reset bool) {
 
 // ResponseHeaders implements http.ResponseDecoder.
 func (u *upstreamRequest) ResponseHeaders() *http.HeaderMap {
-	u.head = u.f.cb.NewResponse()
+	if u.head = u.own; u.head == nil {
+		u.head = u.f.cb.NewResponse()
+	} else {
+		u.head.Reset()
+	}
 	return u.head
 }
 
@@ -217,6 +296,7 @@ func (u *upstreamRequest) ResponseTrailers() *http.HeaderMap { return u.f.cb.New
 // Decode1xxHeaders implements http.ResponseDecoder.
 func (u *upstreamRequest) Decode1xxHeaders() {
 	if u.active {
+		u.touch()
 		u.f.cb.Encode1xxHeaders(u.head)
 	}
 }
@@ -227,7 +307,9 @@ func (u *upstreamRequest) DecodeHeaders(end bool) {
 		return
 	}
 	u.started = true
+	u.code = statusOf(u.head)
 	u.perTry.Disable()
+	u.touch()
 	u.f.onHeaders(u, u.head, end)
 }
 
@@ -236,6 +318,10 @@ func (u *upstreamRequest) DecodeData(b *network.Buffer, end bool) {
 	if !u.active {
 		b.Reset()
 		return
+	}
+	u.touch()
+	if info := u.f.cb.StreamInfo(); info.FirstUpstreamRxBody == 0 {
+		info.FirstUpstreamRxBody = u.f.cb.Loop().Now()
 	}
 	if end {
 		u.finish()
@@ -248,6 +334,7 @@ func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
 	if !u.active {
 		return
 	}
+	u.respTrailers = t
 	u.finish()
 	u.f.cb.EncodeTrailers(t)
 }
@@ -260,7 +347,7 @@ func (u *upstreamRequest) finish() {
 	// An upstream that answers before it has the whole request gets no more
 	// of it.
 	u.release(!u.ended)
-	u.perTry.Disable()
+	u.disarm()
 	f.onComplete(u, now)
 }
 
@@ -287,10 +374,11 @@ func (u *upstreamRequest) OnResetStream(reason http.ResetReason, failure string)
 	if !u.active {
 		return
 	}
-	u.perTry.Disable()
+	u.disarm()
+	u.endSpan(reason.String(), flagOf(reason))
 	u.release(false)
 	u.wait.Reset()
-	u.f.onReset(reason, failure, true)
+	u.f.onReset(u, reason, failure, true)
 }
 
 // OnAboveWriteBufferHighWatermark implements http.StreamCallbacks: the

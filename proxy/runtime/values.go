@@ -115,3 +115,9 @@ func (l *Loader) Value(key string, otherwise uint64) uint64 {
 	}
 	return otherwise
 }
+
+// Otherwise is the same key with another default.
+func (f Fraction) Otherwise(p Percent) Fraction {
+	f.otherwise = p
+	return f
+}

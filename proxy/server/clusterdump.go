@@ -25,6 +25,13 @@ func (s *server) dumpClusters(ctx context.Context) ([]admin.Cluster, error) {
 			Name: c.Info.Name, ObservabilityName: c.Info.StatName, AddedViaAPI: c.Info.AddedViaAPI, EDSServiceName: c.EDSService,
 			Default: limits(&c.Info.Resources[cluster.Default]), High: limits(&c.Info.Resources[cluster.High]),
 		}
+		if o := c.Outlier; o != nil {
+			external, local := o[cluster.ExternalOrigin], o[cluster.LocalOrigin]
+			out[i].Outlier = &admin.OutlierStatus{
+				SuccessRateAverage: external.Average, SuccessRateEjectionThreshold: external.Threshold,
+				LocalOriginSuccessRateAverage: local.Average, LocalOriginSuccessRateEjectionThreshold: local.Threshold,
+			}
+		}
 		for _, h := range c.Hosts {
 			out[i].Hosts = append(out[i].Hosts, host(h))
 		}
@@ -43,7 +50,8 @@ func host(h upstream.HostStatus) admin.Host {
 		CxActive: uint64(h.Stats.CxActive), CxConnectFail: uint64(h.Stats.CxConnectFail), CxTotal: uint64(h.Stats.CxTotal),
 		RqActive: uint64(h.Stats.RqActive), RqError: uint64(h.Stats.RqError), RqSuccess: uint64(h.Stats.RqSuccess), RqTimeout: uint64(h.Stats.RqTimeout), RqTotal: uint64(h.Stats.RqTotal),
 		Weight: h.Weight(), Priority: uint32(h.Priority), Region: h.Locality.Region, Zone: h.Locality.Zone, SubZone: h.Locality.SubZone,
-		Canary: h.Canary(), SuccessRate: -1, LocalOriginSuccessRate: -1,
+		Canary: h.Canary(), Health: admin.HealthFlags(h.Health()),
+		SuccessRate: h.SuccessRate[cluster.ExternalOrigin], LocalOriginSuccessRate: h.SuccessRate[cluster.LocalOrigin],
 	}
 }
 

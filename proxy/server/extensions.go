@@ -19,7 +19,9 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -29,6 +31,10 @@ func (s *server) makeClusters() {
 	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
+	}
+	o.LocalCluster = s.bootstrap.GetClusterManager().GetLocalClusterName()
+	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
+		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
 	s.clusters = upstream.NewManager(o)
 }
@@ -76,7 +82,11 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		Drain: ctx.Drain, Runtime: s.runtime.Integer,
+		Drain: ctx.Drain, Runtime: s.runtime.Value,
+		Tracing: tracing.Options{
+			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
+			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),
+		},
 		Log: s.log.get("http"),
 	})
 	if err != nil {

@@ -169,9 +169,9 @@ func (t *routeTable) ready() {
 // not given.
 func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate bool) (*route.Config, error) {
 	return route.Compile(p, m, route.Options{
-		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Integer}),
+		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, LocalAddress: localAddress()}),
 		ClusterKnown: r.s.clusters.Has, ValidateClusters: validate,
-		Runtime:       r.s.runtime.Integer,
+		Runtime:       r.s.runtime.Value,
 		Stats:         r.s.stats,
 		CompileFormat: manager.CompileFormat,
 	})

@@ -108,15 +108,23 @@ func (x *secrets) subscribe(p field.Path, key string, c *tlsv3.SdsSecretConfig) 
 				t.tell(nil)
 			}
 		},
-		Stats: x.s.xdsStats("sds." + t.name + "."),
+		Stats: x.stats(t.name),
 	})
 	if err != nil {
 		return nil, err
 	}
 	t.sub = sub
-	x.s.stats.Counter("sds." + t.name + ".key_rotation_failed")
 	x.sds[key] = t
 	return t, nil
+}
+
+// stats are a subscription's statistics, which are shown before they count.
+func (x *secrets) stats(name string) xds.Stats {
+	prefix := "sds." + name + "."
+	for _, n := range []string{"init_fetch_timeout", "key_rotation_failed", "update_attempt", "update_failure", "update_rejected", "update_success"} {
+		x.s.stats.Counter(prefix + n)
+	}
+	return x.s.xdsStats(prefix)
 }
 
 func (t *secret) path() field.Path { return field.Path("secret[" + t.name + "]") }

@@ -24,6 +24,7 @@ import (
 	"github.com/weirproxy/weir/proxy/runtime"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tls"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds"
 	"github.com/weirproxy/weir/xds/bootstrap"
@@ -56,6 +57,7 @@ type server struct {
 	runtime                 *runtime.Loader
 	stopRuntime             context.CancelFunc
 	sinks                   *sinks
+	tracers                 *tracing.Providers
 	watchMain, watchWorkers watchLimits
 	node                    *node // nil without an agent
 	stopNode                func()
@@ -129,6 +131,9 @@ func (s *server) build() error {
 		return err
 	}
 	if err = s.makeSinks(); err != nil {
+		return err
+	}
+	if err = s.makeTracers(); err != nil {
 		return err
 	}
 	s.routes = newRoutes(s)

@@ -112,6 +112,10 @@ type Info struct {
 	ownFilterState      bool // FilterState is this stream's own
 	UpstreamFilterState map[string]any
 
+	// InternalRedirects were followed, to these routes if anyone wants to know.
+	InternalRedirects int
+	RedirectRoutes    []string
+
 	HealthCheck bool // a health-check request
 	Trace       bool // sampled
 }
@@ -170,6 +174,12 @@ func (i *Info) AppendFlags(dst []byte, long bool) []byte {
 
 // SetMetadata sets one key of dynamic metadata.
 func (i *Info) SetMetadata(namespace, key string, value any) {
+	i.MetadataOf(namespace)[key] = value
+}
+
+// MetadataOf is the dynamic metadata of a namespace, to be changed; made when
+// there is none.
+func (i *Info) MetadataOf(namespace string) map[string]any {
 	if i.Metadata == nil {
 		i.Metadata = make(map[string]map[string]any)
 	}
@@ -178,7 +188,7 @@ func (i *Info) SetMetadata(namespace, key string, value any) {
 		m = make(map[string]any)
 		i.Metadata[namespace] = m
 	}
-	m[key] = value
+	return m
 }
 
 // SetFilterState sets an object of the stream's filter state, leaving the

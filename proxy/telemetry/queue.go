@@ -14,6 +14,10 @@ import (
 type QueueOptions struct {
 	Interval time.Duration // after the first item, at the latest; 0: at once
 	Size     int           // when they have this size in all; 0: by the interval only
+	// Most is how many items one loop may hold, more are dropped; 0: any.
+	Most int
+	// ByTimer is told when the interval ends a batch; may be nil.
+	ByTimer func()
 	// Pending is how many batches may wait to be sent; more are dropped.
 	Pending int
 	// Dropped is told how many items of a batch were lost; may be nil.
@@ -63,6 +67,10 @@ func NewQueue[T any](loops []*network.Loop, o QueueOptions, send func(ctx contex
 // Add queues an item from the loop's own goroutine.
 func (q *Queue[T]) Add(loop int, item T, size int) {
 	b := &q.filled[loop]
+	if q.o.Most > 0 && len(b.items) >= q.o.Most {
+		q.o.Dropped(1)
+		return
+	}
 	b.items = append(b.items, item)
 	b.size += size
 	switch {
@@ -70,7 +78,12 @@ func (q *Queue[T]) Add(loop int, item T, size int) {
 		q.Flush(loop)
 	case len(b.items) == 1:
 		if b.timer == nil {
-			b.timer = q.loops[loop].NewTimer(func() { q.Flush(loop) })
+			b.timer = q.loops[loop].NewTimer(func() {
+				if q.o.ByTimer != nil {
+					q.o.ByTimer()
+				}
+				q.Flush(loop)
+			})
 		}
 		b.timer.Enable(q.o.Interval)
 	}

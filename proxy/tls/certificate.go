@@ -19,6 +19,7 @@ type Certificate struct {
 	mustStaple bool
 	stapleEnd  time.Time // when the OCSP response expires; zero: there is none
 	path       string    // where it came from, for /certs
+	name       string    // of its secret, "" when it has none
 }
 
 // newCertificate wraps a parsed chain.
@@ -44,7 +45,6 @@ func (c *Certificate) names() (out []string) {
 		names = []string{c.Leaf.Subject.CommonName}
 	}
 	for _, n := range names {
-		n = strings.ToLower(n)
 		if rest, ok := strings.CutPrefix(n, "*."); ok && rest != "" && !strings.Contains(rest, "*") {
 			n = "." + rest
 		}

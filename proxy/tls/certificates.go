@@ -41,9 +41,9 @@ func newCertificates(all []*Certificate, fullScan bool, policy staplePolicy) *ce
 
 var errNoStaple = errors.New("no certificate with a good OCSP response, which the policy asks for")
 
-// forHello is tls.Config.GetCertificate.
-func (cs *certificates) forHello(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	s := socketOf(h.Context())
+// onHello chooses the socket's certificate, before crypto/tls looks for a
+// version and a key exchange in common.
+func (cs *certificates) onHello(s *socket, h *tls.ClientHelloInfo) error {
 	c, staple := cs.choose(h)
 	n := s.end.stats()
 	switch staple {
@@ -58,15 +58,15 @@ func (cs *certificates) forHello(h *tls.ClientHelloInfo) (*tls.Certificate, erro
 		n.OCSPStapleRequests.Inc()
 	}
 	if staple == stapleFailed {
-		return nil, errNoStaple
+		return errNoStaple
 	}
-	cert := c.forHandshake(s)
-	if staple == stapleOmitted && len(cert.OCSPStaple) > 0 {
-		bare := *cert
+	s.chosen = c.forHandshake(s)
+	if staple == stapleOmitted && len(c.OCSPStaple) > 0 {
+		bare := *s.chosen
 		bare.OCSPStaple = nil
-		cert = &bare
+		s.chosen = &bare
 	}
-	return cert, nil
+	return nil
 }
 
 type stapling uint8
@@ -121,7 +121,7 @@ func (cs *certificates) choose(h *tls.ClientHelloInfo) (*Certificate, stapling) 
 		}
 		return second, cs.stapling(second, asked)
 	}
-	if name := strings.ToLower(h.ServerName); name != "" {
+	if name := h.ServerName; name != "" {
 		if c, st := pick(cs.byName[name]); c != nil {
 			return c, st
 		}

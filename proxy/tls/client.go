@@ -17,11 +17,18 @@ import (
 // read it.
 type Client struct {
 	state       atomic.Pointer[clientState] // nil until its secrets are there
-	group       *stats.Group[Stats]
+	group       *stats.Group[clientStats]
 	events      *stats.Group[clientEvents]
 	sni         string
 	autoHostSNI bool // the endpoint's hostname, when it has one
 	autoSANs    bool // the certificate must be for the SNI sent
+}
+
+// clientStats are a cluster's.
+type clientStats struct {
+	Stats
+	// WasKeyUsageInvalid stays 0: such certificates are refused.
+	WasKeyUsageInvalid stats.Counter `stat:"was_key_usage_invalid"`
 }
 
 // clientEvents are a cluster's, under "client_ssl_socket_factory.".
@@ -93,7 +100,7 @@ func (x *Client) Socket(l *network.Loop, o ClientOptions) network.TransportSocke
 	if len(protocols) == 0 {
 		protocols = o.Fallback
 	}
-	e := &clientEnd{st: st, n: x.group.For(l.Worker), sni: sni, names: names}
+	e := &clientEnd{st: st, n: &x.group.For(l.Worker).Stats, sni: sni, names: names}
 	e.config = st.derive(sni, protocols, names, x.autoSANs && sni != "")
 	return &socket{end: e}
 }

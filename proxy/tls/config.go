@@ -149,7 +149,7 @@ func NewServer(p field.Path, config *anypb.Any, o Options) (*Server, error) {
 		return nil, err
 	}
 	policy, fullScan := staplePolicy(c.GetOcspStaplePolicy()), c.GetFullScanCertsOnSniMismatch().GetValue()
-	entry := o.Certs.add(o.Scope)
+	entry, expiry := o.Certs.add(o.Scope), newExpiryGauges(o)
 	s.update = func() { x.events.For(0).UpdateBySDS.Inc() }
 	s.complete = func() error {
 		for _, cert := range s.certs {
@@ -163,6 +163,7 @@ func NewServer(p field.Path, config *anypb.Any, o Options) (*Server, error) {
 		}
 		x.state.Store(st)
 		entry.set(s)
+		expiry.set(s.certs)
 		return nil
 	}
 	return x, s.build()
@@ -188,7 +189,7 @@ func NewClient(p field.Path, config *anypb.Any, o Options) (*Client, error) {
 		return nil, p.Dot("common_tls_context").Errorf("Multiple TLS certificates are not supported for client contexts")
 	}
 	x := &Client{sni: c.GetSni(), autoHostSNI: c.GetAutoHostSni(), autoSANs: c.GetAutoSniSanValidation(),
-		group:  stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: o.Prefix + "ssl."}),
+		group:  stats.NewGroup[clientStats](o.Stats, stats.Scope{Prefix: o.Prefix + "ssl."}),
 		events: stats.NewGroup[clientEvents](o.Stats, stats.Scope{Prefix: o.Prefix + "client_ssl_socket_factory."})}
 	o.Scope.OnClose(x.group.Close)
 	o.Scope.OnClose(x.events.Close)
@@ -196,7 +197,7 @@ func NewClient(p field.Path, config *anypb.Any, o Options) (*Client, error) {
 	if n := c.GetMaxSessionKeys(); n != nil {
 		sessions = int(n.GetValue())
 	}
-	entry := o.Certs.add(o.Scope)
+	entry, expiry := o.Certs.add(o.Scope), newExpiryGauges(o)
 	s.update = func() { x.events.For(0).UpdateBySDS.Inc() }
 	s.complete = func() error {
 		if x.autoSANs && (s.validation == nil || s.validation.roots == nil) {
@@ -212,6 +213,7 @@ func NewClient(p field.Path, config *anypb.Any, o Options) (*Client, error) {
 		}
 		x.state.Store(st)
 		entry.set(s)
+		expiry.set(s.certs)
 		return nil
 	}
 	return x, s.build()

@@ -68,8 +68,10 @@ func (s *secrets) watch(p field.Path, c *tlsv3.SdsSecretConfig, t SecretType, fr
 			there = true
 			s.missing--
 		}
-		if s.built && s.missing == 0 {
+		if s.built {
 			s.update()
+		}
+		if s.built && s.missing == 0 {
 			if err := s.complete(); err != nil {
 				return err
 			}
@@ -120,6 +122,7 @@ func (s *secrets) addCertificates(p field.Path, c *tlsv3.CommonTlsContext, o Opt
 			}
 			cert, err := compileCertificate(p.Dot("tls_certificate"), secret.GetTlsCertificate())
 			if err == nil {
+				cert.name = secret.GetName()
 				s.certs[i] = cert
 			}
 			return err

@@ -106,14 +106,6 @@ func parseTrust(data []byte) (certs []*x509.Certificate, crls []*x509.Revocation
 	return certs, crls, nil
 }
 
-func pool(cs []*x509.Certificate) *x509.CertPool {
-	p := x509.NewCertPool()
-	for _, c := range cs {
-		p.AddCert(c)
-	}
-	return p
-}
-
 // addHashes reads the fingerprints that are accepted.
 func (v *Validation) addHashes(p field.Path, c *tlsv3.CertificateValidationContext) error {
 	for i, h := range c.GetVerifyCertificateHash() {

@@ -54,11 +54,10 @@ func (s *socket) advance() {
 	err := s.hs.err
 	s.hs = nil
 	if err != nil {
-		s.end.stats().failed(err)
 		s.fail(err)
 		return
 	}
-	s.phase = open
+	s.phase, s.chosen = open, nil
 	s.established()
 	s.nc.RaiseConnected()
 }
@@ -73,8 +72,12 @@ func (s *socket) established() {
 		s.nc.Info = info
 	}
 	info.NextProtocol = cs.NegotiatedProtocol
+	v := s.end.verdict(cs.PeerCertificates)
+	if v == untrusted {
+		s.end.stats().FailVerifyError.Inc()
+	}
 	info.TLS = &session{version: cs.Version, cipher: cs.CipherSuite, group: cs.CurveID, serverName: cs.ServerName,
-		peers: cs.PeerCertificates, local: s.local, valid: s.end.verdict(cs.PeerCertificates)}
+		peers: cs.PeerCertificates, local: s.local, valid: v}
 }
 
 // doElsewhere does work on another goroutine and then goes on.

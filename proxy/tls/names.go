@@ -1,10 +1,6 @@
 package tls
 
-import (
-	"crypto/tls"
-	"crypto/x509/pkix"
-	"encoding/asn1"
-)
+import "crypto/tls"
 
 // cipherNames are the suites of TLS 1.2 and before by OpenSSL's names, which
 // configurations and statistics use.
@@ -52,7 +48,7 @@ var curveNames = map[string]tls.CurveID{
 }
 
 // defaultCurves are Envoy's.
-var defaultCurves = []tls.CurveID{tls.X25519, tls.CurveP256}
+var defaultCurves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256}
 
 func curveName(id tls.CurveID) string {
 	switch id {
@@ -80,14 +76,4 @@ func versionName(v uint16) string {
 		return "TLSv1"
 	}
 	return ""
-}
-
-// distinguishedName is a DER name in the form of RFC 2253, as logs and headers
-// show it.
-func distinguishedName(der []byte) string {
-	var name pkix.RDNSequence
-	if _, err := asn1.Unmarshal(der, &name); err != nil {
-		return ""
-	}
-	return name.String()
 }

@@ -43,8 +43,12 @@ func newServerState(base *tls.Config, certs *certificates, v *Validation, lifeti
 	if lifetime > 0 {
 		limitSessions(c, lifetime)
 	}
-	c.GetCertificate = certs.forHello
-	if v.asks() && c.ClientAuth == tls.NoClientCert {
+	c.GetConfigForClient = st.onHello
+	c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return socketOf(h.Context()).chosen, nil }
+	switch {
+	case v != nil && v.spiffe != nil:
+		c.ClientAuth = tls.RequireAnyClientCert
+	case v.asks() && c.ClientAuth == tls.NoClientCert:
 		c.ClientAuth = tls.RequestClientCert
 	}
 	if c.ClientAuth != tls.NoClientCert && v != nil {
@@ -62,16 +66,20 @@ func newServerState(base *tls.Config, certs *certificates, v *Validation, lifeti
 	if len(c.NextProtos) > 0 {
 		st.noALPN = c.Clone()
 		st.noALPN.NextProtos = nil
-		c.GetConfigForClient = st.withoutCommonProtocol
 	}
 	return st
 }
 
-// withoutCommonProtocol leaves ALPN out for clients that offer none of the
-// protocols: crypto/tls would refuse them, Envoy does not.
-func (st *serverState) withoutCommonProtocol(h *tls.ClientHelloInfo) (*tls.Config, error) {
+// onHello is tls.Config.GetConfigForClient: it chooses the certificate, and
+// leaves ALPN out for clients that offer none of the protocols, since
+// crypto/tls would refuse them and Envoy does not.
+func (st *serverState) onHello(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	s := socketOf(h.Context())
+	if err := st.certs.onHello(s, h); err != nil {
+		return nil, err
+	}
 	offers := func(p string) bool { return slices.Contains(h.SupportedProtos, p) }
-	if len(h.SupportedProtos) == 0 || slices.ContainsFunc(st.config.NextProtos, offers) {
+	if st.noALPN == nil || len(h.SupportedProtos) == 0 || slices.ContainsFunc(st.config.NextProtos, offers) {
 		return nil, nil
 	}
 	return st.noALPN, nil

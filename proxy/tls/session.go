@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 
+	"github.com/weirproxy/weir/internal/x509name"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
@@ -37,7 +38,7 @@ func (s *session) PeerCertificateValidated() bool { return s.valid == validated 
 // SubjectPeer implements network.TLSInfo.
 func (s *session) SubjectPeer() string {
 	if c := s.peer(); c != nil {
-		return distinguishedName(c.RawSubject)
+		return x509name.String(c.RawSubject)
 	}
 	return ""
 }

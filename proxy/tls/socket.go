@@ -30,6 +30,7 @@ type socket struct {
 	sealed  network.Buffer // records that are not on the wire yet
 	err     error
 	reason  string
+	chosen  *tls.Certificate  // a server's, once the client has said what it knows
 	local   *x509.Certificate // the one that was sent
 	phase   phase
 	drained bool // the descriptor has no more bytes for now
@@ -189,6 +190,7 @@ func (s *socket) FailureReason() string { return s.reason }
 // fail ends the connection after an error of crypto/tls, whose alert is
 // written.
 func (s *socket) fail(err error) {
+	s.end.stats().failed(err)
 	s.phase, s.err = failed, err
 	s.reason = explain(err)
 	s.flush()

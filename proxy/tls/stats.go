@@ -24,7 +24,6 @@ type Stats struct {
 	OCSPStapleOmitted   stats.Counter `stat:"ocsp_staple_omitted"`
 	OCSPStapleResponses stats.Counter `stat:"ocsp_staple_responses"`
 	OCSPStapleRequests  stats.Counter `stat:"ocsp_staple_requests"`
-	WasKeyUsageInvalid  stats.Counter `stat:"was_key_usage_invalid"`
 	Versions            versionStats  `stat:"versions.,omitempty"`
 	Ciphers             cipherStats   `stat:"ciphers.,omitempty"`
 	Curves              curveStats    `stat:"curves.,omitempty"`

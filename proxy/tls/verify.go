@@ -148,15 +148,9 @@ func (v *Validation) matchSAN(c *x509.Certificate) bool {
 // chain builds a chain from the leaf to one of roots. Any of those is an
 // anchor, whether it signed itself or not, as in Envoy.
 func (v *Validation) chain(roots *x509.CertPool, anchors, chain []*x509.Certificate, usage x509.ExtKeyUsage) error {
-	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	o := x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{usage}}
-	chains, err := chain[0].Verify(o)
+	chains, err := verify(roots, chain, usage)
 	if v.expired && isExpired(err) {
-		o.CurrentTime = firstExpiry(slices.Concat(chain, anchors))
-		chains, err = chain[0].Verify(o)
+		chains, err = verify(pool(prolonged(anchors)), prolonged(chain), usage)
 	}
 	if err != nil {
 		return errors.New("X509_verify_cert: certificate verification error at depth " + reasonOf(err, chain))
@@ -167,6 +161,32 @@ func (v *Validation) chain(roots *x509.CertPool, anchors, chain []*x509.Certific
 		}
 	}
 	return err
+}
+
+func verify(roots *x509.CertPool, chain []*x509.Certificate, usage x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
+	return chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: pool(chain[1:]), KeyUsages: []x509.ExtKeyUsage{usage}})
+}
+
+func pool(cs []*x509.Certificate) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, c := range cs {
+		p.AddCert(c)
+	}
+	return p
+}
+
+// prolonged are copies of cs that have not expired.
+func prolonged(cs []*x509.Certificate) []*x509.Certificate {
+	now := time.Now()
+	out := slices.Clone(cs)
+	for i, c := range cs {
+		if now.After(c.NotAfter) {
+			longer := *c
+			longer.NotAfter = now.Add(time.Hour)
+			out[i] = &longer
+		}
+	}
+	return out
 }
 
 // acceptable checks what x509 does not: length and revocation.
@@ -219,17 +239,6 @@ func (v *Validation) notRevoked(c, issuer *x509.Certificate, now time.Time) erro
 func isExpired(err error) bool {
 	var e x509.CertificateInvalidError
 	return errors.As(err, &e) && e.Reason == x509.Expired
-}
-
-// firstExpiry is a moment at which none of cs has expired.
-func firstExpiry(cs []*x509.Certificate) time.Time {
-	t := cs[0].NotAfter
-	for _, c := range cs[1:] {
-		if c.NotAfter.Before(t) {
-			t = c.NotAfter
-		}
-	}
-	return t
 }
 
 // reasonOf is the depth and OpenSSL's words for why a chain is not good.

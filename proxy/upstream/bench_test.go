@@ -38,7 +38,7 @@ func BenchmarkChooseHost(b *testing.B) {
 			r.on(1, func() {
 				for b.Loop() {
 					c := r.m.Table(0).Get("c")
-					if c.HTTPPool(c.ChooseHost(lb.NoContext{}), 0, nil) == nil {
+					if c.HTTPPool(c.ChooseHost(lb.NoContext{}), 0, nil, "") == nil {
 						b.Fatal("no pool")
 					}
 				}

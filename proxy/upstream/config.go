@@ -3,6 +3,7 @@ package upstream
 //lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
 
 import (
+	"math"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -14,6 +15,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
 
 // Defaults of Envoy.
@@ -43,7 +45,8 @@ type config struct {
 	panicThreshold float64
 	raw            []byte // the proto, to tell changes by and for /config_dump
 
-	assignment *assignment // static and strictDNS
+	outlier    *outlier.Config // nil: no outlier detection
+	assignment *assignment     // static and strictDNS
 	dns        *dnsConfig
 	eds        *edsConfig
 	original   *originalConfig
@@ -65,11 +68,11 @@ type edsConfig struct {
 var clusterFields = []string{
 	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
 	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
-	"http_protocol_options", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
+	"http_protocol_options", "http2_protocol_options", "protocol_selection", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "track_cluster_stats",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "track_cluster_stats",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -154,7 +157,10 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if err != nil {
 		return nil, err
 	}
-	if cfg.policy, err = lb.FromConfig(p, c); err != nil {
+	if cfg.policy, err = lb.FromConfig(p, c, m.o.Runtime); err != nil {
+		return nil, err
+	}
+	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
 	}
 	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {
@@ -233,11 +239,11 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
 	// Updates are not held back for update_merge_window: workers take them
 	// in batches anyway.
-	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
 	if t := c.GetHealthyPanicThreshold(); t != nil {
-		cfg.panicThreshold = t.GetValue()
+		cfg.panicThreshold = math.Round(t.GetValue())
 	}
 	cfg.closeOnSetChange = c.GetCloseConnectionsOnHostSetChange()
 	return nil

@@ -39,13 +39,14 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 	pol := a.GetPolicy()
 	if err := firstError(
 		field.Only(p, a, "cluster_name", "endpoints", "policy"),
-		field.Only(p.Dot("policy"), pol, "overprovisioning_factor"),
+		field.Only(p.Dot("policy"), pol, "overprovisioning_factor", "weighted_priority_health"),
 	); err != nil {
 		return nil, err
 	}
 	if f := pol.GetOverprovisioningFactor(); f != nil {
 		out.overprovisioning = f.GetValue()
 	}
+	out.weightedHealth = pol.GetWeightedPriorityHealth()
 	weights := map[uint32]uint64{}
 	out.groups = make([]endpointGroup, 0, len(a.GetEndpoints()))
 	for i, l := range a.GetEndpoints() {

@@ -6,9 +6,11 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http/http1"
+	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
@@ -26,10 +28,7 @@ func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 	}
 	a := ext[httpOptionsName]
 	if a == nil {
-		return firstError(
-			commonHTTP(p.Dot("common_http_protocol_options"), c.GetCommonHttpProtocolOptions(), info),
-			http1Options(p.Dot("http_protocol_options"), c.GetHttpProtocolOptions(), info),
-		)
+		return legacyOptions(p, c, info)
 	}
 	p = p2.Key(httpOptionsName)
 	o := &httpv3.HttpProtocolOptions{}
@@ -37,28 +36,72 @@ func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 		return p.Wrap(err)
 	}
 	if err := firstError(
-		field.Only(p, o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config"),
+		field.Only(p, o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"),
 		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
 	); err != nil {
 		return err
 	}
 	switch u := o.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
-		p := p.Dot("explicit_http_config")
-		info.HTTP2 = u.ExplicitHttpConfig.GetHttp2ProtocolOptions() != nil
-		return firstError(
-			field.Only(p, u.ExplicitHttpConfig, "http_protocol_options", "http2_protocol_options"),
-			field.Only(p.Dot("http2_protocol_options"), u.ExplicitHttpConfig.GetHttp2ProtocolOptions()),
-			http1Options(p.Dot("http_protocol_options"), u.ExplicitHttpConfig.GetHttpProtocolOptions(), info),
-		)
+		p, x := p.Dot("explicit_http_config"), u.ExplicitHttpConfig
+		if x.GetHttp2ProtocolOptions() != nil {
+			info.Protocol = cluster.HTTP2
+		}
+		return bothOptions(p, x, x, info)
 	case *httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
-		p := p.Dot("use_downstream_protocol_config")
-		return firstError(
-			field.Only(p, u.UseDownstreamProtocolConfig, "http_protocol_options"),
-			http1Options(p.Dot("http_protocol_options"), u.UseDownstreamProtocolConfig.GetHttpProtocolOptions(), info),
-		)
+		info.Protocol = cluster.UseDownstream
+		return bothOptions(p.Dot("use_downstream_protocol_config"), u.UseDownstreamProtocolConfig, u.UseDownstreamProtocolConfig, info)
+	case *httpv3.HttpProtocolOptions_AutoConfig:
+		p := p.Dot("auto_config")
+		if c.GetTransportSocket() == nil && len(c.GetTransportSocketMatches()) == 0 {
+			return p.Errorf("needs a transport socket that negotiates by ALPN")
+		}
+		info.Protocol = cluster.Auto
+		return bothOptions(p, u.AutoConfig, u.AutoConfig, info)
 	}
-	return p.Errorf("needs one of explicit_http_config and use_downstream_protocol_config")
+	return p.Errorf("needs one of explicit_http_config, use_downstream_protocol_config and auto_config")
+}
+
+// legacyOptions compiles the deprecated fields of the cluster.
+func legacyOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
+	switch {
+	case c.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL:
+		info.Protocol = cluster.UseDownstream
+	case c.GetHttp2ProtocolOptions() != nil:
+		info.Protocol = cluster.HTTP2
+	}
+	return firstError(
+		commonHTTP(p.Dot("common_http_protocol_options"), c.GetCommonHttpProtocolOptions(), info),
+		http1Options(p.Dot("http_protocol_options"), c.GetHttpProtocolOptions(), info),
+		http2Options(p.Dot("http2_protocol_options"), c.GetHttp2ProtocolOptions(), info),
+	)
+}
+
+// versions are the options of each version, wherever they are.
+type versions interface {
+	GetHttpProtocolOptions() *corev3.Http1ProtocolOptions
+	GetHttp2ProtocolOptions() *corev3.Http2ProtocolOptions
+}
+
+func bothOptions(p field.Path, m proto.Message, v versions, info *cluster.Info) error {
+	return firstError(
+		field.Only(p, m, "http_protocol_options", "http2_protocol_options"),
+		http1Options(p.Dot("http_protocol_options"), v.GetHttpProtocolOptions(), info),
+		http2Options(p.Dot("http2_protocol_options"), v.GetHttp2ProtocolOptions(), info),
+	)
+}
+
+func http2Options(p field.Path, o *corev3.Http2ProtocolOptions, info *cluster.Info) error {
+	return http2.FromConfig(p, o, settings2(info))
+}
+
+// settings2 are the cluster's own HTTP/2 settings, made when first needed.
+func settings2(info *cluster.Info) *http2.Settings {
+	if info.HTTP2 == nil {
+		s := http2.Defaults()
+		info.HTTP2 = &s
+	}
+	return info.HTTP2
 }
 
 func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info) error {
@@ -75,6 +118,12 @@ func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info)
 	if o.GetMaxHeadersCount() != nil || o.GetMaxResponseHeadersKb() != nil {
 		set := settings(info)
 		set.MaxHeadersCount, set.MaxHeadersKB = o.GetMaxHeadersCount().GetValue(), o.GetMaxResponseHeadersKb().GetValue()
+		if n := o.GetMaxHeadersCount(); n != nil {
+			settings2(info).MaxHeadersCount = n.GetValue()
+		}
+		if n := o.GetMaxResponseHeadersKb(); n != nil {
+			settings2(info).MaxHeadersKB = n.GetValue()
+		}
 	}
 	if n := o.GetMaxRequestsPerConnection(); n != nil {
 		info.MaxRequestsPerConnection = n.GetValue()

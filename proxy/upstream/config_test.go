@@ -20,7 +20,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{}`:                             `c.name: a cluster needs a name`,
 		`{name: a, connect_timeout: 0s}`: `c.connect_timeout: 0s is not greater than 0`,
 		`{name: a, health_checks: [{timeout: 1s}]}`:                                                                             `c: weir does not support health_checks of envoy.config.cluster.v3.Cluster`,
-		`{name: a, outlier_detection: {}, lb_subset_config: {}}`:                                                                `c: weir does not support lb_subset_config, outlier_detection of`,
+		`{name: a, outlier_detection: {detect_degraded_hosts: true}}`:                                                           `c.outlier_detection: weir does not support detect_degraded_hosts of`,
 		`{name: a, type: LOGICAL_DNS}`:                                                                                          `c.type: weir does not support clusters of type LOGICAL_DNS`,
 		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
 		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,
@@ -30,12 +30,12 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, type: EDS}`:                                                                                                  `c.eds_cluster_config: missing`,
 		`{name: a, type: EDS, eds_cluster_config: {service_name: x}}`:                                                           `c.eds_cluster_config.eds_config: missing`,
 		`{name: a, eds_cluster_config: {service_name: x}}`:                                                                      `c.eds_cluster_config: set in a cluster of type STATIC`,
-		`{name: a, common_lb_config: {zone_aware_lb_config: {}}}`:                                                               `c.common_lb_config: weir does not support zone_aware_lb_config`,
+		`{name: a, common_lb_config: {ignore_new_hosts_until_first_hc: true}}`:                                                  `c.common_lb_config: weir does not support ignore_new_hosts_until_first_hc`,
 		`{name: a, transport_socket: {name: envoy.transport_sockets.tls}}`:                                                      `c.transport_socket.name: weir does not support the transport socket "envoy.transport_sockets.tls"`,
 		`{name: a, circuit_breakers: {thresholds: [{retry_budget: {budget_interval: 1s}}]}}`:                                    `c.circuit_breakers.thresholds[0].retry_budget: weir does not support budget_interval`,
-		`{name: a, ` + http + `auto_config: {}}}}`:                                                                              `HttpProtocolOptions"]: weir does not support auto_config`,
+		`{name: a, ` + http + `auto_config: {}}}}`:                                                                              `HttpProtocolOptions"].auto_config: needs a transport socket that negotiates by ALPN`,
 		`{name: a, ` + http + `explicit_http_config: {http3_protocol_options: {}}}}}`:                                           `explicit_http_config: weir does not support http3_protocol_options`,
-		`{name: a, ` + http + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                             `needs one of explicit_http_config and use_downstream_protocol_config`,
+		`{name: a, ` + http + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                             `needs one of explicit_http_config, use_downstream_protocol_config and auto_config`,
 		`{name: a, load_assignment: {endpoints: [{lb_endpoints: [{}]}]}}`:                                                       `c.load_assignment.endpoints[0].lb_endpoints[0].endpoint: missing`,
 		`{name: a, load_assignment: ` + socket(`{address: host.test, port_value: 1}`) + `}`:                                     `lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: host.test`,
 		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, port_value: 65536}`) + `}`:                                  `socket_address.port_value: 65536 is not a port`,
@@ -91,7 +91,7 @@ transport_socket: {name: envoy.transport_sockets.raw_buffer}
 	if d, h := &i.Resources[cluster.Default], &i.Resources[cluster.High]; d.Resource(cluster.Connections).Max() != 5 || d.PerHostMax != 2 || h.Resource(cluster.Requests).Max() != 7 || h.Resource(cluster.Retries).Max() != 3 || !cfg.track[cluster.High] {
 		t.Errorf("circuit breakers: %+v %+v", d, h)
 	}
-	if want := (lb.LeastRequest{Choices: 4, Bias: 1, LocalityWeighted: true}); cfg.policy != want {
+	if want := (lb.LeastRequest{Choices: 4, Bias: 1, Locality: lb.Locality{Weighted: true, Zone: lb.DefaultZoneAware()}, SlowStart: lb.SlowStart{Aggression: 1, MinWeight: 0.1}}); cfg.policy != want {
 		t.Errorf("policy %+v", cfg.policy)
 	}
 	if cfg.panicThreshold != 10 || len(i.Socket.Bind) != 1 || len(i.Socket.Options) != 3 {

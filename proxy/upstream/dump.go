@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
 
 // Status is a cluster as /clusters shows it.
@@ -16,12 +17,14 @@ type Status struct {
 	Info       *cluster.Info
 	EDSService string // "" when it has no endpoints from EDS
 	Hosts      []HostStatus
+	Outlier    *[2]outlier.Rates // by cluster.RateKind; nil without outlier detection
 }
 
 // HostStatus is a host with its counters, summed over the workers.
 type HostStatus struct {
 	*cluster.Host
-	Stats cluster.HostStats
+	Stats       cluster.HostStats
+	SuccessRate [2]float64 // by cluster.RateKind, percent; -1 without a figure
 }
 
 // Status lists the active clusters by name. It may be called from any
@@ -59,8 +62,15 @@ func (m *Manager) status() []Status {
 		if c.cfg.eds != nil {
 			s.EDSService = c.cfg.eds.service
 		}
+		if d := c.outlier; d != nil {
+			s.Outlier = &[2]outlier.Rates{d.Rates(cluster.ExternalOrigin), d.Rates(cluster.LocalOrigin)}
+		}
 		for h := range c.hosts.All {
-			s.Hosts = append(s.Hosts, HostStatus{Host: h})
+			hs := HostStatus{Host: h, SuccessRate: [2]float64{-1, -1}}
+			if d := c.outlier; d != nil {
+				hs.SuccessRate = [2]float64{d.HostRate(h, cluster.ExternalOrigin), d.HostRate(h, cluster.LocalOrigin)}
+			}
+			s.Hosts = append(s.Hosts, hs)
 		}
 		out = append(out, s)
 	}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/weirproxy/weir/proxy/network"
@@ -11,6 +12,7 @@ import (
 type assignment struct {
 	groups           []endpointGroup
 	overprovisioning uint32 // percent
+	weightedHealth   bool
 }
 
 // endpointGroup is a locality's endpoints of one priority.
@@ -76,11 +78,27 @@ func (c *master) apply(a *assignment) {
 		if len(p.localities) < 2 && !p.weighted {
 			p.localities = nil
 		}
-		// Envoy's order, which consistent hashing follows.
-		slices.SortStableFunc(p.localities, func(a, b cluster.LocalityHosts) int { return a.Locality.Compare(b.Locality) })
+		local := c.m.sortLocalities(p.localities)
 		sets[i] = cluster.NewHostSet(p.hosts, p.localities, a.overprovisioning)
+		sets[i].HasLocal, sets[i].WeightedHealth = local, a.weightedHealth
 	}
 	c.setHosts(cluster.NewPrioritySet(sets, c.cfg.panicThreshold), g.added, gone)
+}
+
+// sortLocalities puts the proxy's own locality first, and the others in
+// Envoy's order, which consistent hashing follows. It tells whether the own
+// one is there.
+func (m *Manager) sortLocalities(ls []cluster.LocalityHosts) (local bool) {
+	own := func(l cluster.LocalityHosts) int {
+		if m.o.Locality != nil && l.Locality.Compare(m.o.Locality) == 0 {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(ls, func(a, b cluster.LocalityHosts) int {
+		return cmp.Or(cmp.Compare(own(a), own(b)), a.Locality.Compare(b.Locality))
+	})
+	return len(ls) > 0 && own(ls[0]) == 0
 }
 
 func (g *merge) group(eg *endpointGroup) {
@@ -112,6 +130,7 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
 		h.Priority = eg.priority
 		h.SetHealth(e.health, true)
+		h.SetHealthySince(cluster.Now())
 		h.SetMetadata(e.metadata)
 		g.added = append(g.added, h)
 		return h

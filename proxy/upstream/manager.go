@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -30,7 +31,18 @@ type Options struct {
 	Transports map[string]TransportFactory
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
-	Log      *slog.Logger
+	// Locality is where the proxy runs (node.locality), nil when it is not
+	// told. LocalCluster is the cluster that the proxy itself belongs to
+	// (cluster_manager.local_cluster_name), "" for none: zone aware routing
+	// compares a cluster with it.
+	Locality     *cluster.Locality
+	LocalCluster string
+	// Runtime is read when a cluster's configuration is taken.
+	Runtime cluster.Runtime
+	// OutlierLog takes the lines of cluster_manager.outlier_detection's log;
+	// nil: there is none.
+	OutlierLog func(line []byte)
+	Log        *slog.Logger
 }
 
 // DestinationGuard refuses destinations that a connection must not be
@@ -98,9 +110,6 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), policy: cfg.policy}
 	c.group = stats.NewGroup[endpointStats](m.o.Stats, cfg.info.StatScope())
 	c.stats = c.group.For(0)
-	if cfg.info.HTTP2 {
-		m.log.Warn("weir does not speak HTTP/2 to upstreams yet: HTTP requests to this cluster fail, TCP works", "cluster", name)
-	}
 	isNew := m.newest(name) == nil
 	before := m.warming[name]
 	m.warming[name] = c
@@ -108,10 +117,13 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 		m.starting[c] = struct{}{}
 	}
 	cfg.trackRemaining()
-	if shared, ok := c.policy.(lb.Shared); ok {
-		c.builder = shared.NewBuilder(cfg.info)
-	}
 	c.discovery = c.newDiscovery()
+	if cfg.outlier != nil {
+		c.outlier = outlier.New(outlier.Options{
+			Main: m.o.Main, Owners: m.owners, Info: cfg.info, Runtime: m.o.Runtime, Changed: c.healthChanged, Log: m.o.OutlierLog,
+		}, cfg.outlier)
+	}
+	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Local: m.localHosts()})
 	if err := c.discovery.start(); err != nil {
 		c.stop()
 		if delete(m.warming, name); before != nil {
@@ -129,6 +141,28 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	}
 	m.countClusters()
 	return nil
+}
+
+// localHosts finds the hosts of the local cluster, nil when there is none.
+func (m *Manager) localHosts() func() *cluster.HostSet {
+	if m.o.LocalCluster == "" {
+		return nil
+	}
+	return func() *cluster.HostSet {
+		if c := m.active[m.o.LocalCluster]; c != nil && c.hosts != nil {
+			return c.hosts.Sets[0]
+		}
+		return nil
+	}
+}
+
+// localChanged has the other clusters spread their load anew.
+func (m *Manager) localChanged() {
+	for name, c := range m.active {
+		if name != m.o.LocalCluster {
+			c.publish(nil, false)
+		}
+	}
 }
 
 // Remove takes a cluster out that xDS had added. It returns false when there

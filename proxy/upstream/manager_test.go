@@ -255,7 +255,7 @@ func TestPoolsOfAPod(t *testing.T) {
 	of := func(pod uint32) (p pool.HTTP) {
 		r.on(1, func() {
 			c := r.m.Table(0).Get("a")
-			p = c.HTTPPool(c.Hosts().Sets[0].Hosts[0], cluster.Default, &network.Connection{Info: &network.Info{PodID: pod}})
+			p = c.HTTPPool(c.Hosts().Sets[0].Hosts[0], cluster.Default, &network.Connection{Info: &network.Info{PodID: pod}}, "")
 		})
 		return p
 	}

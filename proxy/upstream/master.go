@@ -6,6 +6,7 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
 
 // master is main's state of one cluster.
@@ -19,7 +20,9 @@ type master struct {
 	stats     *endpointStats
 	hosts     *cluster.PrioritySet
 	policy    lb.Policy
-	builder   lb.Builder // nil when workers need nothing made for them
+	balancing lb.ThreadAware
+	outlier   *outlier.Detector // nil without outlier detection
+	resorting bool              // healthChanged was posted
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -35,8 +38,7 @@ type discovery interface {
 // snapshot is what workers are told of a cluster: immutable.
 type snapshot struct {
 	info    *cluster.Info
-	policy  lb.Policy
-	built   bool // the policy is for these hosts only
+	lb      lb.Factory
 	hosts   *cluster.PrioritySet
 	gone    []*cluster.Host // since the snapshot before
 	drain   bool            // all connections, since the set has changed
@@ -64,6 +66,9 @@ func (c *master) ready() {
 	if old != nil {
 		old.stop()
 	}
+	if name == m.o.LocalCluster {
+		m.localChanged()
+	}
 	m.countClusters()
 	delete(m.starting, c)
 	m.checkReady()
@@ -71,11 +76,7 @@ func (c *master) ready() {
 
 // publish gives the workers the cluster as it is now.
 func (c *master) publish(gone []*cluster.Host, drain bool) {
-	s := &snapshot{info: c.cfg.info, policy: c.policy, hosts: c.hosts, gone: gone, drain: drain}
-	if c.builder != nil {
-		s.policy, s.built = c.builder.Build(c.hosts), true
-	}
-	c.m.publish(s)
+	c.m.publish(&snapshot{info: c.cfg.info, lb: c.balancing.Factory(c.hosts), hosts: c.hosts, gone: gone, drain: drain})
 }
 
 func (c *master) stop() {
@@ -89,15 +90,38 @@ func (c *master) stop() {
 		}
 	}
 	c.group.Close()
-	if c.builder != nil {
-		c.builder.Close()
+	c.balancing.Close()
+	if c.outlier != nil {
+		c.outlier.Close()
 	}
 	delete(c.m.starting, c)
+}
+
+// healthChanged sorts the hosts by their health anew, once for all that has
+// changed in a turn.
+func (c *master) healthChanged() {
+	if c.resorting {
+		return
+	}
+	c.resorting = true
+	c.m.o.Main.Post(func() {
+		if c.resorting = false; c.stopped || c.hosts == nil {
+			return
+		}
+		sets := make([]*cluster.HostSet, len(c.hosts.Sets))
+		for i, s := range c.hosts.Sets {
+			sets[i] = s.Resorted()
+		}
+		c.setHosts(cluster.NewPrioritySet(sets, c.cfg.panicThreshold), nil, nil)
+	})
 }
 
 // setHosts takes a new set of hosts and tells the workers.
 func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host) {
 	c.hosts = set
+	if c.outlier != nil {
+		c.outlier.Update(added, gone)
+	}
 	s := c.stats
 	if len(added) > 0 || len(gone) > 0 {
 		s.MembershipChange.Inc()
@@ -117,5 +141,8 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	if c.warm {
 		c.m.stats.ClusterUpdated.Inc()
 		c.publish(gone, c.cfg.closeOnSetChange && len(added)+len(gone) > 0)
+		if c.cfg.info.Name == c.m.o.LocalCluster {
+			c.m.localChanged()
+		}
 	}
 }

@@ -123,8 +123,19 @@ type originalPolicy struct {
 func (originalPolicy) Name() string { return "cluster_provided" }
 
 // New implements lb.Policy.
-func (p originalPolicy) New(s *cluster.Stats, _ *cluster.PrioritySet) lb.Balancer {
-	return &originalBalancer{originalPolicy: p, stats: s, known: map[netip.AddrPort]*originalHost{}}
+func (p originalPolicy) New(lb.Env) lb.ThreadAware { return p }
+
+// Factory implements lb.ThreadAware: hosts are found by need.
+func (p originalPolicy) Factory(*cluster.PrioritySet) lb.Factory { return originalFactory{p} }
+
+// Close implements lb.ThreadAware.
+func (originalPolicy) Close() {}
+
+type originalFactory struct{ originalPolicy }
+
+// New implements lb.Factory.
+func (f originalFactory) New(s *cluster.Stats) lb.Balancer {
+	return &originalBalancer{originalPolicy: f.originalPolicy, stats: s, known: map[netip.AddrPort]*originalHost{}}
 }
 
 // originalBalancer is a worker's. known spares it the registry's lock.
@@ -185,7 +196,7 @@ func (b *originalBalancer) withPort(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), port)
 }
 
-// Update implements lb.Balancer.
+// Update implements lb.Updater.
 func (b *originalBalancer) Update(*cluster.PrioritySet) {
 	for a, h := range b.known {
 		if h.gone.Load() {

@@ -13,20 +13,21 @@ type Cluster struct {
 	info     *cluster.Info
 	hosts    *cluster.PrioritySet
 	balancer lb.Balancer
-	pools    map[poolKey]*pool.HTTP1
+	pools    map[poolKey]pool.HTTP
 	drained  bool
 }
 
 type poolKey struct {
-	host *cluster.Host
-	key  uint32
-	prio cluster.Priority
+	host  *cluster.Host
+	key   uint32
+	prio  cluster.Priority
+	proto cluster.Protocol
 }
 
 func newCluster(t *Table, s *snapshot) *Cluster {
 	c := &Cluster{info: s.info, hosts: s.hosts}
 	c.owner.Init(t.loop, s.info, t.m.dialer)
-	c.balancer = s.policy.New(c.owner.Stats, s.hosts)
+	c.balancer = s.lb.New(c.owner.Stats)
 	return c
 }
 
@@ -54,16 +55,20 @@ func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
 
 // HTTPPool is the pool of connections to h for requests of a priority.
 // downstream, which may be nil, tells on whose behalf: on a node each pod has
-// connections of its own.
-func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection) pool.HTTP {
-	if c.info.HTTP2 {
-		return pool.NoHTTP2{Peer: h}
+// connections of its own. downstreamProtocol ("HTTP/2") is what the request
+// came by.
+func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection, downstreamProtocol string) pool.HTTP {
+	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream), proto: c.info.Protocol}
+	if k.proto == cluster.UseDownstream {
+		k.proto = cluster.HTTP1
+		if downstreamProtocol == "HTTP/2" {
+			k.proto = cluster.HTTP2
+		}
 	}
-	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream)}
 	if hp := c.pools[k]; hp != nil {
 		return hp
 	}
-	hp := pool.NewHTTP1(&c.owner, h, p, k.key)
+	hp := pool.New(&c.owner, h, p, k.key, k.proto)
 	if c.drained {
 		// Replaced meanwhile: who still holds the cluster is served, but
 		// leaves no connection behind.
@@ -71,7 +76,7 @@ func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *netw
 		return hp
 	}
 	if c.pools == nil {
-		c.pools = make(map[poolKey]*pool.HTTP1)
+		c.pools = make(map[poolKey]pool.HTTP)
 	}
 	c.pools[k] = hp
 	return hp
@@ -86,10 +91,10 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 // update takes a newer set of hosts.
 func (c *Cluster) update(s *snapshot) {
 	c.hosts = s.hosts
-	if s.built {
-		c.balancer = s.policy.New(c.owner.Stats, s.hosts)
+	if u, ok := c.balancer.(lb.Updater); ok {
+		u.Update(s.hosts)
 	} else {
-		c.balancer.Update(s.hosts)
+		c.balancer = s.lb.New(c.owner.Stats)
 	}
 	if s.drain {
 		c.drainPools()

@@ -27,6 +27,7 @@ type testCase struct {
 	NetworkFilters  []object          `json:"network_filters"`
 	ListenerFilters []object          `json:"listener_filters"`
 	Listener        object            `json:"listener"`
+	TLS             object            `json:"tls"`
 	Clusters        map[string]object `json:"clusters"`
 	Bootstrap       object            `json:"bootstrap"`
 	Requests        []request         `json:"requests"`
@@ -50,9 +51,10 @@ type request struct {
 	Chunked bool           `json:"chunked"`
 	Then    string         `json:"then"` // sent after the answer; as much is read back
 	// Raw is sent as it is, instead; up to ten answers are read.
-	Raw   string  `json:"raw"`
-	Wait  float64 `json:"wait"`  // seconds before it is sent
-	Times int     `json:"times"` // more than 1: shares of answers are compared, within 0.1
+	Raw   string     `json:"raw"`
+	TLS   *tlsClient `json:"tls"`
+	Wait  float64    `json:"wait"`  // seconds before it is sent
+	Times int        `json:"times"` // more than 1: shares of answers are compared, within 0.1
 }
 
 // loadCases reads the case files, by the name of the file.
@@ -161,6 +163,7 @@ func (c *testCase) bootstrap(p *proxy) []byte {
 		text = strings.ReplaceAll(text, "{{"+name+"}}", fmt.Sprint(port))
 	}
 	text = strings.ReplaceAll(text, "{{port}}", fmt.Sprint(p.port))
+	text = strings.ReplaceAll(text, "{{certs}}", certDir)
 	return []byte(strings.ReplaceAll(text, "{{dir}}", p.dir))
 }
 
@@ -168,6 +171,9 @@ func (c *testCase) listener(p *proxy) object {
 	chain := object{"filters": []any{c.hcm(p)}}
 	if c.NetworkFilters != nil {
 		chain["filters"] = extensionList(c.NetworkFilters)
+	}
+	if c.TLS != nil {
+		chain["transport_socket"] = c.downstreamTLS()
 	}
 	return merge(object{
 		"name": "l", "address": socketAddress(p.port),

@@ -24,6 +24,7 @@ type answer struct {
 	Upstream *received   `json:",omitempty"` // the body, when it is an echo's
 	Trailers [][2]string `json:",omitempty"`
 	Cut      bool        `json:",omitempty"`
+	TLS      *tlsSeen    `json:",omitempty"`
 	Then     string      `json:",omitempty"`
 	Took     seconds     `json:",omitempty"`
 	End      string      `json:",omitempty"` // "closed", "open", "timeout", "refused"
@@ -76,12 +77,25 @@ func (q *request) text() string {
 
 // send sends the request once and returns the answer, or to a raw request all
 // answers until the proxy closes or falls silent.
-func (q *request) send(port int) []answer {
-	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 3*time.Second)
+func (q *request) send(port int, withTLS bool) []answer {
+	dial := func() (net.Conn, error) {
+		return net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 3*time.Second)
+	}
+	c, err := dial()
 	if err != nil {
 		return []answer{{End: "refused"}}
 	}
-	defer c.Close()
+	defer func() { c.Close() }()
+	how := q.TLS
+	if how == nil && withTLS {
+		how = &tlsClient{}
+	}
+	var seen *tlsSeen
+	if how != nil && !how.Plain {
+		if c, seen, err = how.wrap(c, dial); err != nil || seen.Failed {
+			return []answer{{TLS: seen, End: "closed"}}
+		}
+	}
 	silence := 8 * time.Second
 	if q.Raw != "" {
 		silence = 1500 * time.Millisecond
@@ -108,6 +122,7 @@ func (q *request) send(port int) []answer {
 		case err != nil:
 			a.End = "closed"
 		}
+		a.TLS = seen
 		out = append(out, a)
 		if err != nil || q.Raw == "" {
 			break

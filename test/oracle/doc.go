@@ -23,8 +23,9 @@
 //	router:           Router fields
 //	network_filters:  instead of the connection manager, [{name, type, config}]
 //	listener_filters: [{name, type, config}]
+//	tls:              the listener speaks TLS: further DownstreamTlsContext fields ({} for none); requests then have tls: {sni, alpn, cert, version, …}
 //	listener:         further Listener fields
-//	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers) and dead (refuses), or further clusters
+//	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers), s1, s2 (echo servers over TLS, s2 asks for a certificate), dead (refuses) and grpc (gRPC services, with http2_protocol_options: {}), or further clusters
 //	bootstrap:        further Bootstrap fields
 //	requests:         sent one after another; see the request type
 //	log:              a format string, or {log_format: ...}: lines of the access log are compared
@@ -34,6 +35,7 @@
 //	untimed:          how long answers take is not compared
 //	differs:          why weir does not agree here, on purpose; then it must not
 //
-// {{u1}}, {{u2}}, {{u3}}, {{dead}}, {{port}} and {{dir}} stand for the ports of
+// {{certs}} is a directory of certificates (tls_test.go lists them).
+// {{u1}}, {{u2}}, {{u3}}, {{s1}}, {{s2}}, {{dead}}, {{grpc}}, {{port}} and {{dir}} stand for the ports of
 // the upstreams and of the listener, and for a directory of the proxy's own.
 package oracle

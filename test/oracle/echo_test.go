@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ import (
 
 // echo is an HTTP/1.1 server that answers with what it received, as JSON, and
 // obeys the request header x-do, a list separated by ";" of: status=503,
-// delay=0.5, header=name:value, body=1000 (that many x), chunked,
-// trailer=name:value, close, reset (close without an answer), truncate, and
+// delay=0.5, header=name:value, body=1000 (that many x), mirror (the request's
+// body), chunked, trailer=name:value, close, reset (close without an answer), truncate, and
 // fail=N (503 to the first N requests of this path).
 type echo struct {
 	name string
@@ -60,6 +61,7 @@ type received struct {
 	Headers  [][2]string `json:"headers"`
 	Body     string      `json:"body"`
 	Trailers [][2]string `json:"trailers"`
+	TLS      *tlsSeen    `json:"tls,omitempty"`
 }
 
 func (e *echo) serve(c net.Conn) {
@@ -76,7 +78,9 @@ func (e *echo) serve(c net.Conn) {
 			time.Sleep(time.Duration(f * float64(time.Second)))
 		}
 		if _, ok := do["reset"]; ok {
-			c.(*net.TCPConn).SetLinger(0)
+			if c, ok := c.(*net.TCPConn); ok {
+				c.SetLinger(0)
+			}
 			return
 		}
 		if strings.EqualFold(m.get("upgrade"), "websocket") {
@@ -111,13 +115,23 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 	if len(body) >= 4096 {
 		body = fmt.Sprintf("%d bytes", len(body))
 	}
-	out, _ := json.Marshal(received{e.name, m.Line, m.Headers, body, m.Trailers})
+	r := received{Server: e.name, Line: m.Line, Headers: m.Headers, Body: body, Trailers: m.Trailers}
+	if c, ok := c.(*tls.Conn); ok {
+		r.TLS = seenOf(c.ConnectionState(), true)
+	}
+	out, _ := json.Marshal(r)
 	if s, ok := do["body"]; ok {
 		size, _ := strconv.Atoi(s[0])
 		out = []byte(strings.Repeat("x", size))
 	}
+	if _, ok := do["mirror"]; ok {
+		out = []byte(m.Body)
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP/1.1 %s X\r\ncontent-type: application/json\r\n", status)
+	fmt.Fprintf(&b, "HTTP/1.1 %s X\r\n", status)
+	if !strings.Contains(strings.Join(do["header"], ";"), "content-type:") {
+		b.WriteString("content-type: application/json\r\n")
+	}
 	for _, h := range do["header"] {
 		name, value, _ := strings.Cut(h, ":")
 		fmt.Fprintf(&b, "%s: %s\r\n", name, value)

@@ -3,6 +3,7 @@
 package oracle
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -36,7 +37,12 @@ func TestCases(t *testing.T) {
 		e, port := startEcho(t, name)
 		echoes, upstreams[name] = append(echoes, e), port
 	}
-	upstreams["dead"] = freePort(t)
+	cert, roots := makeCerts(t)
+	for name, auth := range map[string]tls.ClientAuthType{"s1": tls.RequestClientCert, "s2": tls.RequireAndVerifyClientCert} {
+		e, port := startTLSEcho(t, name, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth, ClientCAs: roots, NextProtos: []string{"http/1.1", "foo"}})
+		echoes, upstreams[name] = append(echoes, e), port
+	}
+	upstreams["dead"], upstreams["grpc"] = freePort(t), startServices(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		t.Run(file, func(t *testing.T) {
@@ -155,11 +161,11 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 		q := &c.Requests[i]
 		time.Sleep(time.Duration(q.Wait * float64(time.Second)))
 		if q.Times > 1 {
-			o.Shares = append(o.Shares, q.sendMany(p.port, clean))
+			o.Shares = append(o.Shares, q.sendMany(p.port, c.TLS != nil, clean))
 			continue
 		}
 		begin := time.Now()
-		answers := q.send(p.port)
+		answers := q.send(p.port, c.TLS != nil)
 		if took := time.Since(begin).Seconds(); took > 0.25 && q.Raw == "" && !c.Untimed {
 			answers[0].Took = seconds(took)
 		}
@@ -185,10 +191,10 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	return o
 }
 
-func (q *request) sendMany(port int, clean cleaner) shares {
+func (q *request) sendMany(port int, withTLS bool, clean cleaner) shares {
 	out := shares{}
 	for range q.Times {
-		a := q.send(port)[0]
+		a := q.send(port, withTLS)[0]
 		clean.answer(&a)
 		server := ""
 		if a.Upstream != nil {
@@ -230,13 +236,14 @@ type cleaner struct {
 var (
 	clientAddress = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}\b`)
 	uuid          = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	clientPort    = regexp.MustCompile(`"portValue":\d+`)
 	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 	// presence are headers of which only the presence is compared.
 	presence = []string{"date", "x-envoy-expected-rq-timeout-ms", "x-request-id", "x-envoy-upstream-service-time"}
 )
 
 func (c *testCase) cleaner(p *proxy) cleaner {
-	var pairs []string
+	pairs := []string{certDir, "<certs>"}
 	for name, port := range upstreams {
 		pairs = append(pairs, fmt.Sprint(port), "<"+name+">")
 	}

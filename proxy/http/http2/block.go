@@ -83,8 +83,9 @@ func (b *block) into(s *stream) {
 	case s.res != nil:
 		b.kind, b.h = responseHead, s.res.ResponseHeaders()
 		s.headIn = b.h
-	default:
-		b.kind = trailerSection // of a stream whose user has gone
+	default: // of a stream that lingers: looked at, but not kept
+		b.kind, b.h = trailerSection, &s.c.set.pool.trash
+		b.h.Reset()
 	}
 }
 
@@ -178,12 +179,6 @@ func (c *conn) blockDone() *connError {
 		c.flood.serverReset(c)
 		s.details = detailTooMany
 		s.abort(http2.ErrCodeInternal, http.ProtocolError)
-		return nil
-	}
-	if h == nil { // the user has gone
-		if s.recvEnd {
-			s.finishIfDone()
-		}
 		return nil
 	}
 	if len(cookies) > 0 && b.bad == nil {

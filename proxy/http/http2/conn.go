@@ -53,7 +53,7 @@ type conn struct {
 	block    block
 
 	// What is sent.
-	enc        *hpack.Encoder
+	enc        hpackEncoder
 	sendWindow int32
 	peerWindow int32 // a new stream's sendWindow
 	maxFrame   int   // the peer's SETTINGS_MAX_FRAME_SIZE
@@ -71,6 +71,7 @@ type conn struct {
 	flood      flood
 	violation  *connError // a flood, to end the connection
 	inside     bool       // within Dispatch
+	failed     bool       // ended because the peer broke the protocol
 	keepAlive  *keepAlive
 }
 
@@ -80,8 +81,8 @@ func (c *conn) init(nc *network.Connection, set *Settings, r role) {
 	c.dec = hpack.NewDecoder(DefaultTableSize, c.field)
 	c.dec.SetAllowedMaxDynamicTableSize(max(set.TableSize, DefaultTableSize))
 	c.dec.SetMaxStringLength(maxString(set))
-	c.enc = hpack.NewEncoder(blockWriter{c})
-	c.enc.SetMaxDynamicTableSizeLimit(set.TableSize)
+	c.enc.max = DefaultTableSize
+	c.enc.setMax(min(set.TableSize, DefaultTableSize))
 	c.sendWindow, c.peerWindow, c.maxFrame = initWindow, initWindow, minMaxFrame
 	c.recvWindow = initWindow
 	c.goAwayLast = maxStreamID
@@ -97,7 +98,7 @@ func (c *conn) Protocol() http.ProtocolVersion { return http.HTTP2 }
 // fail ends the connection by GOAWAY.
 func (c *conn) fail(e *connError) error {
 	if c.phase != phaseDead {
-		c.phase = phaseDead
+		c.phase, c.failed = phaseDead, true
 		c.writeGoAway(c.lastPeer, e.code, e.msg)
 	}
 	return &http.CodecError{Details: e.details, Msg: "http/2 protocol error: " + e.msg}
@@ -122,8 +123,12 @@ func (c *conn) GoAway() {
 // reset.
 func (c *conn) OnConnectionClosed() {
 	c.phase = phaseDead
+	reason := http.ConnectionTermination
+	if c.failed {
+		reason = http.ProtocolError
+	}
 	for _, s := range c.streams {
-		s.tell(http.ConnectionTermination)
+		s.tell(reason)
 	}
 	c.data.Reset()
 	c.reading = nil
@@ -185,6 +190,14 @@ func (r *resetRing) add(id uint32) {
 	}
 	r.ids[r.at] = id
 	r.at = (r.at + 1) % rememberedResets
+}
+
+func (r *resetRing) forget(id uint32) {
+	for i, x := range r.ids {
+		if x == id {
+			r.ids[i] = 0
+		}
+	}
 }
 
 func (r *resetRing) has(id uint32) bool {

@@ -67,6 +67,7 @@ func (c *conn) onReset(f *frame, p []byte) *connError {
 	s := c.streams[f.stream]
 	if s == nil {
 		c.flood.owe(c)
+		c.resets.forget(f.stream) // nothing can be under way behind it
 		return nil
 	}
 	code := http2.ErrCode(binary.BigEndian.Uint32(p))
@@ -112,7 +113,7 @@ func (c *conn) onSettings(f *frame, p []byte) *connError {
 func (c *conn) setting(id http2.SettingID, v uint32) *connError {
 	switch id {
 	case http2.SettingHeaderTableSize:
-		c.enc.SetMaxDynamicTableSizeLimit(min(v, c.set.TableSize))
+		c.enc.setMax(min(v, c.set.TableSize))
 	case http2.SettingEnablePush:
 		if _, server := c.role.(*server); v > 1 || v == 1 && !server {
 			return errSettingValue
@@ -206,9 +207,9 @@ func (c *conn) onWindowUpdate(f *frame, p []byte) *connError {
 	switch {
 	case s == nil && c.idle(f.stream):
 		return errIdleStream
-	case s == nil: // just closed
 	case n == 0:
 		c.refuse(f.stream, http2.ErrCodeProtocol)
+	case s == nil: // just closed
 	case int64(s.sendWindow)+int64(n) > maxWindow:
 		c.refuse(f.stream, http2.ErrCodeFlowControl)
 	default:

@@ -4,19 +4,9 @@ import (
 	"strings"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/weirproxy/weir/proxy/http"
 )
-
-// blockWriter is where the HPACK encoder writes: the worker's scratch memory.
-type blockWriter struct{ c *conn }
-
-func (w blockWriter) Write(p []byte) (int, error) {
-	s := &w.c.set.pool.scratch
-	*s = append(*s, p...)
-	return len(p), nil
-}
 
 // pseudoOrder is the pseudo-headers of a section in the order in which they
 // are sent.
@@ -40,19 +30,18 @@ func (c *conn) writeBlock(id uint32, h *http.HeaderMap, order pseudoOrder, end b
 			return false
 		}
 	}
-	scratch := &c.set.pool.scratch
-	*scratch = (*scratch)[:0]
-	for _, p := range order {
-		c.enc.WriteField(hpack.HeaderField{Name: p.Name(), Value: h.Get(p)})
+	p := c.enc.begin(c.set.pool.scratch[:0])
+	for _, id := range order {
+		p = c.enc.field(p, id, id.Name(), h.Get(id), false)
 	}
 	for i := range lines {
 		if l := &lines[i]; !l.Removed() && carried(l, h) {
-			c.enc.WriteField(hpack.HeaderField{Name: l.Name, Value: l.Value, Sensitive: l.Sensitive || secret(l)})
+			p = c.enc.field(p, l.ID, l.Name, l.Value, l.Sensitive || secret(l))
 		}
 	}
-	c.writeHeaders(id, *scratch, end)
-	if cap(*scratch) > maxScratch {
-		*scratch = nil
+	c.writeHeaders(id, p, end)
+	if c.set.pool.scratch = p; cap(p) > maxScratch {
+		c.set.pool.scratch = nil
 	}
 	return true
 }

@@ -17,7 +17,7 @@ func (c *conn) consumed(n int) {
 // taken credits n bytes that the reader of s has taken.
 func (c *conn) taken(s *stream, n int) {
 	c.consumed(n)
-	if s.closed || s.recvEnd {
+	if s.closed || s.recvEnd || s.lingering {
 		return
 	}
 	s.unacked += int32(n)

@@ -34,6 +34,7 @@ func (s *stream) EncodeTrailers(t *http.HeaderMap) {
 	if s.held {
 		s.trailers = s.c.set.pool.takeMap()
 		s.trailers.CopyFrom(t)
+		s.awaitFlush()
 		return
 	}
 	s.c.sendTrailers(s, t)
@@ -54,9 +55,9 @@ func (c *conn) sendTrailers(s *stream, t *http.HeaderMap) {
 // sent is called when END_STREAM has been written.
 func (s *stream) sent() {
 	s.sentEnd = true
-	if s.resetting {
-		s.c.resetStream(s.id, s.reset)
-		s.remove()
+	s.timer.Disable()
+	if s.lingering && !s.recvEnd {
+		s.timer.Enable(lingerTime)
 		return
 	}
 	s.finishIfDone()
@@ -67,6 +68,7 @@ func (s *stream) hold(b *network.Buffer) {
 	gauge(s.c.set.Counters.PendingSendBytes, b.Len())
 	s.out.Move(b)
 	s.held = true
+	s.awaitFlush()
 	if s.sendWindow > 0 || s.out.Len() == 0 {
 		s.c.waiting.push(s)
 	}
@@ -155,7 +157,13 @@ func (c *conn) sendHeld(s *stream) {
 	before := s.out.Len()
 	c.sendData(s, &s.out, quantum)
 	gauge(c.set.Counters.PendingSendBytes, s.out.Len()-before)
-	if s.closed || s.out.Len() > 0 {
+	if s.closed {
+		return
+	}
+	if s.out.Len() > 0 {
+		if s.out.Len() < before {
+			s.awaitFlush()
+		}
 		return
 	}
 	s.held = false

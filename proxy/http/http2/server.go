@@ -36,7 +36,12 @@ func (v *server) begin(f *frame) (*stream, *connError) {
 		return nil, errStreamID
 	case id <= v.lastPeer:
 		if v.resets.has(id) {
-			return nil, nil // it was under way
+			// It was under way, but no request has a second section that
+			// does not end it.
+			if !f.flags.Has(http2.FlagHeadersEndStream) {
+				v.refuse(id, http2.ErrCodeProtocol)
+			}
+			return nil, nil
 		}
 		return nil, errClosedStream
 	}

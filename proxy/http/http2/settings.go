@@ -62,7 +62,10 @@ type Settings struct {
 	MaxWindowUpdates         uint32
 	ResetBurst, ResetRate    uint64 // RST_STREAM frames received: at once, and a second
 
-	KeepAlive KeepAlive
+	// FlushTimeout ends a stream whose peer takes nothing of its last bytes
+	// for so long; 0: never.
+	FlushTimeout time.Duration
+	KeepAlive    KeepAlive
 	// Extra are further SETTINGS parameters to send (custom_settings_parameters).
 	Extra []Setting
 
@@ -116,6 +119,7 @@ type Counters struct {
 	RxReset                         *uint64
 	StreamRefusedErrors             *uint64
 	Trailers                        *uint64
+	TxFlushTimeout                  *uint64
 	TxReset                         *uint64
 	TooManyPrematureResets          *uint64 // the connection manager's
 

@@ -45,6 +45,7 @@ func (s *Stats) Counters() Counters {
 		RxReset:                         (*uint64)(&s.RxReset),
 		StreamRefusedErrors:             (*uint64)(&s.StreamRefusedErrors),
 		Trailers:                        (*uint64)(&s.Trailers),
+		TxFlushTimeout:                  (*uint64)(&s.TxFlushTimeout),
 		TxReset:                         (*uint64)(&s.TxReset),
 		StreamsActive:                   &s.StreamsActive,
 		PendingSendBytes:                &s.PendingSendBytes,

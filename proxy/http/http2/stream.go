@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -14,6 +15,9 @@ type stream struct {
 	streamState
 	in  network.Buffer // received, but not taken by the reader
 	out network.Buffer // given to be sent, but waiting for a window
+
+	// timer ends a stream that lingers, or whose peer takes nothing of it.
+	timer event.Timer
 
 	next, prev *stream // in the connection's waitList; next alone in the free list
 }
@@ -40,8 +44,6 @@ type streamState struct {
 	upgrade    string          // the protocol of an extended CONNECT that is shown as an upgrade
 	details    string
 
-	reset http2.ErrCode // sent behind out when resetting is set
-
 	readOff uint8
 	interim uint8 // 1xx responses received
 
@@ -55,7 +57,7 @@ type streamState struct {
 	outEnd     bool // END_STREAM goes behind out
 	sentEnd    bool // END_STREAM was sent
 	closed     bool
-	resetting  bool // the stream ends once out is written
+	lingering  bool // the response is complete, the user gone, the request still coming
 	aboveHigh  bool
 	noBody     bool // the response to HEAD: its content-length promises nothing
 	connect    bool // the request is CONNECT
@@ -66,6 +68,7 @@ type streamPool struct {
 	free  *stream
 	nfree int
 	maps  []*http.HeaderMap // for trailers that wait
+	trash http.HeaderMap    // for those that nobody reads
 
 	scratch []byte   // for encoding header blocks
 	cookies []string // of the header section that is being read
@@ -80,6 +83,7 @@ func (c *conn) newStream(id uint32) *stream {
 		s = &stream{}
 		s.in.Init(&c.nc.Loop().Pool)
 		s.out.Init(&c.nc.Loop().Pool)
+		c.nc.Loop().InitTimer(&s.timer, s.onTimer)
 	} else {
 		p.free, s.next = s.next, nil
 		p.nfree--
@@ -107,6 +111,7 @@ func (s *stream) remove() {
 	delete(c.streams, s.id)
 	gauge(c.set.Counters.StreamsActive, -1)
 	c.waiting.remove(s)
+	s.timer.Release()
 	if c.block.s == s {
 		c.block.s, c.block.h = nil, nil
 	}
@@ -201,26 +206,62 @@ func (s *stream) BufferLimit() uint32 {
 // StreamErrorOnInvalidMessage implements http.ResponseEncoder.
 func (s *stream) StreamErrorOnInvalidMessage() bool { return s.c.set.StreamErrors }
 
-// ResetStream implements http.Stream. A response that is complete but for the
-// peer's window is sent first.
+// ResetStream implements http.Stream. A server whose response is complete
+// waits a little for the end of the request.
 func (s *stream) ResetStream(reason http.ResetReason) {
 	if s.closed || s.c == nil {
 		return
 	}
-	c := s.c
-	code := errorCode(reason)
-	if s.outEnd && !s.sentEnd && reason == http.LocalReset {
-		s.reset, s.resetting = code, true
-		s.cb, s.dec, s.req, s.res = nil, nil, nil, nil
-		c.consumed(s.in.Len())
-		s.in.Reset()
+	if s.outEnd && s.req != nil && reason == http.LocalReset {
+		s.linger()
 		return
 	}
-	cb := s.cb
-	c.resetStream(s.id, code)
+	c, cb := s.c, s.cb
+	c.resetStream(s.id, errorCode(reason))
 	s.remove()
 	if cb != nil {
 		cb.OnResetStream(reason, "")
+	}
+}
+
+// lingerTime is how long the rest of a request that nobody wants is awaited
+// once its response is sent: clients are known to lose a response behind which
+// RST_STREAM comes at once.
+const lingerTime = 50 * time.Millisecond
+
+// linger lets go of a stream's user while its response is on the way or the
+// rest of its request is.
+func (s *stream) linger() {
+	s.lingering = true
+	s.cb, s.dec, s.req = nil, nil, nil
+	s.c.consumed(s.in.Len())
+	s.in.Reset()
+	s.readOff = 0
+	if s.sentEnd {
+		s.timer.Enable(lingerTime)
+	}
+}
+
+// onTimer ends a stream that has lingered, or whose peer has taken nothing of
+// its end for Settings.FlushTimeout.
+func (s *stream) onTimer() {
+	if s.closed || s.c == nil {
+		return
+	}
+	if s.sentEnd {
+		s.c.resetStream(s.id, http2.ErrCodeNo)
+		s.remove()
+		return
+	}
+	count(s.c.set.Counters.TxFlushTimeout)
+	s.abort(http2.ErrCodeNo, http.LocalReset)
+}
+
+// awaitFlush starts or renews the time that the peer has for the rest of a
+// message.
+func (s *stream) awaitFlush() {
+	if t := s.c.set.FlushTimeout; t > 0 && s.outEnd && !s.sentEnd {
+		s.timer.Enable(t)
 	}
 }
 

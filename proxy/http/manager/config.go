@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/tracing"
 )
 
 // Config is an HttpConnectionManager compiled. It is immutable but for its
@@ -36,6 +37,7 @@ type Config struct {
 	chain       string
 	log         *slog.Logger
 	drain       Drain
+	tracing     *tracing.Config // nil without one
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -62,7 +64,8 @@ type Config struct {
 	trustedHops         uint32
 	skipXFFAppend       bool
 	appendForwardedPort bool
-	sanitizeXFCC        bool
+	xfcc                xfccMode
+	xfccDetails         xfccDetails
 	internal            []netip.Prefix
 	localAddress        netip.Addr
 
@@ -105,6 +108,7 @@ type Options struct {
 	Drain          Drain
 	Runtime        fraction.Runtime
 	Log            *slog.Logger
+	Tracing        tracing.Options // its StatPrefix is the manager's
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -133,7 +137,6 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		trustedHops:               m.XffNumTrustedHops,
 		skipXFFAppend:             m.SkipXffAppend,
 		appendForwardedPort:       m.AppendXForwardedPort,
-		sanitizeXFCC:              m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY,
 		generateRequestID:         m.GenerateRequestId == nil || m.GenerateRequestId.Value,
 		preserveExternalRequestID: m.PreserveExternalRequestId,
 		alwaysSetRequestID:        m.AlwaysSetRequestIdInResponse,
@@ -165,11 +168,13 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.slashes = slashesUnescapeAndForward
 	}
 	for _, build := range []func() error{
+		func() error { return c.clientCert(p, m) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildFilters(p, m, o) },
+		func() error { return c.buildTracing(p, m, o) },
 		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
 		func() (err error) {
 			c.accessLogs, err = accesslog.Compile(p.Dot("access_log"), m.AccessLog, o.AccessLogs)
@@ -199,18 +204,12 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
-		"request_id_extension", "http1_safe_max_connection_duration"); err != nil {
+		"request_id_extension", "tracing", "http1_safe_max_connection_duration"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
 		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite"); err != nil {
 			return err
-		}
-	}
-	if x := m.GetRequestIdExtension().GetTypedConfig(); x != nil {
-		const uuid = "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
-		if x.TypeUrl != uuid {
-			return p.Dot("request_id_extension.typed_config").Errorf("weir does not support %s", x.TypeUrl)
 		}
 	}
 	return field.Only(p.Dot("common_http_protocol_options"), m.CommonHttpProtocolOptions, "idle_timeout", "max_connection_duration",
@@ -271,7 +270,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, LocalAddress: o.LocalAddress}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {

@@ -58,9 +58,7 @@ func (s *stream) mutateRequest() {
 	}
 	s.setRequestID(edge)
 	s.setScheme()
-	if c.sanitizeXFCC {
-		h.Remove(http.XForwardedClientCert)
-	}
+	s.forwardClientCert()
 }
 
 // clientAddress finds who the client is and adds this hop to the forwarding

@@ -1,8 +1,6 @@
 package manager
 
 import (
-	"strings"
-
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -43,6 +41,9 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 		s.resetByProxy(http.LocalReset)
 		return
 	}
+	if code == 400 && s.m.protocol < http.HTTP2 && !s.enc.StreamErrorOnInvalidMessage() {
+		s.connectionClose = true // what follows may be garbled, too
+	}
 	s.localReply = true
 	s.info.ResponseCode = code
 	h := &s.response
@@ -51,21 +52,20 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 	if modify != nil {
 		modify(h)
 	}
-	grpc := isGrpc(&s.request)
 	contentType := "text/plain"
 	if lr := s.cfg.localReplies; lr != nil {
 		code, body, contentType = s.rewriteReply(lr, code, body)
 	}
 	switch {
-	case grpc:
+	case s.grpc:
 		if grpcStatus == http.NoGrpcStatus {
-			grpcStatus = grpcStatusOf(code)
+			grpcStatus = http.GRPCStatus(code)
 		}
 		h.Set(http.Status, "200")
 		h.Set(http.ContentType, "application/grpc")
 		h.SetInt(http.GrpcStatus, int64(grpcStatus))
 		if body != "" {
-			h.Set(http.GrpcMessage, h.Own(percentEncode(body)))
+			h.Set(http.GrpcMessage, h.Own(http.PercentEncode(body)))
 		}
 		body = ""
 	case body != "" && code != 204 && code != 304 && code >= 200:
@@ -134,48 +134,4 @@ func (s *stream) rewriteReply(lr *localReplies, code int, body string) (int, str
 		contentType = format.contentType
 	}
 	return code, body, contentType
-}
-
-// isGrpc tells whether the message is gRPC by its content type.
-func isGrpc(h *http.HeaderMap) bool {
-	ct := h.Get(http.ContentType)
-	const grpc = "application/grpc"
-	return strings.HasPrefix(ct, grpc) && (len(ct) == len(grpc) || ct[len(grpc)] == '+' || ct[len(grpc)] == ';')
-}
-
-// grpcStatusOf maps an HTTP status to a gRPC status
-// (doc/http-grpc-status-mapping.md of gRPC).
-func grpcStatusOf(code int) int {
-	switch code {
-	case 200:
-		return 0
-	case 400:
-		return 13 // internal
-	case 401:
-		return 16 // unauthenticated
-	case 403:
-		return 7 // permission denied
-	case 404:
-		return 12 // unimplemented
-	case 429, 502, 503, 504:
-		return 14 // unavailable
-	}
-	return 2 // unknown
-}
-
-// percentEncode is the encoding of grpc-message (gRPC over HTTP/2,
-// "Responses").
-func percentEncode(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
-			b.WriteByte(c)
-		} else {
-			b.WriteByte('%')
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		}
-	}
-	return b.String()
 }

@@ -30,6 +30,7 @@ type ConnManager struct {
 	idleSince          time.Duration
 	parked             bool
 
+	xfcc     string               // what x-forwarded-client-cert says of the client, once asked for
 	protocol http.ProtocolVersion // 0 before the first byte
 	drain    drainState
 	requests uint32 // streams begun, for max_requests_per_connection
@@ -51,6 +52,10 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 	s := m.w.stats
 	s.DownstreamCxTotal.Inc()
 	s.DownstreamCxActive.Inc()
+	if m.conn.Transport() != nil { // the only ones are TLS
+		s.DownstreamCxSslTotal.Inc()
+		s.DownstreamCxSslActive.Inc()
+	}
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
 		m.life = m.conn.Loop().NewTimer(m.onMaxDuration)
@@ -219,6 +224,9 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 	s := m.w.stats
 	s.DownstreamCxDestroy.Inc()
 	s.DownstreamCxActive.Dec()
+	if m.conn.Transport() != nil {
+		s.DownstreamCxSslActive.Dec()
+	}
 	if ev == network.RemoteClose {
 		s.DownstreamCxDestroyRemote.Inc()
 	} else {

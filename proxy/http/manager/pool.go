@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/weirproxy/weir/proxy/event"
-	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
@@ -93,13 +92,7 @@ func (w *worker) putStream(s *stream) {
 		return
 	}
 	for i := range s.slots {
-		f := &s.slots[i]
-		f.resetState()
-		if r, ok := f.filter.(http.Recycler); ok {
-			r.Recycle()
-		} else {
-			f.set(s.cfg.filters[i].factory.New(w.index, f))
-		}
+		s.renew(&s.slots[i])
 	}
 	s.request.Reset()
 	s.requestTrailers.Reset()
@@ -107,6 +100,9 @@ func (w *worker) putStream(s *stream) {
 	s.responseTrailers.Reset()
 	s.decoding.Reset()
 	s.encoding.Reset()
+	if s.redirected != nil {
+		s.redirected.Reset()
+	}
 	clear(s.watermarks)
 	s.watermarks = s.watermarks[:0]
 	s.info.Reset()

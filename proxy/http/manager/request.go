@@ -62,7 +62,9 @@ func (s *stream) prepareRequest(end bool) bool {
 	if s.ended || s.localReply {
 		return false
 	}
+	s.trace()
 	s.chooseFilters()
+	s.refreshTimeouts()
 	return true
 }
 

@@ -39,6 +39,7 @@ func (s *stream) finishResponse(end bool) {
 	if c.alwaysSetRequestID && s.info.RequestID != "" {
 		h.Set(http.XRequestID, s.info.RequestID)
 	}
+	s.traceResponse(h)
 	if c.via != "" {
 		h.Append(http.Via, ", ", c.via)
 	}

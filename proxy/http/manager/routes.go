@@ -27,6 +27,7 @@ func (s *stream) findRoute() http.Route {
 		return s.route
 	}
 	s.routeKnown, s.route = true, nil
+	s.info.RouteName, s.info.VirtualHost = "", ""
 	if rc := s.routeConfig(); rc != nil {
 		// A nil *route.Route must not become a non-nil http.Route.
 		if r := rc.Route(&s.request, &s.info, s.random); r != nil {

@@ -142,6 +142,9 @@ func (f *slot) ResetStream(reason http.ResetReason, details string) {
 func (f *slot) OnDecoderAboveHighWatermark() { f.s.pauseRequest() }
 func (f *slot) OnDecoderBelowLowWatermark()  { f.s.resumeRequest() }
 
+func (f *slot) OnEncoderAboveHighWatermark() { f.s.OnAboveWriteBufferHighWatermark() }
+func (f *slot) OnEncoderBelowLowWatermark()  { f.s.OnBelowWriteBufferLowWatermark() }
+
 func (f *slot) AddDownstreamWatermarks(w http.DownstreamWatermarks) {
 	f.s.watermarks = append(f.s.watermarks, w)
 }

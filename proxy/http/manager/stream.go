@@ -8,6 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/tracing"
 )
 
 // stream is one request and its response. It is recycled: what must start
@@ -34,7 +35,10 @@ type stream struct {
 	whole   event.Timer // request_timeout
 	maxLife event.Timer // max_stream_duration
 
+	redirected *network.Buffer // the body of a request that starts anew
+
 	context formatter.Context
+	scratch [32]byte
 }
 
 // streamState is what is zero when a stream begins.
@@ -50,6 +54,9 @@ type streamState struct {
 	idleTimeout time.Duration
 	bufferLimit uint32
 
+	span      *tracing.Span // nil when there is none
+	decorated string        // the operation's name, to be passed on
+
 	readDisabled int // how often reading of the request was paused
 
 	routeKnown      bool
@@ -61,6 +68,7 @@ type streamState struct {
 	connectionClose bool // the client asked to close
 	internal        bool // the request comes from inside
 	localReply      bool // the answer is weir's own
+	grpc            bool // the request is gRPC, as it came
 	ended           bool
 
 	// decodingEnd and encodingEnd are set while the last data or headers of
@@ -72,15 +80,31 @@ type streamState struct {
 // start takes the stream into use for a request that begins.
 func (s *stream) start(m *ConnManager, enc http.ResponseEncoder) {
 	s.m, s.enc = m, enc
-	loop := m.conn.Loop()
 	s.w.nextID++
 	s.id = s.w.nextID
 	s.random = s.w.rand.Uint64()
 	s.bufferLimit = enc.BufferLimit()
 	s.idleTimeout = s.cfg.streamIdleTimeout
 	enc.SetCallbacks(s)
+	s.startInfo()
+	if s.idleTimeout > 0 {
+		s.idle.Enable(s.idleTimeout)
+	}
+	if s.cfg.headersTimeout > 0 {
+		s.headers.Enable(s.cfg.headersTimeout)
+	}
+	if s.cfg.requestTimeout > 0 {
+		s.whole.Enable(s.cfg.requestTimeout)
+	}
+	if s.cfg.maxStreamDuration > 0 {
+		s.maxLife.Enable(s.cfg.maxStreamDuration)
+	}
+}
 
-	i := &s.info
+// startInfo puts in what is known when a request begins, and counts it.
+func (s *stream) startInfo() {
+	i, m := &s.info, s.m
+	loop := m.conn.Loop()
 	i.Conn, i.Start, i.Begin = m.conn, loop.Time(), loop.Now()
 	i.Listener, i.FilterChain = s.cfg.listener, s.cfg.chain
 	i.DownstreamLocal = m.conn.LocalAddress()
@@ -100,18 +124,6 @@ func (s *stream) start(m *ConnManager, enc http.ResponseEncoder) {
 	st := s.w.stats
 	st.DownstreamRqTotal.Inc()
 	st.DownstreamRqActive.Inc()
-	if s.idleTimeout > 0 {
-		s.idle.Enable(s.idleTimeout)
-	}
-	if s.cfg.headersTimeout > 0 {
-		s.headers.Enable(s.cfg.headersTimeout)
-	}
-	if s.cfg.requestTimeout > 0 {
-		s.whole.Enable(s.cfg.requestTimeout)
-	}
-	if s.cfg.maxStreamDuration > 0 {
-		s.maxLife.Enable(s.cfg.maxStreamDuration)
-	}
 }
 
 // RequestHeaders implements http.RequestDecoder and http.FilterCallbacks.
@@ -129,6 +141,7 @@ func (s *stream) touch() {
 // DecodeHeaders implements http.RequestDecoder.
 func (s *stream) DecodeHeaders(end bool) {
 	s.headers.Disable()
+	s.grpc = http.IsGRPC(&s.request)
 	s.info.HeaderBytesReceived = uint64(s.request.Bytes())
 	s.touch()
 	if end {
@@ -240,7 +253,7 @@ func (s *stream) destroy() {
 		return
 	}
 	s.ended = true
-	s.info.End = s.m.conn.Loop().Now()
+	s.info.End = s.w.loop.Now()
 	s.idle.Disable()
 	s.headers.Disable()
 	s.whole.Disable()
@@ -252,10 +265,7 @@ func (s *stream) destroy() {
 	for ; s.readDisabled > 0; s.readDisabled-- {
 		s.enc.ReadDisable(false)
 	}
-	s.logAccess()
-	st := s.w.stats
-	st.DownstreamRqActive.Dec()
-	st.DownstreamRqTime.Record(uint64((s.info.End - s.info.Begin) / time.Millisecond))
+	s.endInfo()
 	s.m.unlink(s)
 	s.m.conn.Loop().DeferDelete(s)
 }
@@ -267,6 +277,15 @@ func (s *stream) DeferredDelete() {
 	if m.streams == nil {
 		m.releaseCodec()
 	}
+}
+
+// endInfo logs and counts a request that has ended.
+func (s *stream) endInfo() {
+	s.finishTrace()
+	s.logAccess()
+	st := s.w.stats
+	st.DownstreamRqActive.Dec()
+	st.DownstreamRqTime.Record(uint64((s.info.End - s.info.Begin) / time.Millisecond))
 }
 
 func (s *stream) logAccess() {

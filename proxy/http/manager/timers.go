@@ -1,9 +1,57 @@
 package manager
 
 import (
+	"time"
+
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
+
+// refreshTimeouts applies what the route says of the stream's timeouts.
+func (s *stream) refreshTimeouts() {
+	r, ok := s.findRoute().(*route.Route)
+	if !ok {
+		return
+	}
+	f := r.Forward()
+	if f == nil {
+		return
+	}
+	if f.IdleTimeout != route.Unset {
+		if s.idleTimeout = f.IdleTimeout; s.idleTimeout == 0 {
+			s.idle.Disable()
+		} else {
+			s.idle.Enable(s.idleTimeout)
+		}
+	}
+	s.refreshDuration(f)
+}
+
+// refreshDuration bounds the stream by grpc-timeout, when the route obeys it,
+// else by the route's max_stream_duration, else by the manager's. The upstream
+// of a gRPC request is told.
+func (s *stream) refreshDuration(f *route.Forward) {
+	limit, grpc := s.cfg.maxStreamDuration, http.IsGRPC(&s.request)
+	if f.MaxStreamDuration != route.Unset {
+		limit = f.MaxStreamDuration
+	}
+	asked, ok := http.ParseGrpcTimeout(s.request.Get(http.GrpcTimeout))
+	if ok && grpc && f.GrpcTimeoutHeaderMax != route.Unset {
+		limit = asked
+		if most := f.GrpcTimeoutHeaderMax; most > 0 && (limit > most || limit == 0) {
+			limit = most
+		}
+		limit = max(limit-f.GrpcTimeoutHeaderOffset, 0)
+	} else if limit == 0 {
+		s.maxLife.Disable()
+		return
+	}
+	if grpc {
+		http.SetGrpcTimeout(&s.request, limit)
+	}
+	s.maxLife.Enable(max(limit-(s.w.loop.Now()-s.info.Begin), time.Nanosecond))
+}
 
 // onIdle ends a stream on which nothing has happened for
 // stream_idle_timeout.
@@ -50,7 +98,6 @@ func (s *stream) onMaxDuration() {
 		return
 	}
 	s.w.stats.DownstreamRqMaxDurationReached.Inc()
-	s.info.SetFlag(streaminfo.DurationTimeout)
 	if s.responseStarted {
 		s.info.ResponseCodeDetails = "max_duration_timeout"
 		s.resetByProxy(http.LocalReset)
@@ -60,5 +107,6 @@ func (s *stream) onMaxDuration() {
 	if s.remoteComplete {
 		code = 504
 	}
-	s.sendLocalReply(code, "downstream duration timeout", nil, http.NoGrpcStatus, "max_duration_timeout")
+	const deadlineExceeded = 4 // of gRPC
+	s.sendLocalReply(code, "downstream duration timeout", nil, deadlineExceeded, "max_duration_timeout")
 }

@@ -77,6 +77,9 @@ func (c Client) NewStream(name string, o Options, cb StreamCallbacks) *Stream {
 // Headers is the request's head, to be filled before SendHeaders.
 func (s *Stream) Headers() *http.HeaderMap { return &s.request }
 
+// NewBuffer makes a buffer for SendData.
+func (s *Stream) NewBuffer() *network.Buffer { return s.loop.NewBuffer() }
+
 // Cluster is where the request goes.
 func (s *Stream) Cluster() *cluster.Info { return s.cluster.Info() }
 
@@ -100,7 +103,7 @@ func (s *Stream) SendHeaders(end bool) {
 		s.requestSent()
 	}
 	s.starting = true
-	s.pending = s.cluster.HTTPPool(s.host, s.o.Priority, s.o.Downstream).NewStream(s, s)
+	s.pending = s.cluster.HTTPPool(s.host, s.o.Priority, s.o.Downstream, "").NewStream(s, s)
 	s.starting = false
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -70,6 +71,8 @@ type Host struct {
 	// HealthCheckAddress is where active health checks go when not to Address.
 	HealthCheckAddress network.Address
 
+	monitor  atomic.Pointer[Monitor]
+	failNow  atomic.Pointer[func()]
 	metadata atomic.Pointer[Metadata]
 	weight   atomic.Uint32
 	health   atomic.Uint32
@@ -78,6 +81,9 @@ type Host struct {
 	Active atomic.Int32
 	// Conns counts connections over all workers.
 	Conns atomic.Int32
+
+	// healthySince is the Now of when the host became healthy; 0: unknown.
+	healthySince atomic.Int64
 
 	stats []atomic.Pointer[HostStats] // by owner: 0 is main
 }
@@ -130,6 +136,23 @@ func (h *Host) Stats(owner int) *HostStats {
 // StatsIfAny is Stats without making them: nil when the owner never used the host.
 func (h *Host) StatsIfAny(owner int) *HostStats { return h.stats[owner].Load() }
 
+// Monitor counts for outlier detection; nil, which may be used, without it.
+func (h *Host) Monitor() *Monitor { return h.monitor.Load() }
+
+// SetMonitor sets the monitor. Only main calls it.
+func (h *Host) SetMonitor(m *Monitor) { h.monitor.Store(m) }
+
+// FailNow tells the active health checks, if there are any, that the host
+// itself asks not to be used: by x-envoy-immediate-health-check-fail.
+func (h *Host) FailNow() {
+	if f := h.failNow.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// OnFailNow sets what FailNow calls, on a worker.
+func (h *Host) OnFailNow(f func()) { h.failNow.Store(&f) }
+
 // Weight is the load balancing weight, at least 1.
 func (h *Host) Weight() uint32 { return h.weight.Load() }
 
@@ -167,6 +190,21 @@ func (h *Host) SetHealth(f HealthFlag, on bool) bool {
 	h.health.Store(now)
 	return now != old
 }
+
+// HealthySince is the Now of when the host was last found to be healthy: for
+// slow start.
+func (h *Host) HealthySince() (t time.Duration, ok bool) {
+	n := h.healthySince.Load()
+	return time.Duration(n), n != 0
+}
+
+// SetHealthySince sets it. Only main calls it.
+func (h *Host) SetHealthySince(t time.Duration) { h.healthySince.Store(int64(t)) }
+
+var started = time.Now()
+
+// Now is a clock that only goes forward, the same for all goroutines.
+func Now() time.Duration { return time.Since(started) + 1 }
 
 // Usability is what host sets sort hosts by.
 type Usability uint8

@@ -14,10 +14,14 @@ type HostSet struct {
 	// Excluded is how many hosts are left out of load calculations.
 	Excluded int
 	// Localities are the hosts by locality, when localities have weights or
-	// there are several.
+	// there are several. HasLocal tells that the first is the proxy's own.
 	Localities []LocalityHosts
+	HasLocal   bool
 	// Overprovisioning is in percent.
 	Overprovisioning uint32
+	// WeightedHealth has hosts count by their weights in how much load the
+	// set can carry.
+	WeightedHealth bool
 }
 
 // LocalityHosts are a priority's hosts of one locality.
@@ -25,28 +29,36 @@ type LocalityHosts struct {
 	Locality                 *Locality
 	Weight                   uint32 // 0: it has none and gets no load by weight
 	Hosts, Healthy, Degraded []*Host
+	Excluded                 int
 }
 
 // NewHostSet sorts hosts by their health. localities have their Hosts set and
 // may be nil.
 func NewHostSet(hosts []*Host, localities []LocalityHosts, overprovisioning uint32) *HostSet {
 	s := &HostSet{Hosts: hosts, Localities: localities, Overprovisioning: overprovisioning}
-	s.Healthy, s.Degraded = byHealth(hosts)
-	for _, h := range hosts {
-		if h.Excluded() {
-			s.Excluded++
-		}
-	}
-	for i := range localities {
-		l := &localities[i]
-		l.Healthy, l.Degraded = byHealth(l.Hosts)
-	}
+	s.sort()
 	return s
 }
 
-func byHealth(hosts []*Host) (healthy, degraded []*Host) {
+// Resorted is the set with its hosts sorted by their health of now.
+func (s *HostSet) Resorted() *HostSet {
+	c := *s
+	c.Localities = slices.Clone(s.Localities)
+	c.sort()
+	return &c
+}
+
+func (s *HostSet) sort() {
+	s.Healthy, s.Degraded, s.Excluded = byHealth(s.Hosts)
+	for i := range s.Localities {
+		l := &s.Localities[i]
+		l.Healthy, l.Degraded, l.Excluded = byHealth(l.Hosts)
+	}
+}
+
+func byHealth(hosts []*Host) (healthy, degraded []*Host, excluded int) {
 	if !slices.ContainsFunc(hosts, func(h *Host) bool { return h.Health() != 0 }) {
-		return hosts, nil
+		return hosts, nil, 0
 	}
 	for _, h := range hosts {
 		switch h.Usability() {
@@ -55,8 +67,11 @@ func byHealth(hosts []*Host) (healthy, degraded []*Host) {
 		case Degraded:
 			degraded = append(degraded, h)
 		}
+		if h.Excluded() {
+			excluded++
+		}
 	}
-	return healthy, degraded
+	return healthy, degraded, excluded
 }
 
 // PrioritySet is all hosts of a cluster, and how load is spread over its
@@ -64,6 +79,8 @@ func byHealth(hosts []*Host) (healthy, degraded []*Host) {
 type PrioritySet struct {
 	Sets []*HostSet
 	Load PriorityLoad
+	// PanicThreshold is in percent of hosts.
+	PanicThreshold float64
 }
 
 // Total is the number of hosts.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http/http1"
+	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -19,6 +20,18 @@ const (
 	Default Priority = iota
 	High
 	NumPriorities
+)
+
+// Protocol is what is spoken to a cluster's hosts.
+type Protocol uint8
+
+const (
+	HTTP1 Protocol = iota
+	HTTP2
+	// Auto is what ALPN negotiates, HTTP/1 when it does not.
+	Auto
+	// UseDownstream is what the request came by.
+	UseDownstream
 )
 
 // Info is a cluster's settings, immutable.
@@ -39,9 +52,9 @@ type Info struct {
 	// HTTP1 is how HTTP/1 is spoken; nil: the defaults. Each worker counts in
 	// a copy of its own.
 	HTTP1 *http1.Settings
-	// HTTP2 asks for HTTP/2 by prior knowledge. There is no pool for it yet:
-	// requests fail, and the cluster manager warns when it takes the cluster.
-	HTTP2     bool
+	// HTTP2 is how HTTP/2 is spoken, likewise.
+	HTTP2     *http2.Settings
+	Protocol  Protocol
 	Socket    *SocketOptions // nil: the system's defaults
 	Transport Transport      // nil: plain bytes
 	Metadata  Metadata

@@ -1,5 +1,7 @@
 package cluster
 
+import "slices"
+
 // PriorityLoad is the share of the load, in percent, that each priority's
 // healthy and degraded hosts get, and which priorities are in panic: so few
 // of their hosts are usable that all are used whatever their health.
@@ -31,7 +33,7 @@ func (l *PriorityLoad) Pick(n uint32) (priority int, degraded bool) {
 // and the next one takes the rest. panicThreshold is in percent.
 func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 	n := len(sets)
-	p := &PrioritySet{Sets: sets}
+	p := &PrioritySet{Sets: sets, PanicThreshold: panicThreshold}
 	l := &p.Load
 	numbers := make([]uint32, 2*n)
 	l.Healthy, l.Degraded, l.Panic = numbers[:n:n], numbers[n:], make([]bool, n)
@@ -42,7 +44,7 @@ func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 	capacity := make([]uint32, 2*n) // in percent: of healthy hosts, then of degraded ones
 	total := uint32(0)
 	for i, s := range sets {
-		capacity[i], capacity[n+i] = s.capacity(len(s.Healthy)), s.capacity(len(s.Degraded))
+		capacity[i], capacity[n+i] = s.capacity(s.Healthy), s.capacity(s.Degraded)
 		total += capacity[i] + capacity[n+i]
 	}
 	total = min(total, 100)
@@ -56,7 +58,7 @@ func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 	}
 	all := true
 	for i, s := range sets {
-		l.Panic[i] = s.usablePercent() < panicThreshold
+		l.Panic[i] = s.UsablePercent() < panicThreshold
 		all = all && l.Panic[i]
 	}
 	if all {
@@ -65,16 +67,54 @@ func NewPrioritySet(sets []*HostSet, panicThreshold float64) *PrioritySet {
 	return p
 }
 
-// capacity is what share of the load n of the set's hosts can carry.
-func (s *HostSet) capacity(n int) uint32 {
-	considered := len(s.Hosts) - s.Excluded
-	if considered <= 0 {
-		return 0
+// LoadWithout spreads the load over the priorities that are not in without, by
+// what their hosts can carry. ok is false when those can carry nothing.
+func (p *PrioritySet) LoadWithout(without []uint32) (l *PriorityLoad, ok bool) {
+	n := len(p.Sets)
+	l = &PriorityLoad{Healthy: make([]uint32, n), Degraded: make([]uint32, n), Panic: make([]bool, n)}
+	healthy, degraded := make([]uint32, n), make([]uint32, n)
+	total := uint32(0)
+	for i, s := range p.Sets {
+		if slices.Contains(without, uint32(i)) {
+			continue
+		}
+		healthy[i], degraded[i] = s.capacity(s.Healthy), s.capacity(s.Degraded)
+		total += healthy[i] + degraded[i]
 	}
-	return uint32(min(100, int(s.Overprovisioning)*n/considered))
+	if total == 0 {
+		return nil, false
+	}
+	total = min(total, 100)
+	left := distribute(l.Healthy, healthy, 100, total)
+	left = distribute(l.Degraded, degraded, left, total)
+	if !giveRest(l.Healthy, healthy, left) {
+		giveRest(l.Degraded, degraded, left)
+	}
+	return l, true
 }
 
-func (s *HostSet) usablePercent() float64 {
+// capacity is what share of the load some of the set's hosts can carry.
+func (s *HostSet) capacity(of []*Host) uint32 {
+	part, all := uint64(len(of)), uint64(len(s.Hosts)-s.Excluded)
+	if s.WeightedHealth {
+		part, all = 0, 0
+		for _, h := range of {
+			part += uint64(h.Weight())
+		}
+		for _, h := range s.Hosts {
+			if !h.Excluded() {
+				all += uint64(h.Weight())
+			}
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return uint32(min(100, uint64(s.Overprovisioning)*part/all))
+}
+
+// UsablePercent is how many of the hosts are healthy or degraded.
+func (s *HostSet) UsablePercent() float64 {
 	considered := len(s.Hosts) - s.Excluded
 	if considered <= 0 {
 		return 0

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 )
 
@@ -23,3 +24,6 @@ func MergeCriteria(base []MetadataCriterion, more map[string]any) []MetadataCrit
 	slices.SortFunc(out, func(a, b MetadataCriterion) int { return cmp.Compare(a.Key, b.Key) })
 	return out
 }
+
+// SameValue compares two values of metadata.
+func SameValue(a, b any) bool { return reflect.DeepEqual(a, b) }

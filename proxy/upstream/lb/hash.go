@@ -92,77 +92,69 @@ func (c *Consistent) key(h *cluster.Host) string {
 	return h.Address.String()
 }
 
-// hashBuilder makes the tables on main.
-type hashBuilder[S any] struct {
+// hashing makes the tables on main.
+type hashing[S any] struct {
 	cfg   *Consistent
-	name  string
 	make  func(*normalized, *S) table
 	info  *cluster.Info
 	group *stats.Group[S]
 }
 
-func newHashBuilder[S any](name string, cfg *Consistent, info *cluster.Info, make func(*normalized, *S) table) *hashBuilder[S] {
-	b := &hashBuilder[S]{cfg: cfg, name: name, make: make, info: info}
-	if info.Store != nil {
-		b.group = stats.NewGroup[S](info.Store, stats.Scope{Prefix: info.StatScope().Prefix + name + "_lb."})
+func newHashing[S any](name string, cfg *Consistent, env Env, make func(*normalized, *S) table) *hashing[S] {
+	b := &hashing[S]{cfg: cfg, make: make, info: env.Info}
+	if env.Info.Store != nil {
+		b.group = stats.NewGroup[S](env.Info.Store, stats.Scope{Prefix: env.Info.StatScope().Prefix + name + "_lb."})
 	}
 	return b
 }
 
-// Build implements Builder.
-func (b *hashBuilder[S]) Build(hosts *cluster.PrioritySet) Policy {
-	var none S
-	s := &none
+// Factory implements ThreadAware.
+func (b *hashing[S]) Factory(hosts *cluster.PrioritySet) Factory {
+	s := new(S)
 	if b.group != nil {
 		s = b.group.For(0)
 	}
-	p := &hashPolicy{name: b.name, hosts: hosts, tables: make([]table, len(hosts.Sets))}
+	f := &hashFactory{hosts: hosts, tables: make([]table, len(hosts.Sets)), of: make([][]weighted, len(hosts.Sets))}
 	for i, set := range hosts.Sets {
 		n := b.cfg.normalize(set, hosts.Load.Panic[i])
-		t := b.make(&n, s)
+		f.tables[i], f.of[i] = b.make(&n, s), n.hosts
 		if b.cfg.BalanceFactor > 0 {
-			t = newBounded(t, n.hosts, b.info.Resources, b.cfg.BalanceFactor)
+			f.tables[i] = newBounded(f.tables[i], n.hosts, b.info.Resources, b.cfg.BalanceFactor)
+			f.bounded = true
 		}
-		p.tables[i] = t
-		p.of = append(p.of, n.hosts)
 	}
-	return p
+	return f
 }
 
-// Close implements Builder.
-func (b *hashBuilder[S]) Close() {
+// Close implements ThreadAware.
+func (b *hashing[S]) Close() {
 	if b.group != nil {
 		b.group.Close()
 	}
 }
 
-// hashPolicy is a policy whose tables are made, for one set of hosts.
-type hashPolicy struct {
-	name   string
-	hosts  *cluster.PrioritySet
-	tables []table // by priority
-	of     [][]weighted
+// hashFactory has the tables of one set of hosts, by priority.
+type hashFactory struct {
+	hosts   *cluster.PrioritySet
+	tables  []table
+	of      [][]weighted
+	bounded bool // the tables are all *bounded
 }
 
-// Name implements Policy.
-func (p *hashPolicy) Name() string { return p.name }
-
-// New implements Policy.
-func (p *hashPolicy) New(s *cluster.Stats, _ *cluster.PrioritySet) Balancer {
-	b := &hashBalancer{hashPolicy: p, stats: s, tables: p.tables}
-	for i, t := range p.tables {
-		if t, ok := t.(*bounded); ok {
-			if i == 0 {
-				b.tables = make([]table, len(p.tables))
-			}
-			b.tables[i] = t.forWorker()
+// New implements Factory.
+func (f *hashFactory) New(s *cluster.Stats) Balancer {
+	b := &hashBalancer{hashFactory: f, stats: s, tables: f.tables}
+	if f.bounded {
+		b.tables = make([]table, len(f.tables))
+		for i, t := range f.tables {
+			b.tables[i] = t.(*bounded).forWorker()
 		}
 	}
 	return b
 }
 
 type hashBalancer struct {
-	*hashPolicy
+	*hashFactory
 	stats  *cluster.Stats
 	tables []table
 }
@@ -189,6 +181,3 @@ func (b *hashBalancer) Choose(ctx Context) *cluster.Host {
 	}
 	return h
 }
-
-// Update implements Balancer: other hosts come with another policy.
-func (b *hashBalancer) Update(*cluster.PrioritySet) {}

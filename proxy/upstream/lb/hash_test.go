@@ -112,7 +112,7 @@ func hashPolicies(factor uint32) []lb.Policy {
 
 func TestAnotherHostForRetries(t *testing.T) {
 	for _, p := range hashPolicies(0) {
-		b := p.New(&cluster.Stats{}, hashHosts(3))
+		b := p.New(lb.Env{Info: &cluster.Info{}}).Factory(hashHosts(3)).New(&cluster.Stats{})
 		first := b.Choose(user{name: "ann"})
 		if again := b.Choose(user{name: "ann", retry: 10, reject: first.Address.String()}); again == first {
 			t.Errorf("%s: the host that was refused was picked again", p.Name())
@@ -127,7 +127,7 @@ func TestBoundedLoad(t *testing.T) {
 	info := &cluster.Info{Resources: new([cluster.NumPriorities]cluster.Resources)}
 	for _, p := range hashPolicies(150) {
 		hosts := hashHosts(4)
-		b := p.(lb.Shared).NewBuilder(info).Build(hosts).New(&cluster.Stats{}, hosts)
+		b := p.New(lb.Env{Info: info}).Factory(hosts).New(&cluster.Stats{})
 		first := b.Choose(user{name: "ann"})
 		first.Active.Store(10)
 		second := b.Choose(user{name: "ann"})

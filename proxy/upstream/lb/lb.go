@@ -45,30 +45,37 @@ func (NoContext) PriorityLoad(_ *cluster.PrioritySet, original *cluster.Priority
 	return original
 }
 
-// Policy is a compiled load balancing policy, shared by all workers.
+// Policy is a compiled load balancing policy. What becomes of it in a cluster
+// has three stages, as in Envoy: main's part, what main hands to the workers
+// for each set of hosts, and each worker's own balancer.
 type Policy interface {
-	// New makes a worker's balancer. s is that worker's statistics of the
-	// cluster; hosts the set to begin with.
-	New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer
 	// Name is the policy's short name: "round_robin".
 	Name() string
+	// New is called once for a cluster.
+	New(env Env) ThreadAware
 }
 
-// Shared is a Policy whose workers share what main makes for each set of
-// hosts: tables that take long to make.
-type Shared interface {
-	Policy
-	// NewBuilder is called once for a cluster.
-	NewBuilder(info *cluster.Info) Builder
+// Env is what a policy may know of its cluster.
+type Env struct {
+	Info *cluster.Info
+	// Local are the hosts of the cluster that the proxy itself belongs to, for
+	// zone aware routing; nil when the bootstrap names no local_cluster_name.
+	// Main only.
+	Local func() *cluster.HostSet
 }
 
-// Builder makes what the workers of one cluster share. It belongs to main.
-type Builder interface {
-	// Build is the policy for these hosts only: its balancers are made anew
-	// for others.
-	Build(hosts *cluster.PrioritySet) Policy
-	// Close takes the builder's statistics off the pages.
+// ThreadAware is a policy's part on main.
+type ThreadAware interface {
+	// Factory makes what all workers share for these hosts.
+	Factory(hosts *cluster.PrioritySet) Factory
+	// Close takes the policy's own statistics off the pages.
 	Close()
+}
+
+// Factory makes a worker's balancer for the hosts that it was made for. s is
+// that worker's statistics of the cluster.
+type Factory interface {
+	New(s *cluster.Stats) Balancer
 }
 
 // ActiveSharer is a Policy that looks at cluster.Host.Active.
@@ -79,6 +86,19 @@ type Balancer interface {
 	// Choose picks a host, nil when there is none that may be used. It picks
 	// another for as often as ctx wants one.
 	Choose(ctx Context) *cluster.Host
-	// Update replaces the hosts.
+}
+
+// Updater is a Balancer that outlives its hosts: it is told of new ones, and
+// not replaced.
+type Updater interface {
 	Update(hosts *cluster.PrioritySet)
 }
+
+// static is a ThreadAware without state.
+type static func(hosts *cluster.PrioritySet) Factory
+
+// Factory implements ThreadAware.
+func (f static) Factory(hosts *cluster.PrioritySet) Factory { return f(hosts) }
+
+// Close implements ThreadAware.
+func (static) Close() {}

@@ -7,7 +7,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
 // Maglev is the consistent hashing of Google's load balancer (Eisenbud et
@@ -33,13 +32,8 @@ type maglevStats struct {
 func (Maglev) Name() string { return "maglev" }
 
 // New implements Policy.
-func (m Maglev) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
-	return m.NewBuilder(&cluster.Info{}).Build(hosts).New(s, hosts)
-}
-
-// NewBuilder implements Shared.
-func (m Maglev) NewBuilder(info *cluster.Info) Builder {
-	return newHashBuilder("maglev", &m.Consistent, info, m.build)
+func (m Maglev) New(env Env) ThreadAware {
+	return newHashing("maglev", &m.Consistent, env, m.build)
 }
 
 type maglevTable []uint32

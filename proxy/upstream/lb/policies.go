@@ -9,27 +9,23 @@ import (
 
 // RoundRobin takes the hosts in turn, in proportion to their weights.
 type RoundRobin struct {
-	// LocalityWeighted picks a locality by its weight first.
-	LocalityWeighted bool
+	Locality  Locality
+	SlowStart SlowStart
 }
 
 // Name implements Policy.
 func (RoundRobin) Name() string { return "round_robin" }
 
 // New implements Policy.
-func (r RoundRobin) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
-	z := &zonal{stats: s, weighted: r.LocalityWeighted, make: newRotation}
-	z.Update(hosts)
-	return z
-}
+func (r RoundRobin) New(env Env) ThreadAware { return r.Locality.threadAware(env, r.newPicker) }
 
-// newRotation starts at a random host, so that many proxies (and workers)
+// newPicker starts at a random host, so that many proxies (and workers)
 // started together don't all turn to the same one first.
-func newRotation(hosts []*cluster.Host) picker {
-	if sameWeights(hosts) {
+func (r RoundRobin) newPicker(hosts []*cluster.Host) picker {
+	if sameWeights(hosts) && !r.SlowStart.concerns(hosts) {
 		return &rotation{hosts, rand.IntN(len(hosts))}
 	}
-	s := newSchedule(hosts, hostWeight)
+	s := newSchedule(hosts, func(h *cluster.Host) float64 { return float64(h.Weight()) * r.SlowStart.factor(h) })
 	for range rand.IntN(len(hosts)) {
 		s.pick()
 	}
@@ -48,8 +44,6 @@ func (r *rotation) pick() *cluster.Host {
 	r.next++
 	return r.hosts[r.next-1]
 }
-
-func hostWeight(h *cluster.Host) float64 { return float64(h.Weight()) }
 
 // schedule picks by weights that differ.
 type schedule struct {
@@ -72,10 +66,11 @@ func (s *schedule) pick() *cluster.Host { return s.edf.pick(s.weight) }
 // at random; with weights that differ it takes hosts in turn, by weight
 // divided by (active + 1) to the power of the bias.
 type LeastRequest struct {
-	Choices          int // at least 2
-	Bias             float64
-	FullScan         bool
-	LocalityWeighted bool
+	Choices   int // at least 2
+	Bias      float64
+	FullScan  bool
+	Locality  Locality
+	SlowStart SlowStart
 }
 
 // Name implements Policy.
@@ -85,15 +80,11 @@ func (LeastRequest) Name() string { return "least_request" }
 func (LeastRequest) NeedsActive() bool { return true }
 
 // New implements Policy.
-func (l LeastRequest) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
-	z := &zonal{stats: s, weighted: l.LocalityWeighted, make: l.newPicker}
-	z.Update(hosts)
-	return z
-}
+func (l LeastRequest) New(env Env) ThreadAware { return l.Locality.threadAware(env, l.newPicker) }
 
 func (l LeastRequest) newPicker(hosts []*cluster.Host) picker {
 	switch {
-	case !sameWeights(hosts):
+	case !sameWeights(hosts) || l.SlowStart.concerns(hosts):
 		return newSchedule(hosts, l.weight)
 	case l.FullScan:
 		return &fullScan{hosts}
@@ -102,7 +93,7 @@ func (l LeastRequest) newPicker(hosts []*cluster.Host) picker {
 }
 
 func (l LeastRequest) weight(h *cluster.Host) float64 {
-	w := float64(h.Weight())
+	w := float64(h.Weight()) * l.SlowStart.factor(h)
 	switch active := float64(h.Active.Load()); l.Bias {
 	case 0:
 		return w
@@ -152,16 +143,14 @@ func (f *fullScan) pick() *cluster.Host {
 }
 
 // Random takes any host.
-type Random struct{ LocalityWeighted bool }
+type Random struct{ Locality Locality }
 
 // Name implements Policy.
 func (Random) Name() string { return "random" }
 
 // New implements Policy.
-func (r Random) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
-	z := &zonal{stats: s, weighted: r.LocalityWeighted, make: func(hosts []*cluster.Host) picker { return random(hosts) }}
-	z.Update(hosts)
-	return z
+func (r Random) New(env Env) ThreadAware {
+	return r.Locality.threadAware(env, func(hosts []*cluster.Host) picker { return random(hosts) })
 }
 
 type random []*cluster.Host

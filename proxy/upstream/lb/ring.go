@@ -9,7 +9,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
 // RingHash puts each host on a ring of hashes many times, as often as its
@@ -36,13 +35,8 @@ type ringStats struct {
 func (RingHash) Name() string { return "ring_hash" }
 
 // New implements Policy.
-func (r RingHash) New(s *cluster.Stats, hosts *cluster.PrioritySet) Balancer {
-	return r.NewBuilder(&cluster.Info{}).Build(hosts).New(s, hosts)
-}
-
-// NewBuilder implements Shared.
-func (r RingHash) NewBuilder(info *cluster.Info) Builder {
-	return newHashBuilder("ring_hash", &r.Consistent, info, r.build)
+func (r RingHash) New(env Env) ThreadAware {
+	return newHashing("ring_hash", &r.Consistent, env, r.build)
 }
 
 type ring []ringEntry // by hash

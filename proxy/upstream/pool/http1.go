@@ -10,36 +10,24 @@ import (
 // request at a time. The connection used last is used first, so that those
 // not needed run into their idle timeout.
 type HTTP1 struct {
-	o    *Owner
-	host *cluster.Host
-	hs   *cluster.HostStats
-	brk  cluster.Breakers
-	key  uint32
-
+	base
 	idle       clientList
 	all        map[*client]struct{}
-	connecting int // clients, each expected to serve one request
-	queue      queue
-
-	draining bool
-	serving  bool   // onReady was posted
-	onDone   func() // called once the pool, draining, has become empty
-	serve    func()
+	connecting int  // clients, each expected to serve one request
+	serving    bool // serve was posted
+	serve      func()
 }
 
 // NewHTTP1 makes an empty pool. key is what the owner's Dialer gave for the
 // downstream connections it is for.
 func NewHTTP1(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32) *HTTP1 {
-	p := &HTTP1{o: o, host: h, hs: h.Stats(o.Loop.Worker), brk: o.Breakers[prio], key: key, all: map[*client]struct{}{}}
+	p := &HTTP1{base: newBase(o, h, prio, key), all: map[*client]struct{}{}}
 	p.serve = p.serveQueue
 	return p
 }
 
 // askHTTP1 are the transport options of all HTTP/1 connections.
 var askHTTP1 = cluster.TransportOptions{Fallback: []string{"http/1.1"}}
-
-// Host implements HTTP.
-func (p *HTTP1) Host() *cluster.Host { return p.host }
 
 // Protocol implements HTTP.
 func (p *HTTP1) Protocol() http.ProtocolVersion { return http.HTTP11 }
@@ -91,6 +79,7 @@ func (p *HTTP1) connectIfNeeded() error {
 		return err
 	}
 	p.all[c] = struct{}{}
+	p.conns++
 	p.connecting++
 	return nil
 }
@@ -128,6 +117,7 @@ func (p *HTTP1) serveQueue() {
 // stood; then those who wait get to decide what to do.
 func (p *HTTP1) lost(c *client, failed FailureReason, why string) {
 	delete(p.all, c)
+	p.conns--
 	if failed == 0 {
 		// Others may have been waiting for this one to become idle.
 		for p.connecting < p.queue.n {
@@ -143,19 +133,6 @@ func (p *HTTP1) lost(c *client, failed FailureReason, why string) {
 		p.eject(failed, why)
 	}
 	p.maybeDone()
-}
-
-// eject fails all requests that wait. Some of them may retry at once, so the
-// queue is taken off first.
-func (p *HTTP1) eject(reason FailureReason, why string) {
-	for n := p.queue.n; n > 0 && p.queue.first != nil; n-- {
-		w := p.queue.first
-		cb := w.cb
-		p.queue.remove(w)
-		p.forget(w)
-		p.o.Stats.UpstreamRqPendingFailureEject.Inc()
-		cb.OnPoolFailure(reason, why, p.host)
-	}
 }
 
 // Drain closes connections as they become idle and calls done once none is
@@ -176,14 +153,6 @@ func (p *HTTP1) Close() {
 func (p *HTTP1) closeIdleIfDraining() {
 	for p.draining && p.queue.n == 0 && p.idle.first != nil {
 		p.idle.first.close()
-	}
-}
-
-func (p *HTTP1) maybeDone() {
-	if p.draining && p.onDone != nil && len(p.all) == 0 && p.queue.n == 0 {
-		done := p.onDone
-		p.onDone = nil
-		done()
 	}
 }
 

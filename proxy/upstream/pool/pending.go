@@ -5,10 +5,53 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
+// base is what the pools of one host, priority and key share, whatever their
+// protocol: the requests that wait, and the way to their end.
+type base struct {
+	o    *Owner
+	host *cluster.Host
+	hs   *cluster.HostStats
+	brk  cluster.Breakers
+	key  uint32
+
+	queue    queue
+	conns    int // connections that are there or being made
+	draining bool
+	onDone   func() // called once the pool, draining, has become empty
+}
+
+func newBase(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32) base {
+	return base{o: o, host: h, hs: h.Stats(o.Loop.Worker), brk: o.Breakers[prio], key: key}
+}
+
+// Host implements HTTP.
+func (p *base) Host() *cluster.Host { return p.host }
+
+// eject fails all requests that wait. Some of them may retry at once, so only
+// those that are there now are taken.
+func (p *base) eject(reason FailureReason, why string) {
+	for n := p.queue.n; n > 0 && p.queue.first != nil; n-- {
+		w := p.queue.first
+		cb := w.cb
+		p.queue.remove(w)
+		p.forget(w)
+		p.o.Stats.UpstreamRqPendingFailureEject.Inc()
+		cb.OnPoolFailure(reason, why, p.host)
+	}
+}
+
+func (p *base) maybeDone() {
+	if p.draining && p.onDone != nil && p.conns == 0 && p.queue.n == 0 {
+		done := p.onDone
+		p.onDone = nil
+		done()
+	}
+}
+
 // pending is a request that waits for a connection.
 type pending struct {
 	prev, next *pending // in the pool's queue; next alone in the free list
-	pool       *HTTP1
+	pool       *base
 	dec        http.ResponseDecoder
 	cb         StreamCallbacks
 }
@@ -55,7 +98,7 @@ func (q *queue) remove(w *pending) {
 }
 
 // wait queues a request.
-func (p *HTTP1) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
+func (p *base) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 	w := p.o.free
 	if w == nil {
 		w = &pending{}
@@ -72,7 +115,7 @@ func (p *HTTP1) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 }
 
 // forget accounts for a request that has left the queue.
-func (p *HTTP1) forget(w *pending) {
+func (p *base) forget(w *pending) {
 	p.o.Stats.UpstreamRqPendingActive.Dec()
 	p.hs.RqPendingActive--
 	p.brk.Dec(cluster.Pending)

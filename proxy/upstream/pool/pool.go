@@ -3,6 +3,7 @@ package pool
 import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
+	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
@@ -57,6 +58,19 @@ type HTTP interface {
 	Host() *cluster.Host
 	// Protocol is the version that streams will have.
 	Protocol() http.ProtocolVersion
+	// Drain closes connections as they become idle and calls done, which may
+	// be nil, once none is left. Requests that wait are still served.
+	Drain(done func())
+	// Close closes all connections at once, under whatever they carry.
+	Close()
+}
+
+// New makes the empty pool that speaks the protocol.
+func New(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, proto cluster.Protocol) HTTP {
+	if proto == cluster.HTTP1 {
+		return NewHTTP1(o, h, prio, key)
+	}
+	return NewHTTP2(o, h, prio, key, proto)
 }
 
 // TCPCallbacks is who asked for a connection. The connection is its own from
@@ -97,7 +111,9 @@ type Owner struct {
 
 	http1      http1.Settings
 	http1Stats *stats.Group[cluster.HTTP1Stats] // nil before the first connection
-	free       *pending                         // to be used again
+	http2      http2.Settings
+	http2Stats *stats.Group[http2.Stats] // likewise
+	free       *pending                  // to be used again
 	nextID     uint64
 }
 
@@ -111,6 +127,11 @@ func (o *Owner) Init(l *network.Loop, info *cluster.Info, d Dialer) {
 		o.http1 = *info.HTTP1
 	}
 	o.http1.BufferLimit = info.BufferLimit
+	if info.HTTP2 != nil {
+		o.http2 = *info.HTTP2
+	} else {
+		o.http2 = http2.Defaults()
+	}
 }
 
 // settings are what HTTP/1 connections share.
@@ -128,10 +149,22 @@ func (o *Owner) settings() *http1.Settings {
 	return &o.http1
 }
 
+// settings2 are what HTTP/2 connections share.
+func (o *Owner) settings2() *http2.Settings {
+	if o.http2Stats == nil {
+		o.http2Stats = stats.NewGroup[http2.Stats](o.Info.Store, stats.Scope{Prefix: o.Info.StatScope().Prefix + "http2."})
+		o.http2.Counters = o.http2Stats.For(o.Loop.Worker).Counters()
+	}
+	return &o.http2
+}
+
 // Close takes the owner's own statistics off the pages. What still lives goes
 // on counting.
 func (o *Owner) Close() {
 	if o.http1Stats != nil {
 		o.http1Stats.Close()
+	}
+	if o.http2Stats != nil {
+		o.http2Stats.Close()
 	}
 }

@@ -153,11 +153,13 @@ func (f *filter) routed() (*ClusterStats, *cluster.Stats) {
 
 // applyChange changes a header map.
 func applyChange(h *http.HeaderMap, c change) {
-	_, there := h.GetName(c.name)
+	old, there := h.GetName(c.name)
 	switch {
 	case c.action == set, c.action == overwrite && there:
 		h.SetName(h.Own(c.name), h.Own(c.value))
-	case c.action == add, c.action == addIfAbsent && !there, c.action == appendTo && there:
+	case c.action == appendTo && there:
+		h.SetName(h.Own(c.name), h.Concat(old, ",", c.value))
+	case c.action == add, c.action == addIfAbsent && !there:
 		h.AddName(h.Own(c.name), h.Own(c.value))
 	}
 }

@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"maps"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
@@ -91,7 +92,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 	}
 	switch {
 	case m.GetGrpcService() != nil:
-		f.service, err = compileGrpc(p.Dot("grpc_service"), m.GetGrpcService())
+		f.service, err = compileGrpc(p.Dot("grpc_service"), m.GetGrpcService(), ctx)
 	case m.GetHttpService() != nil:
 		f.service, err = compileHTTP(p.Dot("http_service"), m.GetHttpService(), f)
 	default:
@@ -111,8 +112,11 @@ func compileBody(b *extauthzv3.BufferSettings) *bodySettings {
 	return &bodySettings{max: b.MaxRequestBytes, partial: b.AllowPartialMessage, bytes: b.PackAsBytes}
 }
 
-func compileGrpc(p field.Path, c *corev3.GrpcService) (service, error) {
-	s, err := grpc.Compile(p, c)
+// defaultTimeout bounds a question over gRPC.
+const defaultTimeout = 200 * time.Millisecond
+
+func compileGrpc(p field.Path, c *corev3.GrpcService, ctx *http.FactoryContext) (service, error) {
+	s, err := grpc.Compile(p, c, defaultTimeout, ctx.LocalAddress)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +145,7 @@ type routeSettings struct {
 }
 
 // routeConfig compiles an ExtAuthzPerRoute.
-func routeConfig(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
+func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
 	m, err := protos.UnpackAs[*extauthzv3.ExtAuthzPerRoute](p, config)
 	if err != nil {
 		return nil, err
@@ -157,7 +161,7 @@ func routeConfig(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, 
 	r := &routeSettings{disabled: m.GetDisabled(), extensions: maps.Clone(c.GetContextExtensions()), noBody: c.GetDisableRequestBodyBuffering(), body: compileBody(c.GetWithRequestBody())}
 	switch {
 	case c.GetGrpcService() != nil:
-		r.service, err = compileGrpc(p.Dot("grpc_service"), c.GetGrpcService())
+		r.service, err = compileGrpc(p.Dot("grpc_service"), c.GetGrpcService(), ctx)
 	case c.GetHttpService() != nil:
 		r.service, err = compileHTTP(p.Dot("http_service"), c.GetHttpService(), nil)
 	}

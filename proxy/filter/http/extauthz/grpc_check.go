@@ -1,6 +1,7 @@
 package extauthz
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -68,10 +69,7 @@ func (f *filter) httpAttributes() *authv3.AttributeContext_HttpRequest {
 	h := f.cb.RequestHeaders()
 	x := &authv3.AttributeContext_HttpRequest{
 		Id: h.Get(http.XRequestID), Method: text(h.Get(http.Method)), Path: text(h.Get(http.Path)), Host: text(h.Get(http.Authority)), Scheme: text(h.Get(http.Scheme)),
-		Protocol: f.cb.StreamInfo().Protocol, Size: -1,
-	}
-	if n := h.Get(http.ContentLength); n != "" {
-		x.Size = parseSize(n)
+		Protocol: f.cb.StreamInfo().Protocol, Size: int64(f.cb.StreamInfo().BytesReceived),
 	}
 	if f.rawHeaders {
 		x.HeaderMap = &corev3.HeaderMap{}
@@ -90,7 +88,6 @@ func (f *filter) httpAttributes() *authv3.AttributeContext_HttpRequest {
 		}
 	}
 	if f.settings != nil {
-		x.Size = int64(len(f.body))
 		if f.settings.bytes {
 			x.RawBody = f.body
 		} else {
@@ -98,16 +95,6 @@ func (f *filter) httpAttributes() *authv3.AttributeContext_HttpRequest {
 		}
 	}
 	return x
-}
-
-func parseSize(s string) (n int64) {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' || n > 1<<58 {
-			return -1
-		}
-		n = n*10 + int64(s[i]-'0')
-	}
-	return n
 }
 
 // text makes s fit for a protobuf string, which must be UTF-8.
@@ -161,19 +148,19 @@ func metadataContext(all map[string]map[string]any, namespaces []string) *corev3
 func grpcVerdict(m *authv3.CheckResponse) *verdict {
 	v := &verdict{metadata: m.GetDynamicMetadata().AsMap()}
 	if e := m.GetErrorResponse(); e != nil {
-		v.status, v.body, v.response = int(e.GetStatus().GetCode()), e.GetBody(), changes(e.GetHeaders())
+		v.status, v.body, v.response = int(e.GetStatus().GetCode()), e.GetBody(), denialHeaders(e.GetHeaders())
 		return v
 	}
 	if m.GetStatus().GetCode() != 0 {
 		d := m.GetDeniedResponse()
-		v.outcome, v.status, v.body, v.response = denied, 403, d.GetBody(), changes(d.GetHeaders())
+		v.outcome, v.status, v.body, v.response = denied, 403, d.GetBody(), denialHeaders(d.GetHeaders())
 		if c := d.GetStatus().GetCode(); c != 0 {
 			v.status = int(c)
 		}
 		return v
 	}
 	ok := m.GetOkResponse()
-	v.outcome, v.request, v.response = allowed, changes(ok.GetHeaders()), changes(ok.GetResponseHeadersToAdd())
+	v.outcome, v.request, v.response = allowed, changes(ok.GetHeaders(), false), changes(ok.GetResponseHeadersToAdd(), true)
 	for _, name := range ok.GetHeadersToRemove() {
 		v.remove = append(v.remove, strings.ToLower(name))
 	}
@@ -188,7 +175,15 @@ func grpcVerdict(m *authv3.CheckResponse) *verdict {
 	return v
 }
 
-func changes(list []*corev3.HeaderValueOption) []change {
+// denialHeaders are the headers of an answer; those to be appended are left
+// out, as there is nothing that they could be appended to.
+func denialHeaders(list []*corev3.HeaderValueOption) []change {
+	return slices.DeleteFunc(changes(list, false), func(c change) bool { return c.action == appendTo })
+}
+
+// changes are the headers to change. Envoy takes append_action only for those
+// of the response: for the request's, and a denial's, append alone decides.
+func changes(list []*corev3.HeaderValueOption, response bool) []change {
 	var out []change
 	for _, o := range list {
 		c := change{name: strings.ToLower(o.GetHeader().GetKey()), value: o.GetHeader().GetValue()}
@@ -196,24 +191,22 @@ func changes(list []*corev3.HeaderValueOption) []change {
 			c.value = string(raw)
 		}
 		//lint:ignore SA1019 deprecated, but Envoy obeys it
-		if a := o.GetAppend(); a != nil {
-			c.action = set
-			if a.GetValue() {
-				c.action = appendTo
-			}
-		} else {
-			switch o.GetAppendAction() {
-			case corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:
-				c.action = set
-			case corev3.HeaderValueOption_ADD_IF_ABSENT:
-				c.action = addIfAbsent
-			case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:
-				c.action = overwrite
-			case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD:
-				c.action = set
-			}
+		switch a := o.GetAppend(); {
+		case a.GetValue() && response:
+			c.action = add
+		case a.GetValue():
+			c.action = appendTo
+		case a == nil && response:
+			c.action = responseActions[o.GetAppendAction()]
 		}
 		out = append(out, c)
 	}
 	return out
+}
+
+var responseActions = map[corev3.HeaderValueOption_HeaderAppendAction]action{
+	corev3.HeaderValueOption_ADD_IF_ABSENT:              addIfAbsent,
+	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:        overwrite,
+	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD: set,
+	corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:    set,
 }

@@ -39,7 +39,7 @@ const (
 	add                       // adds a line
 	addIfAbsent               // adds a line unless there is one
 	overwrite                 // replaces the lines that there are
-	appendTo                  // adds a line if there is one
+	appendTo                  // appends to the line that there is
 )
 
 // change is a header to set or to add; name is in lower case.

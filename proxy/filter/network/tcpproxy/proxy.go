@@ -92,8 +92,12 @@ func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string
 	switch reason {
 	case pool.Overflow:
 		p.flags |= streaminfo.UpstreamOverflow
-	case pool.RemoteConnectionFailure, pool.Timeout:
+	case pool.RemoteConnectionFailure:
 		p.flags |= streaminfo.UpstreamConnectionFailure
+		h.Monitor().Failed(p.down.Loop().Worker)
+	case pool.Timeout:
+		p.flags |= streaminfo.UpstreamConnectionFailure
+		h.Monitor().TimedOut(p.down.Loop().Worker, 504)
 	}
 	if p.attempts < p.s.attempts {
 		p.name = p.s.pick()
@@ -104,6 +108,7 @@ func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string
 // OnPoolReady implements pool.TCPCallbacks.
 func (p *proxy) OnPoolReady(c *network.Connection, h *cluster.Host) {
 	p.pending, p.up, p.host = nil, c, h
+	h.Monitor().Connected(c.Loop().Worker, true)
 	// Attempts that failed before this one are forgiven.
 	p.flags &^= streaminfo.UpstreamConnectionFailure
 	p.failure = ""

@@ -1,0 +1,186 @@
+package lua
+
+import (
+	"encoding/base64"
+	"log/slog"
+	"strconv"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// handleMethods are what the handle given to a script can do.
+var handleMethods = map[string]lua.LGFunction{
+	"headers": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, headersType, &headerMap{s, s.headers}))
+	},
+	"body":       getBody,
+	"bodyChunks": getBodyChunks,
+	"trailers":   getTrailers,
+	"httpCall":   httpCall,
+	"respond":    respond,
+
+	"metadata": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, metadataType, &metadata{s, s.f.routeMetadata()}))
+	},
+	"streamInfo": func(l *lua.LState) int { s := self[*side](l); return push(l, s.v.wrap(l, infoType, &info{s})) },
+	"connection": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, connectionType, &connection{s}))
+	},
+	"connectionStreamInfo": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, infoType, &info{s}))
+	},
+	"filterContext": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, metadataType, &metadata{s, s.f.filterContext()}))
+	},
+	"virtualHost": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, metadataSourceType, &metadataSource{s, true}))
+	},
+	"route": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, metadataSourceType, &metadataSource{s, false}))
+	},
+	"clearRouteCache": func(l *lua.LState) int {
+		self[*side](l).f.cb.ClearRouteCache()
+		return 0
+	},
+
+	"logTrace":    func(l *lua.LState) int { return logAt(l, levelTrace, 2) },
+	"logDebug":    func(l *lua.LState) int { return logAt(l, slog.LevelDebug, 2) },
+	"logInfo":     func(l *lua.LState) int { return logAt(l, levelInfo, 2) },
+	"logWarn":     func(l *lua.LState) int { return logAt(l, slog.LevelWarn, 2) },
+	"logErr":      func(l *lua.LState) int { return logAt(l, slog.LevelError, 2) },
+	"logCritical": func(l *lua.LState) int { return logAt(l, levelCritical, 2) },
+
+	"base64Escape": func(l *lua.LState) int {
+		return push(l, lua.LString(base64.StdEncoding.EncodeToString([]byte(l.CheckString(2)))))
+	},
+	"timestamp":       timestamp,
+	"timestampString": timestampString,
+	"importPublicKey": importPublicKey,
+	"verifySignature": verifySignature,
+}
+
+const (
+	levelTrace    = slog.LevelDebug - 4
+	levelInfo     = slog.LevelInfo
+	levelCritical = slog.LevelError + 4
+)
+
+// maxLine bounds a line that a script logs, in bytes.
+const maxLine = 16 << 10
+
+// logAt logs the argument n.
+func logAt(l *lua.LState, level slog.Level, n int) int {
+	line := l.ToStringMeta(l.Get(n)).String()
+	slog.Log(l.Context(), level, "script log: "+line[:min(len(line), maxLine)])
+	return 0
+}
+
+func push(l *lua.LState, v lua.LValue) int {
+	l.Push(v)
+	return 1
+}
+
+func getBody(l *lua.LState) int {
+	s := self[*side](l)
+	always := l.OptBool(2, false)
+	if s.end {
+		if s.buffered() == nil && s.body == nil {
+			if s.sawBody {
+				l.RaiseError("cannot call body() after body has been streamed")
+			}
+			if !always {
+				return 0
+			}
+			s.body = s.f.cb.Loop().NewBuffer()
+		}
+		return push(l, s.wholeBody())
+	}
+	if s.sawBody {
+		l.RaiseError("cannot call body() after body streaming has started")
+	}
+	s.wait = forBody
+	return l.Yield()
+}
+
+func getBodyChunks(l *lua.LState) int {
+	s := self[*side](l)
+	if s.sawBody {
+		l.RaiseError("cannot call bodyChunks after body processing has begun")
+	}
+	return push(l, l.NewFunction(func(l *lua.LState) int {
+		if s.dead {
+			l.RaiseError("object used outside of proper scope")
+		}
+		if s.end {
+			return push(l, lua.LNil)
+		}
+		s.wait = forChunk
+		return l.Yield()
+	}))
+}
+
+func getTrailers(l *lua.LState) int {
+	s := self[*side](l)
+	switch {
+	case s.trailers != nil:
+		return push(l, s.v.wrap(l, headersType, &headerMap{s, s.trailers}))
+	case s.end:
+		return 0
+	}
+	s.wait = forTrailers
+	return l.Yield()
+}
+
+func respond(l *lua.LState) int {
+	s := self[*side](l)
+	switch {
+	case s.response:
+		l.RaiseError("respond not currently supported in the response path")
+	case s.continued:
+		l.RaiseError("respond() cannot be called if headers have been continued")
+	}
+	r := &reply{body: l.OptString(3, "")}
+	for _, h := range headerTable(l, l.CheckTable(2)) {
+		if h[0] == ":status" {
+			r.status, _ = strconv.Atoi(h[1])
+		} else if h[0] != "" && h[0][0] != ':' {
+			r.headers = append(r.headers, h)
+		}
+	}
+	if r.status < 200 || r.status > 599 {
+		l.RaiseError(":status must be between 200-599")
+	}
+	s.reply, s.wait = r, forEver
+	return l.Yield()
+}
+
+func timestamp(l *lua.LState) int {
+	s := self[*side](l)
+	if l.OptInt(2, 0) != 0 {
+		l.RaiseError("timestamp format must be MILLISECOND.")
+	}
+	return push(l, lua.LNumber(now(s).UnixMilli()))
+}
+
+func timestampString(l *lua.LState) int {
+	s := self[*side](l)
+	t := now(s)
+	switch l.OptInt(2, 0) {
+	case 0:
+		return push(l, lua.LString(strconv.FormatInt(t.UnixMilli(), 10)))
+	case 1:
+		return push(l, lua.LString(strconv.FormatInt(t.UnixMicro(), 10)))
+	}
+	l.RaiseError("timestamp format must be MILLISECOND or MICROSECOND.")
+	return 0
+}
+
+func now(s *side) time.Time { return s.f.cb.Loop().Time() }

@@ -1,0 +1,119 @@
+package lua
+
+import (
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/weirproxy/weir/proxy/http"
+)
+
+// headerMap is a script's view of headers or trailers.
+type headerMap struct {
+	*side
+	h *http.HeaderMap
+}
+
+var headersMethods = map[string]lua.LGFunction{
+	"add": func(l *lua.LState) int {
+		m, name, value := self[*headerMap](l), headerName(l, 2), headerValue(l, 3)
+		m.h.AddName(m.h.Own(name), m.h.Own(value))
+		return 0
+	},
+	"replace": func(l *lua.LState) int {
+		m, name, value := self[*headerMap](l), headerName(l, 2), headerValue(l, 3)
+		m.h.SetName(m.h.Own(name), m.h.Own(value))
+		return 0
+	},
+	"remove": func(l *lua.LState) int {
+		self[*headerMap](l).h.RemoveName(headerName(l, 2))
+		return 0
+	},
+	"get": func(l *lua.LState) int {
+		value, ok := self[*headerMap](l).h.Joined(headerName(l, 2))
+		if !ok {
+			return 0
+		}
+		return push(l, text(value))
+	},
+	"getAtIndex": func(l *lua.LState) int {
+		values, i := self[*headerMap](l).h.Values(headerName(l, 2)), l.CheckInt(3)
+		if i < 0 || i >= len(values) {
+			return 0
+		}
+		return push(l, text(values[i]))
+	},
+	"getNumValues": func(l *lua.LState) int {
+		return push(l, lua.LNumber(len(self[*headerMap](l).h.Values(headerName(l, 2)))))
+	},
+}
+
+// headerName is an argument that names a header, in lower case.
+func headerName(l *lua.LState, n int) string {
+	name := strings.ToLower(l.CheckString(n))
+	if name == "host" {
+		return ":authority"
+	}
+	if !validName(name) {
+		l.ArgError(n, "not a header name")
+	}
+	return name
+}
+
+// headerValue is an argument that is a header's value.
+func headerValue(l *lua.LState, n int) string {
+	value := l.CheckString(n)
+	if strings.ContainsAny(value, "\r\n\x00") {
+		l.ArgError(n, "not a header value")
+	}
+	return value
+}
+
+// validName tells whether a name is a token (RFC 9110 section 5.6.2), or one
+// behind the colon of a pseudo-header.
+func validName(name string) bool {
+	name = strings.TrimPrefix(name, ":")
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c > '~' || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// iterator implements iterable over the lines as they are now.
+func (m *headerMap) iterator(*lua.LState) lua.LGFunction {
+	var lines [][2]string
+	for h := range m.h.All {
+		lines = append(lines, [2]string{strings.Clone(h.Name), strings.Clone(h.Value)})
+	}
+	return func(l *lua.LState) int {
+		if len(lines) == 0 {
+			return push(l, lua.LNil)
+		}
+		l.Push(lua.LString(lines[0][0]))
+		l.Push(lua.LString(lines[0][1]))
+		lines = lines[1:]
+		return 2
+	}
+}
+
+// headerTable reads headers from a table: a value, or a list of values, by
+// name.
+func headerTable(l *lua.LState, t *lua.LTable) (out [][2]string) {
+	t.ForEach(func(k, v lua.LValue) {
+		name := strings.ToLower(k.String())
+		values := []lua.LValue{v}
+		if list, ok := v.(*lua.LTable); ok {
+			values = values[:0]
+			list.ForEach(func(_, x lua.LValue) { values = append(values, x) })
+		}
+		for _, x := range values {
+			if !validName(name) || strings.ContainsAny(x.String(), "\r\n\x00") {
+				l.RaiseError("%q is not a header with a value that can be sent", name)
+			}
+			out = append(out, [2]string{name, x.String()})
+		}
+	})
+	return out
+}

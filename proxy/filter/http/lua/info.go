@@ -1,0 +1,200 @@
+package lua
+
+import (
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+type (
+	// info is handle:streamInfo().
+	info struct{ *side }
+	// dynamic is the stream's dynamic metadata.
+	dynamic struct{ *side }
+	// metadata is configured metadata of one namespace.
+	metadata struct {
+		*side
+		fields map[string]any
+	}
+	// metadataSource is the route or the virtual host.
+	metadataSource struct {
+		*side
+		vhost bool
+	}
+	connection  struct{ *side }
+	filterState struct{ *side }
+	ssl         struct {
+		*side
+		tls network.TLSInfo
+	}
+)
+
+var infoMethods = map[string]lua.LGFunction{
+	"protocol":                      infoText(func(i *streaminfo.Info) string { return i.Protocol }),
+	"routeName":                     infoText(func(i *streaminfo.Info) string { return i.RouteName }),
+	"virtualClusterName":            infoText(func(i *streaminfo.Info) string { return i.VirtualCluster }),
+	"requestedServerName":           infoText(func(i *streaminfo.Info) string { return i.RequestedServerName }),
+	"downstreamLocalAddress":        infoText(func(i *streaminfo.Info) string { return i.DownstreamLocal.String() }),
+	"downstreamDirectLocalAddress":  infoText(func(i *streaminfo.Info) string { return i.DownstreamDirectLocal.String() }),
+	"downstreamRemoteAddress":       infoText(func(i *streaminfo.Info) string { return i.DownstreamRemote.String() }),
+	"downstreamDirectRemoteAddress": infoText(func(i *streaminfo.Info) string { return i.DownstreamDirectRemote.String() }),
+	"downstreamSslConnection":       getSSL,
+	"dynamicMetadata": func(l *lua.LState) int {
+		s := self[*info](l).side
+		return push(l, s.v.wrap(l, dynamicType, &dynamic{s}))
+	},
+	"filterState": func(l *lua.LState) int {
+		s := self[*info](l).side
+		return push(l, s.v.wrap(l, filterStateType, &filterState{s}))
+	},
+}
+
+func infoText(get func(*streaminfo.Info) string) lua.LGFunction {
+	return func(l *lua.LState) int { return push(l, text(get(self[*info](l).f.cb.StreamInfo()))) }
+}
+
+var dynamicMethods = map[string]lua.LGFunction{
+	"get": func(l *lua.LState) int {
+		fields, ok := self[*dynamic](l).f.cb.StreamInfo().Metadata[l.CheckString(2)]
+		if !ok {
+			return push(l, lua.LNil)
+		}
+		return push(l, toLua(l, fields))
+	},
+	"set": func(l *lua.LState) int {
+		d := self[*dynamic](l)
+		d.f.cb.StreamInfo().SetMetadata(l.CheckString(2), l.CheckString(3), fromLua(l, l.Get(4), 0))
+		return 0
+	},
+}
+
+// iterator implements iterable over the namespaces.
+func (d *dynamic) iterator(l *lua.LState) lua.LGFunction {
+	all := map[string]any{}
+	for ns, fields := range d.f.cb.StreamInfo().Metadata {
+		all[ns] = fields
+	}
+	return iterate(l, all)
+}
+
+var metadataMethods = map[string]lua.LGFunction{
+	"get": func(l *lua.LState) int { return push(l, toLua(l, self[*metadata](l).fields[l.CheckString(2)])) },
+}
+
+// iterator implements iterable over the keys.
+func (m *metadata) iterator(l *lua.LState) lua.LGFunction { return iterate(l, m.fields) }
+
+func iterate(_ *lua.LState, fields map[string]any) lua.LGFunction {
+	keys := make([]string, 0, len(fields))
+	for k := range fields {
+		keys = append(keys, k)
+	}
+	return func(l *lua.LState) int {
+		if len(keys) == 0 {
+			return push(l, lua.LNil)
+		}
+		k := keys[0]
+		keys = keys[1:]
+		l.Push(lua.LString(k))
+		l.Push(toLua(l, fields[k]))
+		return 2
+	}
+}
+
+// legacyName is where metadata for the filter lies when there is none under
+// its own name.
+const legacyName = "envoy.filters.http.lua"
+
+func (f *filter) fieldsOf(m map[string]map[string]any) map[string]any {
+	if fields, ok := m[f.cb.FilterName()]; ok {
+		return fields
+	}
+	return m[legacyName]
+}
+
+// routeMetadata is the route's metadata for this filter.
+func (f *filter) routeMetadata() map[string]any {
+	if r, ok := f.cb.Route().(interface {
+		Metadata() map[string]map[string]any
+	}); ok {
+		return f.fieldsOf(r.Metadata())
+	}
+	return nil
+}
+
+func (f *filter) filterContext() map[string]any {
+	if f.settings != nil && f.settings.context != nil {
+		return f.settings.context
+	}
+	return f.context
+}
+
+var metadataSourceMethods = map[string]lua.LGFunction{
+	"metadata": func(l *lua.LState) int {
+		x := self[*metadataSource](l)
+		fields := x.f.routeMetadata()
+		if x.vhost {
+			fields = nil
+			if r, ok := x.f.cb.Route().(interface {
+				VirtualHostMetadata() map[string]map[string]any
+			}); ok {
+				fields = x.f.fieldsOf(r.VirtualHostMetadata())
+			}
+		}
+		return push(l, x.v.wrap(l, metadataType, &metadata{x.side, fields}))
+	},
+}
+
+var filterStateMethods = map[string]lua.LGFunction{
+	"get": func(l *lua.LState) int {
+		x, ok := self[*filterState](l).f.cb.StreamInfo().FilterState[l.CheckString(2)]
+		if !ok {
+			return push(l, lua.LNil)
+		}
+		o, isObject := x.(streaminfo.FilterStateObject)
+		switch {
+		case isObject && l.GetTop() > 2:
+			if v, ok := o.Field(l.CheckString(3)); ok {
+				return push(l, text(v))
+			}
+			return push(l, lua.LNil)
+		case isObject:
+			return push(l, text(o.String()))
+		}
+		return push(l, toLua(l, x))
+	},
+}
+
+var connectionMethods = map[string]lua.LGFunction{
+	"ssl": func(l *lua.LState) int { return pushSSL(l, self[*connection](l).side) },
+}
+
+func getSSL(l *lua.LState) int { return pushSSL(l, self[*info](l).side) }
+
+func pushSSL(l *lua.LState, s *side) int {
+	tls := s.f.cb.StreamInfo().DownstreamTLS()
+	if tls == nil {
+		return push(l, lua.LNil)
+	}
+	return push(l, s.v.wrap(l, sslType, &ssl{s, tls}))
+}
+
+var sslMethods = map[string]lua.LGFunction{
+	"peerCertificatePresented":    func(l *lua.LState) int { return push(l, lua.LBool(self[*ssl](l).tls.PeerCertificatePresented())) },
+	"uriSanPeerCertificate":       func(l *lua.LState) int { return push(l, stringList(l, self[*ssl](l).tls.URISANsPeer())) },
+	"uriSanLocalCertificate":      func(l *lua.LState) int { return push(l, stringList(l, self[*ssl](l).tls.URISANsLocal())) },
+	"dnsSansPeerCertificate":      func(l *lua.LState) int { return push(l, stringList(l, self[*ssl](l).tls.DNSSANsPeer())) },
+	"subjectPeerCertificate":      func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.SubjectPeer())) },
+	"sha256PeerCertificateDigest": func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.SHA256Peer())) },
+	"tlsVersion":                  func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.Version())) },
+	"ciphersuiteString":           func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.CipherSuite())) },
+}
+
+func stringList(l *lua.LState, list []string) lua.LValue {
+	t := l.NewTable()
+	for _, s := range list {
+		t.Append(lua.LString(s))
+	}
+	return t
+}

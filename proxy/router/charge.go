@@ -1,0 +1,90 @@
+package router
+
+import (
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/route"
+)
+
+// startCounting finds the statistics that the request counts in besides its
+// cluster's.
+func (f *filter) startCounting(h *http.HeaderMap) {
+	w := f.cb.Worker()
+	if c := f.route.VirtualCluster(h); c != nil {
+		f.cb.StreamInfo().VirtualCluster = c.Name
+		if c.Rest {
+			f.cb.StreamInfo().VirtualCluster = ""
+		}
+		f.counted[0] = c.Stats(w)
+	}
+	f.counted[1] = f.route.Stats(w)
+	if h.Has(http.XEnvoyUpstreamAltStatName) {
+		f.altName = h.Get(http.XEnvoyUpstreamAltStatName)
+		h.Remove(http.XEnvoyUpstreamAltStatName)
+	}
+}
+
+func (f *filter) eachCounted(count func(*route.RequestStats)) {
+	for _, c := range f.counted {
+		if c != nil {
+			count(c)
+		}
+	}
+}
+
+// chargeHeaders counts a response of the upstream.
+func (f *filter) chargeHeaders(code int, u *upstreamRequest, h *http.HeaderMap) {
+	f.chargeCode(code, u, h.Get(http.XEnvoyUpstreamCanary) == "true")
+}
+
+// chargeAbort counts an answer that stands for a missing one.
+func (f *filter) chargeAbort(code int, dropped bool) {
+	if !f.responseStarted && !dropped && f.cluster != nil {
+		f.chargeCode(code, f.attempt, false)
+	}
+}
+
+func (f *filter) chargeCode(code int, u *upstreamRequest, canary bool) {
+	if f.cfg.noDynamicStats || f.cb.StreamInfo().HealthCheck {
+		return
+	}
+	st := f.cluster.Stats()
+	st.UpstreamRq.Inc(code)
+	if canary || u.host != nil && u.host.Canary() {
+		st.CanaryRq.Inc(code)
+	}
+	if f.internal() {
+		st.InternalRq.Inc(code)
+	} else {
+		st.ExternalRq.Inc(code)
+	}
+	for _, c := range f.counted {
+		if c != nil {
+			c.Codes.Inc(code)
+		}
+	}
+}
+
+// chargeTime counts how long the upstream took for its response, in
+// milliseconds.
+func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
+	if f.cfg.noDynamicStats || f.cb.StreamInfo().HealthCheck {
+		return
+	}
+	st := f.cluster.Stats()
+	st.UpstreamRqTime.Record(ms)
+	if u.host != nil && u.host.Canary() {
+		st.CanaryRqTime.Record(ms)
+	}
+	if f.internal() {
+		st.InternalRqTime.Record(ms)
+	} else {
+		st.ExternalRqTime.Record(ms)
+	}
+	for _, c := range f.counted {
+		if c != nil {
+			c.Time.Record(ms)
+		}
+	}
+}
+
+func (f *filter) internal() bool { return f.cb.RequestHeaders().Get(http.XEnvoyInternal) == "true" }
