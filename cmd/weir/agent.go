@@ -63,7 +63,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "user `ID` whose proxies are served; may be repeated")
 	check, cleanup := agentCheckCommand(), agentCleanupCommand(&o)
 	privileged(cmd, check, cleanup)
-	cmd.AddCommand(agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), check, cleanup)
+	cmd.AddCommand(agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), agentPodsCommand(&o), check, cleanup)
 	return cmd
 }
 

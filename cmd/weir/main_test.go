@@ -70,7 +70,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"ag"}, []string{"agent"}},
 		{[]string{"proxy", "--mode", ""}, []string{"serve", "validate", "init_only"}},
 		{[]string{"proxy", "-l", "w"}, []string{"warning"}},
-		{[]string{"agent", "status", "-o", ""}, []string{"table", "json"}},
+		{[]string{"agent", "status", "-o", ""}, []string{"table", "json", "yaml"}},
 		{[]string{"agent", "add-pod", "--policy", ""}, []string{"closed", "open"}},
 	} {
 		cmd := root()
