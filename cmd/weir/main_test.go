@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,6 +90,35 @@ func TestCompletion(t *testing.T) {
 		for _, w := range tt.want {
 			if !slices.Contains(words, w) {
 				t.Errorf("%q completes to %q, want %q", tt.args, words, tt.want)
+			}
+		}
+	}
+}
+
+// The command lines of the systemd units are ones that weir has.
+func TestSystemdUnits(t *testing.T) {
+	units, err := filepath.Glob("../../deploy/systemd/*.service")
+	if err != nil || len(units) == 0 {
+		t.Fatalf("units %q, %v", units, err)
+	}
+	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := regexp.MustCompile(`(?m)^ExecStart(?:Pre)?=/usr/local/bin/weir (.*)$`).FindAllStringSubmatch(string(text), -1)
+		if len(lines) == 0 {
+			t.Errorf("%s starts no weir", unit)
+		}
+		for _, line := range lines {
+			// The user is there only once it is installed.
+			args := strings.Fields(strings.Replace(line[1], "--proxy-uid weir", "--proxy-uid root", 1))
+			cmd, rest, err := root().Find(args)
+			if err == nil {
+				err = cmd.ParseFlags(rest)
+			}
+			if err != nil || len(cmd.Flags().Args()) > 0 {
+				t.Errorf("%s: weir %s: %v, left over %q", filepath.Base(unit), line[1], err, cmd.Flags().Args())
 			}
 		}
 	}
