@@ -36,7 +36,7 @@ type PodStatus struct {
 	Mode      pods.Mode    `json:"mode"`
 	Policy    pods.Policy  `json:"policy"`
 	External  bool         `json:"external,omitempty"` // it has a proxy of its own
-	Source    string       `json:"source"` // config, added, or a source's name (kubernetes)
+	Source    string       `json:"source"`             // config, added, or a source's name (kubernetes)
 	// State is caught, waiting (for a proxy to return its sockets) or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
