@@ -89,7 +89,7 @@ func (c *conn) onSettings(f frame, p []byte) *connError {
 		if len(p) != 0 {
 			return errFrameSize
 		}
-		c.dec.SetAllowedMaxDynamicTableSize(c.set.TableSize)
+		c.dec.allowed = c.set.TableSize
 		return nil
 	}
 	if len(p)%6 != 0 {
