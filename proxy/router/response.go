@@ -109,7 +109,7 @@ func (f *filter) win(u *upstreamRequest) {
 		}
 	}
 	info := f.cb.StreamInfo()
-	info.UpstreamHost, info.UpstreamHostname = u.host.Address, u.host.Hostname
+	info.UpstreamHost, info.UpstreamHostname = u.host.Current(), u.host.Hostname
 }
 
 // onComplete is called when the response is received whole.

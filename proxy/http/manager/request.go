@@ -15,6 +15,11 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.info.Protocol = proto.String()
 	st := s.w.stats
 	st.rqProtocol(proto)
+	if s.cfg.overload.StopsAcceptingRequests() {
+		st.DownstreamRqOverloadClose.Inc()
+		s.sendLocalReply(503, "envoy overloaded", nil, http.NoGrpcStatus, "overload")
+		return false
+	}
 
 	if shouldClose(h, proto) {
 		s.connectionClose = true
@@ -28,6 +33,8 @@ func (s *stream) prepareRequest(end bool) bool {
 		s.response.Add(http.Status, "100")
 		s.enc.Encode1xxHeaders(&s.response)
 		s.response.Reset()
+		st.rqStatus(100)
+		s.w.listener.rqStatus(100)
 		h.Remove(http.Expect)
 	}
 
@@ -230,6 +237,7 @@ func (s *stream) checkUpgrade() {
 	if s.route == nil && kind == "connect" {
 		return // the router answers 404
 	}
+	s.connectionClose = true // what follows was meant for the other protocol
 	s.w.stats.DownstreamRqWsOnNonWsRoute.Inc()
 	s.sendLocalReply(403, "", nil, http.NoGrpcStatus, "upgrade_failed")
 }
