@@ -42,6 +42,9 @@ func (f *filter) startMirrors(h *http.HeaderMap, end bool) {
 		}
 		mh := m.s.Headers()
 		mh.CopyFrom(h)
+		if f.cfg.localAddress != "" {
+			mh.Append(http.XForwardedFor, ",", f.cfg.localAddress)
+		}
 		shadowHost(mh, p)
 		if p.Mutations != nil {
 			p.Mutations.Apply(mh, f.formatContext(nil))
