@@ -23,7 +23,7 @@ type Config struct {
 	suppressEnvoyHeaders   bool
 	respectExpectedTimeout bool // x-envoy-expected-rq-timeout-ms is an egress proxy's
 	noDynamicStats         bool
-	localAddress           string // the proxy's own, for x-forwarded-for of mirrors
+	localAddress           string          // the proxy's own, for x-forwarded-for of mirrors
 	strict                 []http.HeaderID // headers whose values must be sound
 	workers                []worker
 	tables                 func(worker int) *upstream.Table
