@@ -227,6 +227,7 @@ type CodecError struct {
 	Body    string // its body
 	Details string // response code detail, e.g. "http1.codec_error"
 	Msg     string // for logs
+	Hold    bool   // the connection is kept for a while, in silence, before it is closed
 }
 
 func (e *CodecError) Error() string { return e.Msg }

@@ -29,6 +29,7 @@ const (
 	FlushWrite                          // written, then closed
 	FlushWriteAndDelay                  // written, then the peer is given time to close first, so that it reads them
 	Abort                               // dropped, and the peer is sent a reset
+	FlushWriteAndHold                   // written, and closed some time later, before peers tire of waiting: they are not told earlier
 )
 
 // ConnectionCallbacks is told of a connection's life.

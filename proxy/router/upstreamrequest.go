@@ -75,7 +75,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
 		return
 	}
-	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection(), info.Protocol)
+	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), info.Protocol, f.asks())
 	u.pending = p.NewStream(u, u)
 }
 
@@ -105,6 +105,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
 	info.UpstreamProtocol = proto.String()
+	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
 	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {

@@ -62,6 +62,7 @@ type config struct {
 	cache      *dnscache.Cache // forward
 
 	warm             warming
+	transports       socketMatches
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
 	closeOnSetChange bool
@@ -80,8 +81,9 @@ var clusterFields = []string{
 	"http_protocol_options", "http2_protocol_options", "protocol_selection", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
-	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats",
+	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket",
+	"transport_socket_matches", "metadata", "upstream_connection_options", "close_connections_on_host_health_failure",
+	"ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -157,7 +159,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	err = firstError(
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
 		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats()),
-		m.transportSocket(p.Dot("transport_socket"), c.GetTransportSocket(), cfg),
+		m.transportSockets(p, c, cfg),
 		httpOptions(p, c, info),
 		socketOptions(p, c, info),
 		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),

@@ -77,6 +77,9 @@ func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (
 	if lo := l.GetLocality(); lo != nil {
 		g.locality = &cluster.Locality{Region: lo.GetRegion(), Zone: lo.GetZone(), SubZone: lo.GetSubZone()}
 	}
+	if err := metadata(p.Dot("metadata"), l.GetMetadata(), &g.metadata); err != nil {
+		return g, err
+	}
 	sum := uint64(0)
 	g.endpoints = make([]endpoint, 0, len(l.GetLbEndpoints()))
 	for i, e := range l.GetLbEndpoints() {

@@ -36,8 +36,9 @@ func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 		return p.Wrap(err)
 	}
 	if err := firstError(
-		field.Only(p, o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"),
+		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"),
 		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
+		autoSNI(p.Dot("upstream_http_protocol_options"), o.GetUpstreamHttpProtocolOptions(), info),
 	); err != nil {
 		return err
 	}

@@ -177,11 +177,10 @@ func (g *merge) group(eg *endpointGroup) {
 func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	h := g.old[e.addr]
 	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname ||
-		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname ||
-		!sameMetadata(h.LocalityMetadata, eg.metadata) {
+		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
 		h.Cluster = g.c.cfg.info
-		h.Priority, h.LocalityMetadata = eg.priority, eg.metadata
+		h.Priority = eg.priority
 		h.SetHealth(e.health, true)
 		h.SetHealthySince(cluster.Now())
 		h.HealthCheckAddress, h.HealthCheckHostname, h.NoActiveHC = e.check.address(e.addr), e.check.hostname, e.check.off
@@ -189,6 +188,7 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 			g.c.checker.Mark(h)
 		}
 		h.SetMetadata(e.metadata)
+		h.SetLocalityMetadata(eg.metadata)
 		g.added = append(g.added, h)
 		return h
 	}
@@ -196,6 +196,7 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	if h.SetHealth(cluster.PendingDynamicRemoval, false) {
 		g.changed = true
 	}
+	h.SetLocalityMetadata(eg.metadata)
 	const fromEDS = cluster.FailedEDSHealth | cluster.DegradedEDSHealth | cluster.EDSStatusDraining
 	if h.Weight() != max(e.weight, 1) {
 		h.SetWeight(e.weight)

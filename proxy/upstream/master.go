@@ -19,6 +19,7 @@ type master struct {
 	updated   time.Time
 	group     *stats.Group[endpointStats]
 	stats     *endpointStats
+	byMatch   map[string]*stats.Group[matchStats] // by transport_socket_matches' names
 	hosts     *cluster.PrioritySet
 	policy    lb.Policy
 	balancing lb.ThreadAware
@@ -92,6 +93,7 @@ func (c *master) stop() {
 	c.stopped = true
 	c.discovery.stop()
 	c.cfg.warm.close()
+	c.closeMatches()
 	c.cfg.info.StatGroup.Close()
 	for p := range c.cfg.info.Resources {
 		if g := c.cfg.info.Resources[p].Remaining; g != nil {
@@ -117,7 +119,7 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	if len(added) > 0 || len(gone) > 0 {
 		s.MembershipChange.Inc()
 	}
-	s.TransportMatches.Add(uint64(len(added)))
+	c.countTransports(added)
 	total, healthy, degraded, excluded := 0, 0, 0, 0
 	for _, hs := range set.Sets {
 		total += len(hs.Hosts)

@@ -15,6 +15,7 @@ type Cluster struct {
 	balancer lb.Balancer
 	pools    map[poolKey]pool.HTTP
 	drained  bool
+	asked    map[cluster.TransportOptions]*cluster.TransportOptions
 }
 
 type poolKey struct {
@@ -22,6 +23,7 @@ type poolKey struct {
 	key   uint32
 	prio  cluster.Priority
 	proto cluster.Protocol
+	asks  *cluster.TransportOptions // nil in most clusters
 }
 
 func newCluster(t *Table, s *snapshot) *Cluster {
@@ -64,7 +66,16 @@ func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *netw
 	if m := c.member(h); m != c {
 		return m.HTTPPool(h, p, downstream, downstreamProtocol)
 	}
-	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream), proto: c.info.Protocol}
+	return c.HTTPPoolFor(h, p, downstream, downstreamProtocol, c.TransportOptions(downstream, nil, ""))
+}
+
+// HTTPPoolFor is HTTPPool for connections that ask more of their transport
+// sockets, which TransportOptions tells.
+func (c *Cluster) HTTPPoolFor(h *cluster.Host, p cluster.Priority, downstream *network.Connection, downstreamProtocol string, asks *cluster.TransportOptions) pool.HTTP {
+	if m := c.member(h); m != c {
+		return m.HTTPPoolFor(h, p, downstream, downstreamProtocol, asks)
+	}
+	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream), proto: c.info.Protocol, asks: asks}
 	if k.proto == cluster.UseDownstream {
 		k.proto = cluster.HTTP1
 		if downstreamProtocol == "HTTP/2" {
@@ -74,7 +85,7 @@ func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *netw
 	if hp := c.pools[k]; hp != nil {
 		return hp
 	}
-	hp := pool.New(&c.owner, h, p, k.key, k.proto)
+	hp := pool.New(&c.owner, h, p, k.key, k.proto, asks)
 	if c.drained {
 		// Replaced meanwhile: who still holds the cluster is served, but
 		// leaves no connection behind.
@@ -94,7 +105,7 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 	if m := c.member(h); m != c {
 		return m.TCPConnect(h, p, downstream, cb)
 	}
-	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), cb)
+	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), c.TransportOptions(downstream, nil, ""), cb)
 }
 
 // update takes a newer set of hosts.

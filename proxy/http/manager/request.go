@@ -28,6 +28,8 @@ func (s *stream) prepareRequest(end bool) bool {
 		s.response.Add(http.Status, "100")
 		s.enc.Encode1xxHeaders(&s.response)
 		s.response.Reset()
+		st.rqStatus(100)
+		s.w.listener.rqStatus(100)
 		h.Remove(http.Expect)
 	}
 
@@ -224,6 +226,7 @@ func (s *stream) checkUpgrade() {
 	if s.route == nil && kind == "connect" {
 		return // the router answers 404
 	}
+	s.connectionClose = true // what follows was meant for the other protocol
 	s.w.stats.DownstreamRqWsOnNonWsRoute.Inc()
 	s.sendLocalReply(403, "", nil, http.NoGrpcStatus, "upgrade_failed")
 }

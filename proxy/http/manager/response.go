@@ -64,6 +64,10 @@ func (s *stream) finishResponse(end bool) {
 			h.Set(http.Connection, "keep-alive")
 		}
 	}
+	if proto >= http.HTTP2 && s.connectionClose && m.drain != closing {
+		m.drain = closing
+		m.codec.GoAway()
+	}
 	s.w.stats.rqStatus(code)
 	s.w.listener.rqStatus(code)
 }

@@ -107,6 +107,9 @@ func (s *stream) startInfo() {
 	loop := m.conn.Loop()
 	i.Conn, i.Start, i.Begin = m.conn, loop.Time(), loop.Now()
 	i.Listener, i.FilterChain = s.cfg.listener, s.cfg.chain
+	if m.protocol >= http.HTTP2 {
+		i.Protocol = m.protocol.String() // known before the head is
+	}
 	i.DownstreamLocal = m.conn.LocalAddress()
 	i.DownstreamDirectLocal = i.DownstreamLocal
 	i.DownstreamRemote = m.conn.RemoteAddress()
@@ -211,7 +214,6 @@ func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
 		s.info.SetFlag(streaminfo.DownstreamProtocolError)
 	case http.RemoteReset, http.RemoteRefusedStreamReset:
 		s.info.SetFlag(streaminfo.DownstreamRemoteReset)
-		s.info.ResponseCodeDetails = "remote_reset"
 	}
 	s.destroy()
 }

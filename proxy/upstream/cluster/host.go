@@ -68,9 +68,7 @@ type Host struct {
 	Hostname string
 	Locality *Locality // never nil
 	Cluster  *Info     // that the host is of
-	// LocalityMetadata is what LocalityLbEndpoints says of all its endpoints.
-	LocalityMetadata Metadata
-	Priority         uint32
+	Priority uint32
 	// HealthCheckAddress is where active health checks go when not to Address,
 	// HealthCheckHostname the host that they name, and NoActiveHC says that
 	// there are none (Endpoint.HealthCheckConfig).
@@ -82,6 +80,7 @@ type Host struct {
 	monitor  atomic.Pointer[Monitor]
 	failNow  atomic.Pointer[func()]
 	metadata atomic.Pointer[Metadata]
+	locality atomic.Pointer[Metadata]
 	weight   atomic.Uint32
 	health   atomic.Uint32
 	// Active counts requests and TCP connections over all workers, where
@@ -195,6 +194,24 @@ func (h *Host) SetMetadata(m Metadata) {
 		return
 	}
 	h.metadata.Store(&m)
+}
+
+// LocalityMetadata is the metadata of the endpoint's locality, nil when it has
+// none.
+func (h *Host) LocalityMetadata() Metadata {
+	if m := h.locality.Load(); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// SetLocalityMetadata replaces it.
+func (h *Host) SetLocalityMetadata(m Metadata) {
+	if m == nil {
+		h.locality.Store(nil)
+		return
+	}
+	h.locality.Store(&m)
 }
 
 // Health is the set of reasons not to use the host.

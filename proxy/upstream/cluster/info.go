@@ -58,10 +58,18 @@ type Info struct {
 	Protocol  Protocol
 	Socket    *SocketOptions // nil: the system's defaults
 	Transport Transport      // nil: plain bytes
-	Metadata  Metadata
-	Resources *[NumPriorities]Resources
-	StatGroup *stats.Group[Stats]
-	Store     *stats.Store // for what is counted by few clusters only
+	// AutoSNI and AutoSANs make the request's host the SNI, and what the
+	// peer's certificate must be for.
+	AutoSNI, AutoSANs bool
+	// AutoSNIHeader is where the host is taken from instead of :authority.
+	AutoSNIHeader string
+	// SendsAddresses tells that the transport sends the downstream
+	// connection's addresses on.
+	SendsAddresses bool
+	Metadata       Metadata
+	Resources      *[NumPriorities]Resources
+	StatGroup      *stats.Group[Stats]
+	Store          *stats.Store // for what is counted by few clusters only
 
 	// CloseOnHealthFailure closes TCP connections to a host that has failed.
 	CloseOnHealthFailure bool

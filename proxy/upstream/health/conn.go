@@ -1,6 +1,8 @@
 package health
 
 import (
+	"strings"
+
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -11,9 +13,9 @@ func (s *session) dial(cb network.ConnectionCallbacks, f network.ReadFilter) (*n
 	info, addr := s.c.o.Info, s.address()
 	var transport network.TransportSocket
 	if info.Transport != nil {
-		var asks *cluster.TransportOptions
-		if p := s.c.cfg.ALPN; len(p) > 0 {
-			asks = &cluster.TransportOptions{Protocols: p}
+		asks := cluster.TransportOptions{Protocols: strings.Join(s.c.cfg.ALPN, ",")}
+		if s.c.cfg.TCP == nil && s.c.cfg.http2() {
+			asks.Fallback = "h2"
 		}
 		transport = info.Transport.Socket(s.c.o.Main, s.host, asks)
 	}
