@@ -272,6 +272,10 @@ func (u *upstreamRequest) release(reset bool) {
 	if enc == nil {
 		return
 	}
+	if m, ok := enc.(http.Metered); ok {
+		info, b := u.f.cb.StreamInfo(), m.Bytes()
+		info.UpstreamBytesReceived, info.UpstreamBytesSent, info.UpstreamHeaderSent = b.Received, b.Sent, b.HeaderSent
+	}
 	enc.SetCallbacks(nil)
 	for ; u.paused > 0; u.paused-- {
 		enc.ReadDisable(false)

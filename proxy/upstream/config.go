@@ -81,9 +81,8 @@ var clusterFields = []string{
 	"http_protocol_options", "http2_protocol_options", "protocol_selection", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
-	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket",
-	"transport_socket_matches", "metadata", "upstream_connection_options", "close_connections_on_host_health_failure",
-	"ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats",
+	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket", "transport_socket_matches", "metadata", "upstream_connection_options",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or

@@ -196,7 +196,10 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	if h.SetHealth(cluster.PendingDynamicRemoval, false) {
 		g.changed = true
 	}
-	h.SetLocalityMetadata(eg.metadata)
+	if !sameMetadata(h.LocalityMetadata(), eg.metadata) {
+		h.SetLocalityMetadata(eg.metadata)
+		g.changed = true
+	}
 	const fromEDS = cluster.FailedEDSHealth | cluster.DegradedEDSHealth | cluster.EDSStatusDraining
 	if h.Weight() != max(e.weight, 1) {
 		h.SetWeight(e.weight)

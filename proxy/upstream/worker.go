@@ -63,10 +63,7 @@ func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
 // connections of its own. downstreamProtocol ("HTTP/2") is what the request
 // came by.
 func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection, downstreamProtocol string) pool.HTTP {
-	if m := c.member(h); m != c {
-		return m.HTTPPool(h, p, downstream, downstreamProtocol)
-	}
-	return c.HTTPPoolFor(h, p, downstream, downstreamProtocol, c.TransportOptions(downstream, nil, ""))
+	return c.HTTPPoolFor(h, p, downstream, downstreamProtocol, c.TransportOptions(h, downstream, nil, ""))
 }
 
 // HTTPPoolFor is HTTPPool for connections that ask more of their transport
@@ -105,7 +102,7 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 	if m := c.member(h); m != c {
 		return m.TCPConnect(h, p, downstream, cb)
 	}
-	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), c.TransportOptions(downstream, nil, ""), cb)
+	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), c.TransportOptions(h, downstream, nil, ""), cb)
 }
 
 // update takes a newer set of hosts.

@@ -33,6 +33,9 @@ func (s *stream) finishResponse(end bool) {
 		h.Remove(http.Connection)
 		h.Remove(http.Upgrade)
 	}
+	if upgraded {
+		s.logTunnel()
+	}
 	h.Remove(http.TransferEncoding)
 	h.Remove(http.KeepAlive)
 	h.Remove(http.ProxyConnection)

@@ -42,6 +42,10 @@ func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
 	return p
 }
 
+// ClusterKey is the filter state that names another cluster than the
+// configured one.
+const ClusterKey = "envoy.tcp_proxy.cluster"
+
 // OnNewConnection implements network.ReadFilter.
 func (p *proxy) OnNewConnection() network.FilterStatus {
 	p.stats.CxTotal.Inc()
@@ -52,6 +56,11 @@ func (p *proxy) OnNewConnection() network.FilterStatus {
 		p.most.Enable(p.s.maxDuration)
 	}
 	p.name = p.s.pick()
+	if i := p.down.Info; i != nil {
+		if name, ok := i.FilterState[ClusterKey].(string); ok {
+			p.name = name
+		}
+	}
 	p.connect()
 	return network.StopIteration
 }
@@ -101,6 +110,11 @@ func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string
 	}
 	if p.attempts < p.s.attempts {
 		p.name = p.s.pick()
+		if i := p.down.Info; i != nil {
+			if name, ok := i.FilterState[ClusterKey].(string); ok {
+				p.name = name
+			}
+		}
 	}
 	p.connect()
 }
