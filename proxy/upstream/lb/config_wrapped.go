@@ -71,7 +71,7 @@ func (k *compiler) overrideExtension(p field.Path, m *overridev3.OverrideHost) (
 			return nil, p.Errorf("needs one of header and metadata")
 		}
 		var err error
-		if h.Metadata, err = metadataPath(p.Dot("metadata"), s.GetMetadata()); err != nil {
+		if h.Metadata, err = NewMetadataPath(p.Dot("metadata"), s.GetMetadata()); err != nil {
 			return nil, err
 		}
 		o.Sources = append(o.Sources, h)
@@ -80,7 +80,7 @@ func (k *compiler) overrideExtension(p field.Path, m *overridev3.OverrideHost) (
 		return nil, p.Dot("override_host_sources").Errorf("missing")
 	}
 	var err error
-	if o.Selected, err = metadataPath(p.Dot("selected_host_key"), m.GetSelectedHostKey()); err != nil {
+	if o.Selected, err = NewMetadataPath(p.Dot("selected_host_key"), m.GetSelectedHostKey()); err != nil {
 		return nil, err
 	}
 	if o.Fallback, err = k.extensions(p.Dot("fallback_policy"), m.GetFallbackPolicy()); err == nil && o.Fallback == nil {
@@ -89,7 +89,8 @@ func (k *compiler) overrideExtension(p field.Path, m *overridev3.OverrideHost) (
 	return o, err
 }
 
-func metadataPath(p field.Path, m *metadatav3.MetadataKey) (*MetadataPath, error) {
+// NewMetadataPath compiles a MetadataKey, nil when there is none.
+func NewMetadataPath(p field.Path, m *metadatav3.MetadataKey) (*MetadataPath, error) {
 	if m == nil {
 		return nil, nil
 	}

@@ -126,14 +126,19 @@ func (s *HostSource) read(ctx Context) (string, bool) {
 		}
 		return "", false
 	}
-	var v any = ctx.StreamInfo().Metadata[s.Metadata.Namespace]
-	for _, k := range s.Metadata.Path {
-		m, ok := v.(map[string]any)
-		if !ok {
+	return s.Metadata.Text(ctx.StreamInfo().Metadata)
+}
+
+// Text is the text at the place; ok is false when there is none.
+func (p *MetadataPath) Text(in map[string]map[string]any) (text string, ok bool) {
+	var v any = in[p.Namespace]
+	for _, k := range p.Path {
+		m, isMap := v.(map[string]any)
+		if !isMap {
 			return "", false
 		}
 		v = m[k]
 	}
-	text, ok := v.(string)
+	text, ok = v.(string)
 	return text, ok
 }
