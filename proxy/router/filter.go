@@ -47,7 +47,6 @@ type requestState struct {
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
 	counted  [2]*route.RequestStats
-	altName  string // x-envoy-upstream-alt-stat-name
 	subset   []lb.MetadataCriterion
 	tunnel   *route.Upgrade // CONNECT is terminated here; nil otherwise
 	mirrors  []*mirror

@@ -98,21 +98,6 @@ func (f *filter) retryAfterHeaders(u *upstreamRequest, h *http.HeaderMap, code i
 	return false
 }
 
-// win gives up the tries that compete with u.
-func (f *filter) win(u *upstreamRequest) {
-	if !f.hedge {
-		return
-	}
-	f.attempt, f.host = u, u.host
-	for _, o := range f.tries {
-		if o != u {
-			o.cancel()
-		}
-	}
-	info := f.cb.StreamInfo()
-	info.UpstreamHost, info.UpstreamHostname = u.host.Current(), u.host.Hostname
-}
-
 // onComplete is called when the response is received whole.
 func (f *filter) onComplete(u *upstreamRequest, now time.Duration) {
 	f.response.Disable()
