@@ -1,9 +1,14 @@
 package filter
 
 import (
+	"maps"
+
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
 	"github.com/weirproxy/weir/proxy/filter/http/buffer"
+	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
@@ -28,7 +33,7 @@ import (
 // HTTP is the table of HTTP filters, by the type URL of their configuration.
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
-	return map[string]http.FilterMaker{
+	table := map[string]http.FilterMaker{
 		apikeyauth.TypeURL:       apikeyauth.Maker(),
 		basicauth.TypeURL:        basicauth.Maker(),
 		buffer.TypeURL:           buffer.Maker(),
@@ -50,4 +55,9 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
 	}
+	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
+		m, ok := table[TypeURL(config)]
+		return m, ok
+	}))
+	return table
 }
