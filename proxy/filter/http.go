@@ -12,6 +12,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
+	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpchttp1bridge"
@@ -40,6 +41,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
 		csrf.TypeURL:             csrf.Maker(),
+		customresponse.TypeURL:   customresponse.Maker(),
 		extauthz.TypeURL:         extauthz.Maker(tables),
 		fault.TypeURL:            fault.Maker(),
 		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
