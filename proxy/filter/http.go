@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
+	"github.com/weirproxy/weir/proxy/filter/http/dynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpchttp1bridge"
@@ -21,8 +22,10 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
 	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
+	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
 	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
@@ -42,6 +45,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		cors.TypeURL:             cors.Maker(),
 		csrf.TypeURL:             csrf.Maker(),
 		customresponse.TypeURL:   customresponse.Maker(),
+		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
 		extauthz.TypeURL:         extauthz.Maker(tables),
 		fault.TypeURL:            fault.Maker(),
 		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
@@ -50,8 +54,10 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		headermutation.TypeURL:   headermutation.Maker(),
 		headertometadata.TypeURL: headertometadata.Maker(),
 		healthcheck.TypeURL:      healthcheck.Maker(tables),
+		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
+		ratelimit.TypeURL:        ratelimit.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),
 		router.TypeURL:           router.Maker(tables),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
