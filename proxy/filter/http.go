@@ -22,6 +22,8 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
 	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
+	"github.com/weirproxy/weir/proxy/filter/http/istioalpn"
+	"github.com/weirproxy/weir/proxy/filter/http/istiopeer"
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
@@ -54,6 +56,8 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		headermutation.TypeURL:   headermutation.Maker(),
 		headertometadata.TypeURL: headertometadata.Maker(),
 		healthcheck.TypeURL:      healthcheck.Maker(tables),
+		istioalpn.TypeURL:        istioalpn.Maker(tables),
+		istiopeer.TypeURL:        istiopeer.Maker(tables),
 		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
