@@ -4,6 +4,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/http/extproc"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
@@ -26,6 +27,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		grpcweb.TypeURL:    grpcweb.Maker(tables),
 		rbac.TypeURL:       rbac.Maker(),
 		compressor.TypeURL: compressor.Maker(),
+		extproc.TypeURL:    extproc.Maker(tables),
 		extauthz.TypeURL:   extauthz.Maker(tables),
 		jwtauthn.TypeURL:   jwtauthn.Maker(tables),
 		lua.TypeURL:        lua.Maker(tables),
