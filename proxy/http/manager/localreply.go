@@ -37,9 +37,18 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 	if details != "" {
 		s.info.ResponseCodeDetails = details
 	}
-	if s.responseStarted {
+	if s.headersSent {
 		s.resetByProxy(http.LocalReset)
 		return
+	}
+	// A response that is still on its way through the filters gives way to
+	// this one, which no filter sees.
+	from := len(s.slots) - 1
+	if s.responseStarted {
+		from = -1
+		s.info.ResponseCodeDetails = details
+		s.encoding.Reset()
+		s.addedRespTrailers, s.hasRespTrailers = false, false
 	}
 	if code == 400 && s.m.protocol < http.HTTP2 && !s.enc.StreamErrorOnInvalidMessage() {
 		s.connectionClose = true // what follows may be garbled, too
@@ -84,11 +93,11 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 		body = ""
 	}
 	s.responseStarted = true
-	s.encodeHeaders(len(s.slots)-1, body == "")
+	s.encodeHeaders(from, body == "")
 	if body != "" && !s.ended {
 		b := s.takeBuffer()
 		b.AppendString(body)
-		s.encodeData(len(s.slots)-1, b, true)
+		s.encodeData(from, b, true)
 		s.putBuffer(b)
 	}
 }

@@ -63,6 +63,7 @@ type streamState struct {
 	gotTrailers     bool
 	remoteComplete  bool // the request is received whole
 	responseStarted bool
+	headersSent     bool // the response's head has left the filters
 	hasRespTrailers bool
 	localComplete   bool // the response is encoded whole
 	connectionClose bool // the client asked to close

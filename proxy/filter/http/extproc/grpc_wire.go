@@ -50,9 +50,7 @@ type reply struct {
 // change is a header to set.
 type change struct {
 	name, value string
-	append      bool // adds a line
-	ifAbsent    bool
-	ifPresent   bool
+	append      bool // adds a line instead of replacing those there are
 }
 
 // encode makes a ProcessingRequest.
@@ -183,19 +181,9 @@ func (r *reply) mutation(m *extprocv3.HeaderMutation) {
 		if raw := o.GetHeader().GetRawValue(); len(raw) > 0 {
 			c.value = string(raw)
 		}
+		// Envoy does not look at append_action here.
 		//lint:ignore SA1019 deprecated, but Envoy obeys it
-		if a := o.GetAppend(); a != nil {
-			c.append = a.GetValue()
-		} else {
-			switch o.GetAppendAction() {
-			case corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:
-				c.append = true
-			case corev3.HeaderValueOption_ADD_IF_ABSENT:
-				c.ifAbsent = true
-			case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:
-				c.ifPresent = true
-			}
-		}
+		c.append = o.GetAppend().GetValue()
 		r.set = append(r.set, c)
 	}
 }

@@ -57,7 +57,10 @@ func (p *phase) onHeaders(end bool) http.HeadersStatus {
 			return http.HeadersStopIteration
 		}
 	}
-	if !f.observe && !end && m.body == buffered {
+	if !f.observe && !end && (m.body == buffered || m.body == bufferedPartial) {
+		if !f.keepLength {
+			f.headersOf(p.d).Remove(http.ContentLength)
+		}
 		return http.HeadersStopIteration
 	}
 	return http.HeadersContinue

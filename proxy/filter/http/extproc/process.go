@@ -147,7 +147,6 @@ func (p *phase) replaceBody(r *reply, h *http.HeaderMap) {
 	x.Append(r.body)
 	if p.end {
 		if len(r.body) > 0 {
-			h.SetInt(http.ContentLength, int64(len(r.body)))
 			p.keep(x)
 		}
 		p.goOn()
@@ -165,13 +164,12 @@ func (p *phase) onBodyReply(r *reply) {
 		return
 	}
 	if r.hasBody {
+		if n := h.Get(http.ContentLength); n != "" && n != h.Int(int64(len(r.body))) {
+			f.fail(f.errorStatus, "mismatch_between_content_length_and_the_length_of_the_mutated_body")
+			return
+		}
 		if b := p.buffer(); b != nil {
 			b.Reset()
-		}
-		if h.Has(http.ContentLength) && p.end {
-			h.SetInt(http.ContentLength, int64(len(r.body)))
-		} else {
-			h.Remove(http.ContentLength)
 		}
 		if len(r.body) > 0 {
 			x := f.cb.Loop().NewBuffer()
@@ -276,12 +274,9 @@ func (f *filter) apply(h *http.HeaderMap, r *reply) bool {
 }
 
 func set(h *http.HeaderMap, c change) {
-	_, there := h.GetName(c.name)
-	switch {
-	case c.ifAbsent && there, c.ifPresent && !there:
-	case c.append:
+	if c.append {
 		h.AddName(h.Own(c.name), h.Own(c.value))
-	default:
+	} else {
 		h.SetName(h.Own(c.name), h.Own(c.value))
 	}
 }
@@ -314,11 +309,10 @@ func (f *filter) respond(r *reply) {
 	}, r.grpcStatus, details)
 }
 
-// spurious ends processing after a reply that nobody awaited: the stream goes
-// on without the processor.
+// spurious ends processing after a reply that nobody awaited.
 func (f *filter) spurious() {
 	f.stats.SpuriousMsgsReceived.Inc()
-	f.goOnAlone()
+	f.fail(f.errorStatus, "spurious_message")
 }
 
 // goOnAlone lets go of what is held and processes nothing more.
@@ -342,7 +336,7 @@ func (f *filter) onTimeout() {
 		return
 	}
 	f.stats.MessageTimeouts.Inc()
-	f.fail(504, "ext_proc_error_message_timeout{}")
+	f.fail(504, "ext_proc_error_per-message_timeout_exceeded")
 }
 
 // OnClose implements grpc.Callbacks: the processor has hung up. It may do so
@@ -359,7 +353,7 @@ func (f *filter) OnClose(s grpc.Status) {
 	f.stats.StreamsFailed.Inc()
 	details := fmt.Sprintf("ext_proc_error_gRPC_error_%d", s.Code)
 	if s.Message != "" {
-		details += "{" + strings.ReplaceAll(s.Message, " ", "_") + "}"
+		details += "{" + strings.ReplaceAll(s.Message, " ", "_") + "{via_upstream}}"
 	}
 	f.fail(f.errorStatus, details)
 }
