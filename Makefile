@@ -3,8 +3,9 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X github.com/weirproxy/weir/internal/buildinfo.version=$(VERSION)
-# What scripts/oracle-deps installs, and where Debian has bpftool and ip.
-export PATH := $(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/sbin
+# What scripts/go-toolchain and scripts/oracle-deps install, and where Debian
+# has bpftool and ip.
+export PATH := $(CURDIR)/bin/go/bin:$(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/sbin
 export WEIR  = $(CURDIR)/bin/weir
 
 .DEFAULT_GOAL := build

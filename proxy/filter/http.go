@@ -1,17 +1,29 @@
 package filter
 
 import (
+	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
+	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
+	"github.com/weirproxy/weir/proxy/filter/http/buffer"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/csrf"
+	"github.com/weirproxy/weir/proxy/filter/http/dynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/extproc"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
+	"github.com/weirproxy/weir/proxy/filter/http/grpchttp1bridge"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcweb"
+	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
+	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
+	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
+	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
 	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
+	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
+	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -21,17 +33,29 @@ import (
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	return map[string]http.FilterMaker{
-		cors.TypeURL:       cors.Maker(),
-		fault.TypeURL:      fault.Maker(),
-		grpcstats.TypeURL:  grpcstats.Maker(tables),
-		grpcweb.TypeURL:    grpcweb.Maker(tables),
-		rbac.TypeURL:       rbac.Maker(),
-		compressor.TypeURL: compressor.Maker(),
-		extproc.TypeURL:    extproc.Maker(tables),
-		extauthz.TypeURL:   extauthz.Maker(tables),
-		jwtauthn.TypeURL:   jwtauthn.Maker(tables),
-		lua.TypeURL:        lua.Maker(tables),
-		ratelimit.TypeURL:  ratelimit.Maker(tables),
-		router.TypeURL:     router.Maker(tables),
+		apikeyauth.TypeURL:       apikeyauth.Maker(),
+		basicauth.TypeURL:        basicauth.Maker(),
+		buffer.TypeURL:           buffer.Maker(),
+		compressor.TypeURL:       compressor.Maker(),
+		cors.TypeURL:             cors.Maker(),
+		csrf.TypeURL:             csrf.Maker(),
+		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
+		extauthz.TypeURL:         extauthz.Maker(tables),
+		extproc.TypeURL:          extproc.Maker(tables),
+		fault.TypeURL:            fault.Maker(),
+		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
+		grpcstats.TypeURL:        grpcstats.Maker(tables),
+		grpcweb.TypeURL:          grpcweb.Maker(tables),
+		headermutation.TypeURL:   headermutation.Maker(),
+		headertometadata.TypeURL: headertometadata.Maker(),
+		healthcheck.TypeURL:      healthcheck.Maker(tables),
+		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
+		localratelimit.TypeURL:   localratelimit.Maker(),
+		lua.TypeURL:              lua.Maker(tables),
+		ratelimit.TypeURL:        ratelimit.Maker(tables),
+		rbac.TypeURL:             rbac.Maker(),
+		router.TypeURL:           router.Maker(tables),
+		setfilterstate.TypeURL:   setfilterstate.Maker(),
+		setmetadata.TypeURL:      setmetadata.Maker(),
 	}
 }

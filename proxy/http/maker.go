@@ -42,6 +42,9 @@ type FactoryContext struct {
 	Runtime    fraction.Runtime
 	// ServiceCluster is the proxy's own cluster (--service-cluster).
 	ServiceCluster string
+	// HealthCheckFailed tells whether the admin interface has the instance
+	// fail health checks; nil: never. Workers call it.
+	HealthCheckFailed func() bool
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
 }

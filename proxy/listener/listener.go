@@ -26,6 +26,7 @@ type Listener struct {
 	bufferLimit       uint32 // bytes; 0: none
 	perEvent          int    // connections accepted in one go
 	ignoreGlobalLimit bool
+	bypassOverload    bool
 	limitKey          string // runtime key of the connection limit
 	balancer          *balancer
 	accessLogs        []AccessLog
@@ -117,10 +118,12 @@ type Chain struct {
 	name      string
 	filters   []network.FilterFactory
 	transport TransportFactory // nil: plain
-	drain     *drain
-	holders   int      // listeners that have the chain; for main
-	closers   []func() // run when there is none
-	on        []place  // by worker; each writes its own
+	// connectTimeout bounds the transport socket's handshake; 0: nothing does.
+	connectTimeout time.Duration
+	drain          *drain
+	holders        int      // listeners that have the chain; for main
+	closers        []func() // run when there is none
+	on             []place  // by worker; each writes its own
 }
 
 // TransportFactory makes the transport socket of a new connection on a

@@ -175,6 +175,42 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 	return err == nil && !truncate && !closing
 }
 
+// startRaw is a server that answers the first bytes of each connection, once
+// no more come, with themselves, quoted, in an HTTP response.
+func startRaw(t *testing.T) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				var all []byte
+				buf := make([]byte, 4096)
+				c.SetReadDeadline(time.Now().Add(5 * time.Second))
+				for {
+					n, err := c.Read(buf)
+					all = append(all, buf[:n]...)
+					if err != nil {
+						break
+					}
+					c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+				}
+				said := strconv.QuoteToASCII(string(all))
+				fmt.Fprintf(c, "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s", len(said), said)
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
 func verbs(do string) map[string][]string {
 	out := map[string][]string{}
 	for _, part := range strings.Split(do, ";") {

@@ -44,7 +44,7 @@ func TestCases(t *testing.T) {
 	}
 	h2, port := startH2Echo(t, "h2")
 	echoes, upstreams["h2"] = append(echoes, h2), port
-	upstreams["dead"], upstreams["grpc"] = freePort(t), startServices(t)
+	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		t.Run(file, func(t *testing.T) {

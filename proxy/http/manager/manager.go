@@ -95,7 +95,7 @@ func (m *ConnManager) codecFailed(err error) {
 	// What was answered goes out first; streams still open are cut off.
 	how := network.FlushWriteAndDelay
 	if ce != nil && ce.Hold {
-		how = network.FlushWriteAndHold
+		how = network.FlushAndLinger
 	}
 	m.conn.Close(how)
 	m.resetStreams(http.LocalReset, "")

@@ -15,6 +15,11 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.info.Protocol = proto.String()
 	st := s.w.stats
 	st.rqProtocol(proto)
+	if s.cfg.overload.StopsAcceptingRequests() {
+		st.DownstreamRqOverloadClose.Inc()
+		s.sendLocalReply(503, "envoy overloaded", nil, http.NoGrpcStatus, "overload")
+		return false
+	}
 
 	if shouldClose(h, proto) {
 		s.connectionClose = true
@@ -56,8 +61,11 @@ func (s *stream) prepareRequest(end bool) bool {
 		return false
 	}
 	s.normalizeHost()
+	for _, m := range s.cfg.earlyMutations {
+		m.Apply(h, s.formatContext())
+	}
 	s.mutateRequest()
-	if s.ended {
+	if s.ended || s.localReply {
 		return false
 	}
 	s.checkUpgrade()
@@ -67,6 +75,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.trace()
 	s.chooseFilters()
 	s.refreshTimeouts()
+	s.logStart()
 	return true
 }
 
@@ -220,6 +229,8 @@ func (s *stream) checkUpgrade() {
 	}
 	if allowed {
 		s.upgrade = kind
+		s.w.stats.DownstreamCxUpgradesTotal.Inc()
+		s.w.stats.DownstreamCxUpgradesActive.Inc()
 		s.idle.Enable(s.idleTimeout)
 		return
 	}

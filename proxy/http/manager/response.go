@@ -33,6 +33,9 @@ func (s *stream) finishResponse(end bool) {
 		h.Remove(http.Connection)
 		h.Remove(http.Upgrade)
 	}
+	if upgraded {
+		s.logTunnel()
+	}
 	h.Remove(http.TransferEncoding)
 	h.Remove(http.KeepAlive)
 	h.Remove(http.ProxyConnection)
@@ -47,6 +50,10 @@ func (s *stream) finishResponse(end bool) {
 	proto := m.protocol
 	if m.drain == notDraining && c.drain != nil && c.drain.DrainClose(m.conn.Loop()) {
 		m.w.stats.DownstreamCxDrainClose.Inc()
+		m.startDrain()
+	}
+	if m.drain == notDraining && c.overload.DisablesKeepAlive() {
+		m.w.stats.DownstreamCxOverloadDisableKeepalive.Inc()
 		m.startDrain()
 	}
 	if proto < http.HTTP2 {

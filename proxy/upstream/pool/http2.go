@@ -27,12 +27,6 @@ func NewHTTP2(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, prot
 	return p
 }
 
-// What connections ask of ALPN.
-var (
-	askHTTP2  = cluster.TransportOptions{Fallback: []string{"h2"}}
-	askEither = cluster.TransportOptions{Fallback: []string{"h2", "http/1.1"}}
-)
-
 // Protocol implements HTTP.
 func (p *HTTP2) Protocol() http.ProtocolVersion { return http.HTTP2 }
 
@@ -92,10 +86,11 @@ func (p *HTTP2) connectIfNeeded() error {
 	if coming >= uint64(p.queue.n) {
 		return nil
 	}
-	c := &muxClient{pool: p, link: link{o: p.o, host: p.host, hs: p.hs, brk: p.brk, asks: &askHTTP2}}
+	protocols := "h2"
 	if p.proto == cluster.Auto {
-		c.asks = &askEither
+		protocols = "h2,http/1.1"
 	}
+	c := &muxClient{pool: p, link: p.link(protocols)}
 	if !c.mayConnect(p.conns == 0) {
 		return nil
 	}
