@@ -115,6 +115,10 @@ func (services) Process(s procv3.ExternalProcessor_ProcessServer) error {
 		}
 		name, body, end := describe(q)
 		seen += fmt.Sprintf("%s %q %v;", name, body, end)
+		for k, v := range q.GetAttributes() {
+			j, _ := json.Marshal(v.AsMap())
+			seen += k + string(j) + ";"
+		}
 		for _, h := range q.GetRequestHeaders().GetHeaders().GetHeaders() {
 			if h.GetKey() == "x-proc" {
 				json.Unmarshal(h.GetRawValue(), &do)

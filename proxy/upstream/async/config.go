@@ -54,7 +54,22 @@ func CompileRetry(p field.Path, c *corev3.RetryPolicy, otherwise string) (*Retry
 			r.conflict = true
 		case "refused-stream":
 			r.refused = true
-		case "":
+		case "reset-before-request":
+			r.connect = true
+		case "envoy-ratelimited":
+			r.limited = true
+		case "cancelled":
+			r.grpc = append(r.grpc, "1")
+		case "deadline-exceeded":
+			r.grpc = append(r.grpc, "4")
+		case "resource-exhausted":
+			r.grpc = append(r.grpc, "8")
+		case "internal":
+			r.grpc = append(r.grpc, "13")
+		case "unavailable":
+			r.grpc = append(r.grpc, "14")
+		case "", "retriable-status-codes", "retriable-headers":
+			// The policy has no place for the codes and headers.
 		default:
 			return nil, p.Dot("retry_on").Errorf("weir does not support %q here", name)
 		}

@@ -73,7 +73,7 @@ func (r *Request) try() bool {
 		return false
 	}
 	if r.o.Retry != nil {
-		r.s.retries = func(code int) bool { return r.o.Retry.status(code) && r.retry(true) }
+		r.s.retries = func(code int, h *http.HeaderMap) bool { return r.o.Retry.response(code, h) && r.retry(true) }
 	}
 	h := r.s.Headers()
 	r.fill(h)

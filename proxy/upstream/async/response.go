@@ -25,7 +25,7 @@ func (s *Stream) DecodeHeaders(end bool) {
 	}
 	s.answered = true
 	code := status(&s.response)
-	if s.retries != nil && s.retries(code) {
+	if s.retries != nil && s.retries(code, &s.response) {
 		s.cluster.Stats().RetryRq.Inc(code)
 		s.finish(!end || !s.sentAll)
 		return

@@ -2,6 +2,7 @@ package async
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http"
@@ -13,11 +14,17 @@ type Retry struct {
 	times                                              int
 	base, most                                         time.Duration // of the back-off
 	server, gateway, reset, connect, conflict, refused bool
+	limited                                            bool     // x-envoy-ratelimited asks for it
+	grpc                                               []string // values of grpc-status
 }
 
-// status tells whether a response is tried again.
-func (r *Retry) status(code int) bool {
-	return r.server && code >= 500 || r.gateway && code >= 502 && code <= 504 || r.conflict && code == 409
+// response tells whether a response is tried again.
+func (r *Retry) response(code int, h *http.HeaderMap) bool {
+	if h.Has(http.XEnvoyRateLimited) {
+		return r.limited
+	}
+	return r.server && code >= 500 || r.gateway && code >= 502 && code <= 504 || r.conflict && code == 409 ||
+		slices.Contains(r.grpc, h.Get(http.GrpcStatus))
 }
 
 // failure tells whether a request without a response is tried again. One that

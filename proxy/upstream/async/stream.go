@@ -57,7 +57,7 @@ type Stream struct {
 	done     bool
 
 	// retries, if set, takes a response to be tried again instead.
-	retries func(status int) bool
+	retries func(status int, h *http.HeaderMap) bool
 
 	// OnWritable, if set, is told when the upstream is full (false) and when
 	// it has room again (true).

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/cel"
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
@@ -48,7 +49,7 @@ const defaultMessageTimeout = 200 * time.Millisecond
 func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryContext) (*factory, error) {
 	if err := field.Only(p, m, "grpc_service", "failure_mode_allow", "processing_mode", "message_timeout", "stat_prefix", "mutation_rules",
 		"max_message_timeout", "forward_rules", "allow_mode_override", "disable_immediate_response", "metadata_options", "observability_mode",
-		"disable_clear_route_cache", "route_cache_action", "deferred_close_timeout", "allowed_override_modes", "status_on_error",
+		"disable_clear_route_cache", "route_cache_action", "deferred_close_timeout", "request_attributes", "response_attributes", "allowed_override_modes", "status_on_error",
 		"allow_content_length_header"); err != nil {
 		return nil, err
 	}
@@ -96,12 +97,34 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 	if err := f.settings.metadata(p.Dot("metadata_options"), m.MetadataOptions); err != nil {
 		return nil, err
 	}
+	if f.attributes, err = compileAttributes(p, m); err != nil {
+		return nil, err
+	}
 	prefix := ""
 	if m.StatPrefix != "" {
 		prefix = m.StatPrefix + "."
 	}
 	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".ext_proc." + prefix})
 	return f, nil
+}
+
+// attributeFields are the messages that name attributes.
+type attributeFields interface {
+	GetRequestAttributes() []string
+	GetResponseAttributes() []string
+}
+
+func compileAttributes(p field.Path, c attributeFields) (out [2][]attribute, err error) {
+	for d, list := range [2][]string{c.GetRequestAttributes(), c.GetResponseAttributes()} {
+		for i, expression := range list {
+			program, err := cel.Compile(expression)
+			if err != nil {
+				return out, p.Dot([]string{"request_attributes", "response_attributes"}[d]).Index(i).Wrap(err)
+			}
+			out[d] = append(out[d], attribute{expression, program})
+		}
+	}
+	return out, nil
 }
 
 func patterns(p field.Path, c *matcherv3.ListStringMatcher) ([]matcher.String, error) {
@@ -162,6 +185,7 @@ type routeSettings struct {
 	service      *grpc.Service
 	metadata     *settings
 	failureAllow *bool
+	attributes   [2][]attribute
 }
 
 // routeConfig compiles an ExtProcPerRoute.
@@ -173,7 +197,7 @@ func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any
 	r := &routeSettings{disabled: m.GetDisabled()}
 	o := m.GetOverrides()
 	p = p.Dot("overrides")
-	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow"); err != nil {
+	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes"); err != nil {
 		return nil, err
 	}
 	if o.GetProcessingMode() != nil {
@@ -182,6 +206,9 @@ func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any
 			return nil, err
 		}
 		r.mode = &x
+	}
+	if r.attributes, err = compileAttributes(p, o); err != nil {
+		return nil, err
 	}
 	if o.GetMetadataOptions() != nil {
 		r.metadata = &settings{}

@@ -156,7 +156,7 @@ func TestRoutes(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for want, config := range map[string]string{
-		"request_attributes":         "request_attributes: [request.path]",
+		"request_attributes":         `request_attributes: ["request.("]`,
 		"needs the trailers":         "processing_mode: {request_body_mode: FULL_DUPLEX_STREAMED}",
 		"weir does not support GRPC": "processing_mode: {request_body_mode: GRPC, request_trailer_mode: SEND}",
 	} {

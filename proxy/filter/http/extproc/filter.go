@@ -17,6 +17,7 @@ import (
 type settings struct {
 	forward, receive []string // namespaces of dynamic metadata
 	failureAllow     bool
+	attributes       [2][]attribute
 }
 
 // factory is an ExternalProcessor compiled.
@@ -122,6 +123,11 @@ func (f *filter) begin() {
 		}
 		if r.metadata != nil {
 			f.own.forward, f.own.receive = r.metadata.forward, r.metadata.receive
+		}
+		for d, list := range r.attributes {
+			if list != nil {
+				f.own.attributes[d] = list
+			}
 		}
 		if r.failureAllow != nil {
 			f.own.failureAllow = *r.failureAllow

@@ -80,6 +80,11 @@ func (f *filter) encode(d direction, k kind, data []byte, end bool) []byte {
 		f.told = true
 		m.ProtocolConfig = &extprocv3.ProtocolConfiguration{RequestBodyMode: wireModes[f.now[request].body], ResponseBodyMode: wireModes[f.now[response].body]}
 	}
+	if values := f.attributes(d); len(values) > 0 {
+		if x, err := structpb.NewStruct(values); err == nil {
+			m.Attributes = map[string]*structpb.Struct{attributesKey: x}
+		}
+	}
 	for _, ns := range f.own.forward {
 		if fields, ok := f.cb.StreamInfo().Metadata[ns]; ok {
 			if s, err := structpb.NewStruct(fields); err == nil {
@@ -93,6 +98,9 @@ func (f *filter) encode(d direction, k kind, data []byte, end bool) []byte {
 	out, _ := proto.Marshal(m) // its strings are valid
 	return out
 }
+
+// attributesKey is what attributes are sent under, whatever the filter's name.
+const attributesKey = "envoy.filters.http.ext_proc"
 
 var wireModes = map[bodyMode]extprocfilterv3.ProcessingMode_BodySendMode{
 	none: extprocfilterv3.ProcessingMode_NONE, streamed: extprocfilterv3.ProcessingMode_STREAMED, buffered: extprocfilterv3.ProcessingMode_BUFFERED,

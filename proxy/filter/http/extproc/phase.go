@@ -15,6 +15,7 @@ type phase struct {
 	waitHeaders  bool // the reply to the headers is awaited
 	waitBody     bool // the reply to the whole body is
 	waitTrailers bool
+	attributed   bool // the attributes are sent
 	bodyOver     bool // no more of the body is processed
 	end          bool // the message has been received whole
 	gotTrailers  bool
