@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
+	"github.com/weirproxy/weir/proxy/filter/http/decompressor"
 	"github.com/weirproxy/weir/proxy/filter/http/dynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/extproc"
@@ -39,6 +40,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
 		csrf.TypeURL:             csrf.Maker(),
+		decompressor.TypeURL:     decompressor.Maker(),
 		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
 		extauthz.TypeURL:         extauthz.Maker(tables),
 		extproc.TypeURL:          extproc.Maker(tables),
