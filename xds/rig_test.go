@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -344,6 +345,38 @@ func (w *watch) is(version string, names ...string) func() bool {
 		}
 		return true
 	}
+}
+
+// has tells whether these are the resources now.
+func (w *watch) has(names ...string) func() bool {
+	return func() bool {
+		if len(w.now) != len(names) {
+			return false
+		}
+		for _, n := range names {
+			if _, ok := w.now[n]; !ok {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// restGateway serves a server's resources over HTTP.
+type restGateway struct{ s *server }
+
+func (g restGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := serverv3.HTTPGateway{Server: serverv3.NewServer(context.Background(), g.s.cache, nil)}
+	b, code, err := h.ServeHTTP(r)
+	if err != nil {
+		http.Error(w, err.Error(), code)
+		return
+	}
+	if b == nil {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Write(b)
 }
 
 func seconds(s float64) *durationpb.Duration {
