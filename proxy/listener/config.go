@@ -282,14 +282,14 @@ func (c *compiler) kept(p *listenerv3.FilterChain) *Chain {
 }
 
 func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, error) {
-	if err := field.Only(path, p, "filter_chain_match", "filters", "metadata", "transport_socket", "name"); err != nil {
+	if err := field.Only(path, p, "filter_chain_match", "filters", "metadata", "transport_socket", "transport_socket_connect_timeout", "name"); err != nil {
 		return nil, err
 	}
 	if chain := c.kept(p); chain != nil {
 		c.out.hold(chain)
 		return chain, nil
 	}
-	chain := &Chain{name: p.GetName(), drain: c.out.drain.child(), on: make([]place, len(c.server.Workers))}
+	chain := &Chain{name: p.GetName(), connectTimeout: p.GetTransportSocketConnectTimeout().AsDuration(), drain: c.out.drain.child(), on: make([]place, len(c.server.Workers))}
 	c.out.hold(chain)
 	ctx := c.context(chain.name)
 	ctx.Drain, ctx.closers = chain.drain, &chain.closers

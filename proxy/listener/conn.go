@@ -75,6 +75,9 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 	al.stats.CxActive.Inc()
 	al.hstats.CxTotal.Inc()
 	al.hstats.CxActive.Inc()
+	if chain.connectTimeout > 0 && o.Transport != nil {
+		c.watchConnect()
+	}
 	c.BuildFilters(chain.filters)
 	if len(chain.filters) == 0 {
 		c.Close(network.NoFlush)
@@ -128,7 +131,7 @@ func (c *conn) log() {
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
 		FilterChain: c.at.chain.name, Listener: c.at.al.l.name,
 		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
-		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
+		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(), DownstreamFailure: c.FailureReason(),
 	}
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName

@@ -118,10 +118,12 @@ type Chain struct {
 	name      string
 	filters   []network.FilterFactory
 	transport TransportFactory // nil: plain
-	drain     *drain
-	holders   int      // listeners that have the chain; for main
-	closers   []func() // run when there is none
-	on        []place  // by worker; each writes its own
+	// connectTimeout bounds the transport socket's handshake; 0: nothing does.
+	connectTimeout time.Duration
+	drain          *drain
+	holders        int      // listeners that have the chain; for main
+	closers        []func() // run when there is none
+	on             []place  // by worker; each writes its own
 }
 
 // TransportFactory makes the transport socket of a new connection on a

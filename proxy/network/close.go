@@ -28,11 +28,14 @@ func (c *Connection) Close(how CloseType) {
 		c.closeNow(LocalClose)
 		return
 	}
-	c.state, c.closing, c.writeEnd = stateClosing, how, true
+	c.state, c.closing, c.writeEnd = stateClosing, how, how != FlushAndLinger
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
 	r.delay = c.loop.NewTimer(c.onCloseDelay)
 	r.delay.Enable(c.patience())
+	if how == FlushAndLinger {
+		r.delay.Enable(c.patience() * 7 / 10)
+	}
 	c.in.Reset()
 	c.readOff = 0
 	c.flushLater()
@@ -50,6 +53,14 @@ func (c *Connection) patience() time.Duration {
 func (c *Connection) onCloseDelay() {
 	c.slowPeer = true
 	c.closeNow(LocalClose)
+}
+
+// CloseBecause is Close with the reason that FailureReason tells from then on.
+func (c *Connection) CloseBecause(how CloseType, why string) {
+	if c.state != stateClosed {
+		c.setFailure(why)
+	}
+	c.Close(how)
 }
 
 // EndWrite ends this side of the stream behind what is written.

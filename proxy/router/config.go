@@ -72,6 +72,7 @@ func (c *Config) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 	loop := cb.Loop()
 	f.body.Init(&loop.Pool)
 	loop.InitTimer(&f.response, f.onResponseTimeout)
+	loop.InitTimer(&f.backoff, f.retryNow)
 	f.first.init(f)
 	f.tries = append(f.tries, &f.first)
 	return f

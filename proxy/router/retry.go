@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/route"
@@ -31,9 +30,8 @@ type retryState struct {
 	codes   []uint32 // of the request's own header
 	left    uint32
 	step    time.Duration // the next back-off's upper bound
-	backoff event.Timer
-	armed   bool // a retry was granted and holds its circuit breaker
-	timeout bool // it is for a try that took too long
+	armed   bool          // a retry was granted and holds its circuit breaker
+	timeout bool          // it is for a try that took too long
 
 	reset   time.Duration   // the back-off that the response asks for; 0: none
 	names   string          // of response headers, from the request's own header
@@ -86,9 +84,6 @@ func (r *retryState) init(f *filter, h *http.HeaderMap) bool {
 		return false
 	}
 	r.step = r.base()
-	if !r.backoff.Ready() {
-		f.cb.Loop().InitTimer(&r.backoff, f.retryNow)
-	}
 	return true
 }
 
@@ -267,7 +262,7 @@ func (r *retryState) cancel() {
 		r.armed = false
 		r.f.cluster.Breakers(r.f.priority()).Dec(cluster.Retries)
 	}
-	r.backoff.Disable()
+	r.f.backoff.Disable()
 }
 
 // scheduleRetry waits for the back-off: what the response asks for, else a
@@ -279,14 +274,14 @@ func (f *filter) scheduleRetry(timeout bool) {
 	r.remember(f.host)
 	if r.reset > 0 {
 		st.UpstreamRqRetryBackoffRatelimited.Inc()
-		r.backoff.Enable(r.reset + time.Duration(rand.Int64N(int64(r.reset/2)+1)))
+		r.f.backoff.Enable(r.reset + time.Duration(rand.Int64N(int64(r.reset/2)+1)))
 		r.reset = 0
 		return
 	}
 	st.UpstreamRqRetryBackoffExponential.Inc()
 	wait := time.Duration(rand.Int64N(int64(max(r.step, time.Millisecond))))
 	r.step = min(2*r.step, r.max())
-	r.backoff.Enable(wait)
+	r.f.backoff.Enable(wait)
 }
 
 // remember keeps a host that was tried, when the policy wants to know.

@@ -59,5 +59,5 @@ func (u *upstreamRequest) tagSpan(flags streaminfo.Flags) {
 	f, span := u.f, u.span
 	u.span = nil
 	r := tracing.Result{Cluster: f.cluster.Info().Name, ClusterStatName: f.cluster.Info().StatName, Code: u.code, Flags: flags.String()}
-	u.tracing.FinishUpstream(span, f.formatContext(nil), u.host.Address, u.protocol, r, u.head, u.respTrailers, f.cb.Loop().Time())
+	u.tracing.FinishUpstream(span, f.formatContext(nil), u.host.Current(), u.protocol, r, u.head, u.respTrailers, f.cb.Loop().Time())
 }

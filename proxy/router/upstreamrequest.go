@@ -66,7 +66,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 		}
 	}
 	info := f.cb.StreamInfo()
-	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
+	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
 	info.UpstreamMetadata = f.host.Metadata()
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
@@ -75,7 +75,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
 		return
 	}
-	p := f.cluster.HTTPPool(f.host, f.priority(), f.cb.Connection(), info.Protocol)
+	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), info.Protocol, f.asks())
 	u.pending = p.NewStream(u, u)
 }
 
@@ -105,8 +105,9 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
 	info.UpstreamProtocol = proto.String()
+	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
-	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Address, Hostname: h.Hostname, ConnID: conn.ID()})
+	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {
 		if c != nil {
 			c.Total.Inc()
@@ -270,6 +271,10 @@ func (u *upstreamRequest) release(reset bool) {
 	u.endSpan("", 0)
 	if enc == nil {
 		return
+	}
+	if m, ok := enc.(http.Metered); ok {
+		info, b := u.f.cb.StreamInfo(), m.Bytes()
+		info.UpstreamBytesReceived, info.UpstreamBytesSent, info.UpstreamHeaderSent = b.Received, b.Sent, b.HeaderSent
 	}
 	enc.SetCallbacks(nil)
 	for ; u.paused > 0; u.paused-- {

@@ -32,6 +32,8 @@ func (s *server) makeClusters() {
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
 	}
+	o.OutlierLog = s.bootstrap.GetClusterManager().GetOutlierDetection().GetEventLogPath()
+	o.Runtime.Integer = s.runtime.Integer
 	o.LocalCluster = s.bootstrap.GetClusterManager().GetLocalClusterName()
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
@@ -82,6 +84,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load,
 		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,

@@ -54,6 +54,9 @@ func (s *server) updateServerStats() {
 	st.State.Set(s.stateNumber())
 	st.Version.Set(s.versionNumber())
 	st.TotalConnections.Set(int64(s.listeners.Connections()))
+	if first, ok := s.certs.FirstExpiry(); ok {
+		st.DaysUntilFirstCert.Set(max(0, int64(time.Until(first)/(24*time.Hour))))
+	}
 	memory := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(memory)
 	physical := memory[1].Value.Uint64() - memory[2].Value.Uint64()

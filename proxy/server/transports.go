@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/tls"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/proxyprotocol"
 )
 
 // downstreamTransports are the transport sockets of listeners.
@@ -22,7 +23,7 @@ func (s *server) downstreamTransports() map[string]listener.TransportSocketFacto
 
 // upstreamTransports are the transport sockets of clusters.
 func (s *server) upstreamTransports() map[string]upstream.TransportFactory {
-	return map[string]upstream.TransportFactory{tls.UpstreamTypeURL: s.upstreamTLS}
+	return map[string]upstream.TransportFactory{tls.UpstreamTypeURL: s.upstreamTLS, proxyprotocol.TypeURL: proxyprotocol.New}
 }
 
 func (s *server) downstreamTLS(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (listener.TransportFactory, error) {
@@ -45,12 +46,8 @@ func (s *server) upstreamTLS(p field.Path, config *anypb.Any, ctx *upstream.Tran
 type upstreamTLS struct{ *tls.Client }
 
 // Socket implements cluster.Transport.
-func (t upstreamTLS) Socket(l *network.Loop, h *cluster.Host, o *cluster.TransportOptions) network.TransportSocket {
-	c := tls.ClientOptions{Hostname: h.Hostname}
-	if o != nil {
-		c.ServerName, c.SANs, c.Protocols, c.Fallback = o.ServerName, o.SANs, o.Protocols, o.Fallback
-	}
-	return t.Client.Socket(l, c)
+func (t upstreamTLS) Socket(l *network.Loop, h *cluster.Host, o cluster.TransportOptions) network.TransportSocket {
+	return t.Client.Socket(l, tls.ClientOptions{Hostname: h.Hostname, ServerName: o.ServerName, SANs: o.SANs, Protocols: o.Protocols, Fallback: o.Fallback})
 }
 
 // dumpCerts is /certs.

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,18 +16,11 @@ import (
 // read it.
 type Client struct {
 	state       atomic.Pointer[clientState] // nil until its secrets are there
-	group       *stats.Group[clientStats]
+	group       *stats.Group[Stats]
 	events      *stats.Group[clientEvents]
 	sni         string
 	autoHostSNI bool // the endpoint's hostname, when it has one
 	autoSANs    bool // the certificate must be for the SNI sent
-}
-
-// clientStats are a cluster's.
-type clientStats struct {
-	Stats
-	// WasKeyUsageInvalid stays 0: such certificates are refused.
-	WasKeyUsageInvalid stats.Counter `stat:"was_key_usage_invalid"`
 }
 
 // clientEvents are a cluster's, under "client_ssl_socket_factory.".
@@ -44,22 +36,30 @@ type clientState struct {
 	config     *tls.Config
 	cert       *Certificate // nil: there is none to show
 	validation *Validation  // nil: the server's certificate is not checked
-	derived    sync.Map     // clientKey → *tls.Config
+
+	mu      sync.Mutex // workers derive configurations when they connect
+	derived map[clientKey]*tls.Config
 }
 
-// clientKey is what differs between the connections of a cluster.
+// clientKey is what differs between the connections of a cluster. Lists are
+// joined by commas.
 type clientKey struct {
-	sni, protocols, names string // lists are joined by NUL
-	checkNames            bool
+	sni, protocols, names string
+	checkNames            bool // instead of the configured matchers
 }
 
-// ClientOptions are what one connection asks for beyond its context.
+// maxDerived bounds how many configurations a state keeps; a request may name
+// the SNI.
+const maxDerived = 1024
+
+// ClientOptions are what one connection asks for beyond its context. Lists
+// are joined by commas.
 type ClientOptions struct {
-	ServerName string   // replaces the context's SNI; "" does not
-	Hostname   string   // the endpoint's
-	SANs       []string // what the certificate must be for
-	Protocols  []string // replaces the context's alpn_protocols
-	Fallback   []string // is sent when the context has no alpn_protocols
+	ServerName string // replaces the context's SNI; "" does not
+	Hostname   string // the endpoint's
+	SANs       string // what the certificate must be for, one of them
+	Protocols  string // replaces the context's alpn_protocols
+	Fallback   string // is sent when the context has no alpn_protocols
 }
 
 func newClientState(base *tls.Config, cert *Certificate, v *Validation) *clientState {
@@ -89,43 +89,51 @@ func (x *Client) Socket(l *network.Loop, o ClientOptions) network.TransportSocke
 	if o.ServerName != "" {
 		sni = o.ServerName
 	}
-	names := o.SANs
+	k := clientKey{sni: sni, protocols: o.Protocols, names: o.SANs}
 	if x.autoSANs && sni != "" {
-		names = []string{sni}
+		k.names, k.checkNames = sni, true
 	}
-	protocols := o.Protocols
-	if len(protocols) == 0 {
-		protocols = st.config.NextProtos
+	if k.protocols == "" && len(st.config.NextProtos) == 0 {
+		k.protocols = o.Fallback
 	}
-	if len(protocols) == 0 {
-		protocols = o.Fallback
-	}
-	e := &clientEnd{st: st, n: &x.group.For(l.Worker).Stats, sni: sni, names: names}
-	e.config = st.derive(sni, protocols, names, x.autoSANs && sni != "")
-	return &socket{end: e}
+	return &socket{end: &clientEnd{st: st, n: x.group.For(l.Worker), config: st.derive(k), names: split(k.names)}}
 }
 
 // derive is the state's configuration with these differences, made once.
-func (st *clientState) derive(sni string, protocols, names []string, instead bool) *tls.Config {
-	key := clientKey{sni, strings.Join(protocols, "\x00"), strings.Join(names, "\x00"), instead}
-	if c, ok := st.derived.Load(key); ok {
-		return c.(*tls.Config)
+func (st *clientState) derive(k clientKey) *tls.Config {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c := st.derived[k]; c != nil {
+		return c
 	}
 	c := st.config.Clone()
-	c.ServerName, c.NextProtos = sni, protocols
+	c.ServerName = k.sni
+	if k.protocols != "" {
+		c.NextProtos = split(k.protocols)
+	}
 	v := st.validation
-	if instead && v != nil {
+	if k.checkNames && v != nil {
 		v = v.withoutMatchers()
 	}
 	if v != nil {
-		names := slices.Clone(names)
+		names := split(k.names)
 		c.VerifyConnection = func(cs tls.ConnectionState) error {
 			_, err := v.check(cs.PeerCertificates, names, x509.ExtKeyUsageServerAuth)
 			return err
 		}
 	}
-	st.derived.Store(key, c)
+	if st.derived == nil || len(st.derived) >= maxDerived {
+		st.derived = map[clientKey]*tls.Config{}
+	}
+	st.derived[k] = c
 	return c
+}
+
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
 
 // clientEnd is the client's side of a connection.
@@ -133,7 +141,6 @@ type clientEnd struct {
 	st     *clientState
 	config *tls.Config
 	n      *Stats
-	sni    string
 	names  []string
 }
 

@@ -30,7 +30,7 @@ type Options struct {
 
 // common compiles the part that both contexts have. The secrets' complete is
 // still to be set, and build called.
-func common(p field.Path, c *tlsv3.CommonTlsContext, o Options) (*tls.Config, *secrets, error) {
+func common(p field.Path, c *tlsv3.CommonTlsContext, most uint16, o Options) (*tls.Config, *secrets, error) {
 	p = p.Dot("common_tls_context")
 	if err := field.Only(p, c, "tls_params", "tls_certificates", "tls_certificate_sds_secret_configs", "validation_context",
 		"validation_context_sds_secret_config", "combined_validation_context", "alpn_protocols", "key_log"); err != nil {
@@ -42,7 +42,7 @@ func common(p field.Path, c *tlsv3.CommonTlsContext, o Options) (*tls.Config, *s
 			return nil, nil, p.Dot("alpn_protocols").Index(i).Errorf("Invalid ALPN protocol string")
 		}
 	}
-	if err := parameters(p.Dot("tls_params"), c.GetTlsParams(), config); err != nil {
+	if err := parameters(p.Dot("tls_params"), c.GetTlsParams(), config, most); err != nil {
 		return nil, nil, err
 	}
 	if err := keyLog(p.Dot("key_log"), c.GetKeyLog(), config, o); err != nil {
@@ -58,12 +58,13 @@ func common(p field.Path, c *tlsv3.CommonTlsContext, o Options) (*tls.Config, *s
 var versions = [...]uint16{tlsv3.TlsParameters_TLSv1_0: tls.VersionTLS10, tlsv3.TlsParameters_TLSv1_1: tls.VersionTLS11,
 	tlsv3.TlsParameters_TLSv1_2: tls.VersionTLS12, tlsv3.TlsParameters_TLSv1_3: tls.VersionTLS13}
 
-// parameters sets versions, ciphers and key exchanges.
-func parameters(p field.Path, t *tlsv3.TlsParameters, c *tls.Config) error {
+// parameters sets versions, ciphers and key exchanges. most is the highest
+// version when none is configured.
+func parameters(p field.Path, t *tlsv3.TlsParameters, c *tls.Config, most uint16) error {
 	if err := field.Only(p, t, "tls_minimum_protocol_version", "tls_maximum_protocol_version", "cipher_suites", "ecdh_curves"); err != nil {
 		return err
 	}
-	c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS13
+	c.MinVersion, c.MaxVersion = tls.VersionTLS12, most
 	if v := versions[t.GetTlsMinimumProtocolVersion()]; v != 0 {
 		c.MinVersion = v
 	}
@@ -123,7 +124,7 @@ func NewServer(p field.Path, config *anypb.Any, o Options) (*Server, error) {
 		"full_scan_certs_on_sni_mismatch"); err != nil {
 		return nil, err
 	}
-	base, s, err := common(p, c.GetCommonTlsContext(), o)
+	base, s, err := common(p, c.GetCommonTlsContext(), tls.VersionTLS13, o)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +182,7 @@ func NewClient(p field.Path, config *anypb.Any, o Options) (*Client, error) {
 	if len(c.GetSni()) > 255 {
 		return nil, p.Dot("sni").Errorf("SNI names longer than 255 bytes are not supported")
 	}
-	base, s, err := common(p, c.GetCommonTlsContext(), o)
+	base, s, err := common(p, c.GetCommonTlsContext(), tls.VersionTLS12, o)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +190,7 @@ func NewClient(p field.Path, config *anypb.Any, o Options) (*Client, error) {
 		return nil, p.Dot("common_tls_context").Errorf("Multiple TLS certificates are not supported for client contexts")
 	}
 	x := &Client{sni: c.GetSni(), autoHostSNI: c.GetAutoHostSni(), autoSANs: c.GetAutoSniSanValidation(),
-		group:  stats.NewGroup[clientStats](o.Stats, stats.Scope{Prefix: o.Prefix + "ssl."}),
+		group:  stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: o.Prefix + "ssl."}),
 		events: stats.NewGroup[clientEvents](o.Stats, stats.Scope{Prefix: o.Prefix + "client_ssl_socket_factory."})}
 	o.Scope.OnClose(x.group.Close)
 	o.Scope.OnClose(x.events.Close)

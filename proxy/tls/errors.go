@@ -23,7 +23,7 @@ var (
 	errVerify      = sslError{125, "CERTIFICATE_VERIFY_FAILED"}
 	errHTTP        = sslError{156, "HTTP_REQUEST"}
 	errNoCipher    = sslError{184, "NO_SHARED_CIPHER"}
-	errNoPeerCert  = sslError{199, "PEER_DID_NOT_RETURN_A_CERTIFICATE"}
+	errNoPeerCert  = sslError{192, "PEER_DID_NOT_RETURN_A_CERTIFICATE"}
 	errVersion     = sslError{247, "WRONG_VERSION_NUMBER"}
 	errUnsupported = sslError{240, "UNSUPPORTED_PROTOCOL"}
 	errBadMAC      = sslError{129, "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"}
@@ -59,6 +59,9 @@ func explain(err error) string {
 		return ""
 	}
 	if e, ok := classify(err); ok {
+		if e == errNoPeerCert {
+			return e.String() + ":peer did not provide required client certificate:TLS_error_end"
+		}
 		return e.String() + ":TLS_error_end"
 	}
 	return "TLS_error:" + strings.TrimPrefix(err.Error(), "tls: ") + ":TLS_error_end"
@@ -67,8 +70,10 @@ func explain(err error) string {
 // isGone tells whether the connection ended without an error of TLS.
 func isGone(err error) bool {
 	var errno syscall.Errno
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &errno)
+	return isEOF(err) || errors.Is(err, net.ErrClosed) || errors.As(err, &errno)
 }
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 // classify finds BoringSSL's error for one of crypto/tls, which has types for
 // few of them.

@@ -2,6 +2,7 @@ package tls
 
 import (
 	"context"
+	"crypto/tls"
 	"iter"
 	"net"
 
@@ -52,30 +53,32 @@ func (s *socket) advance() {
 		return
 	}
 	err := s.hs.err
-	s.hs = nil
+	s.hs, s.chosen = nil, nil
+	cs := s.conn.ConnectionState()
 	if err != nil {
+		s.describe(&cs, unchecked)
 		s.fail(err)
 		return
 	}
-	s.phase, s.chosen = open, nil
-	s.established()
+	s.phase = open
+	s.end.stats().succeeded(&cs)
+	v := s.end.verdict(cs.PeerCertificates)
+	if v == untrusted {
+		s.end.stats().FailVerifyError.Inc()
+	}
+	s.describe(&cs, v)
 	s.nc.RaiseConnected()
 }
 
-// established tells the statistics and the connection of the new session.
-func (s *socket) established() {
-	cs := s.conn.ConnectionState()
-	s.end.stats().succeeded(&cs)
+// describe tells the connection of its session, of which something may be
+// known even if the handshake has failed.
+func (s *socket) describe(cs *tls.ConnectionState, v verdict) {
 	info := s.nc.Info
 	if info == nil {
 		info = &network.Info{}
 		s.nc.Info = info
 	}
 	info.NextProtocol = cs.NegotiatedProtocol
-	v := s.end.verdict(cs.PeerCertificates)
-	if v == untrusted {
-		s.end.stats().FailVerifyError.Inc()
-	}
 	info.TLS = &session{version: cs.Version, cipher: cs.CipherSuite, group: cs.CurveID, serverName: cs.ServerName,
 		peers: cs.PeerCertificates, local: s.local, valid: v}
 }

@@ -64,11 +64,13 @@ func curveName(id tls.CurveID) string {
 	return id.String()
 }
 
+// versionName is Envoy's name for a version. Before one was agreed on that is
+// TLS 1.2's.
 func versionName(v uint16) string {
 	switch v {
 	case tls.VersionTLS13:
 		return "TLSv1.3"
-	case tls.VersionTLS12:
+	case tls.VersionTLS12, 0:
 		return "TLSv1.2"
 	case tls.VersionTLS11:
 		return "TLSv1.1"

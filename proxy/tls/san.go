@@ -94,33 +94,60 @@ func hasName(c *x509.Certificate, name string) bool {
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
-// otherNames are the values of the otherName entries with the identifier oid
-// (RFC 5280 section 4.2.1.6), of those that are strings.
-func otherNames(c *x509.Certificate, oid asn1.ObjectIdentifier) (out []string) {
+// generalNames are the alternative names of all types, in their order (RFC
+// 5280 section 4.2.1.6).
+func generalNames(c *x509.Certificate) (out []asn1.RawValue) {
 	for _, e := range c.Extensions {
-		if !e.Id.Equal(oidSubjectAltName) {
+		if e.Id.Equal(oidSubjectAltName) {
+			if rest, err := asn1.Unmarshal(e.Value, &out); err != nil || len(rest) > 0 {
+				return nil
+			}
+		}
+	}
+	return out
+}
+
+// The tags of general names.
+const (
+	tagOtherName = 0
+	tagEmail     = 1
+	tagDNS       = 2
+	tagURI       = 6
+	tagIP        = 7
+)
+
+// allNames are the alternative names, for messages.
+func allNames(c *x509.Certificate) string {
+	var out []string
+	for _, n := range generalNames(c) {
+		switch n.Tag {
+		case tagEmail, tagDNS, tagURI:
+			out = append(out, string(n.Bytes))
+		case tagIP:
+			out = append(out, net.IP(n.Bytes).String())
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// otherNames are the values of the otherName entries with the identifier oid,
+// of those that are strings.
+func otherNames(c *x509.Certificate, oid asn1.ObjectIdentifier) (out []string) {
+	for _, n := range generalNames(c) {
+		if n.Class != asn1.ClassContextSpecific || n.Tag != tagOtherName {
 			continue
 		}
-		var names []asn1.RawValue
-		if rest, err := asn1.Unmarshal(e.Value, &names); err != nil || len(rest) > 0 {
-			return nil
+		var id asn1.ObjectIdentifier
+		var value, s asn1.RawValue
+		rest, err := asn1.Unmarshal(n.Bytes, &id)
+		if err != nil || !id.Equal(oid) {
+			continue
 		}
-		for _, n := range names {
-			if n.Class != asn1.ClassContextSpecific || n.Tag != 0 {
-				continue
-			}
-			var id asn1.ObjectIdentifier
-			var value, s asn1.RawValue
-			rest, err := asn1.Unmarshal(n.Bytes, &id)
-			if err != nil || !id.Equal(oid) {
-				continue
-			}
-			if _, err := asn1.Unmarshal(rest, &value); err != nil {
-				continue
-			}
-			if _, err := asn1.Unmarshal(value.Bytes, &s); err == nil && isString(s.Tag) {
-				out = append(out, string(s.Bytes))
-			}
+		if _, err := asn1.Unmarshal(rest, &value); err != nil {
+			continue
+		}
+		if _, err := asn1.Unmarshal(value.Bytes, &s); err == nil && isString(s.Tag) {
+			out = append(out, string(s.Bytes))
 		}
 	}
 	return out

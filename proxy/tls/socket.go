@@ -191,7 +191,9 @@ func (s *socket) FailureReason() string { return s.reason }
 // written.
 func (s *socket) fail(err error) {
 	s.end.stats().failed(err)
-	s.phase, s.err = failed, err
+	if s.phase, s.err = failed, err; isEOF(err) {
+		s.err = io.EOF // the peer has just gone
+	}
 	s.reason = explain(err)
 	s.flush()
 }

@@ -191,7 +191,7 @@ func (s *Stats) succeeded(cs *tls.ConnectionState) {
 	}
 	if len(cs.PeerCertificates) == 0 {
 		s.NoCertificate.Inc()
-	} else if !cs.DidResume {
+	} else {
 		s.SignatureAlgorithms.of(cs.PeerCertificates[0]).Inc()
 	}
 }

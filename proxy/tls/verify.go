@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -127,10 +128,10 @@ func (v *Validation) check(chain []*x509.Certificate, names []string, usage x509
 // leaf checks the certificate itself: its names and its fingerprints.
 func (v *Validation) leaf(c *x509.Certificate, names []string) *verifyError {
 	if len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return hasName(c, n) }) {
-		return &verifyError{"verify cert failed: verify SAN list", failSAN}
+		return &verifyError{fmt.Sprintf("verify cert failed: verify SAN list, expected SANs: [%s], certificate SANs: [%s]", strings.Join(names, ", "), allNames(c)), failSAN}
 	}
 	if len(v.sans) > 0 && !v.matchSAN(c) {
-		return &verifyError{"verify cert failed: SAN matcher", failSAN}
+		return &verifyError{"verify cert failed: SAN matcher, certificate SANs are [" + allNames(c) + "]", failSAN}
 	}
 	if len(v.hashes)+len(v.spki) == 0 {
 		return nil

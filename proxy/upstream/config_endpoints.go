@@ -64,15 +64,21 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 }
 
 func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (g endpointGroup, err error) {
-	if err := field.Only(p, l, "locality", "lb_endpoints", "load_balancing_weight", "priority"); err != nil {
+	if err := field.Only(p, l, "locality", "lb_endpoints", "load_balancing_weight", "priority", "metadata"); err != nil {
 		return g, err
 	}
 	g.weight, g.priority = l.GetLoadBalancingWeight().GetValue(), l.GetPriority()
 	if g.priority > 128 {
 		return g, p.Dot("priority").Errorf("%d is above 128", g.priority)
 	}
+	if err := metadata(p.Dot("metadata"), l.GetMetadata(), &g.metadata); err != nil {
+		return g, err
+	}
 	if lo := l.GetLocality(); lo != nil {
 		g.locality = &cluster.Locality{Region: lo.GetRegion(), Zone: lo.GetZone(), SubZone: lo.GetSubZone()}
+	}
+	if err := metadata(p.Dot("metadata"), l.GetMetadata(), &g.metadata); err != nil {
+		return g, err
 	}
 	sum := uint64(0)
 	g.endpoints = make([]endpoint, 0, len(l.GetLbEndpoints()))
@@ -95,12 +101,11 @@ func compileEndpoint(p field.Path, e *endpointv3.LbEndpoint, names bool) (out en
 	if ep == nil {
 		return out, p.Dot("endpoint").Errorf("missing")
 	}
-	// health_check_config means something to active health checks only, and
-	// a cluster that has those is refused.
 	if err := firstError(
 		field.Only(p, e, "endpoint", "health_status", "metadata", "load_balancing_weight"),
 		field.Only(p.Dot("endpoint"), ep, "address", "hostname", "health_check_config"),
 		metadata(p.Dot("metadata"), e.GetMetadata(), &out.metadata),
+		out.check.compile(p.Dot("endpoint").Dot("health_check_config"), ep.GetHealthCheckConfig()),
 	); err != nil {
 		return out, err
 	}
@@ -120,4 +125,18 @@ func compileEndpoint(p field.Path, e *endpointv3.LbEndpoint, names bool) (out en
 	out.hostname = ep.GetHostname()
 	out.addr, out.name, err = address(p.Dot("endpoint").Dot("address"), ep.GetAddress(), names)
 	return out, err
+}
+
+func (h *healthCheck) compile(p field.Path, c *endpointv3.Endpoint_HealthCheckConfig) (err error) {
+	h.hostname, h.off = c.GetHostname(), c.GetDisableActiveHealthCheck()
+	if c.GetPortValue() > 65535 {
+		return p.Dot("port_value").Errorf("%d is not a port", c.GetPortValue())
+	}
+	h.port = uint16(c.GetPortValue())
+	if a := c.GetAddress(); a != nil {
+		if h.addr, _, err = address(p.Dot("address"), a, false); err != nil {
+			return err
+		}
+	}
+	return field.Only(p, c, "port_value", "hostname", "address", "disable_active_health_check")
 }

@@ -36,8 +36,9 @@ func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 		return p.Wrap(err)
 	}
 	if err := firstError(
-		field.Only(p, o, "common_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"),
+		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"),
 		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
+		autoSNI(p.Dot("upstream_http_protocol_options"), o.GetUpstreamHttpProtocolOptions(), info),
 	); err != nil {
 		return err
 	}
@@ -144,14 +145,9 @@ func http1Options(p field.Path, o *corev3.Http1ProtocolOptions, info *cluster.In
 	}
 	set := settings(info)
 	set.EnableTrailers, set.AllowChunkedLength, set.AbsoluteForm = o.GetEnableTrailers(), o.GetAllowChunkedLength(), o.GetSendFullyQualifiedUrl()
-	switch o.GetHeaderKeyFormat().GetHeaderFormat().(type) {
-	case nil:
-	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_ProperCaseWords_:
-		set.Case = http1.ProperCase
-	default:
-		return p.Dot("header_key_format").Errorf("weir supports proper_case_words only")
-	}
-	return nil
+	var err error
+	set.Case, err = http1.CompileHeaderCase(p.Dot("header_key_format"), o.GetHeaderKeyFormat())
+	return err
 }
 
 // settings are the cluster's own HTTP/1 settings, made when first needed.

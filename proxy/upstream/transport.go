@@ -15,15 +15,20 @@ type TransportFactory func(path field.Path, config *anypb.Any, ctx *TransportCon
 type TransportContext struct {
 	Stats      *stats.Store
 	StatPrefix string // "cluster.name."
-	warm       *warming
+	m          *Manager
+	cfg        *config
 }
+
+// UseAddresses has connections not shared by downstream connections with
+// different addresses, which the transport socket sends on.
+func (c *TransportContext) UseAddresses() { c.cfg.info.SendsAddresses = true }
 
 // WaitFor keeps the cluster warming until done is called, on main. Calls after
 // the first do nothing.
-func (c *TransportContext) WaitFor(string) (done func()) { return c.warm.add() }
+func (c *TransportContext) WaitFor(string) (done func()) { return c.cfg.warm.add() }
 
 // OnClose has f called, on main, when the cluster has gone.
-func (c *TransportContext) OnClose(f func()) { c.warm.closers = append(c.warm.closers, f) }
+func (c *TransportContext) OnClose(f func()) { c.cfg.warm.closers = append(c.cfg.warm.closers, f) }
 
 // warming is what a cluster waits for besides its hosts, and what ends with
 // it.

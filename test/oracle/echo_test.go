@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ import (
 // obeys the request header x-do, a list separated by ";" of: status=503,
 // delay=0.5, header=name:value, body=1000 (that many x), mirror (the request's
 // body), chunked, trailer=name:value, close, reset (close without an answer), truncate, and
-// fail=N (503 to the first N requests of this path).
+// fail=N (503 to the first N requests of this path). /jwks is cases/jwks.json.
 type echo struct {
 	name string
 	mu   sync.Mutex
@@ -102,6 +103,11 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 	e.seen[path]++
 	n := e.seen[path]
 	e.mu.Unlock()
+	if strings.HasPrefix(path, "/jwks") {
+		keys, _ := os.ReadFile("cases/jwks.json")
+		_, err := fmt.Fprintf(c, "HTTP/1.1 200 X\r\ncontent-length: %d\r\n\r\n%s", len(keys), keys)
+		return err == nil
+	}
 	status := "200"
 	if s, ok := do["status"]; ok {
 		status = s[0]
@@ -167,6 +173,42 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 	}
 	_, err := io.WriteString(c, b.String())
 	return err == nil && !truncate && !closing
+}
+
+// startRaw is a server that answers the first bytes of each connection, once
+// no more come, with themselves, quoted, in an HTTP response.
+func startRaw(t *testing.T) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				var all []byte
+				buf := make([]byte, 4096)
+				c.SetReadDeadline(time.Now().Add(5 * time.Second))
+				for {
+					n, err := c.Read(buf)
+					all = append(all, buf[:n]...)
+					if err != nil {
+						break
+					}
+					c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+				}
+				said := strconv.QuoteToASCII(string(all))
+				fmt.Fprintf(c, "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s", len(said), said)
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func verbs(do string) map[string][]string {

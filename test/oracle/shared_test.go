@@ -15,7 +15,7 @@ import (
 // sharedEdge are the cases of edge.yaml whose features weir has; the rest of
 // that file is for later.
 var sharedEdge = []string{
-	"TCP proxy", "TCP proxy to a dead cluster closes", "PROXY protocol in front", "access log operators", "JSON access log",
+	"TCP proxy", "TCP proxy to a dead cluster closes", "TLS inspector picks the chain by SNI", "PROXY protocol in front", "access log operators", "JSON access log",
 	"admin pages", "local reply mapping", "configuration that must be refused",
 	"a route to an unknown cluster is refused when clusters are static",
 }

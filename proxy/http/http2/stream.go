@@ -179,6 +179,7 @@ func (s *stream) abort(code http2.ErrCode, reason http.ResetReason) {
 // tell removes the stream and tells its user that it was reset.
 func (s *stream) tell(reason http.ResetReason) {
 	c, cb := s.c, s.cb
+	c.role.reset(reason)
 	s.remove()
 	if cb != nil {
 		cb.OnResetStream(reason, c.nc.FailureReason())
@@ -218,6 +219,7 @@ func (s *stream) ResetStream(reason http.ResetReason) {
 	}
 	c, cb := s.c, s.cb
 	c.resetStream(s.id, errorCode(reason))
+	c.role.reset(reason)
 	s.remove()
 	if cb != nil {
 		cb.OnResetStream(reason, "")

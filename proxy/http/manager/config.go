@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
+	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -63,6 +64,10 @@ type Config struct {
 	upgrades     map[string]bool
 	localReplies *localReplies
 
+	detectors      []detector
+	earlyMutations []*route.Mutations
+	accessLogMoments
+
 	useRemoteAddress    bool
 	trustedHops         uint32
 	skipXFFAppend       bool
@@ -70,6 +75,7 @@ type Config struct {
 	xfcc                xfccMode
 	xfccDetails         xfccDetails
 	internal            []netip.Prefix
+	internalPipes       bool // clients on Unix sockets are internal
 	localAddress        netip.Addr
 
 	generateRequestID         bool
@@ -107,12 +113,15 @@ type Options struct {
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
 	NodeID         string
-	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
-	Drain          Drain
-	Runtime        fraction.Runtime
-	Log            *slog.Logger
-	Tracing        tracing.Options   // its StatPrefix is the manager's
-	Overload       *overload.Manager // nil: never overloaded
+	ServiceCluster string
+
+	HealthCheckFailed func() bool
+	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
+	Drain             Drain
+	Runtime           fraction.Runtime
+	Log               *slog.Logger
+	Tracing           tracing.Options   // its StatPrefix is the manager's
+	Overload          *overload.Manager // nil: never overloaded
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -177,6 +186,9 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
+		func() error { return c.buildDetection(p, m) },
+		func() error { return c.buildEarlyMutations(p, m) },
+		func() error { return c.buildLogMoments(p, m) },
 		func() error { return c.buildFilters(p, m, o) },
 		func() error { return c.buildTracing(p, m, o) },
 		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
@@ -209,7 +221,9 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
-		"request_id_extension", "tracing", "http1_safe_max_connection_duration"); err != nil {
+		"request_id_extension", "tracing", "http1_safe_max_connection_duration",
+		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
+		"flush_access_log_on_new_request"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
@@ -233,27 +247,17 @@ func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_Inte
 		return nil // as Envoy since 1.33: no address is internal by default
 	}
 	p = p.Dot("internal_address_config")
-	for n, r := range i.CidrRanges {
-		a, err := netip.ParseAddr(r.AddressPrefix)
-		if err != nil {
-			return p.Dot("cidr_ranges").Index(n).Wrap(err)
-		}
-		c.internal = append(c.internal, netip.PrefixFrom(a, int(r.GetPrefixLen().GetValue())))
+	if err := field.Only(p, i, "cidr_ranges", "unix_sockets"); err != nil {
+		return err
 	}
-	if i.UnixSockets {
-		return p.Dot("unix_sockets").Errorf("weir does not support it")
-	}
-	return nil
+	c.internalPipes = i.UnixSockets
+	var err error
+	c.internal, err = prefixes(p.Dot("cidr_ranges"), i.CidrRanges)
+	return err
 }
 
 func (c *Config) isInternal(a netip.Addr) bool {
-	a = a.Unmap()
-	for _, p := range c.internal {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return within(c.internal, a)
 }
 
 func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) error {
@@ -275,7 +279,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, LocalAddress: o.LocalAddress}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, HealthCheckFailed: o.HealthCheckFailed, LocalAddress: o.LocalAddress}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http/http1"
@@ -57,14 +58,37 @@ type Info struct {
 	Protocol  Protocol
 	Socket    *SocketOptions // nil: the system's defaults
 	Transport Transport      // nil: plain bytes
-	Metadata  Metadata
-	Resources *[NumPriorities]Resources
-	StatGroup *stats.Group[Stats]
-	Store     *stats.Store // for what is counted by few clusters only
+	// AutoSNI and AutoSANs make the request's host the SNI, and what the
+	// peer's certificate must be for.
+	AutoSNI, AutoSANs bool
+	// AutoSNIHeader is where the host is taken from instead of :authority.
+	AutoSNIHeader string
+	// SendsAddresses tells that the transport sends the downstream
+	// connection's addresses on.
+	SendsAddresses bool
+	Metadata       Metadata
+	Resources      *[NumPriorities]Resources
+	StatGroup      *stats.Group[Stats]
+	Store          *stats.Store // for what is counted by few clusters only
 
+	// CloseOnHealthFailure closes TCP connections to a host that has failed.
+	CloseOnHealthFailure bool
+	// DynamicForward tells that the hosts are what requests name.
+	DynamicForward bool
+	// Used tells that a connection to one of the hosts was made: active health
+	// checks come more often then.
+	Used atomic.Bool
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
 	AddedViaAPI bool
+}
+
+// ForwardPort is the port of names without one, in a DynamicForward cluster.
+func (i *Info) ForwardPort() uint16 {
+	if i.Transport != nil {
+		return 443
+	}
+	return 80
 }
 
 // StatScope is where the cluster's statistics are.

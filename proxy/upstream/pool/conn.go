@@ -10,15 +10,18 @@ import (
 // link is what every pooled connection has: it dials, and keeps the
 // connection statistics from the first SYN to the close.
 type link struct {
-	o       *Owner
-	host    *cluster.Host
-	hs      *cluster.HostStats
-	brk     cluster.Breakers
-	asks    *cluster.TransportOptions // may be nil
-	conn    *network.Connection
-	begun   time.Duration
-	timeout bool // closed because connecting took too long
-	up      bool // the connection stood
+	o    *Owner
+	host *cluster.Host
+	hs   *cluster.HostStats
+	brk  cluster.Breakers
+	asks *cluster.TransportOptions // may be nil
+	// fallback are the application protocols to ask for if the cluster's
+	// configuration names none.
+	fallback string
+	conn     *network.Connection
+	begun    time.Duration
+	timeout  bool // closed because connecting took too long
+	up       bool // the connection stood
 }
 
 // mayConnect tells whether circuit breakers let another connection be made.
@@ -39,12 +42,13 @@ func (l *link) mayConnect(poolIsEmpty bool) bool {
 func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) error {
 	o, info := l.o, l.o.Info
 	o.nextID++
-	bind := info.Socket.BindFor(l.host.Address)
+	addr := l.host.Current()
+	bind := info.Socket.BindFor(addr)
 	var transport network.TransportSocket
 	if info.Transport != nil {
-		transport = info.Transport.Socket(o.Loop, l.host, l.asks)
+		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
 	}
-	conn, err := o.Dialer.Dial(o.Loop, key, l.host.Address, bind, info.Socket.Sockopts(), cb, network.Options{
+	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, info.Socket.Sockopts(), cb, network.Options{
 		Transport:   transport,
 		BufferLimit: info.BufferLimit,
 		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
@@ -60,6 +64,9 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	l.conn, l.begun = conn, o.Loop.Now()
 	l.brk.Inc(cluster.Connections)
 	l.host.Conns.Add(1)
+	if !info.Used.Load() {
+		info.Used.Store(true)
+	}
 	o.Stats.UpstreamCxTotal.Inc()
 	o.Stats.UpstreamCxActive.Inc()
 	l.hs.CxTotal++

@@ -26,9 +26,6 @@ func NewHTTP1(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32) *HTT
 	return p
 }
 
-// askHTTP1 are the transport options of all HTTP/1 connections.
-var askHTTP1 = cluster.TransportOptions{Fallback: []string{"http/1.1"}}
-
 // Protocol implements HTTP.
 func (p *HTTP1) Protocol() http.ProtocolVersion { return http.HTTP11 }
 
@@ -71,7 +68,7 @@ func (p *HTTP1) connectIfNeeded() error {
 	if p.connecting >= p.queue.n {
 		return nil
 	}
-	c := &client{pool: p, link: link{o: p.o, host: p.host, hs: p.hs, brk: p.brk, asks: &askHTTP1}}
+	c := &client{pool: p, link: p.link("http/1.1")}
 	if !c.mayConnect(len(p.all) == 0) {
 		return nil
 	}

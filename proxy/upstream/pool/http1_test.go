@@ -318,7 +318,7 @@ func (u *user) OnPoolFailure(reason FailureReason, why string, _ *cluster.Host) 
 
 func (r *rig) connect(h *cluster.Host) *user {
 	u := &user{done: make(chan struct{})}
-	r.do(func() { ConnectTCP(&r.o, h, cluster.Default, 0, u) })
+	r.do(func() { ConnectTCP(&r.o, h, cluster.Default, 0, nil, u) })
 	return u
 }
 

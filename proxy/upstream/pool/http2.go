@@ -86,7 +86,11 @@ func (p *HTTP2) connectIfNeeded() error {
 	if coming >= uint64(p.queue.n) {
 		return nil
 	}
-	c := &muxClient{pool: p, link: link{o: p.o, host: p.host, hs: p.hs, brk: p.brk}}
+	protocols := "h2"
+	if p.proto == cluster.Auto {
+		protocols = "h2,http/1.1"
+	}
+	c := &muxClient{pool: p, link: p.link(protocols)}
 	if !c.mayConnect(p.conns == 0) {
 		return nil
 	}

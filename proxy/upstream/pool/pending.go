@@ -13,6 +13,7 @@ type base struct {
 	hs   *cluster.HostStats
 	brk  cluster.Breakers
 	key  uint32
+	asks *cluster.TransportOptions // may be nil
 
 	queue    queue
 	conns    int // connections that are there or being made
@@ -22,6 +23,12 @@ type base struct {
 
 func newBase(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32) base {
 	return base{o: o, host: h, hs: h.Stats(o.Loop.Worker), brk: o.Breakers[prio], key: key}
+}
+
+// link is what a new connection of the pool begins with. fallback are the
+// application protocols to ask for when the cluster names none.
+func (p *base) link(fallback string) link {
+	return link{o: p.o, host: p.host, hs: p.hs, brk: p.brk, asks: p.asks, fallback: fallback}
 }
 
 // Host implements HTTP.

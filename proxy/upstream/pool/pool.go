@@ -65,12 +65,17 @@ type HTTP interface {
 	Close()
 }
 
-// New makes the empty pool that speaks the protocol.
-func New(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, proto cluster.Protocol) HTTP {
+// New makes the empty pool that speaks the protocol, over connections that ask
+// that much of their transport sockets; asks may be nil.
+func New(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, proto cluster.Protocol, asks *cluster.TransportOptions) HTTP {
 	if proto == cluster.HTTP1 {
-		return NewHTTP1(o, h, prio, key)
+		p := NewHTTP1(o, h, prio, key)
+		p.asks = asks
+		return p
 	}
-	return NewHTTP2(o, h, prio, key, proto)
+	p := NewHTTP2(o, h, prio, key, proto)
+	p.asks = asks
+	return p
 }
 
 // TCPCallbacks is who asked for a connection. The connection is its own from

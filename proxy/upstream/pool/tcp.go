@@ -17,8 +17,8 @@ type tcpConn struct {
 // ConnectTCP makes a connection to h for one user. The callbacks come in a
 // later turn, unless no connection may be made at all: then cb was called and
 // nil is returned. Half-closing is enabled on the connection.
-func ConnectTCP(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, cb TCPCallbacks) Cancellable {
-	c := &tcpConn{link: link{o: o, host: h, hs: h.Stats(o.Loop.Worker), brk: o.Breakers[prio]}, cb: cb}
+func ConnectTCP(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, asks *cluster.TransportOptions, cb TCPCallbacks) Cancellable {
+	c := &tcpConn{link: link{o: o, host: h, hs: h.Stats(o.Loop.Worker), brk: o.Breakers[prio], asks: asks}, cb: cb}
 	if !c.brk.CanCreate(cluster.Pending) {
 		o.Stats.UpstreamRqPendingOverflow.Inc()
 		cb.OnPoolFailure(Overflow, "", h)

@@ -2,7 +2,6 @@ package proxyprotocol
 
 import (
 	"encoding/base64"
-	"net/netip"
 	"strings"
 	"unicode/utf8"
 
@@ -28,22 +27,6 @@ type versionStats struct {
 type listenerStats struct {
 	Error stats.Counter `stat:"downstream_cx_proxy_proto_error"`
 }
-
-// Options is the filter state that carries a header on to a PROXY protocol
-// transport upstream.
-type Options struct {
-	Source, Destination netip.AddrPort
-	TLVs                []TLV
-}
-
-// TLV is one type-length-value of a version 2 header.
-type TLV struct {
-	Type  byte
-	Value []byte
-}
-
-// OptionsKey is the name of Options in the filter state.
-const OptionsKey = "envoy.network.proxy_protocol_options"
 
 type filter struct {
 	optional bool // allow_requests_without_proxy_protocol
@@ -130,20 +113,20 @@ func (f *filter) apply(s *listener.Socket, h *header) {
 			s.RestoreLocal(network.IPAddress(h.dst))
 		}
 	}
-	o := Options{Source: s.Remote.AddrPort, Destination: s.Local.AddrPort}
+	o := network.ProxyHeader{Source: s.Remote.AddrPort, Destination: s.Local.AddrPort}
 	for kind, value := range h.TLVs {
 		for _, r := range f.rules[kind] {
 			setMetadata(info, r, value)
 		}
 		if f.pass != nil && (f.pass.all || f.pass.kinds[kind]) {
-			o.TLVs = append(o.TLVs, TLV{kind, append([]byte(nil), value...)})
+			o.TLVs = append(o.TLVs, network.TLV{Type: kind, Value: append([]byte(nil), value...)})
 		}
 	}
 	if f.pass != nil {
 		if info.FilterState == nil {
 			info.FilterState = map[string]any{}
 		}
-		info.FilterState[OptionsKey] = &o
+		info.FilterState[network.ProxyHeaderKey] = &o
 	}
 }
 

@@ -70,7 +70,7 @@ func (p *proxy) info() streaminfo.Info {
 		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata
 	}
 	if p.host != nil {
-		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Address, p.host.Hostname, p.host.Metadata()
+		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
 	if p.up != nil {
 		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()

@@ -44,6 +44,10 @@ func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
 	return p
 }
 
+// ClusterKey is the filter state that names another cluster than the
+// configured one.
+const ClusterKey = "envoy.tcp_proxy.cluster"
+
 // OnNewConnection implements network.ReadFilter.
 func (p *proxy) OnNewConnection() network.FilterStatus {
 	p.stats.CxTotal.Inc()
@@ -55,6 +59,11 @@ func (p *proxy) OnNewConnection() network.FilterStatus {
 	}
 	p.startLogging()
 	p.name = p.s.pick()
+	if i := p.down.Info; i != nil {
+		if name, ok := i.FilterState[ClusterKey].(string); ok {
+			p.name = name
+		}
+	}
 	p.connect()
 	return network.StopIteration
 }
@@ -104,6 +113,11 @@ func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string
 	}
 	if p.attempts < p.s.attempts {
 		p.name = p.s.pick()
+		if i := p.down.Info; i != nil {
+			if name, ok := i.FilterState[ClusterKey].(string); ok {
+				p.name = name
+			}
+		}
 	}
 	p.connect()
 }

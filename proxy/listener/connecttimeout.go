@@ -1,0 +1,40 @@
+package listener
+
+import (
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/network"
+)
+
+// connectTimeout closes a connection whose transport socket is not connected
+// in time (FilterChain.transport_socket_connect_timeout).
+type connectTimeout struct {
+	c     *conn
+	timer event.Timer
+}
+
+// watchConnect starts the timeout.
+func (c *conn) watchConnect() {
+	w := &connectTimeout{c: c}
+	c.Loop().InitTimer(&w.timer, w.expired)
+	w.timer.Enable(c.at.chain.connectTimeout)
+	c.AddCallbacks(w)
+}
+
+func (w *connectTimeout) expired() {
+	w.c.at.al.stats.TransportTimeout.Inc()
+	w.c.CloseBecause(network.NoFlush, "connect timeout")
+}
+
+// OnEvent implements network.ConnectionCallbacks: whatever happens first ends
+// the wait.
+func (w *connectTimeout) OnEvent(network.ConnectionEvent) {
+	if w.timer.Ready() {
+		w.timer.Release()
+	}
+}
+
+// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
+func (*connectTimeout) OnAboveWriteBufferHighWatermark() {}
+
+// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
+func (*connectTimeout) OnBelowWriteBufferLowWatermark() {}
