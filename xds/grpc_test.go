@@ -1,6 +1,8 @@
 package xds_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/http/httptest"
 	"slices"
@@ -11,7 +13,12 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/xds"
 )
 
@@ -360,4 +367,42 @@ func TestREST(t *testing.T) {
 	m.until("listeners", lds.has("l1"))
 	s.set(listener("l2", 1), cluster("c1"))
 	m.until("other listeners", lds.has("l2"))
+}
+
+func TestTLS(t *testing.T) {
+	m := newMain(t)
+	s := newServer(t, m, true)
+	web := httptest.NewTLSServer(nil) // for its certificate
+	web.Close()
+	s.grpc.Stop()
+	s.options = []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: web.TLS.Certificates}))}
+	s.start("127.0.0.1:0")
+	s.set(listener("l1", 1))
+	b := bootstrapFor(s.addr)
+	context, err := anypb.New(&tlsv3.UpstreamTlsContext{Sni: "example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.StaticResources.Clusters[0].TransportSocket = &corev3.TransportSocket{Name: "tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: context}}
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	ready := false
+	c, err := xds.New(xds.Options{Bootstrap: b, Post: m.post, Secure: func(p field.Path, _ *corev3.TransportSocket) (func() *tls.Config, error) {
+		if p != "transport_socket.typed_config" {
+			t.Errorf("path %s", p)
+		}
+		return func() *tls.Config {
+			if !ready { // as while a secret is missing
+				ready = true
+				return nil
+			}
+			return &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: []string{"h2"}}
+		}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	lds := subscribe(t, c, adsSource(), xds.ListenerType)
+	m.until("listeners", lds.has("l1"))
 }

@@ -100,6 +100,7 @@ type server struct {
 	requests []*discoveryv3.DiscoveryRequest // as received
 	methods  map[string]int                  // streams opened, by type URL ("" is ADS)
 	nonces   map[string]string               // of the newest response, by type URL
+	options  []grpc.ServerOption
 }
 
 func newServer(t *testing.T, m *mainLoop, ads bool) *server {
@@ -136,7 +137,7 @@ func (s *server) start(addr string) {
 			return nil
 		},
 	})
-	s.grpc = grpc.NewServer()
+	s.grpc = grpc.NewServer(s.options...)
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, x)
 	listenerservice.RegisterListenerDiscoveryServiceServer(s.grpc, x)
 	clusterservice.RegisterClusterDiscoveryServiceServer(s.grpc, x)

@@ -140,7 +140,10 @@ func (s *server) build() error {
 			return err
 		}
 	}
-	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane.")}); err != nil {
+	if s.secrets, err = newSecrets(s); err != nil {
+		return err
+	}
+	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
 		return err
 	}
 	if err = s.makeWatchdog(); err != nil {
@@ -156,9 +159,6 @@ func (s *server) build() error {
 		return err
 	}
 	s.routes = newRoutes(s)
-	if s.secrets, err = newSecrets(s); err != nil {
-		return err
-	}
 	s.makeClusters()
 	s.makeListeners()
 	return s.addStatic()
