@@ -16,7 +16,6 @@ import (
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirproxy/weir/internal/field"
 )
@@ -46,9 +45,6 @@ func applicationLog(p field.Path, c *bootstrapv3.Bootstrap_ApplicationLogConfig)
 	case *bootstrapv3.Bootstrap_ApplicationLogConfig_LogFormat_TextFormat:
 		return newLogFormat(p.Dot("text_format"), f.TextFormat, false)
 	case *bootstrapv3.Bootstrap_ApplicationLogConfig_LogFormat_JsonFormat:
-		if err := onlyStrings(p.Dot("json_format"), f.JsonFormat); err != nil {
-			return nil, err
-		}
 		var text bytes.Buffer
 		e := json.NewEncoder(&text)
 		e.SetEscapeHTML(false)
@@ -58,15 +54,6 @@ func applicationLog(p field.Path, c *bootstrapv3.Bootstrap_ApplicationLogConfig)
 		return newLogFormat(p.Dot("json_format"), strings.TrimSpace(text.String()), true)
 	}
 	return nil, p.Errorf("needs text_format or json_format")
-}
-
-func onlyStrings(p field.Path, s *structpb.Struct) error {
-	for k, v := range s.GetFields() {
-		if _, ok := v.GetKind().(*structpb.Value_StringValue); !ok {
-			return p.Dot(k).Errorf("must be a string")
-		}
-	}
-	return nil
 }
 
 func newLogFormat(p field.Path, pattern string, escape bool) (*logFormat, error) {

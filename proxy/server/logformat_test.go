@@ -37,9 +37,8 @@ func TestApplicationLog(t *testing.T) {
 		}
 	}
 	for config, want := range map[string]string{
-		`{"log_format": {"text_format": "%q"}}`:     "application_log_config.log_format.text_format: weir does not know the flag %q",
-		`{"log_format": {"json_format": {"a": 1}}}`: "application_log_config.log_format.json_format.a: must be a string",
-		`{"log_format": {"text_format": "100%"}}`:   "ends in %",
+		`{"log_format": {"text_format": "%q"}}`:   "application_log_config.log_format.text_format: weir does not know the flag %q",
+		`{"log_format": {"text_format": "100%"}}`: "ends in %",
 	} {
 		m := &bootstrapv3.Bootstrap_ApplicationLogConfig{}
 		if err := protojson.Unmarshal([]byte(config), m); err != nil {
