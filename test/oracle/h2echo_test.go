@@ -30,12 +30,11 @@ type h2Echo struct {
 
 // h2EchoConn is one of its connections.
 type h2EchoConn struct {
-	e    *echo
-	mu   sync.Mutex // of what is written
-	fr   *http2.Framer
-	enc  *hpack.Encoder
-	buf  bytes.Buffer
-	last uint32
+	e   *echo
+	mu  sync.Mutex // of what is written
+	fr  *http2.Framer
+	enc *hpack.Encoder
+	buf bytes.Buffer
 }
 
 // h2EchoStream is a request under way.
