@@ -27,6 +27,7 @@ type Config struct {
 	workers                []worker
 	tables                 func(worker int) *upstream.Table
 	group                  *stats.Group[Stats]
+	childSpans             bool // tries have spans, whatever the manager's tracing says
 }
 
 type worker struct {
@@ -41,10 +42,12 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 		if err := protos.Unpack(p, config, &m); err != nil {
 			return nil, err
 		}
-		if err := field.Only(p, &m, "dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers"); err != nil {
+		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers"); err != nil {
 			return nil, err
 		}
 		c := &Config{
+			//lint:ignore SA1019 deprecated, but Envoy obeys it
+			childSpans:           m.StartChildSpan,
 			suppressEnvoyHeaders: m.SuppressEnvoyHeaders, respectExpectedTimeout: m.RespectExpectedRqTimeout,
 			noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
 		}

@@ -21,7 +21,7 @@ func (u *upstreamRequest) startSpan() {
 	if parent == nil {
 		return
 	}
-	u.tracing, u.span = c, c.StartUpstream(parent, u.f.formatContext(nil), u.f.cluster.Info().StatName, u.f.attempts, u.f.cb.Loop().Time())
+	u.tracing, u.span = c, c.StartUpstream(parent, u.f.formatContext(nil), u.f.cfg.childSpans, u.f.cluster.Info().StatName, u.f.attempts, u.f.cb.Loop().Time())
 	if u.context = u.span; u.span == nil {
 		u.context = parent
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
@@ -28,6 +29,7 @@ type Config struct {
 	filters     []namedFilter
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
+	scoped      ScopedRoutes // routes, when they differ by request
 	accessLogs  []accesslog.Logger
 	http1       http1.Settings
 	http2       http2.Settings
@@ -39,6 +41,7 @@ type Config struct {
 	log         *slog.Logger
 	drain       Drain
 	tracing     *tracing.Config // nil without one
+	overload    *overload.Manager
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -117,7 +120,8 @@ type Options struct {
 	Drain             Drain
 	Runtime           fraction.Runtime
 	Log               *slog.Logger
-	Tracing           tracing.Options // its StatPrefix is the manager's
+	Tracing           tracing.Options   // its StatPrefix is the manager's
+	Overload          *overload.Manager // nil: never overloaded
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -126,7 +130,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		listener: o.Listener, chain: o.Chain, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
@@ -194,6 +198,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		},
 		func() (err error) {
 			c.routes, err = o.Routes.Provider(p, m)
+			c.scoped, _ = c.routes.(ScopedRoutes)
 			return err
 		},
 	} {
@@ -207,7 +212,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 
 // supported refuses what weir does not do.
 func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
-	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "add_user_agent",
+	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "scoped_routes", "http_filters", "add_user_agent",
 		"common_http_protocol_options", "http_protocol_options", "http2_protocol_options", "server_name", "server_header_transformation",
 		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
 		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",

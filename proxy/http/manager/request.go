@@ -15,6 +15,11 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.info.Protocol = proto.String()
 	st := s.w.stats
 	st.rqProtocol(proto)
+	if s.cfg.overload.StopsAcceptingRequests() {
+		st.DownstreamRqOverloadClose.Inc()
+		s.sendLocalReply(503, "envoy overloaded", nil, http.NoGrpcStatus, "overload")
+		return false
+	}
 
 	if shouldClose(h, proto) {
 		s.connectionClose = true

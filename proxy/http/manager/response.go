@@ -52,6 +52,10 @@ func (s *stream) finishResponse(end bool) {
 		m.w.stats.DownstreamCxDrainClose.Inc()
 		m.startDrain()
 	}
+	if m.drain == notDraining && c.overload.DisablesKeepAlive() {
+		m.w.stats.DownstreamCxOverloadDisableKeepalive.Inc()
+		m.startDrain()
+	}
 	if proto < http.HTTP2 {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
