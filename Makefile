@@ -3,12 +3,13 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X github.com/weirproxy/weir/internal/buildinfo.version=$(VERSION)
-# What scripts/oracle-deps installs, and where Debian has bpftool and ip.
-export PATH := $(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/sbin
+# What scripts/go-toolchain and scripts/oracle-deps install, and where Debian
+# has bpftool and ip.
+export PATH := $(CURDIR)/bin/go/bin:$(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/sbin
 export WEIR  = $(CURDIR)/bin/weir
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s fuzz lint generate check-generate bench deps clean help
+.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s vm test-all deps-k8s fuzz lint generate check-generate bench deps clean help
 
 build: ## one static binary, bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
@@ -42,6 +43,13 @@ e2e-k8s: build ## the chart on a real Kubernetes node, made from source; as root
 	scripts/deps kubernetes
 	scripts/kubernetes .cache/kubernetes
 	WEIR_KUBERNETES=$(CURDIR)/.cache/kubernetes $(GO) test -count=1 -v -timeout 30m -tags kubernetes ./test/kubernetes
+
+vm: build ## the node path on Debian's kernels 6.1 and 6.12, under qemu
+	scripts/deps vm
+	scripts/vm bookworm .cache/vm
+	scripts/vm trixie .cache/vm
+
+test-all: test e2e-k8s vm ## what CI runs, and what takes longer
 
 test-oracle: build ## the same requests to Envoy and to weir
 	scripts/gotest oracle -tags oracle -count=1 -timeout 20m ./test/oracle

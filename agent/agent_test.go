@@ -338,6 +338,29 @@ func TestTentativeAddress(t *testing.T) {
 	}
 }
 
+func TestWaitReady(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	wait := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		_, err := n.client().WaitReady(ctx)
+		return err
+	}
+	if err := wait(); err == nil || !strings.Contains(err.Error(), "no agent answers") {
+		t.Errorf("without an agent: %v", err)
+	}
+	n.startAgent()
+	n.addPod(a, nil)
+	if err := wait(); err == nil || !strings.Contains(err.Error(), "no proxy is connected") {
+		t.Errorf("without a proxy: %v", err)
+	}
+	n.startProxy()
+	if s, err := n.client().WaitReady(t.Context()); err != nil || len(s.Pods) != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestNetnsOfCgroup(t *testing.T) {
 	a := netnsrig.Test(t, "a")[0]
 	n := newNode(t)

@@ -35,7 +35,8 @@ type PodStatus struct {
 	Addresses []netip.Addr `json:"addresses"`
 	Mode      pods.Mode    `json:"mode"`
 	Policy    pods.Policy  `json:"policy"`
-	Source    string       `json:"source"` // config, added, or a source's name (kubernetes)
+	External  bool         `json:"external,omitempty"` // it has a proxy of its own
+	Source    string       `json:"source"`             // config, added, or a source's name (kubernetes)
 	// State is caught, waiting (for a proxy to return its sockets) or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
@@ -71,7 +72,7 @@ func (a *Agent) podStatus(spec pods.Spec) PodStatus {
 	key := spec.Key()
 	s := PodStatus{
 		Name: spec.Name, Namespace: spec.Namespace, Netns: spec.Netns, Addresses: spec.Addresses,
-		Mode: spec.Mode, Policy: spec.Policy, Source: a.sourceOf(key), State: "failed", Error: a.failed[key],
+		Mode: spec.Mode, Policy: spec.Policy, External: spec.External(), Source: a.sourceOf(key), State: "failed", Error: a.failed[key],
 	}
 	if p := a.managed[key]; p != nil {
 		s.ID, s.Cookie, s.Netns, s.Addresses, s.State = p.id, p.cookie, p.ns.Path(), p.addresses, "caught"

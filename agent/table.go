@@ -14,19 +14,28 @@ import (
 // WriteTable writes the status for people.
 func (s *Status) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "agent %d · proxies %s · heartbeat %s · maps %s\n\n", s.PID, s.proxies(), s.heartbeat(), s.BPFDir)
+	if err := WritePods(w, s.Pods); err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t)
+	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
+		fmt.Fprintf(t, "%s\t%d\n", name, s.Counters[name])
+	}
+	return t.Flush()
+}
+
+// WritePods writes the pods for people.
+func WritePods(w io.Writer, pods []PodStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tPOD\tADDRESSES\tMODE\tPOLICY\tSOURCE\tSTATE\tNETNS")
-	for _, p := range s.Pods {
+	for _, p := range pods {
 		state := p.State
 		if p.Error != "" {
 			state += " (" + strings.ReplaceAll(p.Error, "\n", "; ") + ")"
 		}
 		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.Mode, p.Policy, p.Source, state, p.Netns)
-	}
-	fmt.Fprintln(t)
-	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
-		fmt.Fprintf(t, "%s\t%d\n", name, s.Counters[name])
 	}
 	return t.Flush()
 }

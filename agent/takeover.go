@@ -54,12 +54,15 @@ func retireOther(ctx context.Context, o Options) error {
 	if _, err := client.Status(ctx); err != nil {
 		return nil
 	}
-	if err := client.do(ctx, "POST", "/retire", nil, nil); err != nil {
-		return fmt.Errorf("the agent that runs already does not retire: %w", err)
-	}
-	for {
+	// The answer may be cut off by the very end that was asked for, so only an
+	// agent that goes on serving has refused.
+	refused := client.do(ctx, "POST", "/retire", nil, nil)
+	for asked := time.Now(); ; {
 		if _, err := client.Status(ctx); err != nil {
 			return ctx.Err()
+		}
+		if refused != nil && time.Since(asked) > retirePatience {
+			return fmt.Errorf("the agent that runs already does not retire: %w", refused)
 		}
 		select {
 		case <-ctx.Done():
@@ -68,6 +71,9 @@ func retireOther(ctx context.Context, o Options) error {
 		}
 	}
 }
+
+// retirePatience is ample for an agent that ends its control socket.
+const retirePatience = 2 * time.Second
 
 // standBy returns true when this agent is needed again, false when ctx is done.
 func standBy(ctx context.Context, o Options) bool {

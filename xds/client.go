@@ -41,7 +41,7 @@ type Client struct {
 	ads      *target                       // nil: no ADS server is configured
 
 	collections map[string]*collection // by source and type
-	streams     map[string]*sotw       // by source; the ADS stream is ""
+	streams     map[string]wire        // by source; the ADS stream is ""
 	files       fileWatcher
 	paused      map[string]int // type URL → depth
 	closed      bool
@@ -59,7 +59,7 @@ func New(o Options) (*Client, error) {
 		node:        describe(o.Bootstrap.GetNode()),
 		clusters:    map[string]*clusterv3.Cluster{},
 		collections: map[string]*collection{},
-		streams:     map[string]*sotw{},
+		streams:     map[string]wire{},
 		paused:      map[string]int{},
 	}
 	if c.log == nil {

@@ -228,6 +228,17 @@ func (c *collection) store(u update) {
 	}
 }
 
+// removed tells those who watch names that the source has them no more.
+func (c *collection) removed(names []string) {
+	for _, s := range slices.Clone(c.subs) {
+		for _, n := range names {
+			if !s.closed && s.names[n] {
+				s.gone(n)
+			}
+		}
+	}
+}
+
 // failed counts an attempt that brought nothing to judge.
 func (c *collection) failed() {
 	for _, s := range c.subs {

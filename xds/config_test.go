@@ -39,10 +39,12 @@ func TestSubscribeRefuses(t *testing.T) {
 			"source.resource_api_version: V2 is no longer supported, set V3"},
 		{"V2 transport", api(func(a *corev3.ApiConfigSource) { a.TransportApiVersion = v2 }),
 			"source.api_config_source.transport_api_version: V2 is no longer supported, set V3"},
-		{"delta", api(func(a *corev3.ApiConfigSource) { a.ApiType = corev3.ApiConfigSource_DELTA_GRPC }),
-			"source.api_config_source.api_type: weir does not support DELTA_GRPC, only GRPC"},
-		{"REST", api(func(a *corev3.ApiConfigSource) { a.ApiType = corev3.ApiConfigSource_REST }),
-			"source.api_config_source.api_type: weir does not support REST, only GRPC"},
+		{"aggregated", api(func(a *corev3.ApiConfigSource) { a.ApiType = corev3.ApiConfigSource_AGGREGATED_DELTA_GRPC }),
+			"source.api_config_source.api_type: weir does not support AGGREGATED_DELTA_GRPC"},
+		{"REST with gRPC services", api(func(a *corev3.ApiConfigSource) { a.ApiType = corev3.ApiConfigSource_REST }),
+			"source.api_config_source: weir does not support grpc_services of envoy.config.core.v3.ApiConfigSource"},
+		{"REST without a cluster", api(func(a *corev3.ApiConfigSource) { a.ApiType, a.GrpcServices = corev3.ApiConfigSource_REST, nil }),
+			"source.api_config_source.cluster_names: want one cluster, found 0"},
 		{"rate limit", api(func(a *corev3.ApiConfigSource) { a.RateLimitSettings = &corev3.RateLimitSettings{} }),
 			"source.api_config_source: weir does not support rate_limit_settings of envoy.config.core.v3.ApiConfigSource"},
 		{"no service", api(func(a *corev3.ApiConfigSource) { a.GrpcServices = nil }),
@@ -83,9 +85,9 @@ func refused(t *testing.T, name string, b *bootstrapv3.Bootstrap, src *corev3.Co
 
 func TestNewRefuses(t *testing.T) {
 	b := bootstrapFor("127.0.0.1:1")
-	b.DynamicResources.AdsConfig.ApiType = corev3.ApiConfigSource_DELTA_GRPC
+	b.DynamicResources.AdsConfig.ApiType = corev3.ApiConfigSource_AGGREGATED_GRPC
 	_, err := xds.New(xds.Options{Bootstrap: b, Post: func(func()) {}})
-	const want = "dynamic_resources.ads_config.api_type: weir does not support DELTA_GRPC, only GRPC"
+	const want = "dynamic_resources.ads_config.api_type: weir does not support AGGREGATED_GRPC"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -2,13 +2,16 @@ package xds
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -29,8 +32,11 @@ type target struct {
 	metadata      metadata.MD
 	timeout       time.Duration // to connect
 	keepAlive     net.KeepAliveConfig
-	maxMessage    int  // bytes
-	nodeFirstOnly bool // ApiConfigSource.set_node_on_first_message_only
+	maxMessage    int         // bytes
+	nodeFirstOnly bool        // ApiConfigSource.set_node_on_first_message_only
+	delta         bool        // the incremental protocol is spoken
+	http2         bool        // its cluster speaks HTTP/2
+	rest          *restTarget // nil: gRPC
 }
 
 const (
@@ -42,13 +48,19 @@ const (
 
 // apiTarget checks an ApiConfigSource and finds its server.
 func (c *Client) apiTarget(path field.Path, api *corev3.ApiConfigSource) (*target, error) {
-	if err := field.Only(path, api, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only"); err != nil {
+	if err := field.Only(path, api, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only",
+		"cluster_names", "refresh_delay", "request_timeout"); err != nil {
 		return nil, err
 	}
 	switch api.ApiType {
-	case corev3.ApiConfigSource_GRPC, corev3.ApiConfigSource_AGGREGATED_GRPC:
-	default:
-		return nil, path.Dot("api_type").Errorf("weir does not support %s, only GRPC", api.ApiType)
+	case corev3.ApiConfigSource_GRPC, corev3.ApiConfigSource_DELTA_GRPC:
+	case corev3.ApiConfigSource_REST:
+		return c.restTarget(path, api)
+	default: // those for xdstp:// names only
+		return nil, path.Dot("api_type").Errorf("weir does not support %s", api.ApiType)
+	}
+	if err := field.Only(path, api, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only"); err != nil {
+		return nil, err
 	}
 	if v := api.TransportApiVersion; v != corev3.ApiVersion_AUTO && v != corev3.ApiVersion_V3 {
 		return nil, path.Dot("transport_api_version").Errorf("%s is no longer supported, set V3", v)
@@ -62,7 +74,27 @@ func (c *Client) apiTarget(path field.Path, api *corev3.ApiConfigSource) (*targe
 		return nil, err
 	}
 	t.nodeFirstOnly = api.SetNodeOnFirstMessageOnly
+	t.delta = api.ApiType == corev3.ApiConfigSource_DELTA_GRPC
 	return t, nil
+}
+
+// restTarget is the server of an api_type REST.
+func (c *Client) restTarget(path field.Path, api *corev3.ApiConfigSource) (*target, error) {
+	if err := field.Only(path, api, "api_type", "transport_api_version", "cluster_names", "refresh_delay", "request_timeout"); err != nil {
+		return nil, err
+	}
+	if n := len(api.ClusterNames); n != 1 {
+		return nil, path.Dot("cluster_names").Errorf("want one cluster, found %d", n)
+	}
+	if api.RefreshDelay == nil {
+		return nil, path.Dot("refresh_delay").Errorf("is required for REST")
+	}
+	t := &target{timeout: defaultConnect, maxMessage: defaultMaxMessage, authority: api.ClusterNames[0],
+		rest: &restTarget{every: max(api.RefreshDelay.AsDuration(), time.Millisecond), timeout: time.Second}}
+	if d := api.RequestTimeout; d != nil {
+		t.rest.timeout = d.AsDuration()
+	}
+	return t, c.clusterTarget(path.Dot("cluster_names").Index(0), api.ClusterNames[0], t)
 }
 
 func (c *Client) serviceTarget(path field.Path, s *corev3.GrpcService) (*target, error) {
@@ -118,6 +150,7 @@ func (c *Client) clusterTarget(path field.Path, name string, t *target) error {
 	}
 	t.keepAlive = keepAlive(cl.GetUpstreamConnectionOptions().GetTcpKeepalive())
 	t.name = name
+	t.http2 = speaksHTTP2(cl)
 	for _, locality := range cl.GetLoadAssignment().GetEndpoints() {
 		for _, ep := range locality.LbEndpoints {
 			addr, err := dialAddress(ep.GetEndpoint().GetAddress())
@@ -131,6 +164,18 @@ func (c *Client) clusterTarget(path field.Path, name string, t *target) error {
 		return path.Errorf("cluster %q has no endpoint", name)
 	}
 	return nil
+}
+
+// speaksHTTP2 tells whether a cluster is configured for HTTP/2.
+func speaksHTTP2(cl *clusterv3.Cluster) bool {
+	//lint:ignore SA1019 deprecated, but Envoy obeys it
+	if cl.GetHttp2ProtocolOptions() != nil {
+		return true
+	}
+	const key = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	o := &httpv3.HttpProtocolOptions{}
+	a := cl.GetTypedExtensionProtocolOptions()[key]
+	return a != nil && protos.Unpack("", a, o) == nil && o.GetExplicitHttpConfig().GetHttp2ProtocolOptions() != nil
 }
 
 const rawBuffer = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
@@ -204,4 +249,17 @@ func (t *target) dial(ctx context.Context, addr string) (net.Conn, error) {
 		return d.DialContext(ctx, "unix", path)
 	}
 	return d.DialContext(ctx, "tcp", addr)
+}
+
+// dialAny connects to one of the addresses, for REST.
+func (t *target) dialAny(ctx context.Context, _, _ string) (net.Conn, error) {
+	return t.dial(ctx, t.addresses[rand.IntN(len(t.addresses))].Addr)
+}
+
+// protocols are what HTTP requests are sent by.
+func (t *target) protocols() *http.Protocols {
+	p := &http.Protocols{}
+	p.SetHTTP1(!t.http2)
+	p.SetUnencryptedHTTP2(t.http2)
+	return p
 }

@@ -17,11 +17,12 @@
 //
 //	stream      (stream.go)      one gRPC stream: connect, back off, read, write
 //	sotw        (sotw.go)        the protocol on it: versions, nonces, ACK, NACK
-//	fileSource  (file.go)        instead of the two: a watched file
+//	delta       (delta.go)       or the incremental one
+//	fileSource  (file.go)        instead of those: a watched file
+//	restSource  (rest.go)        or a server that is asked again and again
 //	collection  (collection.go)  a type at a source: who watches which names
 //	Subscription (subscription.go) one watcher; deduplicates, times out, counts
 //
 // A stream is shared by all types for ADS, and by all subscriptions to one type
-// with equal api_config_source otherwise. Delta will be a second protocol
-// beside sotw, REST a third source.
+// with equal api_config_source otherwise.
 package xds

@@ -44,8 +44,13 @@ func decodeAll(typeURL, version string, raws []*anypb.Any) update {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", name, err))
 	}
+	return u.withErrors(errs)
+}
+
+// withErrors is the update, or if there are errors one with them only.
+func (u update) withErrors(errs []error) update {
 	if len(errs) > 0 {
-		return update{version: version, err: errors.Join(errs...)}
+		return update{version: u.version, err: errors.Join(errs...)}
 	}
 	return u
 }

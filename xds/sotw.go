@@ -46,7 +46,7 @@ type sotwType struct {
 	delayed *time.Timer // until the NACK is sent
 }
 
-func (c *Client) newSotw(key, method string, t *target, stats Stats) *sotw {
+func (c *Client) newSotw(key, method string, t *target, stats Stats) wire {
 	s := &sotw{client: c, key: key, target: t, stats: stats}
 	ctx, cancel := context.WithCancel(c.ctx)
 	s.stop = cancel

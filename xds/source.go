@@ -43,7 +43,12 @@ func (c *Client) adsCollection(path field.Path, typeURL string) (*collection, er
 	if err := c.checkNode(path); err != nil {
 		return nil, err
 	}
-	return c.streamCollection("", typeURL, func() *sotw { return c.newSotw("", adsMethod, c.ads, c.stats) }), nil
+	return c.streamCollection("", typeURL, func() wire {
+		if c.ads.delta {
+			return c.newDelta("", adsDeltaMethod, c.ads, c.stats)
+		}
+		return c.newSotw("", adsMethod, c.ads, c.stats)
+	}), nil
 }
 
 func (c *Client) apiCollection(path field.Path, api *corev3.ApiConfigSource, req Request) (*collection, error) {
@@ -54,21 +59,32 @@ func (c *Client) apiCollection(path field.Path, api *corev3.ApiConfigSource, req
 	if err := c.checkNode(path); err != nil {
 		return nil, err
 	}
-	method := streamMethod(req.TypeURL)
-	if method == "" {
-		return nil, path.Errorf("weir knows no gRPC service for %s", req.TypeURL)
+	service, ok := services[req.TypeURL]
+	if !ok {
+		return nil, path.Errorf("weir knows no service for %s", req.TypeURL)
 	}
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(api)
 	if err != nil {
 		return nil, path.Wrap(err)
 	}
-	key := "grpc " + hex.EncodeToString(raw) + " " + req.TypeURL
-	return c.streamCollection(key, req.TypeURL, func() *sotw { return c.newSotw(key, method, t, orNoStats(req.Stats)) }), nil
+	key := "api " + hex.EncodeToString(raw) + " " + req.TypeURL
+	if service.stream == "" && !t.delta {
+		return nil, path.Dot("api_type").Errorf("%s needs DELTA_GRPC", shortType(req.TypeURL))
+	}
+	if t.rest != nil {
+		return c.restCollection(key, req.TypeURL, service.rest, t), nil
+	}
+	return c.streamCollection(key, req.TypeURL, func() wire {
+		if t.delta {
+			return c.newDelta(key, service.delta, t, orNoStats(req.Stats))
+		}
+		return c.newSotw(key, service.stream, t, orNoStats(req.Stats))
+	}), nil
 }
 
 // streamCollection is the collection of a type on the stream named key, which
 // is opened if there is none.
-func (c *Client) streamCollection(key, typeURL string, open func() *sotw) *collection {
+func (c *Client) streamCollection(key, typeURL string, open func() wire) *collection {
 	id := key + " " + typeURL
 	if col := c.collections[id]; col != nil {
 		return col

@@ -12,8 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// protocol is what is spoken on a stream: the state of the world here, delta
-// one day.
+// protocol is what is spoken on a stream: the state of the world, or delta.
 type protocol interface {
 	// newResponse is an empty message to receive into.
 	newResponse() proto.Message
@@ -24,6 +23,16 @@ type protocol interface {
 	// may be sent. A stream that could not be opened is lost with a nil session.
 	opened(*session)
 	lost(*session, error)
+}
+
+// wire is a protocol on a stream, as the source of collections.
+type wire interface {
+	protocol
+	source
+	// addType adds a collection to the stream.
+	addType(*collection)
+	// resume sends what a pause of the type has held back.
+	resume(typeURL string)
 }
 
 // stream keeps a gRPC stream open: it connects, reads, and when the stream

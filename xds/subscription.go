@@ -28,6 +28,10 @@ type Request struct {
 	// saw it, or that none came in time (once).
 	OnFailure func(Failure, error)
 
+	// OnRemoved, if not nil, says that the server has no such resource (any
+	// more), which only a delta or REST server can tell.
+	OnRemoved func(name string)
+
 	// Stats counts the subscription, and its stream if that is not ADS. May
 	// be nil.
 	Stats Stats
@@ -157,6 +161,15 @@ func (s *Subscription) timedOut() {
 func (s *Subscription) fail(f Failure, err error) {
 	if s.req.OnFailure != nil {
 		s.req.OnFailure(f, err)
+	}
+}
+
+// gone says that the source has no resource of this name.
+func (s *Subscription) gone(name string) {
+	s.stopTimer()
+	delete(s.taken, name)
+	if s.req.OnRemoved != nil {
+		s.req.OnRemoved(name)
 	}
 }
 

@@ -60,10 +60,10 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.StringVar(&o.ProxySocket, "proxy-socket", "", "`PATH` of the socket for proxies (default RUN_DIR/proxy.sock)")
 	f.StringVar(&o.Cgroup, "cgroup", o.Cgroup, "attach to this cgroup v2 `DIR` (default the root of the tree)")
 	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "how long a proxy may be silent before the pods' policy decides; 0: for ever")
-	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "user `ID` whose proxies are served; may be repeated")
-	cmd.AddCommand(
-		agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), agentCheckCommand(), agentCleanupCommand(&o),
-	)
+	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "`USER` (name or number) whose proxies are served; may be repeated")
+	check, cleanup := agentCheckCommand(), agentCleanupCommand(&o)
+	privileged(cmd, check, cleanup)
+	cmd.AddCommand(agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), agentPodsCommand(&o), check, cleanup)
 	return cmd
 }
 

@@ -43,6 +43,8 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 	f.Var((*ports)(&spec.ExcludeInboundPorts), "exclude-inbound-port", "`PORT` whose inbound connections are left alone; may be repeated")
 	f.StringVar(&spec.ProxyCgroup, "proxy-cgroup", "", "cgroup v2 `DIR` of a proxy that runs in the pod and listens on --outbound-port itself")
 	f.Uint16Var(&spec.OutboundPort, "outbound-port", pods.DefaultOutboundPort, "`PORT` of the outbound listener")
+	completeWords(cmd, "mode", string(pods.Mark), string(pods.Rewrite))
+	completeWords(cmd, "policy", string(pods.Closed), string(pods.Open))
 	return cmd
 }
 

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/weirproxy/weir/agent"
 	"github.com/weirproxy/weir/agent/redirect"
@@ -12,18 +15,50 @@ import (
 
 func agentStatusCommand(o *agent.Options) *cobra.Command {
 	var output string
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the pods, the proxies and the counters",
 		Example: `  weir agent status
-  weir agent status -o json | jq .counters`,
+  weir agent status -o json | jq .counters
+  weir agent status --wait 30s >/dev/null && echo every pod is caught`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := status(cmd.Context(), *o, wait)
+			if err != nil {
+				return err
+			}
+			return write(cmd, output, s, func() error { return s.WriteTable(cmd.OutOrStdout()) })
+		},
+	}
+	outputFlag(cmd, &output)
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for an agent, a proxy and every pod to be caught; fail if they are not")
+	return cmd
+}
+
+func status(ctx context.Context, o agent.Options, wait time.Duration) (agent.Status, error) {
+	if wait == 0 {
+		return agent.NewClient(o).Status(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return agent.NewClient(o).WaitReady(ctx)
+}
+
+func agentPodsCommand(o *agent.Options) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "pods",
+		Short: "Show the pods that are caught, or should be",
+		Example: `  weir agent pods
+  weir agent pods -o json | jq -r '.[] | select(.state != "caught") | .name'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := agent.NewClient(*o).Status(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return write(cmd, output, s, func() error { return s.WriteTable(cmd.OutOrStdout()) })
+			return write(cmd, output, s.Pods, func() error { return agent.WritePods(cmd.OutOrStdout(), s.Pods) })
 		},
 	}
 	outputFlag(cmd, &output)
@@ -80,10 +115,11 @@ ended, but not while one runs. Connections that are caught now will break.`,
 }
 
 func outputFlag(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", "table", "`FORMAT`: table or json")
+	cmd.Flags().StringVarP(output, "output", "o", "table", "`FORMAT`: table, json or yaml")
+	completeWords(cmd, "output", "table", "json", "yaml")
 }
 
-// write writes v as JSON, or calls table, as -o says.
+// write writes v as JSON or YAML, or calls table, as -o says.
 func write(cmd *cobra.Command, output string, v any, table func() error) error {
 	switch output {
 	case "table":
@@ -92,6 +128,13 @@ func write(cmd *cobra.Command, output string, v any, table func() error) error {
 		e := json.NewEncoder(cmd.OutOrStdout())
 		e.SetIndent("", "  ")
 		return e.Encode(v)
+	case "yaml":
+		text, err := yaml.Marshal(v)
+		if err != nil {
+			return err
+		}
+		_, err = cmd.OutOrStdout().Write(text)
+		return err
 	}
-	return fmt.Errorf("-o %s: table and json are the formats", output)
+	return fmt.Errorf("-o %s: table, json and yaml are the formats", output)
 }

@@ -29,8 +29,12 @@ func main() {
 
 func root() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:           "weir",
-		Short:         "A Linux-native service proxy with eBPF redirection",
+		Use:   "weir",
+		Short: "A Linux-native service proxy with eBPF redirection",
+		Example: `  weir proxy -c bootstrap.yaml                 # the data plane, from an Envoy bootstrap
+  weir agent --config agent.yaml               # catch this node's pods, as root
+  weir run -- curl https://example.com         # one command through a proxy
+  source <(weir completion bash)`,
 		Version:       buildinfo.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

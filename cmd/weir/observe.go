@@ -28,6 +28,8 @@ time. It needs root.`,
 		},
 	}
 	agentPathFlags(cmd, &o)
-	outputFlag(cmd, &output)
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json, an object a line")
+	completeWords(cmd, "output", "table", "json")
+	privileged(cmd)
 	return cmd
 }

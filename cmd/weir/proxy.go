@@ -51,5 +51,9 @@ access logs.`,
 	f.StringVar(&o.AgentSocket, "agent-socket", "", "socket of the node agent, which hands over the pods' sockets")
 	f.StringVar(&o.OutboundListener, "outbound-listener", "outbound", "listener that takes the pods' outbound connections from the agent")
 	f.StringVar(&o.InboundListener, "inbound-listener", "inbound", "listener that takes the pods' inbound connections from the agent")
+	completeYAML(cmd, "config-path")
+	completeWords(cmd, "mode", string(server.Serve), string(server.Validate), string(server.InitOnly))
+	completeWords(cmd, "log-level", "trace", "debug", "info", "warning", "error", "critical", "off")
+	completeWords(cmd, "drain-strategy", "gradual", "immediate")
 	return cmd
 }

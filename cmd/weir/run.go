@@ -43,5 +43,7 @@ original_dst listener filter.`,
 	f.StringVarP(&o.Bootstrap, "config-path", "c", "", "bootstrap `FILE` of the proxy (default: pass connections through and log each)")
 	f.Uint16Var(&o.Port, "port", 15001, "where the bootstrap listens for caught connections")
 	f.StringVar(&o.Proxy, "proxy", "", "`PATH` of a proxy that takes Envoy's flags (default this program's)")
+	privileged(cmd)
+	completeYAML(cmd, "config-path")
 	return cmd
 }

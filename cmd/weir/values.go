@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"os/user"
 	"strconv"
 )
 
@@ -14,6 +15,9 @@ type (
 )
 
 func (u *uids) Set(s string) error {
+	if known, err := user.Lookup(s); err == nil {
+		s = known.Uid
+	}
 	n, err := strconv.ParseUint(s, 10, 32)
 	*u = append(*u, uint32(n))
 	return err

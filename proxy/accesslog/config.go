@@ -4,14 +4,20 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/telemetry"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // DefaultFormat is Envoy's.
@@ -23,6 +29,10 @@ const DefaultFormat = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH
 type Options struct {
 	Writers *Writers
 	Regexes *matcher.Regexes
+	// Clients and Loops are for loggers that send to collectors.
+	Clients telemetry.Clients
+	Loops   []*network.Loop
+	Stats   *stats.Store
 	// Runtime is the value of a runtime key; nil: always the default.
 	Runtime func(key string, otherwise uint64) uint64
 }
@@ -48,53 +58,87 @@ func Compile(path field.Path, list []*accesslogv3.AccessLog, o Options) ([]Logge
 	return out, nil
 }
 
-func compileLogger(path field.Path, l *accesslogv3.AccessLog, o Options) (*fileLogger, error) {
+func compileLogger(path field.Path, l *accesslogv3.AccessLog, o Options) (Logger, error) {
 	if err := field.Only(path, l, "name", "filter", "typed_config"); err != nil {
 		return nil, err
 	}
-	out := &fileLogger{}
-	var err error
+	var filter Filter
 	if l.GetFilter() != nil {
-		if out.filter, err = CompileFilter(path.Dot("filter"), l.GetFilter(), o); err != nil {
+		var err error
+		if filter, err = CompileFilter(path.Dot("filter"), l.GetFilter(), o); err != nil {
 			return nil, err
 		}
 	}
 	p := path.Dot("typed_config")
-	name := ""
-	if name, out.format, err = compileSink(p, l); err != nil {
-		return nil, err
+	if l.GetTypedConfig() == nil {
+		return nil, p.Errorf("an access logger's configuration is required")
 	}
-	if out.file, err = o.Writers.Open(name); err != nil {
-		return nil, p.Dot("path").Wrap(err)
+	make := Types[protos.TypeName(l.GetTypedConfig())]
+	if make == nil {
+		return nil, p.Errorf("weir has no access logger %q (%s)", l.GetName(), l.GetTypedConfig().GetTypeUrl())
 	}
-	return out, nil
+	logger, err := make(p, l.GetTypedConfig(), &o)
+	if err != nil || filter == nil {
+		return logger, err
+	}
+	return filtered{filter, logger}, nil
 }
 
-// compileSink is where a logger's lines go and how they look.
-func compileSink(path field.Path, l *accesslogv3.AccessLog) (file string, format *formatter.Formatter, err error) {
-	config := l.GetTypedConfig()
-	if config == nil {
-		return "", nil, path.Errorf("an access logger's configuration is required")
-	}
-	m, err := config.UnmarshalNew()
+// Types are the access loggers that weir has, by their configuration's message.
+var Types = map[string]func(field.Path, *anypb.Any, *Options) (Logger, error){
+	"envoy.extensions.access_loggers.file.v3.FileAccessLog":                          newFile,
+	"envoy.extensions.access_loggers.stream.v3.StdoutAccessLog":                      newStdout,
+	"envoy.extensions.access_loggers.stream.v3.StderrAccessLog":                      newStderr,
+	"envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig":                newHTTPGRPC,
+	"envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig":                 newTCPGRPC,
+	"envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig": newOTel,
+}
+
+func newFile(p field.Path, config *anypb.Any, o *Options) (Logger, error) {
+	m, err := protos.UnpackAs[*filev3.FileAccessLog](p, config)
 	if err != nil {
-		return "", nil, path.Errorf("weir has no access logger %q (%s); it has file, stdout and stderr", l.GetName(), config.GetTypeUrl())
+		return nil, err
 	}
-	switch m := m.(type) {
-	case *filev3.FileAccessLog:
-		if m.GetPath() == "" {
-			return "", nil, path.Dot("path").Errorf("a path is required")
-		}
-		format, err = fileFormat(path, m)
-		return m.GetPath(), format, err
-	case *streamv3.StdoutAccessLog:
-		format, err = streamFormat(path, m, m.GetLogFormat())
-		return "/dev/stdout", format, err
-	case *streamv3.StderrAccessLog:
-		format, err = streamFormat(path, m, m.GetLogFormat())
-		return "/dev/stderr", format, err
+	format, err := fileFormat(p, m)
+	if err != nil {
+		return nil, err
 	}
-	return "", nil, path.Errorf("weir has no access logger %q (%s); it has file, stdout and stderr", l.GetName(), config.GetTypeUrl())
+	return o.open(p.Dot("path"), m.GetPath(), format)
+}
+
+func newStdout(p field.Path, config *anypb.Any, o *Options) (Logger, error) {
+	m, err := protos.UnpackAs[*streamv3.StdoutAccessLog](p, config)
+	if err != nil {
+		return nil, err
+	}
+	format, err := streamFormat(p, m, m.GetLogFormat())
+	if err != nil {
+		return nil, err
+	}
+	return o.open(p, "/dev/stdout", format)
+}
+
+func newStderr(p field.Path, config *anypb.Any, o *Options) (Logger, error) {
+	m, err := protos.UnpackAs[*streamv3.StderrAccessLog](p, config)
+	if err != nil {
+		return nil, err
+	}
+	format, err := streamFormat(p, m, m.GetLogFormat())
+	if err != nil {
+		return nil, err
+	}
+	return o.open(p, "/dev/stderr", format)
+}
+
+func (o *Options) open(p field.Path, name string, format *formatter.Formatter) (Logger, error) {
+	if name == "" {
+		return nil, p.Errorf("a path is required")
+	}
+	file, err := o.Writers.Open(name)
+	if err != nil {
+		return nil, p.Wrap(err)
+	}
+	return &fileLogger{format, file}, nil
 }
 
 func fileFormat(path field.Path, m *filev3.FileAccessLog) (*formatter.Formatter, error) {
@@ -182,9 +226,29 @@ func compileFilter(path field.Path, f *accesslogv3.AccessLogFilter, o Options, d
 	case *accesslogv3.AccessLogFilter_MetadataFilter:
 		return compileMetadata(path.Dot("metadata_filter"), f.MetadataFilter, o)
 	case *accesslogv3.AccessLogFilter_ExtensionFilter:
-		return nil, path.Dot("extension_filter").Errorf("weir has no access log filter %q (%s)", f.ExtensionFilter.GetName(), f.ExtensionFilter.GetTypedConfig().GetTypeUrl())
+		return compileExtension(path.Dot("extension_filter").Dot("typed_config"), f.ExtensionFilter)
 	}
 	return nil, path.Errorf("a filter is required")
+}
+
+// ExtensionFilters are the filter extensions that weir has.
+var ExtensionFilters = map[string]bool{celFilter: true}
+
+const celFilter = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+
+func compileExtension(path field.Path, f *accesslogv3.ExtensionFilter) (Filter, error) {
+	if protos.TypeName(f.GetTypedConfig()) != celFilter {
+		return nil, path.Errorf("weir has no access log filter %q (%s)", f.GetName(), f.GetTypedConfig().GetTypeUrl())
+	}
+	m, err := protos.UnpackAs[*celv3.ExpressionFilter](path, f.GetTypedConfig())
+	if err != nil {
+		return nil, err
+	}
+	if err := field.Only(path, m, "expression"); err != nil {
+		return nil, err
+	}
+	filter, err := formatter.CELFilter(m.GetExpression())
+	return filter, path.Dot("expression").Wrap(err)
 }
 
 func compileFilters(path field.Path, list []*accesslogv3.AccessLogFilter, o Options, depth int) ([]Filter, error) {

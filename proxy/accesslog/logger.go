@@ -9,15 +9,35 @@ type Logger interface {
 	Log(worker int, c *formatter.Context)
 }
 
+// Close ends loggers that nobody uses any more. Files stay open: they are the
+// server's.
+func Close(list []Logger) {
+	for _, l := range list {
+		if f, ok := l.(filtered); ok {
+			l = f.Logger
+		}
+		if c, ok := l.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
+}
+
+// filtered logs the streams that a filter takes.
+type filtered struct {
+	filter Filter
+	Logger
+}
+
+func (l filtered) Log(worker int, c *formatter.Context) {
+	if l.filter(c) {
+		l.Logger.Log(worker, c)
+	}
+}
+
 // fileLogger writes lines to a file.
 type fileLogger struct {
-	filter Filter // nil: everything
 	format *formatter.Formatter
 	file   *File
 }
 
-func (l *fileLogger) Log(worker int, c *formatter.Context) {
-	if l.filter == nil || l.filter(c) {
-		l.file.append(worker, l.format, c)
-	}
-}
+func (l *fileLogger) Log(worker int, c *formatter.Context) { l.file.append(worker, l.format, c) }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"github.com/weirproxy/weir/proxy/filter/listener/httpinspector"
+	"github.com/weirproxy/weir/proxy/filter/listener/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/listener/originaldst"
 	"github.com/weirproxy/weir/proxy/filter/listener/proxyprotocol"
 	"github.com/weirproxy/weir/proxy/filter/listener/tlsinspector"
@@ -12,9 +13,10 @@ import (
 // configuration.
 func Listener() map[string]listener.FilterFactory {
 	return map[string]listener.FilterFactory{
-		httpinspector.TypeURL: httpinspector.New,
-		originaldst.TypeURL:   originaldst.New,
-		proxyprotocol.TypeURL: proxyprotocol.New,
-		tlsinspector.TypeURL:  tlsinspector.New,
+		httpinspector.TypeURL:  httpinspector.New,
+		localratelimit.TypeURL: localratelimit.New,
+		originaldst.TypeURL:    originaldst.New,
+		proxyprotocol.TypeURL:  proxyprotocol.New,
+		tlsinspector.TypeURL:   tlsinspector.New,
 	}
 }

@@ -1,8 +1,13 @@
 package filter
 
 import (
+	"github.com/weirproxy/weir/proxy/filter/network/connectionlimit"
 	"github.com/weirproxy/weir/proxy/filter/network/directresponse"
+	"github.com/weirproxy/weir/proxy/filter/network/echo"
+	"github.com/weirproxy/weir/proxy/filter/network/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/network/rbac"
+	"github.com/weirproxy/weir/proxy/filter/network/setfilterstate"
+	"github.com/weirproxy/weir/proxy/filter/network/snicluster"
 	"github.com/weirproxy/weir/proxy/listener"
 )
 
@@ -11,7 +16,12 @@ import (
 // manager and tcp_proxy.
 func Network() map[string]listener.NetworkFilter {
 	return map[string]listener.NetworkFilter{
-		directresponse.TypeURL: {New: directresponse.New, Terminal: true},
-		rbac.TypeURL:           {New: rbac.New},
+		connectionlimit.TypeURL: {New: connectionlimit.New},
+		directresponse.TypeURL:  {New: directresponse.New, Terminal: true},
+		echo.TypeURL:            {New: echo.New, Terminal: true},
+		localratelimit.TypeURL:  {New: localratelimit.New},
+		rbac.TypeURL:            {New: rbac.New},
+		setfilterstate.TypeURL:  {New: setfilterstate.New},
+		snicluster.TypeURL:      {New: snicluster.New},
 	}
 }

@@ -25,8 +25,6 @@ func plain(op operator) command {
 
 // refused are operators that Envoy has and weir does not.
 var refused = map[string]string{
-	"CEL":                            "weir does not evaluate CEL expressions",
-	"TYPED_CEL":                      "weir does not evaluate CEL expressions",
 	"FILE_CONTENT":                   "weir does not support the file_content formatter",
 	"SECRET":                         "weir does not support the generic_secret formatter",
 	"DYNAMIC_MODULE":                 "weir does not support dynamic modules",
@@ -47,6 +45,8 @@ var commands = Commands{
 	"TRAILER":          header(responseTrailers),
 	"RESPONSE_TRAILER": header(responseTrailers),
 
+	"CEL":                     {params: needsParam, length: true, make: celOperator(false)},
+	"TYPED_CEL":               {params: needsParam, length: true, make: celOperator(true)},
 	"REQUEST_HEADERS_BYTES":   headersBytes(requestHeaders),
 	"RESPONSE_HEADERS_BYTES":  headersBytes(responseHeaders),
 	"RESPONSE_TRAILERS_BYTES": headersBytes(responseTrailers),

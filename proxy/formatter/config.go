@@ -20,7 +20,7 @@ func CompileFormatString(path field.Path, f *corev3.SubstitutionFormatString) (*
 	}
 	o := Options{OmitEmptyValues: f.GetOmitEmptyValues()}
 	var err error
-	if o.Commands, err = compileExtensions(path.Dot("formatters"), f.GetFormatters()); err != nil {
+	if o.Commands, err = CompileExtensions(path.Dot("formatters"), f.GetFormatters()); err != nil {
 		return nil, err
 	}
 	switch f.GetFormat().(type) {
@@ -51,8 +51,8 @@ func ContentType(f *corev3.SubstitutionFormatString) string {
 	return "text/plain"
 }
 
-// compileExtensions takes the formatter extensions that name further operators.
-func compileExtensions(path field.Path, list []*corev3.TypedExtensionConfig) (Commands, error) {
+// CompileExtensions takes the formatter extensions that name further operators.
+func CompileExtensions(path field.Path, list []*corev3.TypedExtensionConfig) (Commands, error) {
 	out := Commands{}
 	for i, x := range list {
 		p := path.Index(i)
@@ -61,11 +61,12 @@ func compileExtensions(path field.Path, list []*corev3.TypedExtensionConfig) (Co
 		}
 		switch url := x.GetTypedConfig().GetTypeUrl(); url {
 		case "type.googleapis.com/envoy.extensions.formatter.metadata.v3.Metadata":
-			// METADATA is built in.
+			// METADATA is built in, and CEL likewise.
+		case "type.googleapis.com/envoy.extensions.formatter.cel.v3.Cel":
 		case "type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery":
 			out["REQ_WITHOUT_QUERY"] = reqWithoutQuery
 		default:
-			return nil, p.Dot("typed_config").Errorf("weir has no formatter %q (%s); it has metadata and req_without_query", x.GetName(), url)
+			return nil, p.Dot("typed_config").Errorf("weir has no formatter %q (%s); it has metadata, req_without_query and cel", x.GetName(), url)
 		}
 	}
 	return out, nil

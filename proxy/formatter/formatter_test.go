@@ -133,7 +133,6 @@ func TestCompileErrors(t *testing.T) {
 		{"%CLUSTER_METADATA(x):3%", "takes no length"},
 		{"%COALESCE(x)%", "JSON"},
 		{`%COALESCE({"operators":["NOPE"]})%`, "operators[0]: operator NOPE"},
-		{"%CEL(request.path)%", "CEL"},
 		{"%LISTENER_METADATA(x)%", "no such operator"},
 	} {
 		_, err := Compile("field", tc.format)

@@ -146,6 +146,25 @@ type Stream interface {
 	Details() string
 }
 
+// Bytes counts a stream's bytes on the wire, framing included.
+type Bytes struct {
+	Received, Sent uint64
+	HeaderSent     uint64 // of header fields, without start line and end
+}
+
+// FlushTimed is a Stream whose peer has only so long to take the last bytes.
+type FlushTimed interface {
+	// SetFlushTimeout overrides the codec's setting; 0: no bound.
+	SetFlushTimeout(time.Duration)
+}
+
+// Metered is a Stream that counts its bytes.
+type Metered interface {
+	// Bytes may be asked until the stream has ended both ways and shortly
+	// after: until another begins.
+	Bytes() Bytes
+}
+
 // StreamEncoder sends a message.
 type StreamEncoder interface {
 	Stream
@@ -227,6 +246,7 @@ type CodecError struct {
 	Body    string // its body
 	Details string // response code detail, e.g. "http1.codec_error"
 	Msg     string // for logs
+	Hold    bool   // the connection is kept for a while, in silence, before it is closed
 }
 
 func (e *CodecError) Error() string { return e.Msg }

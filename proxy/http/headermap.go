@@ -2,6 +2,7 @@ package http
 
 import (
 	"strconv"
+	"strings"
 	"unsafe"
 )
 
@@ -25,6 +26,32 @@ type HeaderMap struct {
 	gone  int                  // lines marked removed
 	size  int                  // bytes of names and values
 	arena arena
+
+	// spelled tells that names are written again as they came: as in spelling
+	// where they had capitals, else in lower case.
+	spelled  bool
+	spelling []string
+}
+
+// KeepSpelling has the names be written as they came; Spell tells how.
+func (h *HeaderMap) KeepSpelling() { h.spelled = true }
+
+// Spell keeps a name with capitals, which must live as long as the map's
+// content.
+func (h *HeaderMap) Spell(name string) { h.spelling = append(h.spelling, name) }
+
+// Spelling is how a lower-case name came. known is false when the map does
+// not keep that.
+func (h *HeaderMap) Spelling(name string) (spelled string, known bool) {
+	if !h.spelled {
+		return name, false
+	}
+	for _, s := range h.spelling {
+		if strings.EqualFold(s, name) {
+			return s, true
+		}
+	}
+	return name, true
 }
 
 // Reset empties the map. Strings taken from it become invalid.
@@ -32,6 +59,7 @@ func (h *HeaderMap) Reset() {
 	h.lines = h.lines[:0]
 	h.first = [NumHeaderIDs]uint16{}
 	h.gone, h.size = 0, 0
+	h.spelled, h.spelling = false, h.spelling[:0]
 	h.arena.reset()
 }
 
@@ -53,6 +81,16 @@ func (h *HeaderMap) Own(s string) string {
 	}
 	p := h.arena.alloc(len(s))
 	copy(p, s)
+	return unsafe.String(&p[0], len(p))
+}
+
+// OwnBytes is Own of bytes.
+func (h *HeaderMap) OwnBytes(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	p := h.arena.alloc(len(b))
+	copy(p, b)
 	return unsafe.String(&p[0], len(p))
 }
 
@@ -306,5 +344,9 @@ func (h *HeaderMap) CopyFrom(o *HeaderMap) {
 			name = h.Own(name)
 		}
 		h.add(l.ID, name, h.Own(l.Value))
+	}
+	h.spelled = h.spelled || o.spelled
+	for _, s := range o.spelling {
+		h.Spell(h.Own(s))
 	}
 }

@@ -40,6 +40,11 @@ type FactoryContext struct {
 	StatPrefix string
 	Loops      []*network.Loop
 	Runtime    fraction.Runtime
+	// ServiceCluster is the proxy's own cluster (--service-cluster).
+	ServiceCluster string
+	// HealthCheckFailed tells whether the admin interface has the instance
+	// fail health checks; nil: never. Workers call it.
+	HealthCheckFailed func() bool
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
 }

@@ -24,6 +24,10 @@ const sharedBatch = 8
 // OnReady implements event.Handler. The socket is watched level-triggered, so
 // what is left over wakes the loop again after others had their turn.
 func (a *acceptor) OnReady(event.Events) {
+	if o := a.overload(); o != nil && o.StopsAcceptingConnections() {
+		a.rest()
+		return
+	}
 	most := a.al.l.perEvent
 	if a.shared {
 		most = min(most, sharedBatch)
@@ -67,8 +71,31 @@ func (a *acceptor) acceptOne() bool {
 	}
 }
 
+// overload is the overload manager, nil when the listener doesn't heed it.
+func (a *acceptor) overload() Overload {
+	if a.al.l.bypassOverload {
+		return nil
+	}
+	return a.al.h.shared.overload
+}
+
+// rest leaves the socket alone for a while: the clients wait in its queue.
+func (a *acceptor) rest() {
+	h := a.al.h
+	h.loop.Remove(a.fd)
+	if a.resume == nil {
+		a.resume = h.loop.NewTimer(a.watchAgain)
+	}
+	a.resume.Enable(pause)
+}
+
 // take starts the life of an accepted connection.
 func (a *acceptor) take(fd int, remote network.Address) {
+	if o := a.overload(); o != nil && o.RejectsConnection() {
+		a.al.stats.CxOverloadReject.Inc()
+		network.CloseFD(fd)
+		return
+	}
 	s := &a.al.h.accepting
 	*s = Socket{fd: fd, Local: a.bound, Remote: remote, directRemote: remote}
 	if a.wildcard || a.pod != nil {
@@ -93,11 +120,7 @@ func (a *acceptor) outOfDescriptors(errno unix.Errno) {
 		h.shared.log.Warn("cannot accept connections for want of descriptors or memory; raise the limit of open files", "listener", a.al.l.name, "err", errno)
 	}
 	a.starved = true
-	h.loop.Remove(a.fd)
-	if a.resume == nil {
-		a.resume = h.loop.NewTimer(a.watchAgain)
-	}
-	a.resume.Enable(pause)
+	a.rest()
 }
 
 func (a *acceptor) watchAgain() {

@@ -80,6 +80,7 @@ func (c *compiler) settings() {
 	l.originalDst = p.GetUseOriginalDst().GetValue()
 	l.continueOnTimeout = p.GetContinueOnListenerFiltersTimeout()
 	l.ignoreGlobalLimit = p.GetIgnoreGlobalConnLimit()
+	l.bypassOverload = p.GetBypassOverloadManager()
 	l.limitKey = "envoy.resource_limits.listener." + l.name + ".connection_limit"
 	l.filtersTimeout = filtersTimeoutDefault
 	if d := p.GetListenerFiltersTimeout(); d != nil {

@@ -72,7 +72,8 @@ type Server struct {
 	Main      *network.Loop
 	Workers   []*network.Loop
 	Stats     *stats.Store
-	Runtime   Runtime // may be nil
+	Runtime   Runtime  // may be nil
+	Overload  Overload // may be nil
 	Log       *slog.Logger
 	AccessLog AccessLogCompiler // nil: access logs are refused
 	Inherit   Inheritance       // may be nil

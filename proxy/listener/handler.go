@@ -33,6 +33,7 @@ type handler struct {
 type server struct {
 	handlers []*handler
 	runtime  Runtime
+	overload Overload // nil: never overloaded
 	log      *slog.Logger
 	open     limit // connections of all listeners
 }

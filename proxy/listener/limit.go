@@ -8,6 +8,14 @@ type Runtime interface {
 	Integer(key string, def uint64) uint64
 }
 
+// Overload is the overload manager as listeners see it. Workers call it.
+type Overload interface {
+	StopsAcceptingConnections() bool
+	RejectsConnection() bool
+	// MaxConnections is the limit of all listeners together.
+	MaxConnections(otherwise uint64) uint64
+}
+
 // globalLimitKey bounds the connections of all listeners together.
 const globalLimitKey = "overload.global_downstream_max_connections"
 
@@ -36,6 +44,9 @@ func (al *activeListener) admit() bool {
 		if !al.l.ignoreGlobalLimit {
 			global = s.runtime.Integer(globalLimitKey, unlimited)
 		}
+	}
+	if s.overload != nil && !al.l.ignoreGlobalLimit {
+		global = s.overload.MaxConnections(global)
 	}
 	if !al.l.open.take(own) {
 		al.stats.CxOverflow.Inc()

@@ -26,6 +26,7 @@ type Listener struct {
 	bufferLimit       uint32 // bytes; 0: none
 	perEvent          int    // connections accepted in one go
 	ignoreGlobalLimit bool
+	bypassOverload    bool
 	limitKey          string // runtime key of the connection limit
 	balancer          *balancer
 	accessLogs        []AccessLog

@@ -17,6 +17,8 @@ type Options struct {
 	DrainTime time.Duration
 	// DrainImmediately is --drain-strategy immediate.
 	DrainImmediately bool
+	// Validate makes no sockets: --mode validate.
+	Validate bool
 }
 
 // Manager owns the listeners. It is used on main only.
@@ -25,6 +27,7 @@ type Manager struct {
 	factories *Factories
 	handlers  []*handler
 	drain     *drain
+	validate  bool
 	drainTime time.Duration
 	stats     *ManagerStats
 	log       *slog.Logger
@@ -49,11 +52,12 @@ func NewManager(s *Server, o Options) *Manager {
 	}
 	m := &Manager{
 		server: s, factories: o.Factories, drainTime: o.DrainTime, log: s.Log,
-		drain:  &drain{window: o.DrainTime, immediate: o.DrainImmediately},
-		stats:  stats.NewGroup[ManagerStats](s.Stats, stats.Scope{Prefix: "listener_manager."}).For(0),
-		active: map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{},
+		drain:    &drain{window: o.DrainTime, immediate: o.DrainImmediately},
+		validate: o.Validate,
+		stats:    stats.NewGroup[ManagerStats](s.Stats, stats.Scope{Prefix: "listener_manager."}).For(0),
+		active:   map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{},
 	}
-	shared := &server{runtime: s.Runtime, log: s.Log}
+	shared := &server{runtime: s.Runtime, overload: s.Overload, log: s.Log}
 	for w, loop := range s.Workers {
 		shared.handlers = append(shared.handlers, newHandler(loop, w, shared))
 	}
@@ -111,8 +115,10 @@ func (m *Manager) checkInitialized() {
 // install takes a compiled listener in: it binds its sockets and activates it
 // now or when it is warm.
 func (m *Manager) install(l, old *Listener) error {
-	if err := m.bindAll(l); err != nil {
-		return err
+	if !m.validate {
+		if err := m.bindAll(l); err != nil {
+			return err
+		}
 	}
 	if old == nil {
 		m.stats.Added.Inc()

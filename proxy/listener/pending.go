@@ -57,6 +57,8 @@ func (al *activeListener) inspect(s *Socket) {
 	case Reject:
 		al.stats.FilterError.Inc()
 		al.drop(s)
+	case Close:
+		al.drop(s)
 	}
 }
 
@@ -131,6 +133,8 @@ func (p *pending) OnReady(ev event.Events) {
 		}
 	case Reject:
 		al.stats.FilterError.Inc()
+		p.close()
+	case Close:
 		p.close()
 	}
 }

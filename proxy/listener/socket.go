@@ -12,8 +12,10 @@ const (
 	Continue Status = iota
 	// WaitForData: call again when more bytes have come.
 	WaitForData
-	// Reject: close the connection.
+	// Reject: close the connection, and count it as a filter's error.
 	Reject
+	// Close: close the connection.
+	Close
 )
 
 // Filter is a listener filter. It looks at an accepted socket before the

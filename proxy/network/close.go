@@ -28,11 +28,14 @@ func (c *Connection) Close(how CloseType) {
 		c.closeNow(LocalClose)
 		return
 	}
-	c.state, c.closing, c.writeEnd = stateClosing, how, true
+	c.state, c.closing, c.writeEnd = stateClosing, how, how != FlushAndLinger
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
 	r.delay = c.loop.NewTimer(c.onCloseDelay)
 	r.delay.Enable(c.patience())
+	if how == FlushAndLinger {
+		r.delay.Enable(c.patience() * 7 / 10)
+	}
 	c.in.Reset()
 	c.readOff = 0
 	c.flushLater()

@@ -29,6 +29,10 @@ const (
 	FlushWrite                          // written, then closed
 	FlushWriteAndDelay                  // written, then the peer is given time to close first, so that it reads them
 	Abort                               // dropped, and the peer is sent a reset
+	// FlushAndLinger is FlushWriteAndDelay that does not end this side before
+	// the delay is over: as Envoy leaves a connection whose response was cut
+	// off.
+	FlushAndLinger
 )
 
 // ConnectionCallbacks is told of a connection's life.

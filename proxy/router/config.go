@@ -23,10 +23,12 @@ type Config struct {
 	suppressEnvoyHeaders   bool
 	respectExpectedTimeout bool // x-envoy-expected-rq-timeout-ms is an egress proxy's
 	noDynamicStats         bool
+	localAddress           string          // the proxy's own, for x-forwarded-for of mirrors
 	strict                 []http.HeaderID // headers whose values must be sound
 	workers                []worker
 	tables                 func(worker int) *upstream.Table
 	group                  *stats.Group[Stats]
+	childSpans             bool // tries have spans, whatever the manager's tracing says
 }
 
 type worker struct {
@@ -41,12 +43,17 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 		if err := protos.Unpack(p, config, &m); err != nil {
 			return nil, err
 		}
-		if err := field.Only(p, &m, "dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers"); err != nil {
+		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers"); err != nil {
 			return nil, err
 		}
 		c := &Config{
+			//lint:ignore SA1019 deprecated, but Envoy obeys it
+			childSpans:           m.StartChildSpan,
 			suppressEnvoyHeaders: m.SuppressEnvoyHeaders, respectExpectedTimeout: m.RespectExpectedRqTimeout,
 			noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
+		}
+		if ctx.LocalAddress.IsValid() {
+			c.localAddress = ctx.LocalAddress.String()
 		}
 		for _, name := range m.StrictCheckHeaders {
 			c.strict = append(c.strict, http.LookupID(strings.ToLower(name)))
@@ -69,6 +76,7 @@ func (c *Config) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 	loop := cb.Loop()
 	f.body.Init(&loop.Pool)
 	loop.InitTimer(&f.response, f.onResponseTimeout)
+	loop.InitTimer(&f.backoff, f.retryNow)
 	f.first.init(f)
 	f.tries = append(f.tries, &f.first)
 	return f

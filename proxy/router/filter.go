@@ -29,6 +29,7 @@ type filter struct {
 	first upstreamRequest
 	// response ends the whole request, retries included.
 	response event.Timer
+	backoff  event.Timer // before a retry
 
 	context formatter.Context
 	body    network.Buffer // the request's body, kept for retries and redirects
@@ -46,7 +47,6 @@ type requestState struct {
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
 	counted  [2]*route.RequestStats
-	altName  string // x-envoy-upstream-alt-stat-name
 	subset   []lb.MetadataCriterion
 	tunnel   *route.Upgrade // CONNECT is terminated here; nil otherwise
 	mirrors  []*mirror
@@ -68,7 +68,7 @@ type requestState struct {
 // DecodeHeaders implements http.DecoderFilter.
 func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	f.stats.RqTotal.Inc()
-	f.grpc = isGrpc(h)
+	f.grpc = http.IsGRPC(h)
 	f.attempt = &f.first
 	if !f.chooseCluster(h) {
 		return http.HeadersStopIteration
@@ -117,6 +117,11 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 	if f.keepBody && uint64(f.body.Len()+b.Len()) > f.retryBufferLimit() {
 		// Too much to keep: the request is sent once only.
 		f.cluster.Stats().RetryOrShadowAbandoned.Inc()
+		if f.backoff.Enabled() {
+			b.Reset()
+			f.tooLargeToRetry()
+			return http.DataStopNoBuffer
+		}
 		f.retry, f.keepBody, f.bodyLost = nil, false, true
 		f.body.Reset()
 	}
@@ -147,6 +152,13 @@ func (f *filter) DecodeTrailers(t *http.HeaderMap) http.TrailersStatus {
 	}
 	f.attempt.sendTrailers(t)
 	return http.TrailersStopIteration
+}
+
+// tooLargeToRetry answers when the body outgrows its bound while no try is
+// under way that could take it.
+func (f *filter) tooLargeToRetry() {
+	f.cleanup()
+	f.reply(507, "exceeded request buffer limit while retrying upstream", false, "request_payload_exceeded_retry_buffer_limit")
 }
 
 func (f *filter) retryBufferLimit() uint64 {
@@ -196,7 +208,6 @@ func (f *filter) Recycle() {
 	for _, u := range f.tries {
 		u.reset()
 	}
-	f.retries.backoff.Release()
 	f.requestState = requestState{}
 }
 
@@ -207,7 +218,7 @@ func (f *filter) others(u *upstreamRequest) bool {
 			return true
 		}
 	}
-	return f.retry != nil && f.retry.backoff.Enabled()
+	return f.retry != nil && f.backoff.Enabled()
 }
 
 // unusedTry is a try that is not under way.

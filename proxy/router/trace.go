@@ -21,7 +21,7 @@ func (u *upstreamRequest) startSpan() {
 	if parent == nil {
 		return
 	}
-	u.tracing, u.span = c, c.StartUpstream(parent, u.f.formatContext(nil), u.f.cluster.Info().StatName, u.f.attempts, u.f.cb.Loop().Time())
+	u.tracing, u.span = c, c.StartUpstream(parent, u.f.formatContext(nil), u.f.cfg.childSpans, u.f.cluster.Info().StatName, u.f.attempts, u.f.cb.Loop().Time())
 	if u.context = u.span; u.span == nil {
 		u.context = parent
 	}
@@ -59,5 +59,5 @@ func (u *upstreamRequest) tagSpan(flags streaminfo.Flags) {
 	f, span := u.f, u.span
 	u.span = nil
 	r := tracing.Result{Cluster: f.cluster.Info().Name, ClusterStatName: f.cluster.Info().StatName, Code: u.code, Flags: flags.String()}
-	u.tracing.FinishUpstream(span, f.formatContext(nil), u.host.Address, u.protocol, r, u.head, u.respTrailers, f.cb.Loop().Time())
+	u.tracing.FinishUpstream(span, f.formatContext(nil), u.host.Current(), u.protocol, r, u.head, u.respTrailers, f.cb.Loop().Time())
 }

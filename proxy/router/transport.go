@@ -17,7 +17,7 @@ func (f *filter) asks() *cluster.TransportOptions {
 			authority = v
 		}
 	}
-	return f.cluster.TransportOptions(f.cb.Connection(), f.cb.StreamInfo().FilterState, authority)
+	return f.cluster.TransportOptions(f.host, f.cb.Connection(), f.cb.StreamInfo().FilterState, authority)
 }
 
 // recordTransport notes what the connection's transport socket has found out.

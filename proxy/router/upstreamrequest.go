@@ -66,7 +66,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 		}
 	}
 	info := f.cb.StreamInfo()
-	info.UpstreamHost, info.UpstreamHostname = f.host.Address, f.host.Hostname
+	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
 	info.UpstreamMetadata = f.host.Metadata()
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
@@ -77,13 +77,6 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), info.Protocol, f.asks())
 	u.pending = p.NewStream(u, u)
-}
-
-// touch starts per_try_idle_timeout anew.
-func (u *upstreamRequest) touch() {
-	if t := u.f.timeouts.perTryIdle; t > 0 && u.active {
-		u.idle.Enable(t)
-	}
 }
 
 func (u *upstreamRequest) reset() {
@@ -107,7 +100,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	info.UpstreamProtocol = proto.String()
 	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
-	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Address, Hostname: h.Hostname, ConnID: conn.ID()})
+	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {
 		if c != nil {
 			c.Total.Inc()
@@ -193,60 +186,6 @@ func (u *upstreamRequest) encoded() {
 	u.f.cb.StreamInfo().LastUpstreamTxByte = u.f.cb.Loop().Now()
 }
 
-// requestComplete starts the try's own timeout.
-func (u *upstreamRequest) requestComplete() {
-	if u.enc != nil && !u.started {
-		u.startPerTry()
-	}
-}
-
-func (u *upstreamRequest) startPerTry() {
-	if t := u.f.timeouts.perTry; t > 0 && !u.perTry.Enabled() {
-		u.perTry.Enable(t)
-	}
-}
-
-func (u *upstreamRequest) onPerTryTimeout() {
-	f := u.f
-	if !u.active || u.started || f.done {
-		return
-	}
-	if f.hedge {
-		f.hedgeRetry(u)
-		return
-	}
-	f.cluster.Stats().UpstreamRqPerTryTimeout.Inc()
-	u.tookTooLong("upstream_per_try_timeout")
-}
-
-func (u *upstreamRequest) onPerTryIdle() {
-	f := u.f
-	if !u.active || f.done {
-		return
-	}
-	f.cluster.Stats().UpstreamRqPerTryIdleTimeout.Inc()
-	u.tookTooLong("upstream_per_try_idle_timeout")
-}
-
-// tookTooLong gives the try up and tries again, or answers 504.
-func (u *upstreamRequest) tookTooLong(details string) {
-	f := u.f
-	if u.host != nil {
-		u.host.Stats(f.cb.Worker()).RqTimeout++
-		u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
-	}
-	u.cancel()
-	if f.retryAfterReset(u, http.LocalReset, true, true) {
-		return
-	}
-	f.timedOut(details)
-}
-
-func (u *upstreamRequest) disarm() {
-	u.perTry.Disable()
-	u.idle.Disable()
-}
-
 // cancel gives the try up.
 func (u *upstreamRequest) cancel() {
 	u.disarm()
@@ -271,6 +210,10 @@ func (u *upstreamRequest) release(reset bool) {
 	u.endSpan("", 0)
 	if enc == nil {
 		return
+	}
+	if m, ok := enc.(http.Metered); ok {
+		info, b := u.f.cb.StreamInfo(), m.Bytes()
+		info.UpstreamBytesReceived, info.UpstreamBytesSent, info.UpstreamHeaderSent = b.Received, b.Sent, b.HeaderSent
 	}
 	enc.SetCallbacks(nil)
 	for ; u.paused > 0; u.paused-- {

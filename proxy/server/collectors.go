@@ -180,10 +180,10 @@ func (c collectors) dial(ctx context.Context, name string) (net.Conn, error) {
 		}
 		h := healthy[rand.IntN(len(healthy))]
 		d := net.Dialer{Timeout: st.Info.ConnectTimeout}
-		if h.Address.IsPipe() {
-			return d.DialContext(ctx, "unix", h.Address.Path)
+		if h.Current().IsPipe() {
+			return d.DialContext(ctx, "unix", h.Current().Path)
 		}
-		return d.DialContext(ctx, "tcp", h.Address.String())
+		return d.DialContext(ctx, "tcp", h.Current().String())
 	}
 	return nil, errors.New("there is no cluster " + name)
 }

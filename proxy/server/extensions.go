@@ -32,6 +32,8 @@ func (s *server) makeClusters() {
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
 	}
+	o.OutlierLog = s.bootstrap.GetClusterManager().GetOutlierDetection().GetEventLogPath()
+	o.Runtime.Integer = s.runtime.Integer
 	o.LocalCluster = s.bootstrap.GetClusterManager().GetLocalClusterName()
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
@@ -42,14 +44,14 @@ func (s *server) makeClusters() {
 func (s *server) makeListeners() {
 	tables := s.table
 	s.httpFilters = filter.HTTP(tables)
-	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
 		},
-		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate",
+		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
 }
 
@@ -82,7 +84,8 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		Drain: ctx.Drain, Runtime: s.runtime.Value,
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load,
+		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
 			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),
@@ -97,15 +100,16 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 }
 
 func (s *server) logOptions() accesslog.Options {
-	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Value}
+	return accesslog.Options{Writers: s.logs, Runtime: s.runtime.Value, Clients: collectors{s}, Loops: s.loops, Stats: s.stats}
 }
 
 // accessLogs compiles the access logs of listeners and network filters.
-func (s *server) accessLogs(p field.Path, logs []*accesslogv3.AccessLog, _ *listener.FactoryContext) ([]listener.AccessLog, error) {
+func (s *server) accessLogs(p field.Path, logs []*accesslogv3.AccessLog, ctx *listener.FactoryContext) ([]listener.AccessLog, error) {
 	compiled, err := accesslog.Compile(p, logs, s.logOptions())
 	if err != nil {
 		return nil, err
 	}
+	ctx.OnClose(func() { accesslog.Close(compiled) })
 	out := make([]listener.AccessLog, len(compiled))
 	for i, l := range compiled {
 		out[i] = connectionLog{l, make([]formatter.Context, len(s.loops))}

@@ -4,6 +4,7 @@ import (
 	"sort"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
@@ -60,16 +61,29 @@ func (f routeFactory) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (ma
 	if m.GetRds() != nil {
 		return f.dynamic(p.Dot("rds"), m.GetRds())
 	}
-	return nil, p.Errorf("weir needs route_config or rds")
+	if m.GetScopedRoutes() != nil {
+		return f.scoped(p.Dot("scoped_routes"), m.GetScopedRoutes())
+	}
+	return nil, p.Errorf("weir needs route_config, rds or scoped_routes")
 }
 
 func (f routeFactory) static(p field.Path, m *routev3.RouteConfiguration) (manager.RouteProvider, error) {
-	c, err := f.r.compile(p, m, true)
+	t, err := f.r.newStatic(p, m, f.ctx.Listener)
 	if err != nil {
 		return nil, err
 	}
-	t := f.r.newTable(m.GetName(), f.ctx.Listener)
 	f.ctx.OnClose(func() { f.r.leave(t, f.ctx.Listener) })
+	return t, nil
+}
+
+// newStatic is the table of a configuration that does not change; the listener
+// must leave it.
+func (r *routes) newStatic(p field.Path, m *routev3.RouteConfiguration, listener string) (*routeTable, error) {
+	c, err := r.compile(p, m, true)
+	if err != nil {
+		return nil, err
+	}
+	t := r.newTable(m.GetName(), listener)
 	t.static, t.proto, t.current, t.have, t.updated = true, m, c, true, time.Now()
 	for i := range t.byWorker {
 		t.byWorker[i] = c
@@ -81,34 +95,45 @@ func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider
 	if err := field.Only(p, m, "config_source", "route_config_name"); err != nil {
 		return nil, err
 	}
-	key := m.RouteConfigName + "\x00" + m.ConfigSource.String()
-	t := f.r.rds[key]
-	if t == nil {
-		t = f.r.newTable(m.RouteConfigName, f.ctx.Listener)
-		t.key = key
-		sub, err := f.r.s.xds.Subscribe(xds.Request{
-			Source: m.ConfigSource, Path: p.Dot("config_source"), TypeURL: xds.RouteType, Names: []string{m.RouteConfigName},
-			OnUpdate: func(rs []xds.Resource, version string) error { return f.r.update(t, rs, version) },
-			OnFailure: func(why xds.Failure, err error) {
-				f.r.s.log.get("config").Warn("no routes", "route_config", t.name, "reason", why.String(), "error", err)
-				if why == xds.TimedOut {
-					t.ready()
-				}
-			},
-			Stats: f.r.s.xdsStats("http." + "rds." + m.RouteConfigName + "."),
-		})
-		if err != nil {
-			return nil, err
-		}
-		t.sub = sub
-		f.r.rds[key] = t
-	} else {
-		t.users[f.ctx.Listener]++
+	t, err := f.r.subscribe(p.Dot("config_source"), m.ConfigSource, m.RouteConfigName, f.ctx.Listener)
+	if err != nil {
+		return nil, err
 	}
 	f.ctx.OnClose(func() { f.r.leave(t, f.ctx.Listener) })
 	if !t.have {
 		t.waiting = append(t.waiting, f.ctx.WaitFor("rds "+m.RouteConfigName))
 	}
+	return t, nil
+}
+
+// subscribe is the table of a name at an RDS server, which all who ask share;
+// the listener must leave it.
+func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, listener string) (*routeTable, error) {
+	key := name + "\x00" + source.String()
+	if t := r.rds[key]; t != nil {
+		t.users[listener]++
+		return t, nil
+	}
+	t := r.newTable(name, listener)
+	t.key = key
+	sub, err := r.s.xds.Subscribe(xds.Request{
+		Source: source, Path: p, TypeURL: xds.RouteType, Names: []string{name},
+		OnUpdate: func(rs []xds.Resource, version string) error { return r.update(t, rs, version) },
+		OnFailure: func(why xds.Failure, err error) {
+			r.s.log.get("config").Warn("no routes", "route_config", t.name, "reason", why.String(), "error", err)
+			if why == xds.TimedOut {
+				t.ready()
+			}
+		},
+		OnRemoved: func(string) { t.ready() },
+		Stats:     r.s.xdsStats("http." + "rds." + name + "."),
+	})
+	if err != nil {
+		delete(r.live, t)
+		return nil, err
+	}
+	t.sub = sub
+	r.rds[key] = t
 	return t, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/runtime"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tls"
@@ -58,6 +59,7 @@ type server struct {
 	stopRuntime             context.CancelFunc
 	sinks                   *sinks
 	tracers                 *tracing.Providers
+	overload                *overload.Manager
 	watchMain, watchWorkers watchLimits
 	node                    *node // nil without an agent
 	stopNode                func()
@@ -111,7 +113,7 @@ func (s *server) build() error {
 	}
 	s.stats = stats.NewStore(owners...)
 	s.serverSt = stats.NewGroup[serverStats](s.stats, stats.Scope{Prefix: "server."})
-	s.logs = accesslog.NewWriters(s.loops, accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file")})
+	s.logs = accesslog.NewWriters(s.loops, accesslog.WritersOptions{FlushInterval: s.o.FlushInterval, Log: s.log.get("file"), Stats: s.stats})
 	var err error
 	if err = s.configureStats(); err != nil {
 		return err
@@ -128,6 +130,9 @@ func (s *server) build() error {
 		return err
 	}
 	if err = s.makeWatchdog(); err != nil {
+		return err
+	}
+	if err = s.makeOverload(); err != nil {
 		return err
 	}
 	if err = s.makeSinks(); err != nil {
@@ -215,6 +220,7 @@ func (s *server) initialize() {
 	s.state.Store(admin.Initializing)
 	var ctx context.Context
 	ctx, s.stopRuntime = context.WithCancel(context.Background())
+	go s.overload.Run(ctx)
 	if err := s.startRuntime(ctx, s.initializeClusters); err != nil {
 		s.fail(err)
 	}

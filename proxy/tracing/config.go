@@ -57,12 +57,8 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager_Tracing, requestID *uu
 	if c.upstream, err = operation(p.Dot("upstream_operation"), m.GetUpstreamOperation()); err != nil {
 		return nil, err
 	}
-	for i, t := range m.GetCustomTags() {
-		tag, err := newCustomTag(p.Dot("custom_tags").Index(i), t)
-		if err != nil {
-			return nil, err
-		}
-		c.tags = append(c.tags, tag)
+	if c.tags, err = NewCustomTags(p.Dot("custom_tags"), m.GetCustomTags()); err != nil {
+		return nil, err
 	}
 	if c.tracer, err = o.Providers.get(p.Dot("provider"), m.GetProvider()); err != nil {
 		return nil, err

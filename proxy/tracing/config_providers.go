@@ -3,7 +3,6 @@ package tracing
 import (
 	"context"
 	"crypto/sha256"
-	"net/url"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -115,8 +114,12 @@ func (s *Providers) newOpenTelemetry(p field.Path, http *tracev3.Tracing_Http) (
 			e.timeout = d.AsDuration()
 		}
 	case m.GetHttpService() != nil:
-		if err := s.httpService(p.Dot("http_service"), m.GetHttpService(), e); err != nil {
+		var timeout time.Duration
+		if e.http, e.request, timeout, err = telemetry.HTTPService(p.Dot("http_service"), m.GetHttpService(), s.Clients); err != nil {
 			return nil, err
+		}
+		if timeout > 0 {
+			e.timeout = timeout
 		}
 	}
 	t := &Tracer{format: w3c{}, exporter: e, begin: beginOTel}
@@ -155,32 +158,6 @@ func otelResource(p field.Path, m *tracev3.OpenTelemetryConfig) (*resourcepb.Res
 		telemetry.Default(r, "service.name", name)
 	}
 	return r, nil
-}
-
-func (s *Providers) httpService(p field.Path, m *corev3.HttpService, e *otelExporter) error {
-	if err := field.Only(p, m, "http_uri", "request_headers_to_add"); err != nil {
-		return err
-	}
-	uri := p.Dot("http_uri")
-	if err := field.Only(uri, m.GetHttpUri(), "uri", "cluster", "timeout"); err != nil {
-		return err
-	}
-	u, err := url.Parse(m.GetHttpUri().GetUri())
-	if err != nil || u.Host == "" {
-		return uri.Dot("uri").Errorf("%q is not a URL", m.GetHttpUri().GetUri())
-	}
-	e.http = s.Clients.HTTP(m.GetHttpUri().GetCluster())
-	e.request = telemetry.Request{Host: u.Host, Path: u.RequestURI(), Headers: [][2]string{{"content-type", "application/x-protobuf"}}}
-	for i, h := range m.GetRequestHeadersToAdd() {
-		if err := field.Only(p.Dot("request_headers_to_add").Index(i), h, "header"); err != nil {
-			return err
-		}
-		e.request.Headers = append(e.request.Headers, [2]string{h.GetHeader().GetKey(), h.GetHeader().GetValue() + string(h.GetHeader().GetRawValue())})
-	}
-	if d := m.GetHttpUri().GetTimeout(); d != nil {
-		e.timeout = d.AsDuration()
-	}
-	return nil
 }
 
 // maxSamplers bounds the nesting of parent_based samplers.

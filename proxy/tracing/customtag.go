@@ -21,13 +21,17 @@ type customTag struct {
 }
 
 func (t *customTag) apply(s *Span, ctx *formatter.Context) {
-	v, ok := t.value(ctx)
-	if !ok || v == "" {
-		v = t.otherwise
-	}
-	if v != "" {
+	if v := t.resolve(ctx); v != "" {
 		s.SetTag(t.name, v)
 	}
+}
+
+// resolve is the tag's value, or its default; "" when there is neither.
+func (t *customTag) resolve(ctx *formatter.Context) string {
+	if v, ok := t.value(ctx); ok && v != "" {
+		return v
+	}
+	return t.otherwise
 }
 
 func (t *customTag) value(ctx *formatter.Context) (string, bool) {

@@ -15,7 +15,7 @@ type Config struct {
 	tracer *Tracer // nil: requests are marked, but no span is made
 
 	client, random, overall runtime.Fraction
-	tags                    []customTag
+	tags                    CustomTags
 	verbose, spawn, egress  bool
 	noPropagation           bool
 	maxPath                 int
@@ -133,10 +133,10 @@ func (c *Config) count(worker int, r Reason) {
 // Egress tells that the listener is for what goes out.
 func (c *Config) Egress() bool { return c.egress }
 
-// StartUpstream begins the span of a try at a cluster, if tries have spans;
+// StartUpstream begins the span of a try at a cluster, if tries have spans, or always;
 // attempt is 1 for the first.
-func (c *Config) StartUpstream(parent *Span, ctx *formatter.Context, clusterStatName string, attempt int, now time.Time) *Span {
-	if !c.spawn || parent == nil {
+func (c *Config) StartUpstream(parent *Span, ctx *formatter.Context, always bool, clusterStatName string, attempt int, now time.Time) *Span {
+	if !c.spawn && !always || parent == nil {
 		return nil
 	}
 	name := "router " + clusterStatName + " egress"

@@ -14,6 +14,8 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/dnscache"
+	"github.com/weirproxy/weir/proxy/upstream/health"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
@@ -33,9 +35,14 @@ const (
 	strictDNS
 	eds
 	originalDst
+	aggregate
+	forward
 )
 
-var kindNames = [...]string{static: "STATIC", strictDNS: "STRICT_DNS", eds: "EDS", originalDst: "ORIGINAL_DST"}
+// provided tells whether clusters of the kind pick hosts in their own way.
+func (k kind) provided() bool { return k == originalDst || k == aggregate || k == forward }
+
+var kindNames = [...]string{static: "STATIC", strictDNS: "STRICT_DNS", eds: "EDS", originalDst: "ORIGINAL_DST", aggregate: "aggregate", forward: "dynamic_forward_proxy"}
 
 // config is a compiled cluster configuration.
 type config struct {
@@ -45,17 +52,21 @@ type config struct {
 	panicThreshold float64
 	raw            []byte // the proto, to tell changes by and for /config_dump
 
+	health     *health.Config  // nil: no active health checks
 	outlier    *outlier.Config // nil: no outlier detection
 	assignment *assignment     // static and strictDNS
 	dns        *dnsConfig
 	eds        *edsConfig
 	original   *originalConfig
+	members    []string        // aggregate
+	cache      *dnscache.Cache // forward
 
 	warm             warming
 	transports       socketMatches
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
 	closeOnSetChange bool
+	removeAtOnce     bool // ignore_health_on_host_removal
 }
 
 type edsConfig struct {
@@ -64,16 +75,14 @@ type edsConfig struct {
 }
 
 // clusterFields are the fields of a cluster that weir reads.
-// ignore_health_on_host_removal and close_connections_on_host_health_failure
-// are about active health checks, without which they change nothing.
 var clusterFields = []string{
 	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
 	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
 	"http_protocol_options", "http2_protocol_options", "protocol_selection", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
-	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "original_dst_lb_config", "transport_socket", "transport_socket_matches", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "track_cluster_stats",
+	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket", "transport_socket_matches", "metadata", "upstream_connection_options",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -143,6 +152,8 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if w := c.GetWaitForWarmOnInit(); w != nil {
 		cfg.waitForWarm = w.GetValue()
 	}
+	cfg.removeAtOnce = c.GetIgnoreHealthOnHostRemoval()
+	info.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
 	err = firstError(
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
@@ -161,11 +172,17 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if cfg.policy, err = lb.FromConfig(p, c, m.o.Runtime); err != nil {
 		return nil, err
 	}
+	if cfg.health, err = health.FromConfig(p.Dot("health_checks"), c.GetHealthChecks(), m.regexes); err != nil {
+		return nil, err
+	}
+	if cfg.health != nil {
+		cfg.health.IgnoreNew = c.GetCommonLbConfig().GetIgnoreNewHostsUntilFirstHc()
+	}
 	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
 	}
-	if provided := cfg.policy == nil; provided != (cfg.kind == originalDst) {
-		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for ORIGINAL_DST, and its only one", kindNames[cfg.kind])
+	if provided := cfg.policy == nil; provided != cfg.kind.provided() {
+		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for those that pick hosts in their own way, and their only one", kindNames[cfg.kind])
 	}
 	if a, ok := cfg.policy.(lb.ActiveSharer); ok {
 		info.ShareActive = a.NeedsActive()
@@ -175,14 +192,16 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 
 func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
 	if ct := c.GetClusterType(); ct != nil {
-		return dnsExtension(p, c, ct, cfg)
+		return m.customType(p, c, ct, cfg)
 	}
 	switch c.GetType() {
 	case clusterv3.Cluster_STATIC:
 		cfg.kind = static
-	case clusterv3.Cluster_STRICT_DNS:
+	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
 		cfg.kind = strictDNS
-		cfg.dns, err = dnsFields(p, c)
+		if cfg.dns, err = dnsFields(p, c); err == nil {
+			cfg.dns.logical = c.GetType() == clusterv3.Cluster_LOGICAL_DNS
+		}
 	case clusterv3.Cluster_EDS:
 		cfg.kind = eds
 		if m.o.Endpoints == nil {
@@ -201,14 +220,17 @@ func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *confi
 	if c.GetEdsClusterConfig() != nil && cfg.kind != eds {
 		return p.Dot("eds_cluster_config").Errorf("set in a cluster of type %s", kindNames[cfg.kind])
 	}
-	return loadAssignment(p, c, cfg)
+	if err := loadAssignment(p, c, cfg); err != nil || cfg.dns == nil {
+		return err
+	}
+	return cfg.checkLogical(p)
 }
 
 // loadAssignment compiles the endpoints that the cluster itself names.
 func loadAssignment(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
 	la := c.GetLoadAssignment()
 	switch {
-	case cfg.kind == eds || cfg.kind == originalDst:
+	case cfg.kind == eds || cfg.kind.provided():
 		if la != nil {
 			return p.Dot("load_assignment").Errorf("set in a cluster of type %s, which has its endpoints from elsewhere", kindNames[cfg.kind])
 		}
@@ -240,7 +262,7 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
 	// Updates are not held back for update_merge_window: workers take them
 	// in batches anyway.
-	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "close_connections_on_host_set_change"); err != nil {
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "ignore_new_hosts_until_first_hc", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
 	if t := c.GetHealthyPanicThreshold(); t != nil {

@@ -26,6 +26,7 @@ type dnsConfig struct {
 	failBase   time.Duration // back-off after failures
 	failMax    time.Duration
 	respectTTL bool
+	logical    bool // one host, with the address found last
 	resolver   dns.Config
 }
 
@@ -83,13 +84,10 @@ func (d *dnsConfig) times(p field.Path, refresh, jitter *durationpb.Duration, fa
 func dnsExtension(p field.Path, c *clusterv3.Cluster, ct *clusterv3.Cluster_CustomClusterType, cfg *config) error {
 	p2 := p.Dot("cluster_type").Dot("typed_config")
 	m := &dnsv3.DnsCluster{}
-	if !ct.GetTypedConfig().MessageIs(m) {
-		return p2.Errorf("weir does not support clusters of type %s (%s)", ct.GetName(), ct.GetTypedConfig().GetTypeUrl())
-	}
 	if err := ct.GetTypedConfig().UnmarshalTo(m); err != nil {
 		return p2.Wrap(err)
 	}
-	if err := field.Only(p2, m, "dns_refresh_rate", "dns_failure_refresh_rate", "respect_dns_ttl", "dns_jitter", "typed_dns_resolver_config", "dns_lookup_family", "dns_min_refresh_rate"); err != nil {
+	if err := field.Only(p2, m, "dns_refresh_rate", "dns_failure_refresh_rate", "respect_dns_ttl", "dns_jitter", "typed_dns_resolver_config", "dns_lookup_family", "dns_min_refresh_rate", "all_addresses_in_single_endpoint"); err != nil {
 		return err
 	}
 	// Its enumeration has UNSPECIFIED before the cluster's AUTO.
@@ -102,8 +100,26 @@ func dnsExtension(p field.Path, c *clusterv3.Cluster, ct *clusterv3.Cluster_Cust
 	); err != nil {
 		return err
 	}
+	d.logical = m.GetAllAddressesInSingleEndpoint()
 	cfg.kind, cfg.dns = strictDNS, d
-	return loadAssignment(p, c, cfg)
+	if err := loadAssignment(p, c, cfg); err != nil {
+		return err
+	}
+	return cfg.checkLogical(p)
+}
+
+// checkLogical is what a cluster with a logical host must hold to.
+func (c *config) checkLogical(p field.Path) error {
+	if !c.dns.logical {
+		return nil
+	}
+	if g := c.assignment.groups; len(g) != 1 || len(g[0].endpoints) != 1 {
+		return p.Dot("load_assignment").Errorf("a cluster with a logical host has a single locality with a single endpoint")
+	}
+	if c.dns.family == dns.All {
+		return p.Dot("dns_lookup_family").Errorf("weir does not support ALL for a logical host: it connects to one address")
+	}
+	return nil
 }
 
 func nameservers(p field.Path, as []*corev3.Address, out *dns.Config) error {

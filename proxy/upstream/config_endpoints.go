@@ -71,6 +71,9 @@ func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (
 	if g.priority > 128 {
 		return g, p.Dot("priority").Errorf("%d is above 128", g.priority)
 	}
+	if err := metadata(p.Dot("metadata"), l.GetMetadata(), &g.metadata); err != nil {
+		return g, err
+	}
 	if lo := l.GetLocality(); lo != nil {
 		g.locality = &cluster.Locality{Region: lo.GetRegion(), Zone: lo.GetZone(), SubZone: lo.GetSubZone()}
 	}
@@ -98,12 +101,11 @@ func compileEndpoint(p field.Path, e *endpointv3.LbEndpoint, names bool) (out en
 	if ep == nil {
 		return out, p.Dot("endpoint").Errorf("missing")
 	}
-	// health_check_config means something to active health checks only, and
-	// a cluster that has those is refused.
 	if err := firstError(
 		field.Only(p, e, "endpoint", "health_status", "metadata", "load_balancing_weight"),
 		field.Only(p.Dot("endpoint"), ep, "address", "hostname", "health_check_config"),
 		metadata(p.Dot("metadata"), e.GetMetadata(), &out.metadata),
+		out.check.compile(p.Dot("endpoint").Dot("health_check_config"), ep.GetHealthCheckConfig()),
 	); err != nil {
 		return out, err
 	}
@@ -123,4 +125,18 @@ func compileEndpoint(p field.Path, e *endpointv3.LbEndpoint, names bool) (out en
 	out.hostname = ep.GetHostname()
 	out.addr, out.name, err = address(p.Dot("endpoint").Dot("address"), ep.GetAddress(), names)
 	return out, err
+}
+
+func (h *healthCheck) compile(p field.Path, c *endpointv3.Endpoint_HealthCheckConfig) (err error) {
+	h.hostname, h.off = c.GetHostname(), c.GetDisableActiveHealthCheck()
+	if c.GetPortValue() > 65535 {
+		return p.Dot("port_value").Errorf("%d is not a port", c.GetPortValue())
+	}
+	h.port = uint16(c.GetPortValue())
+	if a := c.GetAddress(); a != nil {
+		if h.addr, _, err = address(p.Dot("address"), a, false); err != nil {
+			return err
+		}
+	}
+	return field.Only(p, c, "port_value", "hostname", "address", "disable_active_health_check")
 }

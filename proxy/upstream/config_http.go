@@ -145,14 +145,9 @@ func http1Options(p field.Path, o *corev3.Http1ProtocolOptions, info *cluster.In
 	}
 	set := settings(info)
 	set.EnableTrailers, set.AllowChunkedLength, set.AbsoluteForm = o.GetEnableTrailers(), o.GetAllowChunkedLength(), o.GetSendFullyQualifiedUrl()
-	switch o.GetHeaderKeyFormat().GetHeaderFormat().(type) {
-	case nil:
-	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_ProperCaseWords_:
-		set.Case = http1.ProperCase
-	default:
-		return p.Dot("header_key_format").Errorf("weir supports proper_case_words only")
-	}
-	return nil
+	var err error
+	set.Case, err = http1.CompileHeaderCase(p.Dot("header_key_format"), o.GetHeaderKeyFormat())
+	return err
 }
 
 // settings are the cluster's own HTTP/1 settings, made when first needed.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/redis/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/pick_first/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -13,29 +14,29 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
-const http = `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, `
+const httpOptionsYAML = `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, `
 
 func TestRefusedConfigurations(t *testing.T) {
 	for yml, want := range map[string]string{
 		`{}`:                             `c.name: a cluster needs a name`,
 		`{name: a, connect_timeout: 0s}`: `c.connect_timeout: 0s is not greater than 0`,
-		`{name: a, health_checks: [{timeout: 1s}]}`:                                                                             `c: weir does not support health_checks of envoy.config.cluster.v3.Cluster`,
-		`{name: a, outlier_detection: {detect_degraded_hosts: true}}`:                                                           `c.outlier_detection: weir does not support detect_degraded_hosts of`,
-		`{name: a, type: LOGICAL_DNS}`:                                                                                          `c.type: weir does not support clusters of type LOGICAL_DNS`,
-		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
-		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,
-		`{name: a, lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 99}}}`:          `hash_balance_factor: 99 is less than 100`,
+		`{name: a, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, custom_health_check: {name: x}}]}`: `c.health_checks[0]: weir does not support custom_health_check`,
+		`{name: a, outlier_detection: {detect_degraded_hosts: true}}`:                                                                           `c.outlier_detection: weir does not support detect_degraded_hosts of`,
+		`{name: a, type: LOGICAL_DNS, load_assignment: {cluster_name: a}}`:                                                                      `c.load_assignment: a cluster with a logical host has a single locality`,
+		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
+		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,
+		`{name: a, lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 99}}}`:                          `hash_balance_factor: 99 is less than 100`,
 		`{name: a, type: ORIGINAL_DST}`:                                                                                         `c.lb_policy: a cluster of type ORIGINAL_DST`,
 		`{name: a, lb_policy: CLUSTER_PROVIDED}`:                                                                                `c.lb_policy: a cluster of type STATIC`,
 		`{name: a, type: EDS}`:                                                                                                  `c.eds_cluster_config: missing`,
 		`{name: a, type: EDS, eds_cluster_config: {service_name: x}}`:                                                           `c.eds_cluster_config.eds_config: missing`,
 		`{name: a, eds_cluster_config: {service_name: x}}`:                                                                      `c.eds_cluster_config: set in a cluster of type STATIC`,
-		`{name: a, common_lb_config: {ignore_new_hosts_until_first_hc: true}}`:                                                  `c.common_lb_config: weir does not support ignore_new_hosts_until_first_hc`,
+		`{name: a, common_lb_config: {override_host_status: {}}}`:                                                               `c.common_lb_config: weir does not support override_host_status`,
 		`{name: a, transport_socket: {name: envoy.transport_sockets.tls}}`:                                                      `c.transport_socket.name: weir does not support the transport socket "envoy.transport_sockets.tls"`,
 		`{name: a, circuit_breakers: {thresholds: [{retry_budget: {budget_interval: 1s}}]}}`:                                    `c.circuit_breakers.thresholds[0].retry_budget: weir does not support budget_interval`,
-		`{name: a, ` + http + `auto_config: {}}}}`:                                                                              `HttpProtocolOptions"].auto_config: needs a transport socket that negotiates by ALPN`,
-		`{name: a, ` + http + `explicit_http_config: {http3_protocol_options: {}}}}}`:                                           `explicit_http_config: weir does not support http3_protocol_options`,
-		`{name: a, ` + http + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                             `needs one of explicit_http_config, use_downstream_protocol_config and auto_config`,
+		`{name: a, ` + httpOptionsYAML + `auto_config: {}}}}`:                                                                   `HttpProtocolOptions"].auto_config: needs a transport socket that negotiates by ALPN`,
+		`{name: a, ` + httpOptionsYAML + `explicit_http_config: {http3_protocol_options: {}}}}}`:                                `explicit_http_config: weir does not support http3_protocol_options`,
+		`{name: a, ` + httpOptionsYAML + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                  `needs one of explicit_http_config, use_downstream_protocol_config and auto_config`,
 		`{name: a, load_assignment: {endpoints: [{lb_endpoints: [{}]}]}}`:                                                       `c.load_assignment.endpoints[0].lb_endpoints[0].endpoint: missing`,
 		`{name: a, load_assignment: ` + socket(`{address: host.test, port_value: 1}`) + `}`:                                     `lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: host.test`,
 		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, port_value: 65536}`) + `}`:                                  `socket_address.port_value: 65536 is not a port`,
@@ -78,7 +79,7 @@ metadata: {filter_metadata: {ns: {k: v}}}
 upstream_bind_config: {source_address: {address: 127.0.0.1, port_value: 0}}
 upstream_connection_options: {tcp_keepalive: {keepalive_probes: 3}}
 transport_socket: {name: envoy.transport_sockets.raw_buffer}
-`+http+`
+`+httpOptionsYAML+`
   common_http_protocol_options: {idle_timeout: 0s, max_requests_per_connection: 9}, explicit_http_config: {http_protocol_options: {enable_trailers: true}}}}`, c)
 	cfg, err := (&Manager{}).compile("c", c)
 	if err != nil {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/weirproxy/weir/proxy/network"
@@ -30,6 +31,30 @@ type endpoint struct {
 	weight   uint32
 	health   cluster.HealthFlag
 	metadata cluster.Metadata
+	check    healthCheck
+}
+
+// healthCheck is an endpoint's health_check_config.
+type healthCheck struct {
+	hostname string
+	addr     network.Address // unset: the endpoint's
+	port     uint16          // 0: the endpoint's
+	off      bool
+}
+
+// address is where checks of an endpoint go, unset when to its own address.
+func (c *healthCheck) address(own network.Address) network.Address {
+	to := own
+	if c.addr.IsSet() {
+		to = c.addr
+	}
+	if c.port != 0 && !to.IsPipe() {
+		to = network.IPAddress(netip.AddrPortFrom(to.Addr(), c.port))
+	}
+	if to == own {
+		return network.Address{}
+	}
+	return to
 }
 
 // merge is the making of a cluster's next set of hosts from an assignment and
@@ -66,10 +91,8 @@ func (c *master) apply(a *assignment) {
 	for i := range a.groups {
 		g.group(&a.groups[i])
 	}
-	gone := make([]*cluster.Host, 0, len(g.old))
-	for _, h := range g.old {
-		gone = append(gone, h)
-	}
+	c.last = a
+	gone := g.leave()
 	if c.hosts != nil && !g.changed && len(g.added) == 0 && len(gone) == 0 {
 		c.stats.UpdateNoRebuild.Inc()
 		return
@@ -84,6 +107,32 @@ func (c *master) apply(a *assignment) {
 		sets[i].HasLocal, sets[i].WeightedHealth = local, a.weightedHealth
 	}
 	c.setHosts(cluster.NewPrioritySet(sets, c.cfg.panicThreshold), g.added, gone)
+}
+
+// leave sorts out the hosts that are no longer named: those that have gone,
+// and those that stay as long as they are healthy.
+func (g *merge) leave() (gone []*cluster.Host) {
+	if len(g.old) == 0 {
+		return nil
+	}
+	for h := range g.c.hosts.All {
+		switch {
+		case g.old[h.Address] != h:
+		case g.c.stays(h):
+			if h.SetHealth(cluster.PendingDynamicRemoval, true) {
+				g.changed = true
+			}
+			for len(g.priorities) <= int(h.Priority) {
+				g.priorities = append(g.priorities, mergedPriority{})
+			}
+			p := &g.priorities[h.Priority]
+			p.hosts = append(p.hosts, h)
+			p.addLocality(&endpointGroup{locality: h.Locality}, []*cluster.Host{h})
+		default:
+			gone = append(gone, h)
+		}
+	}
+	return gone
 }
 
 // sortLocalities puts the proxy's own locality first, and the others in
@@ -127,18 +176,30 @@ func (g *merge) group(eg *endpointGroup) {
 // place has changed.
 func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	h := g.old[e.addr]
-	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname {
+	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname ||
+		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
+		h.Cluster = g.c.cfg.info
 		h.Priority = eg.priority
 		h.SetHealth(e.health, true)
 		h.SetHealthySince(cluster.Now())
+		h.HealthCheckAddress, h.HealthCheckHostname, h.NoActiveHC = e.check.address(e.addr), e.check.hostname, e.check.off
+		if g.c.checker != nil {
+			g.c.checker.Mark(h)
+		}
 		h.SetMetadata(e.metadata)
 		h.SetLocalityMetadata(eg.metadata)
 		g.added = append(g.added, h)
 		return h
 	}
 	delete(g.old, e.addr)
-	h.SetLocalityMetadata(eg.metadata)
+	if h.SetHealth(cluster.PendingDynamicRemoval, false) {
+		g.changed = true
+	}
+	if !sameMetadata(h.LocalityMetadata(), eg.metadata) {
+		h.SetLocalityMetadata(eg.metadata)
+		g.changed = true
+	}
 	const fromEDS = cluster.FailedEDSHealth | cluster.DegradedEDSHealth | cluster.EDSStatusDraining
 	if h.Weight() != max(e.weight, 1) {
 		h.SetWeight(e.weight)
@@ -161,7 +222,7 @@ func (p *mergedPriority) addLocality(eg *endpointGroup, hosts []*cluster.Host) {
 		l := &p.localities[i]
 		if sameLocality(l.Locality, eg.locality) {
 			l.Hosts = append(slices.Clip(l.Hosts), hosts...)
-			l.Weight = eg.weight
+			l.Weight = max(l.Weight, eg.weight)
 			return
 		}
 	}

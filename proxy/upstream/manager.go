@@ -5,12 +5,14 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/dns"
+	"github.com/weirproxy/weir/proxy/upstream/dnscache"
+	"github.com/weirproxy/weir/proxy/upstream/eventlog"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
-	"github.com/weirproxy/weir/proxy/upstream/outlier"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -39,9 +41,9 @@ type Options struct {
 	LocalCluster string
 	// Runtime is read when a cluster's configuration is taken.
 	Runtime cluster.Runtime
-	// OutlierLog takes the lines of cluster_manager.outlier_detection's log;
-	// nil: there is none.
-	OutlierLog func(line []byte)
+	// OutlierLog is the path of cluster_manager.outlier_detection's log, "" for
+	// none.
+	OutlierLog string
 	Log        *slog.Logger
 }
 
@@ -62,6 +64,9 @@ type Manager struct {
 	active  map[string]*master // what workers see
 	warming map[string]*master // not ready yet, new or to replace an active one
 
+	outliers  *eventlog.Log // opened for the first cluster that needs it
+	caches    map[string]*dnscache.Cache
+	regexes   *matcher.Regexes
 	byService map[string][]*edsDiscovery // EDS clusters by service name
 
 	starting map[*master]struct{} // not warm; initialisation waits for them
@@ -72,6 +77,7 @@ type Manager struct {
 // NewManager makes a manager without clusters.
 func NewManager(o Options) *Manager {
 	m := &Manager{
+		regexes: matcher.NewRegexes(), caches: map[string]*dnscache.Cache{},
 		o: o, dialer: o.Dialer, log: o.Log, owners: 1 + len(o.Workers),
 		active: map[string]*master{}, warming: map[string]*master{}, byService: map[string][]*edsDiscovery{}, starting: map[*master]struct{}{},
 	}
@@ -118,13 +124,12 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	}
 	cfg.trackRemaining()
 	c.discovery = c.newDiscovery()
-	if cfg.outlier != nil {
-		c.outlier = outlier.New(outlier.Options{
-			Main: m.o.Main, Owners: m.owners, Info: cfg.info, Runtime: m.o.Runtime, Changed: c.healthChanged, Log: m.o.OutlierLog,
-		}, cfg.outlier)
+	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Local: m.localHosts()})
+	err := c.watchHealth()
+	if err == nil {
+		err = c.discovery.start()
 	}
-	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Local: m.localHosts()})
-	if err := c.discovery.start(); err != nil {
+	if err != nil {
 		c.stop()
 		if delete(m.warming, name); before != nil {
 			m.warming[name] = before
@@ -269,5 +274,11 @@ func (m *Manager) Close() {
 				c.stop()
 			}
 		}
+	}
+	for _, c := range m.caches {
+		c.Close()
+	}
+	if m.outliers != nil {
+		m.outliers.Close()
 	}
 }

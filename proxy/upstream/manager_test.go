@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -165,6 +166,42 @@ func TestStrictDNS(t *testing.T) {
 	r.wantHosts("d", "2:80 3:81")
 	if s := r.stats("d"); s.UpdateFailure.Value() != 1 || s.UpdateSuccess.Value() != 3 {
 		t.Errorf("%d failed, %d succeeded", s.UpdateFailure.Value(), s.UpdateSuccess.Value())
+	}
+}
+
+// TestLogicalDNS: the host stays the same while its address moves.
+func TestLogicalDNS(t *testing.T) {
+	for name, how := range map[string]string{
+		"LOGICAL_DNS": "type: LOGICAL_DNS, dns_refresh_rate: 0.001s",
+		"DnsCluster":  `cluster_type: {name: dns, typed_config: {"@type": type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster, all_addresses_in_single_endpoint: true, dns_refresh_rate: 0.001s}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.mustAdd(`{name: d, ` + how + `, load_assignment: {cluster_name: d, endpoints: [{lb_endpoints: [
+				{endpoint: {address: {socket_address: {address: a.test, port_value: 80}}}}]}]}}`)
+			next := func(addrs string) *cluster.Host {
+				for asked := false; !asked; {
+					r.on(0, func() { asked = len(r.dns.done) > 0 })
+				}
+				r.answer(addrs)
+				var h *cluster.Host
+				r.see("d", func(c *Cluster) { h = c.ChooseHost(lb.NoContext{}) })
+				return h
+			}
+			first := next("10.0.0.2 10.0.0.1")
+			if first.Current().String() != "10.0.0.2:80" || first.Hostname != "a.test" {
+				t.Errorf("%v, %q", first.Current(), first.Hostname)
+			}
+			if h := next("10.0.0.7"); h != first || h.Current().String() != "10.0.0.7:80" {
+				t.Errorf("another host, or not moved: %v", h.Current())
+			}
+			if h := next(""); h.Current().String() != "10.0.0.7:80" {
+				t.Errorf("a failed lookup moved it to %v", h.Current())
+			}
+			if s := r.stats("d"); s.MembershipChange.Value() != 1 || s.MembershipTotal.Value() != 1 {
+				t.Errorf("%d changes, %d hosts", s.MembershipChange.Value(), s.MembershipTotal.Value())
+			}
+		})
 	}
 }
 

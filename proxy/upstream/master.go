@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/health"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/outlier"
 )
@@ -23,7 +24,10 @@ type master struct {
 	policy    lb.Policy
 	balancing lb.ThreadAware
 	outlier   *outlier.Detector // nil without outlier detection
+	checker   *health.Checker   // nil without active health checks
 	resorting bool              // healthChanged was posted
+	failed    []*cluster.Host   // to tell workers of
+	last      *assignment       // that was applied
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -42,6 +46,7 @@ type snapshot struct {
 	lb      lb.Factory
 	hosts   *cluster.PrioritySet
 	gone    []*cluster.Host // since the snapshot before
+	failed  []*cluster.Host // likewise, by health checks or outlier detection
 	drain   bool            // all connections, since the set has changed
 	removed bool            // the cluster is gone
 }
@@ -51,15 +56,18 @@ func (c *master) ready() {
 	if c.warm || c.stopped {
 		return
 	}
+	if c.hosts == nil {
+		c.hosts = cluster.NewPrioritySet([]*cluster.HostSet{cluster.NewHostSet(nil, nil, cluster.DefaultOverprovisioning)}, c.cfg.panicThreshold)
+		if c.checker != nil {
+			c.checker.Update(nil, nil)
+		}
+	}
 	if w := &c.cfg.warm; w.waiting > 0 {
 		w.onWarm = c.ready
 		return
 	}
 	c.warm = true
 	m, name := c.m, c.cfg.info.Name
-	if c.hosts == nil {
-		c.hosts = cluster.NewPrioritySet([]*cluster.HostSet{cluster.NewHostSet(nil, nil, cluster.DefaultOverprovisioning)}, c.cfg.panicThreshold)
-	}
 	old := m.active[name]
 	delete(m.warming, name)
 	m.active[name] = c
@@ -77,7 +85,8 @@ func (c *master) ready() {
 
 // publish gives the workers the cluster as it is now.
 func (c *master) publish(gone []*cluster.Host, drain bool) {
-	c.m.publish(&snapshot{info: c.cfg.info, lb: c.balancing.Factory(c.hosts), hosts: c.hosts, gone: gone, drain: drain})
+	c.m.publish(&snapshot{info: c.cfg.info, lb: c.balancing.Factory(c.hosts), hosts: c.hosts, gone: gone, failed: c.failed, drain: drain})
+	c.failed = nil
 }
 
 func (c *master) stop() {
@@ -93,29 +102,8 @@ func (c *master) stop() {
 	}
 	c.group.Close()
 	c.balancing.Close()
-	if c.outlier != nil {
-		c.outlier.Close()
-	}
+	c.stopWatching()
 	delete(c.m.starting, c)
-}
-
-// healthChanged sorts the hosts by their health anew, once for all that has
-// changed in a turn.
-func (c *master) healthChanged() {
-	if c.resorting {
-		return
-	}
-	c.resorting = true
-	c.m.o.Main.Post(func() {
-		if c.resorting = false; c.stopped || c.hosts == nil {
-			return
-		}
-		sets := make([]*cluster.HostSet, len(c.hosts.Sets))
-		for i, s := range c.hosts.Sets {
-			sets[i] = s.Resorted()
-		}
-		c.setHosts(cluster.NewPrioritySet(sets, c.cfg.panicThreshold), nil, nil)
-	})
 }
 
 // setHosts takes a new set of hosts and tells the workers.
@@ -123,6 +111,9 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	c.hosts = set
 	if c.outlier != nil {
 		c.outlier.Update(added, gone)
+	}
+	if c.checker != nil {
+		c.checker.Update(added, gone)
 	}
 	s := c.stats
 	if len(added) > 0 || len(gone) > 0 {

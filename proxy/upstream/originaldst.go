@@ -26,6 +26,7 @@ type originalDiscovery struct {
 // destination, not for each connection.
 type registry struct {
 	owners int
+	info   *cluster.Info
 	added  func() // tells main
 	mu     sync.Mutex
 	hosts  map[netip.AddrPort]*originalHost
@@ -39,7 +40,7 @@ type originalHost struct {
 
 func newOriginalDst(c *master) *originalDiscovery {
 	d := &originalDiscovery{c: c}
-	d.reg = &registry{owners: c.m.owners, hosts: map[netip.AddrPort]*originalHost{}, added: func() { c.m.o.Main.Post(d.publish) }}
+	d.reg = &registry{owners: c.m.owners, info: c.cfg.info, hosts: map[netip.AddrPort]*originalHost{}, added: func() { c.m.o.Main.Post(d.publish) }}
 	d.cleanup = c.m.o.Main.NewTimer(d.sweep)
 	c.policy = originalPolicy{reg: d.reg, cfg: c.cfg.original, guard: c.m.o.Guard}
 	return d
@@ -104,6 +105,7 @@ func (r *registry) host(a netip.AddrPort) *originalHost {
 	if h == nil {
 		addr := network.IPAddress(a)
 		h = &originalHost{Host: cluster.NewHost(addr, addr.String(), 1, nil, r.owners)}
+		h.Cluster = r.info
 		r.hosts[a] = h
 		defer r.added()
 	}

@@ -7,6 +7,10 @@ func (c *master) newDiscovery() discovery {
 		return &edsDiscovery{c: c}
 	case strictDNS:
 		return newDNSDiscovery(c)
+	case aggregate:
+		return newAggregate(c)
+	case forward:
+		return newForward(c)
 	case originalDst:
 		return newOriginalDst(c)
 	}

@@ -12,8 +12,9 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/dns"
 )
 
-// dnsDiscovery resolves each of the cluster's names again and again; all
-// addresses found are hosts.
+// dnsDiscovery resolves each of the cluster's names again and again. All
+// addresses found are hosts; or there is one logical host, whose address is
+// the one found last.
 type dnsDiscovery struct {
 	c       *master
 	cfg     *dnsConfig
@@ -94,13 +95,10 @@ func (t *target) resolved(a dns.Answer) {
 	if len(a.Addrs) == 0 {
 		d.c.stats.UpdateEmpty.Inc()
 	}
-	// Name servers rotate their answers; order means nothing.
-	slices.SortFunc(a.Addrs, netip.Addr.Compare)
-	if !slices.Equal(t.addresses, a.Addrs) || d.c.hosts == nil {
-		t.addresses = a.Addrs
-		d.c.apply(d.assignment())
+	if d.cfg.logical {
+		t.move(a.Addrs)
 	} else {
-		d.c.stats.UpdateNoRebuild.Inc()
+		t.set(a.Addrs)
 	}
 	next := d.cfg.refresh
 	if d.cfg.respectTTL && a.TTL > 0 {
@@ -111,6 +109,39 @@ func (t *target) resolved(a dns.Answer) {
 	}
 	t.timer.Enable(next)
 	d.c.ready()
+}
+
+// set makes the addresses hosts.
+func (t *target) set(addrs []netip.Addr) {
+	// Name servers rotate their answers; order means nothing.
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	if slices.Equal(t.addresses, addrs) && t.d.c.hosts != nil {
+		t.d.c.stats.UpdateNoRebuild.Inc()
+		return
+	}
+	t.addresses = addrs
+	t.d.c.apply(t.d.assignment())
+}
+
+// move makes the first address that of the logical host. An empty answer
+// changes nothing.
+func (t *target) move(addrs []netip.Addr) {
+	d := t.d
+	if len(addrs) == 0 {
+		return
+	}
+	if len(t.addresses) == 0 {
+		t.addresses = addrs[:1]
+		d.c.apply(d.assignment())
+		return
+	}
+	for h := range d.c.hosts.All {
+		if to := network.IPAddress(netip.AddrPortFrom(addrs[0], h.Address.Port())); h.Current() != to {
+			h.SetCurrent(to)
+			return
+		}
+	}
+	d.c.stats.UpdateNoRebuild.Inc()
 }
 
 // backOff is the time to the next try: it doubles from failBase to failMax,

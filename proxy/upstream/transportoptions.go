@@ -16,12 +16,15 @@ const (
 	protocolsKey  = "envoy.network.application_protocols"
 )
 
-// TransportOptions are what a request or a TCP connection asks of the
+// TransportOptions are what a request or a TCP connection to h asks of the
 // transport socket: by its filter state, by its authority where the cluster
 // says so (auto_sni), and by the downstream connection that it came by. It is
 // nil, as in most clusters, when there is nothing to ask. down and state may
 // be nil.
-func (c *Cluster) TransportOptions(down *network.Connection, state map[string]any, authority string) *cluster.TransportOptions {
+func (c *Cluster) TransportOptions(h *cluster.Host, down *network.Connection, state map[string]any, authority string) *cluster.TransportOptions {
+	if m := c.member(h); m != c {
+		return m.TransportOptions(h, down, state, authority)
+	}
 	if c.info.Transport == nil {
 		return nil
 	}

@@ -30,6 +30,9 @@ func newCluster(t *Table, s *snapshot) *Cluster {
 	c := &Cluster{info: s.info, hosts: s.hosts}
 	c.owner.Init(t.loop, s.info, t.m.dialer)
 	c.balancer = s.lb.New(c.owner.Stats)
+	if b, ok := c.balancer.(interface{ bind(*Table) }); ok {
+		b.bind(t)
+	}
 	return c
 }
 
@@ -60,12 +63,15 @@ func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
 // connections of its own. downstreamProtocol ("HTTP/2") is what the request
 // came by.
 func (c *Cluster) HTTPPool(h *cluster.Host, p cluster.Priority, downstream *network.Connection, downstreamProtocol string) pool.HTTP {
-	return c.HTTPPoolFor(h, p, downstream, downstreamProtocol, c.TransportOptions(downstream, nil, ""))
+	return c.HTTPPoolFor(h, p, downstream, downstreamProtocol, c.TransportOptions(h, downstream, nil, ""))
 }
 
 // HTTPPoolFor is HTTPPool for connections that ask more of their transport
 // sockets, which TransportOptions tells.
 func (c *Cluster) HTTPPoolFor(h *cluster.Host, p cluster.Priority, downstream *network.Connection, downstreamProtocol string, asks *cluster.TransportOptions) pool.HTTP {
+	if m := c.member(h); m != c {
+		return m.HTTPPoolFor(h, p, downstream, downstreamProtocol, asks)
+	}
 	k := poolKey{host: h, prio: p, key: c.owner.Dialer.Key(downstream), proto: c.info.Protocol, asks: asks}
 	if k.proto == cluster.UseDownstream {
 		k.proto = cluster.HTTP1
@@ -93,7 +99,10 @@ func (c *Cluster) HTTPPoolFor(h *cluster.Host, p cluster.Priority, downstream *n
 // TCPConnect makes a connection to h for downstream. It returns nil when cb
 // was called already.
 func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *network.Connection, cb pool.TCPCallbacks) pool.Cancellable {
-	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), c.TransportOptions(downstream, nil, ""), cb)
+	if m := c.member(h); m != c {
+		return m.TCPConnect(h, p, downstream, cb)
+	}
+	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), c.TransportOptions(h, downstream, nil, ""), cb)
 }
 
 // update takes a newer set of hosts.
@@ -108,11 +117,14 @@ func (c *Cluster) update(s *snapshot) {
 		c.drainPools()
 		return
 	}
-	if len(s.gone) == 0 || len(c.pools) == 0 {
+	if len(s.gone)+len(s.failed) == 0 || len(c.pools) == 0 {
 		return
 	}
-	gone := make(map[*cluster.Host]bool, len(s.gone))
+	gone := make(map[*cluster.Host]bool, len(s.gone)+len(s.failed))
 	for _, h := range s.gone {
+		gone[h] = true
+	}
+	for _, h := range s.failed {
 		gone[h] = true
 	}
 	for k, hp := range c.pools {

@@ -51,10 +51,19 @@ type request struct {
 	Chunked bool           `json:"chunked"`
 	Then    string         `json:"then"` // sent after the answer; as much is read back
 	// Raw is sent as it is, instead; up to ten answers are read.
-	Raw   string     `json:"raw"`
-	TLS   *tlsClient `json:"tls"`
-	Wait  float64    `json:"wait"`  // seconds before it is sent
-	Times int        `json:"times"` // more than 1: shares of answers are compared, within 0.1
+	Raw string     `json:"raw"`
+	TLS *tlsClient `json:"tls"`
+	// Proto h2 sends it over HTTP/2, by prior knowledge or ALPN. There "-" as
+	// a path, scheme or host leaves that pseudo-header out.
+	Proto    string         `json:"proto"`
+	Scheme   string         `json:"scheme"`
+	Protocol string         `json:"protocol"` // of extended CONNECT
+	Trailers map[string]any `json:"trailers"`
+	Open     bool           `json:"open"`    // END_STREAM is not sent
+	Cancel   bool           `json:"cancel"`  // RST_STREAM is, behind all
+	Streams  int            `json:"streams"` // how often on one connection at once
+	Wait     float64        `json:"wait"`    // seconds before it is sent
+	Times    int            `json:"times"`   // more than 1: shares of answers are compared, within 0.1
 }
 
 // loadCases reads the case files, by the name of the file.
@@ -217,7 +226,7 @@ func (c *testCase) clusterList() []any {
 			"name": name, "type": "STATIC", "connect_timeout": "1s",
 			"load_assignment": object{"cluster_name": name, "endpoints": []any{object{"lb_endpoints": []any{
 				object{"endpoint": object{"address": socketAddress(port)}}}}}},
-		}, c.Clusters[name]))
+		}, merge(protocolOf(name), c.Clusters[name])))
 	}
 	for name, fields := range c.Clusters {
 		if _, ok := upstreams[name]; !ok {
@@ -225,4 +234,14 @@ func (c *testCase) clusterList() []any {
 		}
 	}
 	return out
+}
+
+// protocolOf are the fields of a cluster that speaks HTTP/2.
+func protocolOf(name string) object {
+	if name != "h2" {
+		return object{}
+	}
+	const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	return object{"typed_extension_protocol_options": object{options: object{
+		"@type": typePrefix + options, "explicit_http_config": object{"http2_protocol_options": object{}}}}}
 }

@@ -27,6 +27,8 @@ type answer struct {
 	TLS      *tlsSeen    `json:",omitempty"`
 	Then     string      `json:",omitempty"`
 	Took     seconds     `json:",omitempty"`
+	Reset    string      `json:",omitempty"` // RST_STREAM's code
+	GoAway   string      `json:",omitempty"` // GOAWAY's
 	End      string      `json:",omitempty"` // "closed", "open", "timeout", "refused"
 }
 
@@ -95,6 +97,9 @@ func (q *request) send(port int, withTLS bool) []answer {
 		if c, seen, err = how.wrap(c, dial); err != nil || seen.Failed {
 			return []answer{{TLS: seen, End: "closed"}}
 		}
+	}
+	if q.Proto == "h2" {
+		return q.sendH2(c)
 	}
 	silence := 8 * time.Second
 	if q.Raw != "" {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ import (
 // obeys the request header x-do, a list separated by ";" of: status=503,
 // delay=0.5, header=name:value, body=1000 (that many x), mirror (the request's
 // body), chunked, trailer=name:value, close, reset (close without an answer), truncate, and
-// fail=N (503 to the first N requests of this path).
+// fail=N (503 to the first N requests of this path). /jwks is cases/jwks.json.
 type echo struct {
 	name string
 	mu   sync.Mutex
@@ -102,6 +103,11 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 	e.seen[path]++
 	n := e.seen[path]
 	e.mu.Unlock()
+	if strings.HasPrefix(path, "/jwks") {
+		keys, _ := os.ReadFile("cases/jwks.json")
+		_, err := fmt.Fprintf(c, "HTTP/1.1 200 X\r\ncontent-length: %d\r\n\r\n%s", len(keys), keys)
+		return err == nil
+	}
 	status := "200"
 	if s, ok := do["status"]; ok {
 		status = s[0]

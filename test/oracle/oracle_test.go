@@ -42,6 +42,8 @@ func TestCases(t *testing.T) {
 		e, port := startTLSEcho(t, name, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth, ClientCAs: roots, NextProtos: []string{"http/1.1", "foo"}})
 		echoes, upstreams[name] = append(echoes, e), port
 	}
+	h2, port := startH2Echo(t, "h2")
+	echoes, upstreams["h2"] = append(echoes, h2), port
 	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {

@@ -9,6 +9,7 @@ import (
 type client struct {
 	enc       encoder
 	in        bodyReader
+	rx        meter
 	cb        http.ClientCallbacks
 	dec       http.ResponseDecoder // of the stream under way, else nil
 	callbacks http.StreamCallbacks // its, may be nil
@@ -51,6 +52,8 @@ func (c *client) NewStream(dec http.ResponseDecoder) http.RequestEncoder {
 	}
 	c.dec, c.callbacks, c.details = dec, nil, ""
 	c.enc.framing, c.enc.left = framing{}, 0
+	c.enc.sent, c.enc.headSent = 0, 0
+	c.rx.restart()
 	c.interim, c.sent = 0, false
 	c.isHead, c.connect, c.upgrade, c.tunnel, c.http10 = false, false, false, false, false
 	if c.phase != phaseDead {
@@ -70,6 +73,13 @@ func (c *client) Dispatch(b *network.Buffer) error {
 		}
 		return nil
 	}
+	c.rx.begin(b)
+	err := c.dispatch(b)
+	c.rx.end()
+	return err
+}
+
+func (c *client) dispatch(b *network.Buffer) error {
 	for b.Len() > 0 {
 		var more bool
 		var err *http.CodecError

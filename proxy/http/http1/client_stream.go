@@ -12,6 +12,11 @@ type requestEncoder struct{ c *client }
 
 func (r requestEncoder) SetCallbacks(cb http.StreamCallbacks) { r.c.callbacks = cb }
 
+// Bytes implements http.Metered.
+func (r requestEncoder) Bytes() http.Bytes {
+	return http.Bytes{Received: r.c.rx.count(), Sent: r.c.enc.sent, HeaderSent: r.c.enc.headSent}
+}
+
 func (r requestEncoder) Details() string { return r.c.details }
 
 func (r requestEncoder) BufferLimit() uint32 { return r.c.enc.bufferLimit() }

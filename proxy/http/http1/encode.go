@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
@@ -13,6 +14,35 @@ type encoder struct {
 	set  *Settings
 	left int64 // bytes due to the content-length written; below 0: not known
 	framing
+	sent     uint64 // bytes of this stream
+	headSent uint64 // of them in fields
+}
+
+// meter counts the bytes of one direction as a codec takes them off its
+// connection's buffer.
+type meter struct {
+	b      *network.Buffer // while bytes are being dispatched
+	start  int             // its length when counting began
+	before uint64          // what earlier dispatches took
+}
+
+func (m *meter) begin(b *network.Buffer) { m.b, m.start = b, b.Len() }
+
+func (m *meter) end() { m.before, m.b = m.count(), nil }
+
+func (m *meter) count() uint64 {
+	if m.b == nil {
+		return m.before
+	}
+	return m.before + uint64(m.start-m.b.Len())
+}
+
+// restart counts for another message from here.
+func (m *meter) restart() {
+	m.before = 0
+	if m.b != nil {
+		m.start = m.b.Len()
+	}
 }
 
 // framing is how the message that goes out is framed.
@@ -77,16 +107,18 @@ func (e *encoder) head(start []string, h *http.HeaderMap, extra string, dropLeng
 		count++
 		switch {
 		case l.ID == http.Authority:
-			w = e.name(w, "host")
+			w = e.name(w, h, "host")
 		default:
-			w = e.name(w, l.Name)
+			w = e.name(w, h, l.Name)
 		}
 		w = append(w, ": "...)
 		w = append(w, l.Value...)
 		w = append(w, "\r\n"...)
 	}
 	if extra != "" {
-		w = e.name(w, extra)
+		name, rest, _ := strings.Cut(extra, ":")
+		w = append(e.name(w, h, name), ':')
+		w = append(w, rest...)
 		count++
 	}
 	w = append(w, "\r\n"...)
@@ -102,6 +134,11 @@ func (e *encoder) head(start []string, h *http.HeaderMap, extra string, dropLeng
 		out.Append(w)
 	}
 	if ok {
+		e.sent += uint64(len(w))
+		e.headSent += uint64(len(w) - 2)
+		for _, s := range start {
+			e.headSent -= uint64(len(s))
+		}
 		e.flush(out)
 	}
 	return ok
@@ -128,13 +165,16 @@ func written(l *http.Header, h *http.HeaderMap, dropLength bool) bool {
 	return true
 }
 
-// name appends a field name (or whole line) in the case asked for.
-func (e *encoder) name(w []byte, name string) []byte {
+// name appends a field name in the case asked for.
+func (e *encoder) name(w []byte, h *http.HeaderMap, name string) []byte {
 	at := len(w)
+	if spelled, known := h.Spelling(name); known {
+		return append(w, spelled...)
+	}
 	w = append(w, name...)
 	if e.set.Case == ProperCase {
 		up := true
-		for i := at; i < len(w) && w[i] != ':'; i++ {
+		for i := at; i < len(w); i++ {
 			if up && 'a' <= w[i] && w[i] <= 'z' {
 				w[i] -= 'a' - 'A'
 			}
@@ -171,6 +211,7 @@ func (e *encoder) data(b *network.Buffer, end bool) (ok bool) {
 		return ok
 	}
 	out := e.begin()
+	before := out.Len()
 	if e.chunked {
 		if n > 0 {
 			appendChunkSize(out, n)
@@ -183,6 +224,7 @@ func (e *encoder) data(b *network.Buffer, end bool) (ok bool) {
 	} else {
 		out.Move(b)
 	}
+	e.sent += uint64(out.Len() - before)
 	e.flush(out)
 	return ok
 }
@@ -205,6 +247,7 @@ func (e *encoder) trailers(t *http.HeaderMap) (ok bool) {
 		if e.chunked {
 			out := e.begin()
 			out.AppendString("0\r\n\r\n")
+			e.sent += uint64(len("0\r\n\r\n"))
 			e.flush(out)
 		}
 		return e.noBody || e.left <= 0

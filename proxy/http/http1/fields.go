@@ -23,7 +23,13 @@ const (
 // case in place.
 func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings) *http.CodecError {
 	left := s.maxLines()
+	if s.Case == PreserveCase {
+		h.KeepSpelling()
+	}
 	for p < len(raw) {
+		if s.Case == PreserveCase {
+			keepSpelling(h, raw[p:])
+		}
 		name := lowerToken(raw[p:])
 		p += len(name)
 		if len(name) == 0 {
@@ -63,6 +69,21 @@ func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings)
 		}
 	}
 	return errName // no empty line; findHead saw one, so this is not reached
+}
+
+// keepSpelling remembers the field name at the start of p when it has capitals.
+func keepSpelling(h *http.HeaderMap, p []byte) {
+	capitals := false
+	for i, b := range p {
+		if c := tokenLower[b]; c == 0 {
+			if capitals {
+				h.Spell(h.OwnBytes(p[:i]))
+			}
+			return
+		} else if c != b {
+			capitals = true
+		}
+	}
 }
 
 // lowerToken puts the token at the start of p in lower case and returns it.

@@ -23,6 +23,7 @@ const (
 type server struct {
 	enc       encoder
 	in        bodyReader
+	rx        meter
 	cb        http.ServerCallbacks
 	dec       http.RequestDecoder  // of the stream under way, else nil
 	callbacks http.StreamCallbacks // its, may be nil
@@ -73,7 +74,9 @@ func (s *server) Dispatch(b *network.Buffer) error {
 		return nil
 	}
 	s.dispatching = true
+	s.rx.begin(b)
 	err := s.dispatch(b)
+	s.rx.end()
 	s.dispatching = false
 	return err
 }
@@ -196,6 +199,8 @@ func (s *server) skipBlank(b *network.Buffer) (ready bool, err *http.CodecError)
 // begin starts the stream of a request whose first byte has come.
 func (s *server) begin() {
 	s.enc.framing, s.enc.left, s.details = framing{}, 0, ""
+	s.enc.sent, s.enc.headSent = 0, 0
+	s.rx.restart()
 	s.started, s.responded, s.toClose = false, false, false
 	s.isHead, s.connect, s.upgrade, s.closing, s.http10 = false, false, false, false, false
 	s.dec = s.cb.NewStream(responseEncoder{s})

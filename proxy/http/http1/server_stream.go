@@ -11,6 +11,11 @@ type responseEncoder struct{ s *server }
 
 func (r responseEncoder) SetCallbacks(cb http.StreamCallbacks) { r.s.callbacks = cb }
 
+// Bytes implements http.Metered.
+func (r responseEncoder) Bytes() http.Bytes {
+	return http.Bytes{Received: r.s.rx.count(), Sent: r.s.enc.sent, HeaderSent: r.s.enc.headSent}
+}
+
 func (r responseEncoder) Details() string { return r.s.details }
 
 func (r responseEncoder) BufferLimit() uint32 { return r.s.enc.bufferLimit() }
@@ -23,13 +28,16 @@ func (r responseEncoder) ResetStream(reason http.ResetReason) {
 	if s.dec == nil {
 		return
 	}
-	cb := s.callbacks
+	cb, how := s.callbacks, network.FlushWriteAndDelay
+	if s.started && !s.responded {
+		how = network.FlushAndLinger
+	}
 	s.phase, s.closing = phaseDead, true
 	s.streamDone()
 	if cb != nil {
 		cb.OnResetStream(reason, "")
 	}
-	s.enc.conn.Close(network.FlushWriteAndDelay)
+	s.enc.conn.Close(how)
 }
 
 func (r responseEncoder) ReadDisable(off bool) {

@@ -17,6 +17,9 @@ type HeaderCase uint8
 const (
 	LowerCase HeaderCase = iota
 	ProperCase
+	// PreserveCase writes the fields of a message that was received as they
+	// came, wherever it goes.
+	PreserveCase
 )
 
 // Settings are what the codecs of a listener or cluster share; they never

@@ -42,7 +42,7 @@ const (
 // maxFragments bounds the frames of a block.
 const maxFragments = 512
 
-func (c *conn) onHeaders(f *frame, p []byte) *connError {
+func (c *conn) onHeaders(f frame, p []byte) *connError {
 	if f.stream == 0 {
 		return errStreamID
 	}
@@ -89,7 +89,7 @@ func (b *block) into(s *stream) {
 	}
 }
 
-func (c *conn) onContinuation(f *frame, p []byte) *connError {
+func (c *conn) onContinuation(f frame, p []byte) *connError {
 	if !c.block.open {
 		return errContinuation
 	}
@@ -98,7 +98,7 @@ func (c *conn) onContinuation(f *frame, p []byte) *connError {
 }
 
 // fragment decodes a piece of the block.
-func (c *conn) fragment(f *frame, p []byte) *connError {
+func (c *conn) fragment(f frame, p []byte) *connError {
 	b := &c.block
 	end := f.flags.Has(http2.FlagHeadersEndHeaders) // the same bit in CONTINUATION
 	b.open = !end
@@ -176,9 +176,10 @@ func (c *conn) blockDone() *connError {
 		return nil
 	case b.over:
 		count(c.set.Counters.HeaderOverflow)
-		c.flood.serverReset(c)
-		s.details = detailTooMany
-		s.abort(http2.ErrCodeInternal, http.ProtocolError)
+		c.unwanted(s, detailTooMany)
+		return nil
+	case b.bad == errUnderscore:
+		c.unwanted(s, detailUnderscore)
 		return nil
 	}
 	if len(cookies) > 0 && b.bad == nil {
@@ -198,6 +199,13 @@ func (c *conn) blockDone() *connError {
 		return c.malformed(s, errMessaging)
 	}
 	return c.role.head(s, b.endStream)
+}
+
+// unwanted ends the stream of a message that breaks limits of this side's.
+func (c *conn) unwanted(s *stream, details string) {
+	c.flood.serverReset(c)
+	s.details = details
+	s.abort(http2.ErrCodeInternal, http.RemoteReset)
 }
 
 // gotTrailers ends a message.

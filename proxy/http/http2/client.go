@@ -47,7 +47,7 @@ func (c *client) NewStream(dec http.ResponseDecoder) http.RequestEncoder {
 func (c *client) Exhausted() bool { return c.lastID >= maxStreamID-2 }
 
 // begin implements role.
-func (c *client) begin(f *frame) (*stream, *connError) {
+func (c *client) begin(f frame) (*stream, *connError) {
 	s := c.streams[f.stream]
 	switch {
 	case f.stream > c.lastID, f.stream%2 == 0:
@@ -91,6 +91,16 @@ func (c *client) finished(*stream) {}
 
 // removed implements role.
 func (c *client) removed(*stream) { c.cb.OnStreamEnd(c.phase != phaseDead) }
+
+// reset implements role.
+func (c *client) reset(r http.ResetReason) {
+	if x, ok := c.cb.(ResetCallbacks); ok {
+		x.OnStreamReset(r)
+	}
+}
+
+// ResetCallbacks is a client's user that counts why streams end early.
+type ResetCallbacks interface{ OnStreamReset(http.ResetReason) }
 
 // goAway implements role: streams that the server has not looked at may be
 // tried elsewhere.

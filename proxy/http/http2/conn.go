@@ -13,13 +13,15 @@ import (
 type role interface {
 	// begin finds or makes the stream of a HEADERS frame. A nil stream has
 	// the header block decoded and dropped.
-	begin(f *frame) (*stream, *connError)
+	begin(f frame) (*stream, *connError)
 	// head is called when a stream's header section has been decoded.
 	head(s *stream, end bool) *connError
 	// finished tells that s ended both ways in order, removed that it has
 	// left the table.
 	finished(s *stream)
 	removed(s *stream)
+	// reset tells that s is about to leave it otherwise.
+	reset(r http.ResetReason)
 	goAway(last uint32, code http2.ErrCode)
 	maxStreams(n uint32)
 	opened() // the peer's first SETTINGS have come
@@ -99,9 +101,11 @@ func (c *conn) Protocol() http.ProtocolVersion { return http.HTTP2 }
 func (c *conn) fail(e *connError) error {
 	if c.phase != phaseDead {
 		c.phase, c.failed = phaseDead, true
-		c.writeGoAway(c.lastPeer, e.code, e.msg)
+		if !e.quiet {
+			c.writeGoAway(c.lastPeer, e.code, e.msg)
+		}
 	}
-	return &http.CodecError{Details: e.details, Msg: "http/2 protocol error: " + e.msg}
+	return &http.CodecError{Details: e.details, Msg: "http/2 protocol error: " + e.msg, Hold: e.quiet}
 }
 
 // ShutdownNotice implements http.ServerConnection (RFC 9113 section 6.8).
@@ -113,7 +117,7 @@ func (c *conn) ShutdownNotice() {
 
 // GoAway implements http.ServerConnection.
 func (c *conn) GoAway() {
-	if c.phase != phaseDead {
+	if c.phase != phaseDead && c.goAwayLast == maxStreamID {
 		c.goAwayLast = c.lastPeer
 		c.writeGoAway(c.lastPeer, http2.ErrCodeNo, "")
 	}

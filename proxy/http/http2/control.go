@@ -8,7 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 )
 
-func (c *conn) onPriority(f *frame, p []byte) *connError {
+func (c *conn) onPriority(f frame, p []byte) *connError {
 	if f.stream == 0 {
 		return errStreamID
 	}
@@ -51,7 +51,7 @@ func (c *conn) lastOurs() uint32 {
 	return 0
 }
 
-func (c *conn) onReset(f *frame, p []byte) *connError {
+func (c *conn) onReset(f frame, p []byte) *connError {
 	switch {
 	case f.stream == 0:
 		return errStreamID
@@ -81,7 +81,7 @@ func (c *conn) onReset(f *frame, p []byte) *connError {
 	return nil
 }
 
-func (c *conn) onSettings(f *frame, p []byte) *connError {
+func (c *conn) onSettings(f frame, p []byte) *connError {
 	if f.stream != 0 {
 		return errStreamID
 	}
@@ -158,7 +158,7 @@ func (c *conn) windowOpened(s *stream) {
 // maxFrameSent is the longest DATA frame sent to a peer that takes it.
 const maxFrameSent = 64 << 10
 
-func (c *conn) onPing(f *frame, p []byte) *connError {
+func (c *conn) onPing(f frame, p []byte) *connError {
 	switch {
 	case f.stream != 0:
 		return errStreamID
@@ -173,7 +173,7 @@ func (c *conn) onPing(f *frame, p []byte) *connError {
 	return nil
 }
 
-func (c *conn) onGoAway(f *frame, p []byte) *connError {
+func (c *conn) onGoAway(f frame, p []byte) *connError {
 	if f.stream != 0 {
 		return errStreamID
 	}
@@ -185,7 +185,7 @@ func (c *conn) onGoAway(f *frame, p []byte) *connError {
 	return nil
 }
 
-func (c *conn) onWindowUpdate(f *frame, p []byte) *connError {
+func (c *conn) onWindowUpdate(f frame, p []byte) *connError {
 	if len(p) != 4 {
 		return errFrameSize
 	}

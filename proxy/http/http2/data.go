@@ -127,7 +127,6 @@ func (c *conn) received(s *stream, b *network.Buffer) {
 
 // badLength ends a stream whose body is not as long as its content-length.
 func (c *conn) badLength(s *stream) {
-	count(c.set.Counters.RxMessagingError)
 	c.flood.serverReset(c)
 	s.details = detailMessaging
 	s.abort(http2.ErrCodeProtocol, http.ProtocolError)
@@ -146,7 +145,9 @@ func (c *conn) deliver(s *stream, b *network.Buffer) {
 	c.taken(s, n)
 	if s.inTrailers && !s.closed {
 		s.inEnd, s.inTrailers = false, false
-		count(c.set.Counters.Trailers)
+		if s.req != nil {
+			count(c.set.Counters.Trailers) // requests' only, as Envoy's
+		}
 		if s.dec != nil {
 			s.dec.DecodeTrailers(s.trailersIn)
 		}

@@ -89,7 +89,7 @@ func (c *conn) readFrame(b *network.Buffer) (more bool, err *connError) {
 		return false, nil
 	}
 	p := b.Linearize(n)[frameHeaderLen:]
-	err = c.control(&f, p)
+	err = c.control(f, p)
 	if b.Len() >= n { // else a callback has closed the connection
 		b.Drain(n)
 	}
@@ -97,7 +97,7 @@ func (c *conn) readFrame(b *network.Buffer) (more bool, err *connError) {
 }
 
 // control handles a frame other than DATA whose payload is p.
-func (c *conn) control(f *frame, p []byte) *connError {
+func (c *conn) control(f frame, p []byte) *connError {
 	switch f.kind {
 	case http2.FrameHeaders:
 		return c.onHeaders(f, p)

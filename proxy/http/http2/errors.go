@@ -29,10 +29,19 @@ type connError struct {
 	code    http2.ErrCode
 	details string
 	msg     string
+	// quiet ends the connection without GOAWAY, and not at once: what Envoy
+	// does to who sends a malformed message.
+	quiet bool
 }
 
-func protocolError(msg string) *connError {
-	return &connError{http2.ErrCodeProtocol, detailProtocol, msg}
+func protocolError(msg string) *connError { return failure(http2.ErrCodeProtocol, msg) }
+
+func failure(code http2.ErrCode, msg string) *connError {
+	return &connError{code: code, details: detailProtocol, msg: msg}
+}
+
+func malformed(details, msg string) *connError {
+	return &connError{code: http2.ErrCodeProtocol, details: details, msg: msg, quiet: true}
 }
 
 // What a peer can do wrong on a connection. The values are shared and never
@@ -40,26 +49,26 @@ func protocolError(msg string) *connError {
 var (
 	errPreface       = protocolError("bad connection preface")
 	errFirstSettings = protocolError("the first frame is not SETTINGS")
-	errFrameSize     = &connError{http2.ErrCodeFrameSize, detailProtocol, "bad frame size"}
+	errFrameSize     = failure(http2.ErrCodeFrameSize, "bad frame size")
 	errPadding       = protocolError("padding is longer than its frame")
 	errStreamID      = protocolError("unexpected stream identifier")
 	errIdleStream    = protocolError("frame on an idle stream")
 	errContinuation  = protocolError("header block is interrupted")
 	errPush          = protocolError("unexpected PUSH_PROMISE")
 	errSettingValue  = protocolError("invalid value of a setting")
-	errWindowSetting = &connError{http2.ErrCodeFlowControl, detailProtocol, "window setting too large"}
-	errWindow        = &connError{http2.ErrCodeFlowControl, detailProtocol, "connection window overflow"}
+	errWindowSetting = failure(http2.ErrCodeFlowControl, "window setting too large")
+	errWindow        = failure(http2.ErrCodeFlowControl, "connection window overflow")
 	errZeroWindow    = protocolError("WINDOW_UPDATE of 0")
-	errOverrun       = &connError{http2.ErrCodeFlowControl, detailProtocol, "more data than the window allows"}
-	errClosedStream  = &connError{http2.ErrCodeStreamClosed, detailProtocol, "frame on a closed stream"}
-	errCompression   = &connError{http2.ErrCodeCompression, detailHeaderField, "header block can't be decoded"}
-	errMessaging     = &connError{http2.ErrCodeProtocol, detailMessaging, "malformed message"}
-	errField         = &connError{http2.ErrCodeProtocol, detailHeaderField, "malformed field"}
-	errNameUnderscor = &connError{http2.ErrCodeProtocol, detailUnderscore, "field name with an underscore"}
+	errOverrun       = failure(http2.ErrCodeFlowControl, "more data than the window allows")
+	errClosedStream  = failure(http2.ErrCodeStreamClosed, "frame on a closed stream")
+	errCompression   = failure(http2.ErrCodeCompression, "header block can't be decoded")
+	errMessaging     = malformed(detailMessaging, "malformed message")
+	errField         = malformed(detailHeaderField, "malformed field")
+	errUnderscore    = malformed(detailUnderscore, "field name with an underscore")
 )
 
 func calm(details, msg string) *connError {
-	return &connError{http2.ErrCodeEnhanceYourCalm, details, msg}
+	return &connError{code: http2.ErrCodeEnhanceYourCalm, details: details, msg: msg}
 }
 
 // Floods.
@@ -80,6 +89,8 @@ func resetReason(code http2.ErrCode) http.ResetReason {
 		return http.RemoteRefusedStreamReset
 	case http2.ErrCodeConnect:
 		return http.ConnectError
+	case http2.ErrCodeProtocol:
+		return http.ProtocolError
 	}
 	return http.RemoteReset
 }

@@ -78,7 +78,7 @@ func (c *conn) regularField(f hpack.HeaderField) *connError {
 		if set.Underscores != AllowUnderscores && b.kind == requestHead && strings.IndexByte(f.Name, '_') >= 0 {
 			if set.Underscores == RejectUnderscores {
 				count(set.Counters.RequestsRejectedWithUnderscores)
-				return errNameUnderscor
+				return errUnderscore
 			}
 			count(set.Counters.DroppedHeadersWithUnderscores)
 			return nil

@@ -44,7 +44,7 @@ func putFrame(p []byte, length int, kind http2.FrameType, flags http2.Flags, str
 }
 
 // stripPadding takes the padding off a frame's payload (RFC 9113 section 6.1).
-func (f *frame) stripPadding(p []byte) ([]byte, bool) {
+func (f frame) stripPadding(p []byte) ([]byte, bool) {
 	if !f.flags.Has(http2.FlagDataPadded) {
 		return p, true
 	}

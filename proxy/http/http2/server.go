@@ -22,7 +22,7 @@ func NewServer(nc *network.Connection, cb http.ServerCallbacks, set *Settings) h
 }
 
 // begin implements role.
-func (v *server) begin(f *frame) (*stream, *connError) {
+func (v *server) begin(f frame) (*stream, *connError) {
 	id := f.stream
 	if s := v.streams[id]; s != nil {
 		if s.recvEnd {
@@ -85,6 +85,9 @@ func (v *server) finished(s *stream) { v.flood.streamEnded(&v.conn, s, false) }
 
 // removed implements role.
 func (v *server) removed(*stream) {}
+
+// reset implements role.
+func (v *server) reset(http.ResetReason) {}
 
 // goAway implements role.
 func (v *server) goAway(_ uint32, code http2.ErrCode) { v.cb.OnGoAway(uint32(code)) }

@@ -17,6 +17,8 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
+	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -27,6 +29,7 @@ type Config struct {
 	filters     []namedFilter
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
+	scoped      ScopedRoutes // routes, when they differ by request
 	accessLogs  []accesslog.Logger
 	http1       http1.Settings
 	http2       http2.Settings
@@ -38,6 +41,7 @@ type Config struct {
 	log         *slog.Logger
 	drain       Drain
 	tracing     *tracing.Config // nil without one
+	overload    *overload.Manager
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -60,6 +64,10 @@ type Config struct {
 	upgrades     map[string]bool
 	localReplies *localReplies
 
+	detectors      []detector
+	earlyMutations []*route.Mutations
+	accessLogMoments
+
 	useRemoteAddress    bool
 	trustedHops         uint32
 	skipXFFAppend       bool
@@ -67,6 +75,7 @@ type Config struct {
 	xfcc                xfccMode
 	xfccDetails         xfccDetails
 	internal            []netip.Prefix
+	internalPipes       bool // clients on Unix sockets are internal
 	localAddress        netip.Addr
 
 	generateRequestID         bool
@@ -104,11 +113,15 @@ type Options struct {
 	Routes         RouteFactory
 	AccessLogs     accesslog.Options
 	NodeID         string
-	LocalAddress   netip.Addr // added to X-Forwarded-For for loopback clients
-	Drain          Drain
-	Runtime        fraction.Runtime
-	Log            *slog.Logger
-	Tracing        tracing.Options // its StatPrefix is the manager's
+	ServiceCluster string
+
+	HealthCheckFailed func() bool
+	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
+	Drain             Drain
+	Runtime           fraction.Runtime
+	Log               *slog.Logger
+	Tracing           tracing.Options   // its StatPrefix is the manager's
+	Overload          *overload.Manager // nil: never overloaded
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -117,7 +130,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		listener: o.Listener, chain: o.Chain, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
@@ -173,6 +186,9 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
+		func() error { return c.buildDetection(p, m) },
+		func() error { return c.buildEarlyMutations(p, m) },
+		func() error { return c.buildLogMoments(p, m) },
 		func() error { return c.buildFilters(p, m, o) },
 		func() error { return c.buildTracing(p, m, o) },
 		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
@@ -182,6 +198,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		},
 		func() (err error) {
 			c.routes, err = o.Routes.Provider(p, m)
+			c.scoped, _ = c.routes.(ScopedRoutes)
 			return err
 		},
 	} {
@@ -195,7 +212,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 
 // supported refuses what weir does not do.
 func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
-	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "http_filters", "add_user_agent",
+	if err := field.Only(p, m, "codec_type", "stat_prefix", "rds", "route_config", "scoped_routes", "http_filters", "add_user_agent",
 		"common_http_protocol_options", "http_protocol_options", "http2_protocol_options", "server_name", "server_header_transformation",
 		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
 		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",
@@ -204,7 +221,9 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
-		"request_id_extension", "tracing", "http1_safe_max_connection_duration"); err != nil {
+		"request_id_extension", "tracing", "http1_safe_max_connection_duration", "stream_flush_timeout",
+		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
+		"flush_access_log_on_new_request"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
@@ -228,27 +247,17 @@ func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_Inte
 		return nil // as Envoy since 1.33: no address is internal by default
 	}
 	p = p.Dot("internal_address_config")
-	for n, r := range i.CidrRanges {
-		a, err := netip.ParseAddr(r.AddressPrefix)
-		if err != nil {
-			return p.Dot("cidr_ranges").Index(n).Wrap(err)
-		}
-		c.internal = append(c.internal, netip.PrefixFrom(a, int(r.GetPrefixLen().GetValue())))
+	if err := field.Only(p, i, "cidr_ranges", "unix_sockets"); err != nil {
+		return err
 	}
-	if i.UnixSockets {
-		return p.Dot("unix_sockets").Errorf("weir does not support it")
-	}
-	return nil
+	c.internalPipes = i.UnixSockets
+	var err error
+	c.internal, err = prefixes(p.Dot("cidr_ranges"), i.CidrRanges)
+	return err
 }
 
 func (c *Config) isInternal(a netip.Addr) bool {
-	a = a.Unmap()
-	for _, p := range c.internal {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return within(c.internal, a)
 }
 
 func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) error {
@@ -270,7 +279,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, LocalAddress: o.LocalAddress}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, HealthCheckFailed: o.HealthCheckFailed, LocalAddress: o.LocalAddress}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {

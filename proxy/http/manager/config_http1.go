@@ -44,12 +44,8 @@ func (c *Config) buildHTTP1(p field.Path, m *hcmv3.HttpConnectionManager) error 
 	case corev3.HttpProtocolOptions_DROP_HEADER:
 		s.Underscores = http1.DropUnderscores
 	}
-	if f := o.GetHeaderKeyFormat(); f != nil {
-		if err := field.Only(p.Dot("header_key_format"), f, "proper_case_words"); err != nil {
-			return err
-		}
-		s.Case = http1.ProperCase
-	}
+	var err error
+	s.Case, err = http1.CompileHeaderCase(p.Dot("header_key_format"), o.GetHeaderKeyFormat())
 	c.http1 = s
-	return nil
+	return err
 }

@@ -249,7 +249,6 @@ func (s *stream) writeHeaders(end bool) {
 	s.touch()
 	s.finishResponse(end)
 	s.info.FirstDownstreamTxByte = s.m.conn.Loop().Now()
-	s.info.HeaderBytesSent = uint64(s.response.Bytes())
 	s.enc.EncodeHeaders(&s.response, end)
 	if end && !s.ended {
 		s.endStream()

@@ -24,7 +24,10 @@ func (s *stream) mutateRequest() {
 	h.Remove(http.HTTP2Settings)
 
 	remote, trusted := s.clientAddress()
-	s.internal = trusted && remote.IsValid() && c.isInternal(remote)
+	if s.localReply {
+		return
+	}
+	s.internal = trusted && (remote.IsValid() && c.isInternal(remote) || c.internalPipes && s.m.conn.RemoteAddress().IsPipe())
 	if !remote.IsValid() {
 		remote = s.m.conn.RemoteAddress().Addr()
 	} else if remote != s.info.DownstreamRemote.Addr() {
@@ -54,7 +57,7 @@ func (s *stream) mutateRequest() {
 		h.Append(http.Via, ", ", c.via)
 	}
 	if edge && remote.IsValid() {
-		h.Set(http.XEnvoyExternalAddress, h.Own(remote.String()))
+		h.Set(http.XEnvoyExternalAddress, ownAddr(h, remote))
 	}
 	s.setRequestID(edge)
 	s.setScheme()
@@ -83,7 +86,7 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 			if addr.IsLoopback() {
 				addr = c.localAddress
 			}
-			h.Append(http.XForwardedFor, ",", h.Own(addr.String()))
+			h.Append(http.XForwardedFor, ",", ownAddr(h, addr))
 		}
 		if c.trustedHops == 0 || !h.Has(http.XForwardedProto) {
 			h.Set(http.XForwardedProto, scheme)
@@ -91,13 +94,24 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 		if c.appendForwardedPort && (c.trustedHops == 0 || !h.Has(http.XForwardedPort)) {
 			h.SetInt(http.XForwardedPort, int64(s.m.conn.LocalAddress().Port()))
 		}
-	} else if h.Has(http.XForwardedFor) {
-		remote, trusted = lastForwarded(h.Get(http.XForwardedFor), int(c.trustedHops))
+	} else {
+		var reject int
+		if remote, trusted, reject = s.detectClient(); reject != 0 {
+			s.w.stats.DownstreamRqRejectedViaIpDetection.Inc()
+			s.sendLocalReply(reject, "", nil, http.NoGrpcStatus, "rejecting_because_detection_failed")
+			return remote, false
+		}
 	}
 	if !h.Has(http.XForwardedProto) {
 		h.Set(http.XForwardedProto, scheme)
 	}
 	return remote, trusted
+}
+
+// ownAddr is an address as text in the map's memory.
+func ownAddr(h *http.HeaderMap, a netip.Addr) string {
+	var buf [64]byte
+	return h.OwnBytes(a.AppendTo(buf[:0]))
 }
 
 // lastForwarded is the address that stands skip places from the right end of

@@ -93,7 +93,11 @@ func (m *ConnManager) codecFailed(err error) {
 	}
 	m.drain = closing
 	// What was answered goes out first; streams still open are cut off.
-	m.conn.Close(network.FlushWriteAndDelay)
+	how := network.FlushWriteAndDelay
+	if ce != nil && ce.Hold {
+		how = network.FlushAndLinger
+	}
+	m.conn.Close(how)
 	m.resetStreams(http.LocalReset, "")
 }
 
@@ -180,6 +184,9 @@ func (m *ConnManager) OnDrain() {
 func (m *ConnManager) maybeClose(skipDelay bool) {
 	if m.drain != closing || m.streams != nil || !m.conn.Open() {
 		return
+	}
+	if m.protocol >= http.HTTP2 {
+		m.codec.GoAway()
 	}
 	how := network.FlushWriteAndDelay
 	if skipDelay {

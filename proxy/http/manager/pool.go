@@ -69,6 +69,7 @@ func (w *worker) getStream() *stream {
 	w.loop.InitTimer(&s.headers, s.onHeadersTimeout)
 	w.loop.InitTimer(&s.whole, s.onRequestTimeout)
 	w.loop.InitTimer(&s.maxLife, s.onMaxDuration)
+	w.loop.InitTimer(&s.periodic, s.logPeriodic)
 	s.decoding, s.encoding = w.loop.NewBuffer(), w.loop.NewBuffer()
 	s.slots = make([]slot, len(cfg.filters))
 	for i := range s.slots {
@@ -87,6 +88,7 @@ func (w *worker) putStream(s *stream) {
 		s.headers.Release()
 		s.whole.Release()
 		s.maxLife.Release()
+		s.periodic.Release()
 		s.decoding.Reset()
 		s.encoding.Reset()
 		return

@@ -47,6 +47,7 @@ func (s *stream) recreate() {
 		return
 	}
 	s.refreshTimeouts()
+	s.trace()
 	hasBody := s.redirected.Len() > 0
 	s.decodeHeaders(0, !hasBody && !s.gotTrailers)
 	if hasBody && !s.ended && !s.localReply {

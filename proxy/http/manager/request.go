@@ -15,6 +15,11 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.info.Protocol = proto.String()
 	st := s.w.stats
 	st.rqProtocol(proto)
+	if s.cfg.overload.StopsAcceptingRequests() {
+		st.DownstreamRqOverloadClose.Inc()
+		s.sendLocalReply(503, "envoy overloaded", nil, http.NoGrpcStatus, "overload")
+		return false
+	}
 
 	if shouldClose(h, proto) {
 		s.connectionClose = true
@@ -28,6 +33,8 @@ func (s *stream) prepareRequest(end bool) bool {
 		s.response.Add(http.Status, "100")
 		s.enc.Encode1xxHeaders(&s.response)
 		s.response.Reset()
+		st.rqStatus(100)
+		s.w.listener.rqStatus(100)
 		h.Remove(http.Expect)
 	}
 
@@ -54,8 +61,11 @@ func (s *stream) prepareRequest(end bool) bool {
 		return false
 	}
 	s.normalizeHost()
+	for _, m := range s.cfg.earlyMutations {
+		m.Apply(h, s.formatContext())
+	}
 	s.mutateRequest()
-	if s.ended {
+	if s.ended || s.localReply {
 		return false
 	}
 	s.checkUpgrade()
@@ -65,6 +75,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.trace()
 	s.chooseFilters()
 	s.refreshTimeouts()
+	s.logStart()
 	return true
 }
 
@@ -218,12 +229,15 @@ func (s *stream) checkUpgrade() {
 	}
 	if allowed {
 		s.upgrade = kind
+		s.w.stats.DownstreamCxUpgradesTotal.Inc()
+		s.w.stats.DownstreamCxUpgradesActive.Inc()
 		s.idle.Enable(s.idleTimeout)
 		return
 	}
 	if s.route == nil && kind == "connect" {
 		return // the router answers 404
 	}
+	s.connectionClose = true // what follows was meant for the other protocol
 	s.w.stats.DownstreamRqWsOnNonWsRoute.Inc()
 	s.sendLocalReply(403, "", nil, http.NoGrpcStatus, "upgrade_failed")
 }

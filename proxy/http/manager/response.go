@@ -33,6 +33,9 @@ func (s *stream) finishResponse(end bool) {
 		h.Remove(http.Connection)
 		h.Remove(http.Upgrade)
 	}
+	if upgraded {
+		s.logTunnel()
+	}
 	h.Remove(http.TransferEncoding)
 	h.Remove(http.KeepAlive)
 	h.Remove(http.ProxyConnection)
@@ -49,6 +52,10 @@ func (s *stream) finishResponse(end bool) {
 		m.w.stats.DownstreamCxDrainClose.Inc()
 		m.startDrain()
 	}
+	if m.drain == notDraining && c.overload.DisablesKeepAlive() {
+		m.w.stats.DownstreamCxOverloadDisableKeepalive.Inc()
+		m.startDrain()
+	}
 	if proto < http.HTTP2 {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
@@ -63,6 +70,10 @@ func (s *stream) finishResponse(end bool) {
 		} else if s.info.Protocol == "HTTP/1.0" && !upgraded {
 			h.Set(http.Connection, "keep-alive")
 		}
+	}
+	if proto >= http.HTTP2 && s.connectionClose && m.drain != closing {
+		m.drain = closing
+		m.codec.GoAway()
 	}
 	s.w.stats.rqStatus(code)
 	s.w.listener.rqStatus(code)

@@ -13,13 +13,25 @@ type RouteProvider interface {
 	Config(worker int) *route.Config
 }
 
+// ScopedRoutes is a RouteProvider whose configurations differ by request.
+type ScopedRoutes interface {
+	// Scoped is the worker's configuration for a request, nil when there is
+	// none. It is called on that worker.
+	Scoped(worker int, h *http.HeaderMap) *route.Config
+}
+
 // StaticRoutes is a configuration that does not change.
 type StaticRoutes struct{ Routes *route.Config }
 
 // Config implements RouteProvider.
 func (s StaticRoutes) Config(int) *route.Config { return s.Routes }
 
-func (s *stream) routeConfig() *route.Config { return s.cfg.routes.Config(s.w.index) }
+func (s *stream) routeConfig() *route.Config {
+	if s.cfg.scoped != nil {
+		return s.cfg.scoped.Scoped(s.w.index, &s.request)
+	}
+	return s.cfg.routes.Config(s.w.index)
+}
 
 // findRoute chooses the stream's route, once until ClearRouteCache.
 func (s *stream) findRoute() http.Route {

@@ -35,6 +35,7 @@ type stream struct {
 	whole   event.Timer // request_timeout
 	maxLife event.Timer // max_stream_duration
 
+	periodic   event.Timer     // of the access log
 	redirected *network.Buffer // the body of a request that starts anew
 
 	context formatter.Context
@@ -107,6 +108,9 @@ func (s *stream) startInfo() {
 	loop := m.conn.Loop()
 	i.Conn, i.Start, i.Begin = m.conn, loop.Time(), loop.Now()
 	i.Listener, i.FilterChain = s.cfg.listener, s.cfg.chain
+	if m.protocol >= http.HTTP2 {
+		i.Protocol = m.protocol.String() // known before the head is
+	}
 	i.DownstreamLocal = m.conn.LocalAddress()
 	i.DownstreamDirectLocal = i.DownstreamLocal
 	i.DownstreamRemote = m.conn.RemoteAddress()
@@ -142,7 +146,7 @@ func (s *stream) touch() {
 func (s *stream) DecodeHeaders(end bool) {
 	s.headers.Disable()
 	s.grpc = http.IsGRPC(&s.request)
-	s.info.HeaderBytesReceived = uint64(s.request.Bytes())
+	s.info.HeaderBytesReceived = fieldBytes(&s.request)
 	s.touch()
 	if end {
 		s.completeRemote()
@@ -211,7 +215,6 @@ func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
 		s.info.SetFlag(streaminfo.DownstreamProtocolError)
 	case http.RemoteReset, http.RemoteRefusedStreamReset:
 		s.info.SetFlag(streaminfo.DownstreamRemoteReset)
-		s.info.ResponseCodeDetails = "remote_reset"
 	}
 	s.destroy()
 }
@@ -258,6 +261,10 @@ func (s *stream) destroy() {
 	s.headers.Disable()
 	s.whole.Disable()
 	s.maxLife.Disable()
+	s.periodic.Disable()
+	if s.upgrade != "" {
+		s.w.stats.DownstreamCxUpgradesActive.Dec()
+	}
 	for i := range s.slots {
 		s.slots[i].filter.OnDestroy()
 	}
@@ -282,21 +289,10 @@ func (s *stream) DeferredDelete() {
 // endInfo logs and counts a request that has ended.
 func (s *stream) endInfo() {
 	s.finishTrace()
-	s.logAccess()
+	s.logAccess(streaminfo.LogDownstreamEnd)
 	st := s.w.stats
 	st.DownstreamRqActive.Dec()
 	st.DownstreamRqTime.Record(uint64((s.info.End - s.info.Begin) / time.Millisecond))
-}
-
-func (s *stream) logAccess() {
-	if len(s.cfg.accessLogs) == 0 {
-		return
-	}
-	s.info.LogType = streaminfo.LogDownstreamEnd
-	c := s.formatContext()
-	for _, l := range s.cfg.accessLogs {
-		l.Log(s.w.index, c)
-	}
 }
 
 // formatContext is what header formats, local reply bodies and access logs

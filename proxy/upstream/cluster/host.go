@@ -64,13 +64,19 @@ func (f HealthFlag) String() string {
 
 // Host is one endpoint of a cluster. It is shared by main and all workers.
 type Host struct {
-	Address  network.Address
+	Address  network.Address // what tells it from others; see Current
 	Hostname string
 	Locality *Locality // never nil
+	Cluster  *Info     // that the host is of
 	Priority uint32
-	// HealthCheckAddress is where active health checks go when not to Address.
-	HealthCheckAddress network.Address
+	// HealthCheckAddress is where active health checks go when not to Address,
+	// HealthCheckHostname the host that they name, and NoActiveHC says that
+	// there are none (Endpoint.HealthCheckConfig).
+	HealthCheckAddress  network.Address
+	HealthCheckHostname string
+	NoActiveHC          bool
 
+	current  atomic.Pointer[network.Address] // of a logical host; nil: Address
 	monitor  atomic.Pointer[Monitor]
 	failNow  atomic.Pointer[func()]
 	metadata atomic.Pointer[Metadata]
@@ -136,6 +142,19 @@ func (h *Host) Stats(owner int) *HostStats {
 
 // StatsIfAny is Stats without making them: nil when the owner never used the host.
 func (h *Host) StatsIfAny(owner int) *HostStats { return h.stats[owner].Load() }
+
+// Current is where connections to the host go now: a logical host's address
+// is the one that its name had last.
+func (h *Host) Current() network.Address {
+	if a := h.current.Load(); a != nil {
+		return *a
+	}
+	return h.Address
+}
+
+// SetCurrent moves a logical host. Connections that stand stay. Only main
+// calls it.
+func (h *Host) SetCurrent(a network.Address) { h.current.Store(&a) }
 
 // Monitor counts for outlier detection; nil, which may be used, without it.
 func (h *Host) Monitor() *Monitor { return h.monitor.Load() }

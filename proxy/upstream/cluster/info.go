@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http/http1"
@@ -70,9 +71,24 @@ type Info struct {
 	StatGroup      *stats.Group[Stats]
 	Store          *stats.Store // for what is counted by few clusters only
 
+	// CloseOnHealthFailure closes TCP connections to a host that has failed.
+	CloseOnHealthFailure bool
+	// DynamicForward tells that the hosts are what requests name.
+	DynamicForward bool
+	// Used tells that a connection to one of the hosts was made: active health
+	// checks come more often then.
+	Used atomic.Bool
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
 	AddedViaAPI bool
+}
+
+// ForwardPort is the port of names without one, in a DynamicForward cluster.
+func (i *Info) ForwardPort() uint16 {
+	if i.Transport != nil {
+		return 443
+	}
+	return 80
 }
 
 // StatScope is where the cluster's statistics are.

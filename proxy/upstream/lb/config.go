@@ -9,6 +9,7 @@ import (
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	robinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -24,8 +25,23 @@ func FromConfig(p field.Path, c *clusterv3.Cluster, r cluster.Runtime) (Policy, 
 		if c.GetCommonLbConfig().GetLocalityConfigSpecifier() != nil {
 			return nil, p.Dot("common_lb_config").Errorf("a locality configuration cannot stand beside load_balancing_policy: put it into the policy")
 		}
+		if c.GetLbSubsetConfig() != nil {
+			return nil, p.Dot("lb_subset_config").Errorf("cannot be combined with load_balancing_policy")
+		}
 		return k.extensions(p.Dot("load_balancing_policy"), lbp)
 	}
+	inner, err := k.legacy(p, c)
+	if err != nil || len(c.GetLbSubsetConfig().GetSubsetSelectors()) == 0 {
+		return inner, firstError(err, field.Only(p.Dot("lb_subset_config"), c.GetLbSubsetConfig(), subsetFields...))
+	}
+	if inner == nil {
+		return nil, p.Dot("lb_subset_config").Errorf("cannot be combined with CLUSTER_PROVIDED")
+	}
+	return legacySubset(p.Dot("lb_subset_config"), c.GetLbSubsetConfig(), inner)
+}
+
+// legacy compiles lb_policy and the configuration that goes with it.
+func (k *compiler) legacy(p field.Path, c *clusterv3.Cluster) (Policy, error) {
 	switch c.GetLbPolicy() {
 	case clusterv3.Cluster_ROUND_ROBIN:
 		return k.legacyRobin(p, c)
@@ -67,6 +83,8 @@ func (k *compiler) extensions(p field.Path, lbp *clusterv3.LoadBalancingPolicy) 
 			return unpack(p, a, &ringv3.RingHash{}, ringExtension)
 		case typePrefix + "maglev.v3.Maglev":
 			return unpack(p, a, &maglevv3.Maglev{}, maglevExtension)
+		case typePrefix + "subset.v3.Subset":
+			return unpack(p, a, &subsetv3.Subset{}, k.subsetExtension)
 		case typePrefix + "cluster_provided.v3.ClusterProvided":
 			return nil, nil
 		default:

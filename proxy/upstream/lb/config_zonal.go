@@ -1,5 +1,7 @@
 package lb
 
+//lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
+
 import (
 	"math"
 
@@ -118,10 +120,18 @@ func localityExtension(p field.Path, c *commonv3.LocalityLbConfig) (Locality, er
 	z, p := c.GetZoneAwareLbConfig(), p.Dot("locality_lb_config")
 	l.Zone.set(z.GetRoutingEnabled(), z.GetMinClusterSize())
 	l.Zone.FailOnPanic = z.GetFailTrafficOnPanic()
-	l.Zone.ForceDirect = z.GetForceLocalityDirectRouting()
+	if z.GetForceLocalityDirectRouting() {
+		l.Zone.ForceMinHosts = 1
+	}
+	if f := z.GetForceLocalZone(); f != nil {
+		if l.Zone.ForceMinHosts = 1; f.GetMinSize() != nil {
+			l.Zone.ForceMinHosts = f.GetMinSize().GetValue()
+		}
+	}
+	l.Zone.ByWeight = z.GetLocalityBasis() == commonv3.LocalityLbConfig_ZoneAwareLbConfig_HEALTHY_HOSTS_WEIGHT
 	return l, firstError(
 		field.Only(p, c, "locality_weighted_lb_config", "zone_aware_lb_config"),
-		field.Only(p.Dot("zone_aware_lb_config"), z, "routing_enabled", "min_cluster_size", "fail_traffic_on_panic", "force_locality_direct_routing"),
+		field.Only(p.Dot("zone_aware_lb_config"), z, "routing_enabled", "min_cluster_size", "fail_traffic_on_panic", "force_locality_direct_routing", "force_local_zone", "locality_basis"),
 	)
 }
 

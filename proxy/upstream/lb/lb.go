@@ -57,7 +57,8 @@ type Policy interface {
 
 // Env is what a policy may know of its cluster.
 type Env struct {
-	Info *cluster.Info
+	Info   *cluster.Info
+	Owners int // main and the workers
 	// Local are the hosts of the cluster that the proxy itself belongs to, for
 	// zone aware routing; nil when the bootstrap names no local_cluster_name.
 	// Main only.

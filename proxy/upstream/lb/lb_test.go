@@ -212,7 +212,7 @@ func TestZoneAwareRouting(t *testing.T) {
 		"half goes where capacity is":    {DefaultZoneAware(), zones(2, 6), zones(2, 2), []int{500, 500}},
 		"residual capacity of two zones": {DefaultZoneAware(), zones(0, 4, 4), zones(2, 0, 0), []int{0, 500, 500}},
 		"a cluster that is too small":    {DefaultZoneAware(), zones(1, 1), zones(2, 2), []int{500, 500}},
-		"too small but direct is forced": {ZoneAware{Enabled: 100, MinClusterSize: 1, ForceDirect: true}, zones(1, 9), zones(9, 1), []int{1000, 0}},
+		"too small but direct is forced": {ZoneAware{Enabled: 100, MinClusterSize: 1, ForceMinHosts: 1}, zones(1, 9), zones(9, 1), []int{1000, 0}},
 		"routing turned off":             {ZoneAware{Enabled: 0, MinClusterSize: 1}, zones(3, 3), zones(2, 2), []int{500, 500}},
 		"no proxy in the own zone":       {DefaultZoneAware(), zones(3, 3), zones(0, 2), []int{500, 500}},
 	} {

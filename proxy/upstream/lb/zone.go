@@ -20,7 +20,10 @@ type ZoneAware struct {
 	Enabled        uint32 // percent of requests
 	MinClusterSize uint64
 	FailOnPanic    bool // no host rather than an unhealthy one
-	ForceDirect    bool // all to the own locality, whatever its capacity
+	// ForceMinHosts sends all to the own locality, whatever its capacity, when
+	// it has so many healthy hosts; 0: never.
+	ForceMinHosts uint32
+	ByWeight      bool // localities count by their hosts' weights
 }
 
 // DefaultZoneAware is what holds without a configuration.
@@ -52,7 +55,7 @@ const (
 func (z *ZoneAware) route(set, local *cluster.HostSet, panicThreshold float64) (r zoneRouting) {
 	r.localPanic = local.UsablePercent() < panicThreshold
 	switch {
-	case len(set.Localities) < 2 || len(local.Localities) < 2 && !z.ForceDirect:
+	case len(set.Localities) < 2 || len(local.Localities) < 2 && z.ForceMinHosts == 0:
 		return r
 	case !local.HasLocal || len(local.Localities[0].Hosts) == 0:
 		r.localMissing = true
@@ -61,8 +64,9 @@ func (z *ZoneAware) route(set, local *cluster.HostSet, panicThreshold float64) (
 		r.tooSmall = true
 		return r
 	}
-	ups, locals := shares(set, local)
-	if set.HasLocal && (ups[0] > 0 && ups[0] >= locals[0] || z.ForceDirect) {
+	ups, locals := z.shares(set, local)
+	forced := z.ForceMinHosts > 0 && len(set.Localities[0].Healthy) >= int(z.ForceMinHosts)
+	if set.HasLocal && (ups[0] > 0 && ups[0] >= locals[0] || forced) {
 		r.mode = zoneDirect
 		return r
 	}
@@ -82,20 +86,21 @@ func (z *ZoneAware) route(set, local *cluster.HostSet, panicThreshold float64) (
 
 // shares are, of 10,000, the healthy hosts and the proxies in each of the
 // hosts' localities.
-func shares(set, local *cluster.HostSet) (ups, locals []uint64) {
+func (z *ZoneAware) shares(set, local *cluster.HostSet) (ups, locals []uint64) {
 	upTotal, localTotal := uint64(0), uint64(0)
 	for i := range set.Localities {
-		upTotal += uint64(len(set.Localities[i].Healthy))
+		upTotal += z.size(set.Localities[i].Healthy)
 	}
 	proxies := map[cluster.Locality]uint64{}
 	for i := range local.Localities {
 		l := &local.Localities[i]
-		proxies[*l.Locality] = uint64(len(l.Healthy))
-		localTotal += uint64(len(l.Healthy))
+		n := z.size(l.Healthy)
+		proxies[*l.Locality] = n
+		localTotal += n
 	}
 	for i := range set.Localities {
 		l := &set.Localities[i]
-		n, u := uint64(len(l.Healthy)), uint64(0)
+		n, u := z.size(l.Healthy), uint64(0)
 		if n > 0 {
 			u = proxies[*l.Locality]
 		}
@@ -103,6 +108,16 @@ func shares(set, local *cluster.HostSet) (ups, locals []uint64) {
 		locals = append(locals, u*10000/max(localTotal, 1))
 	}
 	return ups, locals
+}
+
+func (z *ZoneAware) size(hosts []*cluster.Host) (n uint64) {
+	if !z.ByWeight {
+		return uint64(len(hosts))
+	}
+	for _, h := range hosts {
+		n += uint64(h.Weight())
+	}
+	return n
 }
 
 // pick is the index of a locality.

@@ -47,6 +47,8 @@ type Options struct {
 	Runtime cluster.Runtime
 	// Changed is called when a host's flags have changed.
 	Changed func()
+	// Ejected is called for each host that was taken out.
+	Ejected func(*cluster.Host)
 	// Log writes a line of JSON for each ejection; nil: there is no log.
 	Log func(line []byte)
 }
@@ -186,7 +188,7 @@ func (d *Detector) takeOut(t *tracked, k kind, now time.Duration) {
 	if time.Duration(t.backOff)*base < most+base {
 		t.backOff++
 	}
-	d.o.Changed()
+	d.o.Ejected(t.Host)
 }
 
 func (d *Detector) times() (base, most time.Duration) {

@@ -39,7 +39,7 @@ func newRig(t *testing.T, hosts int, cfg string) *rig {
 	}
 	t.Cleanup(r.loop.Close)
 	info := &cluster.Info{Name: "c", StatName: "c", Store: stats.NewStore(r.loop)}
-	r.Detector = New(Options{Main: r.loop, Owners: 2, Info: info, Changed: func() {}, Log: func(l []byte) { r.log = append(r.log, string(l)) }}, c)
+	r.Detector = New(Options{Main: r.loop, Owners: 2, Info: info, Changed: func() {}, Ejected: func(*cluster.Host) {}, Log: func(l []byte) { r.log = append(r.log, string(l)) }}, c)
 	for i := range hosts {
 		r.hosts = append(r.hosts, cluster.NewHost(network.IPAddress(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80)), "", 1, nil, 2))
 	}

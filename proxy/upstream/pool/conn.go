@@ -42,12 +42,13 @@ func (l *link) mayConnect(poolIsEmpty bool) bool {
 func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) error {
 	o, info := l.o, l.o.Info
 	o.nextID++
-	bind := info.Socket.BindFor(l.host.Address)
+	addr := l.host.Current()
+	bind := info.Socket.BindFor(addr)
 	var transport network.TransportSocket
 	if info.Transport != nil {
 		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
 	}
-	conn, err := o.Dialer.Dial(o.Loop, key, l.host.Address, bind, info.Socket.Sockopts(), cb, network.Options{
+	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, info.Socket.Sockopts(), cb, network.Options{
 		Transport:   transport,
 		BufferLimit: info.BufferLimit,
 		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
@@ -63,6 +64,9 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	l.conn, l.begun = conn, o.Loop.Now()
 	l.brk.Inc(cluster.Connections)
 	l.host.Conns.Add(1)
+	if !info.Used.Load() {
+		info.Used.Store(true)
+	}
 	o.Stats.UpstreamCxTotal.Inc()
 	o.Stats.UpstreamCxActive.Inc()
 	l.hs.CxTotal++

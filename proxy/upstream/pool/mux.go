@@ -101,6 +101,16 @@ func (c *muxClient) OnStreamEnd(reusable bool) {
 	}
 }
 
+// OnStreamReset implements http2.ResetCallbacks.
+func (c *muxClient) OnStreamReset(r http.ResetReason) {
+	switch r {
+	case http.RemoteReset, http.RemoteRefusedStreamReset, http.ConnectError, http.ProtocolError:
+		c.o.Stats.UpstreamRqRxReset.Inc()
+	case http.LocalReset, http.LocalRefusedStreamReset:
+		c.o.Stats.UpstreamRqTxReset.Inc()
+	}
+}
+
 // awaitUse starts the idle timeout.
 func (c *muxClient) awaitUse() {
 	if t := c.o.Info.IdleTimeout; t > 0 {

@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
@@ -89,11 +90,7 @@ func (f *filter) deny(v *verdict) {
 		s.Denied.Inc()
 		if f.chargeCluster {
 			c.UpstreamRq.Inc(v.status)
-			if f.cb.RequestHeaders().Get(http.XEnvoyInternal) == "true" {
-				c.InternalRq.Inc(v.status)
-			} else {
-				c.ExternalRq.Inc(v.status)
-			}
+			c.InternalRq.Inc(v.status)
 		}
 	}
 	body := v.body
@@ -228,5 +225,11 @@ func changeQuery(path string, set [][2]string, remove []string) string {
 	if len(kept) == 0 {
 		return base
 	}
+	// Envoy puts the parameters in the order of their names.
+	slices.SortStableFunc(kept, func(a, b string) int {
+		a, _, _ = strings.Cut(a, "=")
+		b, _, _ = strings.Cut(b, "=")
+		return strings.Compare(a, b)
+	})
 	return base + "?" + strings.Join(kept, "&")
 }

@@ -51,7 +51,11 @@ func (f *filter) attributes() *authv3.AttributeContext {
 		RouteMetadataContext: &corev3.Metadata{},
 	}
 	if len(f.routeMetadata) > 0 {
-		a.RouteMetadataContext = metadataContext(info.RouteMetadata, f.routeMetadata)
+		if r, ok := f.cb.Route().(interface {
+			Metadata() map[string]map[string]any
+		}); ok {
+			a.RouteMetadataContext = metadataContext(r.Metadata(), f.routeMetadata)
+		}
 	}
 	tls := info.DownstreamTLS()
 	if tls == nil {

@@ -119,7 +119,7 @@ func (f *filter) apply(s *listener.Socket, h *header) {
 			setMetadata(info, r, value)
 		}
 		if f.pass != nil && (f.pass.all || f.pass.kinds[kind]) {
-			o.TLVs = append(o.TLVs, network.TLV{kind, append([]byte(nil), value...)})
+			o.TLVs = append(o.TLVs, network.TLV{Type: kind, Value: append([]byte(nil), value...)})
 		}
 	}
 	if f.pass != nil {

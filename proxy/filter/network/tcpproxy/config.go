@@ -37,7 +37,7 @@ func compile(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (
 	if err := protos.Unpack(path, config, p); err != nil {
 		return nil, err
 	}
-	if err := field.Only(path, p, "stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "access_log", "max_connect_attempts", "hash_policy", "max_downstream_connection_duration"); err != nil {
+	if err := field.Only(path, p, "stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "access_log", "access_log_options", "access_log_flush_interval", "max_connect_attempts", "hash_policy", "max_downstream_connection_duration"); err != nil {
 		return nil, err
 	}
 	s := &settings{idle: idleTimeoutDefault, attempts: 1, chain: ctx.Chain, listener: ctx.Listener}
@@ -58,9 +58,29 @@ func compile(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (
 	if s.logs, err = ctx.AccessLogs(path.Dot("access_log"), p.GetAccessLog()); err != nil {
 		return nil, err
 	}
+	if err := s.compileLogOptions(path, p); err != nil {
+		return nil, err
+	}
 	s.stats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "tcp." + p.GetStatPrefix() + "."})
 	ctx.OnClose(s.stats.Close)
 	return s, nil
+}
+
+func (s *settings) compileLogOptions(path field.Path, p *tcpproxyv3.TcpProxy) error {
+	o := p.GetAccessLogOptions()
+	if err := field.Only(path.Dot("access_log_options"), o, "access_log_flush_interval", "flush_access_log_on_connected", "flush_access_log_on_start"); err != nil {
+		return err
+	}
+	//lint:ignore SA1019 deprecated, but Envoy obeys it
+	every := p.GetAccessLogFlushInterval()
+	if o != nil {
+		if every != nil {
+			return path.Dot("access_log_options").Errorf("only one of access_log_options and access_log_flush_interval can be given")
+		}
+		every = o.GetAccessLogFlushInterval()
+	}
+	s.logEvery, s.logStart, s.logConnected = every.AsDuration(), o.GetFlushAccessLogOnStart(), o.GetFlushAccessLogOnConnected()
+	return nil
 }
 
 func (s *settings) compileClusters(path field.Path, p *tcpproxyv3.TcpProxy) error {

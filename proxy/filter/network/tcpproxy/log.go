@@ -10,11 +10,38 @@ func (p *proxy) finish() {
 	if p.most != nil {
 		p.most.Release()
 	}
-	if len(p.s.logs) > 0 {
-		info := p.info()
-		for _, l := range p.s.logs {
-			l.Log(p.down.Loop(), &info)
-		}
+	if p.periodic != nil {
+		p.periodic.Release()
+	}
+	p.log(streaminfo.LogTCPConnectionEnd)
+}
+
+// log writes a line to each access log.
+func (p *proxy) log(t streaminfo.LogType) {
+	if len(p.s.logs) == 0 {
+		return
+	}
+	info := p.info()
+	info.LogType = t
+	if t != streaminfo.LogTCPConnectionEnd {
+		info.End = 0
+	}
+	for _, l := range p.s.logs {
+		l.Log(p.down.Loop(), &info)
+	}
+}
+
+// startLogging logs what access_log_options asks for before the end.
+func (p *proxy) startLogging() {
+	if p.s.logStart {
+		p.log(streaminfo.LogTCPConnectionStart)
+	}
+	if p.s.logEvery > 0 {
+		p.periodic = p.down.Loop().NewTimer(func() {
+			p.log(streaminfo.LogTCPPeriodic)
+			p.periodic.Enable(p.s.logEvery)
+		})
+		p.periodic.Enable(p.s.logEvery)
 	}
 }
 
@@ -24,8 +51,8 @@ func (p *proxy) info() streaminfo.Info {
 	c := p.down
 	now := c.Loop().Now()
 	i := streaminfo.Info{
-		LogType: streaminfo.LogTCPConnectionEnd, Listener: p.s.listener,
-		Conn: c, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
+		Listener: p.s.listener,
+		Conn:     c, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
 		Flags: p.flags, TerminationDetails: p.details, FilterChain: p.s.chain,
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
 		Cluster: p.name, AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
@@ -43,7 +70,7 @@ func (p *proxy) info() streaminfo.Info {
 		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata
 	}
 	if p.host != nil {
-		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Address, p.host.Hostname, p.host.Metadata()
+		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
 	if p.up != nil {
 		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()

@@ -32,6 +32,8 @@ type proxy struct {
 
 	idle event.Timer
 	most *event.Timer // max_downstream_connection_duration
+	// periodic logs the connection while it lives; nil without such a log.
+	periodic *event.Timer
 }
 
 func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
@@ -42,6 +44,10 @@ func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
 	return p
 }
 
+// ClusterKey is the filter state that names another cluster than the
+// configured one.
+const ClusterKey = "envoy.tcp_proxy.cluster"
+
 // OnNewConnection implements network.ReadFilter.
 func (p *proxy) OnNewConnection() network.FilterStatus {
 	p.stats.CxTotal.Inc()
@@ -51,7 +57,13 @@ func (p *proxy) OnNewConnection() network.FilterStatus {
 		p.most = p.down.Loop().NewTimer(p.tooOld)
 		p.most.Enable(p.s.maxDuration)
 	}
+	p.startLogging()
 	p.name = p.s.pick()
+	if i := p.down.Info; i != nil {
+		if name, ok := i.FilterState[ClusterKey].(string); ok {
+			p.name = name
+		}
+	}
 	p.connect()
 	return network.StopIteration
 }
@@ -101,6 +113,11 @@ func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string
 	}
 	if p.attempts < p.s.attempts {
 		p.name = p.s.pick()
+		if i := p.down.Info; i != nil {
+			if name, ok := i.FilterState[ClusterKey].(string); ok {
+				p.name = name
+			}
+		}
 	}
 	p.connect()
 }
@@ -122,6 +139,9 @@ func (p *proxy) OnPoolReady(c *network.Connection, h *cluster.Host) {
 	if p.s.idle > 0 {
 		c.Loop().InitTimer(&p.idle, p.idled)
 		p.idle.Enable(p.s.idle)
+	}
+	if p.s.logConnected {
+		p.log(streaminfo.LogTCPUpstreamConnected)
 	}
 	c.Start()
 	p.down.ReadDisable(false)

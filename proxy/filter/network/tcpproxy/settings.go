@@ -26,17 +26,19 @@ type Find func(l *network.Loop, name string) Cluster
 
 // settings is one compiled filter, shared by the workers.
 type settings struct {
-	find        Find
-	clusters    []weighted
-	total       uint64        // of the weights
-	idle        time.Duration // 0: never
-	maxDuration time.Duration // 0: none
-	attempts    uint32
-	hashSource  bool // hash_policy: source_ip
-	logs        []listener.AccessLog
-	stats       *stats.Group[Stats]
-	chain       string
-	listener    string
+	find                   Find
+	clusters               []weighted
+	total                  uint64        // of the weights
+	idle                   time.Duration // 0: never
+	maxDuration            time.Duration // 0: none
+	attempts               uint32
+	hashSource             bool // hash_policy: source_ip
+	logs                   []listener.AccessLog
+	logStart, logConnected bool
+	logEvery               time.Duration // 0: at the end only
+	stats                  *stats.Group[Stats]
+	chain                  string
+	listener               string
 }
 
 type weighted struct {

@@ -1,0 +1,97 @@
+package cel
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/env"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
+
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
+
+// Input is a stream as expressions see it. Header maps may be nil.
+type Input struct {
+	Info             *streaminfo.Info
+	RequestHeaders   *http.HeaderMap
+	ResponseHeaders  *http.HeaderMap
+	ResponseTrailers *http.HeaderMap
+	Now              time.Duration // by the worker's clock
+}
+
+// Program is a compiled expression. It may be evaluated by many goroutines.
+type Program struct{ p cel.Program }
+
+// maxCost bounds an evaluation: an expression may loop over headers, and a
+// client chooses those.
+const maxCost = 100_000
+
+// environment is CEL's own functions, without the macros that loop, as in Envoy.
+var environment = sync.OnceValues(func() (*cel.Env, error) {
+	return cel.NewCustomEnv(cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{DisableMacros: true})), cel.Macros(cel.HasMacro))
+})
+
+// Compile parses an expression.
+func Compile(expression string) (*Program, error) {
+	e, err := environment()
+	if err != nil {
+		return nil, err
+	}
+	parsed, issues := e.Parse(expression)
+	if issues.Err() != nil {
+		return nil, fmt.Errorf("not able to parse expression: %w", issues.Err())
+	}
+	if name := unknownFunction(e, parsed); name != "" {
+		return nil, fmt.Errorf("failed to create an expression: there is no function %q", name)
+	}
+	p, err := e.Program(parsed, cel.CostLimit(maxCost))
+	if err != nil {
+		return nil, fmt.Errorf("failed to create an expression: %w", err)
+	}
+	return &Program{p}, nil
+}
+
+// unknownFunction is a function that the expression calls and nobody knows.
+func unknownFunction(e *cel.Env, parsed *cel.Ast) (name string) {
+	ast.PostOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+		if x.Kind() == ast.CallKind && !e.HasFunction(x.AsCall().FunctionName()) {
+			name = x.AsCall().FunctionName()
+		}
+	}))
+	return name
+}
+
+// Eval is the expression's value; false when it has none.
+func (p *Program) Eval(in Input) (ref.Val, bool) {
+	v, _, err := p.p.Eval(activation{&in})
+	if err != nil || v == nil || types.IsUnknownOrError(v) {
+		return nil, false
+	}
+	return v, true
+}
+
+// Match is whether the expression is true.
+func (p *Program) Match(in Input) bool {
+	v, ok := p.Eval(in)
+	return ok && v == types.True
+}
+
+// activation resolves the expression's names.
+type activation struct{ in *Input }
+
+// ResolveName implements interpreter.Activation.
+func (a activation) ResolveName(name string) (any, bool) {
+	if find := roots[name]; find != nil {
+		return object{func(key string) (any, bool) { return find(a.in, key) }}, true
+	}
+	return nil, false
+}
+
+// Parent implements interpreter.Activation.
+func (a activation) Parent() interpreter.Activation { return nil }

@@ -1,0 +1,50 @@
+package healthcheck
+
+import (
+	"maps"
+	"slices"
+
+	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// TypeURL is the type of the filter's configuration.
+const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck"
+
+// Maker makes the filter's factories; clusters gives each worker's cluster
+// table.
+func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
+	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
+		m := &healthv3.HealthCheck{}
+		if err := protos.Unpack(p, config, m); err != nil {
+			return nil, err
+		}
+		if err := field.Only(p, m, "pass_through_mode", "cache_time", "cluster_min_healthy_percentages", "headers"); err != nil {
+			return nil, err
+		}
+		f := &factory{passThrough: m.GetPassThroughMode().GetValue(), failed: ctx.HealthCheckFailed, serviceCluster: ctx.ServiceCluster, clusters: clusters}
+		cacheTime := m.GetCacheTime().AsDuration()
+		switch {
+		case cacheTime > 0 && !f.passThrough:
+			return nil, p.Dot("cache_time").Errorf("cache_time must not be set when pass_through_mode is disabled")
+		case cacheTime > 0:
+			f.cache = &cache{keep: cacheTime}
+		}
+		all := m.GetClusterMinHealthyPercentages()
+		if len(all) > 0 && f.passThrough {
+			return nil, p.Dot("cluster_min_healthy_percentages").Errorf("cluster_min_healthy_percentages must not be set when pass_through_mode is enabled")
+		}
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			f.minimums = append(f.minimums, minimum{name, all[name].GetValue()})
+		}
+		var err error
+		f.headers, err = matcher.NewHeaders(p.Dot("headers"), m.GetHeaders(), matcher.NewRegexes())
+		return f, err
+	}}
+}

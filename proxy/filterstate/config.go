@@ -1,0 +1,38 @@
+package filterstate
+
+import (
+	statev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/formatter"
+)
+
+// factories are the kinds of objects that weir obeys; all are strings to it.
+var factories = map[string]bool{
+	"envoy.string":            true, // for matchers and logs
+	"envoy.tcp_proxy.cluster": true, // where tcp_proxy sends a connection
+}
+
+// Compile compiles the list at p.
+func Compile(p field.Path, ms []*statev3.FilterStateValue) (Values, error) {
+	var out Values
+	for i, m := range ms {
+		p := p.Index(i)
+		if err := field.Only(p, m, "object_key", "factory_key", "format_string", "read_only", "skip_if_empty"); err != nil {
+			return nil, err
+		}
+		kind := m.GetFactoryKey()
+		if kind == "" {
+			kind = m.GetObjectKey()
+		}
+		if !factories[kind] {
+			return nil, p.Errorf("weir has no filter state objects of kind %q", kind)
+		}
+		format, err := formatter.CompileFormatString(p.Dot("format_string"), m.GetFormatString())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, value{name: m.GetObjectKey(), format: format, readOnly: m.GetReadOnly(), skipEmpty: m.GetSkipIfEmpty()})
+	}
+	return out, nil
+}

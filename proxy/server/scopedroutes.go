@@ -1,0 +1,221 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/manager"
+	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/xds"
+)
+
+// scopedRoutes are route configurations of which a key made of a request's
+// headers chooses one: scoped_routes, inline or by SRDS.
+type scopedRoutes struct {
+	r        *routes
+	listener string
+	key      []keyFragment
+	rds      *corev3.ConfigSource
+	path     field.Path // of rds
+	// byWorker are the tables by key; each map is read on its worker only, and
+	// replaced, not changed.
+	byWorker []map[string]*routeTable
+	tables   []*routeTable // in use, on main
+	sub      *xds.Subscription
+	wait     func(what string) (done func())
+	first    func() // lets go of the listener that waits for the first scopes
+}
+
+// keyFragment is a header_value_extractor.
+type keyFragment struct {
+	header, separator string
+	index             int
+	elementKey        string // the element is key, elementSeparator, value
+	elementSeparator  string
+}
+
+func (k *keyFragment) value(h *http.HeaderMap) (string, bool) {
+	v, ok := h.GetName(k.header)
+	if id := http.LookupID(k.header); id != http.Unknown {
+		v, ok = h.Get(id), h.Has(id)
+	}
+	if !ok {
+		return "", false
+	}
+	if k.elementSeparator == "" {
+		if k.separator == "" {
+			return v, k.index == 0
+		}
+		for i := 0; i < k.index; i++ {
+			if _, v, ok = strings.Cut(v, k.separator); !ok {
+				return "", false
+			}
+		}
+		v, _, _ = strings.Cut(v, k.separator)
+		return v, true
+	}
+	for v != "" {
+		element := v
+		if k.separator != "" {
+			element, v, _ = strings.Cut(v, k.separator)
+		} else {
+			v = ""
+		}
+		if name, value, ok := strings.Cut(element, k.elementSeparator); ok && name == k.elementKey {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// Config implements manager.RouteProvider: without a request there is none.
+func (s *scopedRoutes) Config(int) *route.Config { return nil }
+
+// Scoped implements manager.ScopedRoutes.
+func (s *scopedRoutes) Scoped(worker int, h *http.HeaderMap) *route.Config {
+	var buf [128]byte
+	key := buf[:0]
+	for i := range s.key {
+		v, ok := s.key[i].value(h)
+		if !ok {
+			return nil
+		}
+		key = append(append(key, v...), 0)
+	}
+	if t := s.byWorker[worker][string(key)]; t != nil {
+		return t.Config(worker)
+	}
+	return nil
+}
+
+func (f routeFactory) scoped(p field.Path, m *hcmv3.ScopedRoutes) (manager.RouteProvider, error) {
+	if err := field.Only(p, m, "name", "scope_key_builder", "rds_config_source", "scoped_route_configurations_list", "scoped_rds"); err != nil {
+		return nil, err
+	}
+	s := &scopedRoutes{r: f.r, listener: f.ctx.Listener, rds: m.GetRdsConfigSource(), path: p.Dot("rds_config_source"),
+		byWorker: make([]map[string]*routeTable, len(f.r.s.loops)), wait: f.ctx.WaitFor, first: func() {}}
+	for i, fr := range m.GetScopeKeyBuilder().GetFragments() {
+		k, err := newKeyFragment(p.Dot("scope_key_builder").Dot("fragments").Index(i), fr)
+		if err != nil {
+			return nil, err
+		}
+		s.key = append(s.key, k)
+	}
+	f.ctx.OnClose(s.close)
+	if list := m.GetScopedRouteConfigurationsList(); list != nil {
+		return s, s.set(list.GetScopedRouteConfigurations())
+	}
+	rds := m.GetScopedRds()
+	if err := field.Only(p.Dot("scoped_rds"), rds, "scoped_rds_config_source"); err != nil {
+		return nil, err
+	}
+	s.first = f.ctx.WaitFor("srds " + m.GetName())
+	var err error
+	s.sub, err = f.r.s.xds.Subscribe(xds.Request{
+		Source: rds.GetScopedRdsConfigSource(), Path: p.Dot("scoped_rds").Dot("scoped_rds_config_source"), TypeURL: xds.ScopedRouteType,
+		OnUpdate: func(rs []xds.Resource, _ string) error {
+			scopes := make([]*routev3.ScopedRouteConfiguration, len(rs))
+			for i, r := range rs {
+				scopes[i] = r.Message.(*routev3.ScopedRouteConfiguration)
+			}
+			return s.set(scopes)
+		},
+		OnFailure: func(why xds.Failure, err error) {
+			f.r.s.discoveryFailed("SRDS "+m.GetName(), why, err, s.first)
+		},
+		Stats: f.r.s.xdsStats("http.scoped_rds." + m.GetName() + "."),
+	})
+	return s, err
+}
+
+func newKeyFragment(p field.Path, m *hcmv3.ScopedRoutes_ScopeKeyBuilder_FragmentBuilder) (keyFragment, error) {
+	e := m.GetHeaderValueExtractor()
+	p = p.Dot("header_value_extractor")
+	if e == nil {
+		return keyFragment{}, p.Errorf("is required")
+	}
+	name := matcher.LowerASCII(e.GetName())
+	if name == "host" {
+		name = ":authority"
+	}
+	k := keyFragment{header: name, separator: e.GetElementSeparator(), index: int(e.GetIndex())}
+	if el := e.GetElement(); el != nil {
+		k.elementKey, k.elementSeparator = el.GetKey(), el.GetSeparator()
+	}
+	if k.separator == "" && k.index > 0 {
+		return k, p.Dot("index").Errorf("index > 0 for empty string element separator")
+	}
+	return k, nil
+}
+
+// set takes a whole set of scopes into use. On an error the old ones stay.
+func (s *scopedRoutes) set(scopes []*routev3.ScopedRouteConfiguration) error {
+	byKey := make(map[string]*routeTable, len(scopes))
+	var tables []*routeTable
+	for _, scope := range scopes {
+		p := field.Path("scoped_route[" + scope.GetName() + "]")
+		t, key, err := s.table(p, scope)
+		if err == nil && byKey[key] != nil {
+			err = p.Dot("key").Errorf("scope key conflict found")
+		}
+		if t != nil {
+			tables = append(tables, t)
+		}
+		if err != nil {
+			s.leave(tables)
+			return err
+		}
+		byKey[key] = t
+		if !t.have {
+			t.waiting = append(t.waiting, s.wait(fmt.Sprintf("rds %s of scope %s", t.name, scope.GetName())))
+		}
+	}
+	s.leave(s.tables)
+	s.tables = tables
+	for i, l := range s.r.s.loops {
+		l.Post(func() { s.byWorker[i] = byKey })
+	}
+	s.first()
+	return nil
+}
+
+// table is a scope's route configuration and its key.
+func (s *scopedRoutes) table(p field.Path, m *routev3.ScopedRouteConfiguration) (*routeTable, string, error) {
+	if err := field.Only(p, m, "name", "key", "route_configuration_name", "route_configuration"); err != nil {
+		return nil, "", err
+	}
+	key := ""
+	for _, f := range m.GetKey().GetFragments() {
+		key += f.GetStringKey() + "\x00"
+	}
+	if rc := m.GetRouteConfiguration(); rc != nil {
+		t, err := s.r.newStatic(p.Dot("route_configuration"), rc, s.listener)
+		return t, key, err
+	}
+	if m.GetRouteConfigurationName() == "" {
+		return nil, "", p.Errorf("needs route_configuration_name or route_configuration")
+	}
+	t, err := s.r.subscribe(s.path, s.rds, m.GetRouteConfigurationName(), s.listener)
+	return t, key, err
+}
+
+func (s *scopedRoutes) leave(tables []*routeTable) {
+	for _, t := range tables {
+		s.r.leave(t, s.listener)
+	}
+}
+
+func (s *scopedRoutes) close() {
+	if s.sub != nil {
+		s.sub.Close()
+	}
+	s.leave(s.tables)
+	s.tables = nil
+}

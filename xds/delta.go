@@ -1,0 +1,311 @@
+package xds
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+)
+
+// delta is the incremental protocol on one stream: with all types on the ADS
+// stream, with one on a stream of its own. A request subscribes to names and
+// unsubscribes from others; a response brings what has changed and says what is
+// gone, and is answered by a request with its nonce. After a reconnect the
+// server is told which versions are here, so it sends only what differs.
+//
+// What is on the main goroutine: everything but decode.
+type delta struct {
+	client  *Client
+	key     string // in client.streams
+	target  *target
+	stats   Stats
+	types   []*deltaType // in the order of subscription
+	session *session     // nil: not connected
+	asked   bool         // the node was sent in this session
+	stop    context.CancelFunc
+}
+
+// deltaType is a type on the stream.
+type deltaType struct {
+	col   *collection
+	asked bool                // in this session
+	told  map[string]bool     // names that the server was told in this session
+	have  map[string]Resource // accepted; survives the session
+	late  bool                // a request waits for the type's pause to end
+	busy  bool                // a response is being applied; a request follows
+
+	refused backoff     // of updates in a row
+	delayed *time.Timer // until the next NACK may be sent
+	answer  *answer     // to the last response, not sent yet
+}
+
+// answer is an ACK, or a NACK with an error.
+type answer struct {
+	nonce string
+	err   *statuspb.Status
+}
+
+func (c *Client) newDelta(key, method string, t *target, stats Stats) wire {
+	s := &delta{client: c, key: key, target: t, stats: stats}
+	ctx, cancel := context.WithCancel(c.ctx)
+	s.stop = cancel
+	stats.Set(statConnected, 0)
+	c.running.Add(1)
+	go (&stream{client: c, target: t, method: method, proto: s}).run(ctx)
+	return s
+}
+
+func (s *delta) addType(col *collection) {
+	s.types = append(s.types, &deltaType{col: col, told: map[string]bool{}, have: map[string]Resource{}, refused: nackBackoff()})
+}
+
+func (s *delta) find(typeURL string) *deltaType {
+	for _, t := range s.types {
+		if t.col.typeURL == typeURL {
+			return t
+		}
+	}
+	return nil
+}
+
+func (s *delta) wantsChanged(col *collection) {
+	if t := s.find(col.typeURL); t != nil && !t.busy {
+		s.request(t)
+	}
+}
+
+// unused unsubscribes from everything. What yet comes for the type is ignored.
+func (s *delta) unused(col *collection) {
+	delete(s.client.collections, col.id)
+	t := s.find(col.typeURL)
+	s.types = slices.DeleteFunc(s.types, func(o *deltaType) bool { return o == t })
+	if len(s.types) == 0 {
+		s.stop()
+		s.session = nil
+		s.stats.Set(statConnected, 0)
+		delete(s.client.streams, s.key)
+		return
+	}
+	if t.asked && !t.busy {
+		s.send(t)
+	}
+}
+
+func (s *delta) resume(typeURL string) {
+	if t := s.find(typeURL); t != nil && t.late && !t.busy {
+		s.request(t)
+	}
+}
+
+// request sends what has changed of what is wanted, when nothing holds it back.
+func (s *delta) request(t *deltaType) {
+	t.late = s.client.paused[t.col.typeURL] > 0 || t.delayed != nil
+	if !t.late {
+		s.send(t)
+	}
+}
+
+// wildcard is the name of all resources that a server has for this node.
+const wildcard = "*"
+
+func (s *delta) send(t *deltaType) {
+	if s.session == nil {
+		return
+	}
+	req := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: t.col.typeURL}
+	want := map[string]bool{}
+	for n := range t.col.watched {
+		want[n] = true
+	}
+	if t.col.all > 0 {
+		want[wildcard] = true
+	}
+	if !t.asked {
+		if len(want) == 0 {
+			return
+		}
+		req.InitialResourceVersions = make(map[string]string, len(t.have))
+		for name, r := range t.have {
+			req.InitialResourceVersions[name] = r.Version
+		}
+	}
+	for n := range want {
+		if !t.told[n] {
+			req.ResourceNamesSubscribe = append(req.ResourceNamesSubscribe, n)
+		}
+	}
+	for n := range t.told {
+		if !want[n] {
+			req.ResourceNamesUnsubscribe = append(req.ResourceNamesUnsubscribe, n)
+			if t.col.all == 0 {
+				delete(t.have, n)
+			}
+		}
+	}
+	slices.Sort(req.ResourceNamesSubscribe)
+	slices.Sort(req.ResourceNamesUnsubscribe)
+	if t.answer != nil {
+		req.ResponseNonce, req.ErrorDetail = t.answer.nonce, t.answer.err
+	} else if t.asked && len(req.ResourceNamesSubscribe)+len(req.ResourceNamesUnsubscribe) == 0 {
+		return
+	}
+	if len(want) == 1 && want[wildcard] && !t.asked {
+		// The first request without names asks for all: older servers know
+		// no other way.
+		req.ResourceNamesSubscribe = nil
+	}
+	if !s.asked || !s.target.nodeFirstOnly {
+		req.Node = s.client.node
+		s.asked = true
+	}
+	// Requests build on each other: none replaces one that waits.
+	s.session.push(outgoing{req.TypeUrl, req, true})
+	t.asked, t.told, t.answer = true, want, nil
+}
+
+func (s *delta) opened(sess *session) {
+	if s.client.closed || len(s.types) == 0 {
+		return
+	}
+	s.session, s.asked = sess, false
+	s.stats.Set(statConnected, 1)
+	for _, t := range s.types {
+		t.asked, t.answer, t.told = false, nil, map[string]bool{}
+		s.request(t)
+	}
+}
+
+func (s *delta) lost(sess *session, _ error) {
+	if s.client.closed || sess != s.session {
+		return
+	}
+	s.session = nil
+	s.stats.Set(statConnected, 0)
+	for _, t := range s.types {
+		t.col.failed()
+	}
+}
+
+func (s *delta) newResponse() proto.Message { return &discoveryv3.DeltaDiscoveryResponse{} }
+
+func (s *delta) decode(sess *session, m proto.Message) (handle func()) {
+	resp := m.(*discoveryv3.DeltaDiscoveryResponse)
+	u := decodeDelta(resp)
+	return func() {
+		if s.session == sess {
+			s.apply(resp, u)
+		}
+	}
+}
+
+func (s *delta) apply(resp *discoveryv3.DeltaDiscoveryResponse, u update) {
+	if id := resp.GetControlPlane().GetIdentifier(); id != "" {
+		s.stats.SetText(statIdentifier, id)
+	}
+	t := s.find(resp.TypeUrl)
+	if t == nil {
+		s.client.log.Debug("xDS: response for a type that is not subscribed to", "type", resp.TypeUrl, "server", s.target.name)
+		return
+	}
+	t.busy = true
+	err := t.take(u, resp.RemovedResources)
+	t.busy = false
+	t.answer = &answer{nonce: resp.Nonce}
+	if err != nil {
+		t.answer.err = &statuspb.Status{Code: int32(codes.Internal), Message: shorten(err.Error())}
+		s.slowDown(t)
+	} else {
+		t.refused.reset()
+	}
+	if s.find(resp.TypeUrl) != t { // a callback closed the last subscription
+		s.send(t)
+		return
+	}
+	s.request(t)
+}
+
+// take applies a response: to subscriptions to all as the whole set that it
+// makes, to those to names as it is.
+func (t *deltaType) take(u update, removed []string) error {
+	if u.err != nil {
+		return t.col.update(u)
+	}
+	next := maps.Clone(t.have)
+	for _, r := range u.resources {
+		next[r.Name] = r
+	}
+	for _, name := range removed {
+		delete(next, name)
+	}
+	if t.col.all > 0 {
+		whole := update{version: u.version, byName: make(map[string]int, len(next)), resources: make([]Resource, 0, len(next))}
+		for _, name := range slices.Sorted(maps.Keys(next)) {
+			whole.byName[name] = len(whole.resources)
+			whole.resources = append(whole.resources, next[name])
+		}
+		u = whole
+	}
+	if err := t.col.update(u); err != nil {
+		return err
+	}
+	t.have = next
+	t.col.removed(removed)
+	return nil
+}
+
+// slowDown holds the requests for the type back for a while if this NACK is not
+// the first in a row.
+func (s *delta) slowDown(t *deltaType) {
+	first := t.refused.attempt == 0
+	delay := t.refused.next()
+	if first || t.delayed != nil {
+		return
+	}
+	t.delayed = time.AfterFunc(delay, func() {
+		s.client.post(func() {
+			t.delayed = nil
+			if !s.client.closed && s.find(t.col.typeURL) == t {
+				s.resume(t.col.typeURL)
+			}
+		})
+	})
+}
+
+// decodeDelta decodes the resources of a response.
+func decodeDelta(resp *discoveryv3.DeltaDiscoveryResponse) update {
+	u := update{version: resp.SystemVersionInfo, byName: map[string]int{}}
+	var errs []error
+	for i, w := range resp.Resources {
+		if w.Resource == nil {
+			continue // says only that it is still there
+		}
+		if w.Ttl != nil {
+			errs = append(errs, fmt.Errorf("%s: weir does not support ttl of envoy.service.discovery.v3.Resource", w.Name))
+			continue
+		}
+		r, err := decodeOne(resp.TypeUrl, w.Version, w.Resource)
+		if w.Name != "" {
+			r.Name = w.Name
+		}
+		if _, twice := u.byName[r.Name]; err == nil && twice {
+			err = fmt.Errorf("duplicate %s in the response", shortType(resp.TypeUrl))
+		}
+		if err != nil {
+			name := r.Name
+			if name == "" {
+				name = fmt.Sprintf("resources[%d]", i)
+			}
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		u.byName[r.Name] = len(u.resources)
+		u.resources = append(u.resources, r)
+	}
+	return u.withErrors(errs)
+}
