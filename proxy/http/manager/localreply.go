@@ -95,7 +95,7 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 	if body != "" && !s.ended {
 		b := s.takeBuffer()
 		b.AppendString(body)
-		s.encodeData(from, b, true)
+		s.encodeData(len(s.slots)-1, b, true)
 		s.putBuffer(b)
 	}
 }
