@@ -24,7 +24,7 @@ func NewClient(nc *network.Connection, cb http.ClientCallbacks, set *Settings) h
 	c.phase = phaseSettings
 	out := c.output()
 	out.AppendString(preface)
-	c.flood.queue.add(len(preface), 0, false)
+	c.flood.queue.add(len(preface), 0, true, false)
 	c.wrote(out)
 	c.writeSettings()
 	return c

@@ -55,7 +55,6 @@ func (v *server) begin(f frame) (*stream, *connError) {
 		v.resetStream(id, http2.ErrCodeRefusedStream)
 		return nil, nil
 	}
-	v.flood.opened++
 	s := v.newStream(id)
 	s.req = v.cb.NewStream(responseEncoder{s})
 	s.dec = s.req

@@ -108,6 +108,7 @@ func (c *conn) newStream(id uint32) *stream {
 		c.streams = make(map[uint32]*stream)
 	}
 	c.streams[id] = s
+	c.flood.opened++
 	gauge(c.set.Counters.StreamsActive, 1)
 	return s
 }
