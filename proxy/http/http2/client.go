@@ -87,7 +87,7 @@ func (c *client) head(s *stream, end bool) *connError {
 }
 
 // finished implements role.
-func (c *client) finished(*stream) {}
+func (c *client) finished(s *stream) { c.flood.streamEnded(&c.conn, s, false) }
 
 // removed implements role.
 func (c *client) removed(*stream) { c.cb.OnStreamEnd(c.phase != phaseDead) }

@@ -251,6 +251,20 @@ func TestWindowUpdatesOfServers(t *testing.T) {
 	}
 }
 
+// TestUpstreamsMayReset: a server that refuses many requests keeps its
+// connection.
+func TestUpstreamsMayReset(t *testing.T) {
+	r := newClientRig(t, nil)
+	for range 600 {
+		q := r.ask(true, get...)
+		r.w.WriteRSTStream(uint32(q.id), http2.ErrCodeRefusedStream)
+		r.send()
+	}
+	if r.err != nil {
+		t.Error(r.err)
+	}
+}
+
 // TestKeepAlive probes, and closes a connection that does not answer.
 func TestKeepAlive(t *testing.T) {
 	r := newClientRig(t, func(s *Settings) { s.KeepAlive = KeepAlive{Interval: 1, Timeout: 1} })
