@@ -11,6 +11,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -58,6 +59,7 @@ func (s *server) makeListeners() {
 func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table := filter.Network()
 	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
+	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
 	return table
 }
