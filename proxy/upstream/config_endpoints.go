@@ -40,7 +40,7 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 	pol := a.GetPolicy()
 	if err := firstError(
 		field.Only(p, a, "cluster_name", "endpoints", "policy"),
-		field.Only(p.Dot("policy"), pol, "overprovisioning_factor", "weighted_priority_health", "drop_overloads"),
+		field.Only(p.Dot("policy"), pol, "overprovisioning_factor", "weighted_priority_health", "drop_overloads", "endpoint_stale_after"),
 	); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,10 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 		out.overprovisioning = f.GetValue()
 	}
 	out.weightedHealth = pol.GetWeightedPriorityHealth()
-	var err error
+	err := positive(p.Dot("policy").Dot("endpoint_stale_after"), pol.GetEndpointStaleAfter(), &out.stale)
+	if err != nil {
+		return nil, err
+	}
 	if out.drop, err = dropOverload(p.Dot("policy").Dot("drop_overloads"), pol.GetDropOverloads()); err != nil {
 		return nil, err
 	}

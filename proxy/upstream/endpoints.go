@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
@@ -14,7 +15,8 @@ type assignment struct {
 	groups           []endpointGroup
 	overprovisioning uint32 // percent
 	weightedHealth   bool
-	drop             float64 // of requests
+	drop             float64       // of requests
+	stale            time.Duration // without news the endpoints go after it; 0: never
 }
 
 // endpointGroup is a locality's endpoints of one priority.

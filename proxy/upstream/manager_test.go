@@ -69,6 +69,20 @@ func TestEDSTimeout(t *testing.T) {
 	r.wantHosts("e", "1:80")
 }
 
+func TestStaleEndpointsGo(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAdd(edsCluster)
+	r.endpoints("s", one("1")+"\npolicy: {endpoint_stale_after: 0.001s}")
+	for r.stats("e").AssignmentStale.Value() == 0 {
+	}
+	r.wantHosts("e", "")
+	if s := r.stats("e"); s.AssignmentTimeout.Value() != 1 {
+		t.Errorf("%d assignments with a timeout", s.AssignmentTimeout.Value())
+	}
+	r.endpoints("s", one("2"))
+	r.wantHosts("e", "2:80")
+}
+
 func TestHostsKeepTheirIdentity(t *testing.T) {
 	r := newRig(t, nil)
 	r.mustAdd(edsCluster)
