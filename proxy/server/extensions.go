@@ -86,7 +86,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load,
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
 		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
