@@ -66,6 +66,7 @@ type config struct {
 	transports       socketMatches
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
+	trackHosts       bool // per_endpoint_stats
 	closeOnSetChange bool
 	removeAtOnce     bool // ignore_health_on_host_removal
 }
@@ -153,12 +154,13 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if w := c.GetWaitForWarmOnInit(); w != nil {
 		cfg.waitForWarm = w.GetValue()
 	}
+	cfg.trackHosts = c.GetTrackClusterStats().GetPerEndpointStats()
 	cfg.removeAtOnce = c.GetIgnoreHealthOnHostRemoval()
 	info.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
 	err = firstError(
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
-		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats()),
+		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats(), "per_endpoint_stats"),
 		m.transportSockets(p, c, cfg),
 		httpOptions(p, c, info),
 		socketOptions(p, c, info),
@@ -181,6 +183,9 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	}
 	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
+	}
+	if cfg.trackHosts && cfg.kind.provided() {
+		return nil, p.Dot("track_cluster_stats").Dot("per_endpoint_stats").Errorf("weir does not support it in a cluster of type %s", kindNames[cfg.kind])
 	}
 	if provided := cfg.policy == nil; provided != cfg.kind.provided() {
 		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for those that pick hosts in their own way, and their only one", kindNames[cfg.kind])

@@ -186,6 +186,9 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
 		h.Cluster = g.c.cfg.info
+		if g.c.cfg.trackHosts {
+			h.Track(g.c.m.o.Stats)
+		}
 		h.Priority = eg.priority
 		h.SetHealth(e.health, true)
 		h.SetHealthySince(cluster.Now())
