@@ -16,6 +16,7 @@ const module = "github.com/weirproxy/weir/"
 
 type pkg struct {
 	ImportPath string
+	Doc        string
 	Imports    []string
 	GoFiles    []string
 	Dir        string
@@ -23,7 +24,7 @@ type pkg struct {
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,GoFiles,Dir", "../../...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,GoFiles,Dir", "../../...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}

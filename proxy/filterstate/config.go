@@ -40,6 +40,7 @@ func Compile(p field.Path, ms []*statev3.FilterStateValue) (Values, error) {
 		if err != nil {
 			return nil, err
 		}
+		//lint:ignore SA1019 control planes still send it, and Envoy takes it
 		out = append(out, value{name: m.GetObjectKey(), format: format, readOnly: m.GetReadOnly(), skipEmpty: m.GetSkipIfEmpty()})
 	}
 	return out, nil
