@@ -9,6 +9,7 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/internal/buildinfo"
@@ -26,6 +27,10 @@ type Options struct {
 	// timers of the client go through it.
 	Post func(func())
 
+	// Credentials compiles the transport socket, at p, of a management
+	// server's cluster; nil: only plaintext is possible.
+	Credentials func(p field.Path, cluster string, ts *corev3.TransportSocket) (credentials.TransportCredentials, error)
+
 	Logger *slog.Logger // nil: slog.Default()
 	Stats  Stats        // of the ADS stream (control_plane.…); may be nil
 }
@@ -33,12 +38,13 @@ type Options struct {
 // Client is the xDS client of one proxy. All methods are for the main
 // goroutine, the one on which Options.Post runs functions.
 type Client struct {
-	post     func(func())
-	log      *slog.Logger
-	stats    Stats
-	node     *corev3.Node
-	clusters map[string]*clusterv3.Cluster // static ones, by name
-	ads      *target                       // nil: no ADS server is configured
+	post        func(func())
+	log         *slog.Logger
+	stats       Stats
+	node        *corev3.Node
+	clusters    map[string]*clusterv3.Cluster // static ones, by name
+	credentials func(field.Path, string, *corev3.TransportSocket) (credentials.TransportCredentials, error)
+	ads         *target // nil: no ADS server is configured
 
 	collections map[string]*collection // by source and type
 	streams     map[string]wire        // by source; the ADS stream is ""
@@ -61,6 +67,7 @@ func New(o Options) (*Client, error) {
 		collections: map[string]*collection{},
 		streams:     map[string]wire{},
 		paused:      map[string]int{},
+		credentials: o.Credentials,
 	}
 	if c.log == nil {
 		c.log = slog.Default()

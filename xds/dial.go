@@ -14,6 +14,7 @@ import (
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/resolver"
@@ -32,11 +33,12 @@ type target struct {
 	metadata      metadata.MD
 	timeout       time.Duration // to connect
 	keepAlive     net.KeepAliveConfig
-	maxMessage    int         // bytes
-	nodeFirstOnly bool        // ApiConfigSource.set_node_on_first_message_only
-	delta         bool        // the incremental protocol is spoken
-	http2         bool        // its cluster speaks HTTP/2
-	rest          *restTarget // nil: gRPC
+	maxMessage    int                              // bytes
+	nodeFirstOnly bool                             // ApiConfigSource.set_node_on_first_message_only
+	delta         bool                             // the incremental protocol is spoken
+	http2         bool                             // its cluster speaks HTTP/2
+	rest          *restTarget                      // nil: gRPC
+	credentials   credentials.TransportCredentials // nil: plaintext
 }
 
 const (
@@ -137,7 +139,7 @@ func (c *Client) clusterTarget(path field.Path, name string, t *target) error {
 	if cl == nil {
 		return path.Errorf("no static cluster %q in static_resources.clusters", name)
 	}
-	if err := plaintext(cl); err != nil {
+	if err := c.secure(cl, t); err != nil {
 		return path.Errorf("cluster %q: %w", name, err)
 	}
 	switch cl.GetType() {
@@ -180,8 +182,8 @@ func speaksHTTP2(cl *clusterv3.Cluster) bool {
 
 const rawBuffer = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 
-// plaintext refuses a cluster whose connections are not plain TCP.
-func plaintext(cl *clusterv3.Cluster) error {
+// secure finds how connections to a cluster are secured.
+func (c *Client) secure(cl *clusterv3.Cluster, t *target) (err error) {
 	if len(cl.TransportSocketMatches) > 0 {
 		return field.Path("transport_socket_matches").Errorf("weir does not support it for a management server")
 	}
@@ -189,7 +191,11 @@ func plaintext(cl *clusterv3.Cluster) error {
 	if ts == nil || protos.TypeName(ts.GetTypedConfig()) == rawBuffer {
 		return nil
 	}
-	return field.Path("transport_socket").Errorf("weir does not support %s to a management server", ts.Name)
+	if c.credentials == nil || t.rest != nil {
+		return field.Path("transport_socket").Errorf("weir does not support %s to a management server", ts.Name)
+	}
+	t.credentials, err = c.credentials(field.Path("transport_socket"), cl.GetName(), ts)
+	return err
 }
 
 // dialAddress is an endpoint's address as dial takes it.
@@ -209,8 +215,12 @@ func dialAddress(a *corev3.Address) (string, error) {
 
 // connect makes a connection object; gRPC dials when the stream is opened.
 func (t *target) connect() (*grpc.ClientConn, error) {
+	security := t.credentials
+	if security == nil {
+		security = insecure.NewCredentials()
+	}
 	opts := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(security),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(t.maxMessage)),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: grpcbackoff.DefaultConfig, MinConnectTimeout: t.timeout}),
 		grpc.WithDisableServiceConfig(),

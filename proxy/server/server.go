@@ -49,6 +49,7 @@ type server struct {
 	listeners *listener.Manager
 	routes    *routes
 	secrets   *secrets
+	afterXDS  []func() error // to be done once the xDS client is made
 	certs     tls.Inventory
 	xds       *xds.Client
 	admin     *admin.Server
@@ -126,7 +127,10 @@ func (s *server) build() error {
 			return err
 		}
 	}
-	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane.")}); err != nil {
+	if s.secrets, err = newSecrets(s); err != nil {
+		return err
+	}
+	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Credentials: s.managementCredentials}); err != nil {
 		return err
 	}
 	if err = s.makeWatchdog(); err != nil {
@@ -142,8 +146,10 @@ func (s *server) build() error {
 		return err
 	}
 	s.routes = newRoutes(s)
-	if s.secrets, err = newSecrets(s); err != nil {
-		return err
+	for _, compile := range s.afterXDS {
+		if err := compile(); err != nil {
+			return err
+		}
 	}
 	s.makeClusters()
 	s.makeListeners()
