@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"sync"
@@ -9,7 +10,6 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/internal/buildinfo"
@@ -27,9 +27,11 @@ type Options struct {
 	// timers of the client go through it.
 	Post func(func())
 
-	// Credentials compiles the transport socket, at p, of a management
-	// server's cluster; nil: only plaintext is possible.
-	Credentials func(p field.Path, cluster string, ts *corev3.TransportSocket) (credentials.TransportCredentials, error)
+	// Secure makes TLS configurations of a cluster's transport socket at a
+	// path, for connections to management servers: the function that it
+	// returns is called for each, and gives nil while secrets are missing.
+	// Without Secure such clusters are refused.
+	Secure func(path field.Path, ts *corev3.TransportSocket) (func() *tls.Config, error)
 
 	Logger *slog.Logger // nil: slog.Default()
 	Stats  Stats        // of the ADS stream (control_plane.…); may be nil
@@ -38,13 +40,13 @@ type Options struct {
 // Client is the xDS client of one proxy. All methods are for the main
 // goroutine, the one on which Options.Post runs functions.
 type Client struct {
-	post        func(func())
-	log         *slog.Logger
-	stats       Stats
-	node        *corev3.Node
-	clusters    map[string]*clusterv3.Cluster // static ones, by name
-	credentials func(field.Path, string, *corev3.TransportSocket) (credentials.TransportCredentials, error)
-	ads         *target // nil: no ADS server is configured
+	post     func(func())
+	log      *slog.Logger
+	stats    Stats
+	secure   func(field.Path, *corev3.TransportSocket) (func() *tls.Config, error)
+	node     *corev3.Node
+	clusters map[string]*clusterv3.Cluster // static ones, by name
+	ads      *target                       // nil: no ADS server is configured
 
 	collections map[string]*collection // by source and type
 	streams     map[string]wire        // by source; the ADS stream is ""
@@ -61,13 +63,12 @@ type Client struct {
 // is that the bootstrap's ads_config cannot be used.
 func New(o Options) (*Client, error) {
 	c := &Client{
-		post: o.Post, log: o.Logger, stats: orNoStats(o.Stats),
+		post: o.Post, log: o.Logger, stats: orNoStats(o.Stats), secure: o.Secure,
 		node:        describe(o.Bootstrap.GetNode()),
 		clusters:    map[string]*clusterv3.Cluster{},
 		collections: map[string]*collection{},
 		streams:     map[string]wire{},
 		paused:      map[string]int{},
-		credentials: o.Credentials,
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -78,7 +79,7 @@ func New(o Options) (*Client, error) {
 	c.files.client = c
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if ads := o.Bootstrap.GetDynamicResources().GetAdsConfig(); ads != nil {
-		t, err := c.apiTarget(field.Path("dynamic_resources.ads_config"), ads)
+		t, err := c.apiTarget(field.Path("dynamic_resources.ads_config"), ads, false)
 		if err != nil {
 			c.cancel()
 			return nil, err

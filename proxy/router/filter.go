@@ -85,6 +85,9 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	f.keepBody = f.retry != nil || f.action.InternalRedirect != nil
 	f.tunnel = f.action.Terminates(h)
+	if f.dropped() {
+		return http.HeadersStopIteration
+	}
 	f.host = f.cluster.ChooseHost(f)
 	if f.host == nil {
 		f.noHost()

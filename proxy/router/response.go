@@ -23,6 +23,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
 	}
 	u.host.Monitor().Response(f.cb.Worker(), f.healthCode(code, h))
+	u.host.TakeLoadReport(h)
 	if h.Has(http.XEnvoyImmediateHealthCheckFail) {
 		u.host.FailNow()
 	}

@@ -279,6 +279,7 @@ func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
 		return
 	}
 	u.respTrailers = t
+	u.host.TakeLoadReport(t)
 	u.finish()
 	u.f.cb.EncodeTrailers(t)
 }

@@ -49,7 +49,6 @@ type server struct {
 	listeners *listener.Manager
 	routes    *routes
 	secrets   *secrets
-	afterXDS  []func() error // to be done once the xDS client is made
 	certs     tls.Inventory
 	xds       *xds.Client
 	admin     *admin.Server
@@ -89,6 +88,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := supported(b); err != nil {
 		return fmt.Errorf("%s: %w", o.name(), err)
 	}
+	if err := s.formatLog(); err != nil {
+		return fmt.Errorf("%s: %w", o.name(), err)
+	}
 	// One P more than there are loops that can be busy lets the scheduler
 	// leave a worker alone while it waits in epoll_wait.
 	goruntime.GOMAXPROCS(max(o.Concurrency+1, 2))
@@ -101,6 +103,17 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	}
 	return s.serve(ctx)
+}
+
+// formatLog applies application_log_config.
+func (s *server) formatLog() error {
+	f, err := applicationLog("application_log_config", s.bootstrap.GetApplicationLogConfig())
+	if f == nil {
+		return err
+	}
+	s.log.format(f, os.Stderr)
+	s.main = s.log.get("main")
+	return nil
 }
 
 // build makes everything that the configuration names, without listening.
@@ -130,7 +143,7 @@ func (s *server) build() error {
 	if s.secrets, err = newSecrets(s); err != nil {
 		return err
 	}
-	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Credentials: s.managementCredentials}); err != nil {
+	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
 		return err
 	}
 	if err = s.makeWatchdog(); err != nil {
@@ -146,11 +159,6 @@ func (s *server) build() error {
 		return err
 	}
 	s.routes = newRoutes(s)
-	for _, compile := range s.afterXDS {
-		if err := compile(); err != nil {
-			return err
-		}
-	}
 	s.makeClusters()
 	s.makeListeners()
 	return s.addStatic()

@@ -99,20 +99,6 @@ func (x *Client) Socket(l *network.Loop, o ClientOptions) network.TransportSocke
 	return &socket{end: &clientEnd{st: st, n: x.group.For(l.Worker), config: st.derive(k), names: split(k.names)}}
 }
 
-// Config is the context's configuration, as it is now, for a connection that a
-// library makes. It is an error when a secret is missing.
-func (x *Client) Config() (*tls.Config, error) {
-	st := x.state.Load()
-	if st == nil {
-		return nil, errNotReady
-	}
-	k := clientKey{sni: x.sni}
-	if x.autoSANs && k.sni != "" {
-		k.names, k.checkNames = k.sni, true
-	}
-	return st.derive(k), nil
-}
-
 // derive is the state's configuration with these differences, made once.
 func (st *clientState) derive(k clientKey) *tls.Config {
 	st.mu.Lock()

@@ -257,7 +257,7 @@ func (s *stream) onTimer() {
 		return
 	}
 	count(s.c.set.Counters.TxFlushTimeout)
-	s.abort(http2.ErrCodeNo, http.LocalReset)
+	s.abort(http2.ErrCodeInternal, http.LocalReset)
 }
 
 // SetFlushTimeout implements http.FlushTimed.

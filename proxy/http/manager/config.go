@@ -115,6 +115,7 @@ type Options struct {
 	NodeID         string
 	ServiceCluster string
 
+	NodeMetadata      map[string]any
 	HealthCheckFailed func() bool
 	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain             Drain
@@ -279,7 +280,8 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, HealthCheckFailed: o.HealthCheckFailed, LocalAddress: o.LocalAddress}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
+		HealthCheckFailed: o.HealthCheckFailed, LocalAddress: o.LocalAddress}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
 		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
