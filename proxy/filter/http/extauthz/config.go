@@ -1,3 +1,7 @@
+// Fields that Envoy calls deprecated but obeys are obeyed here too.
+//
+//lint:file-ignore SA1019 see above
+
 package extauthz
 
 import (

@@ -17,7 +17,8 @@ const (
 	maxChecks = 8
 )
 
-var errNoKeys = errors.New(string(noKeys))
+// errNoKeys has Envoy's text.
+var errNoKeys = errors.New("the key set has no key that can be used: " + string(noKeys))
 
 // parseKeys reads a key set. Keys that can't be used are left out; it is an
 // error if none can.
@@ -55,7 +56,7 @@ func parseKeys(raw []byte) (*keySet, error) {
 // verify checks a token's signature by the keys that may have made it.
 func (s *keySet) verify(t *token) status {
 	alg := algorithms[t.alg]
-	signed, err := jose.ParseSigned(t.text, []jose.SignatureAlgorithm{alg})
+	signed, err := jose.ParseSignedCompact(t.text, []jose.SignatureAlgorithm{alg})
 	if err != nil {
 		return verificationFails
 	}

@@ -1,3 +1,7 @@
+// Values that Envoy calls deprecated are refused by name here.
+//
+//lint:file-ignore SA1019 see above
+
 package ratelimit
 
 import (
