@@ -1,12 +1,18 @@
 package filter
 
 import (
+	"maps"
+
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
 	"github.com/weirproxy/weir/proxy/filter/http/buffer"
+	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
+	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
 	"github.com/weirproxy/weir/proxy/filter/http/decompressor"
 	"github.com/weirproxy/weir/proxy/filter/http/dynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
@@ -18,6 +24,8 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
 	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
+	"github.com/weirproxy/weir/proxy/filter/http/istioalpn"
+	"github.com/weirproxy/weir/proxy/filter/http/istiopeer"
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
@@ -33,16 +41,17 @@ import (
 // HTTP is the table of HTTP filters, by the type URL of their configuration.
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
-	return map[string]http.FilterMaker{
+	table := map[string]http.FilterMaker{
 		apikeyauth.TypeURL:       apikeyauth.Maker(),
 		basicauth.TypeURL:        basicauth.Maker(),
 		buffer.TypeURL:           buffer.Maker(),
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
 		csrf.TypeURL:             csrf.Maker(),
-		decompressor.TypeURL:     decompressor.Maker(),
+		customresponse.TypeURL:   customresponse.Maker(),
 		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
 		extauthz.TypeURL:         extauthz.Maker(tables),
+		decompressor.TypeURL:     decompressor.Maker(),
 		extproc.TypeURL:          extproc.Maker(tables),
 		fault.TypeURL:            fault.Maker(),
 		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
@@ -51,6 +60,8 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		headermutation.TypeURL:   headermutation.Maker(),
 		headertometadata.TypeURL: headertometadata.Maker(),
 		healthcheck.TypeURL:      healthcheck.Maker(tables),
+		istioalpn.TypeURL:        istioalpn.Maker(tables),
+		istiopeer.TypeURL:        istiopeer.Maker(tables),
 		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
@@ -60,4 +71,9 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
 	}
+	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
+		m, ok := table[TypeURL(config)]
+		return m, ok
+	}))
+	return table
 }

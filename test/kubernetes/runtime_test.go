@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/weirproxy/weir/internal/cgroup2"
 )
 
 const containerdSocket = "/run/containerd/containerd.sock"
@@ -44,6 +47,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
     bin_dir = "/opt/cni/bin"
     conf_dir = "/etc/cni/net.d"
 `, containerdSocket))
+	n.t.Cleanup(func() { n.run("pkill", "-KILL", "-f", "containerd-shim.*-address "+containerdSocket) })
 	n.start("containerd", "--config", config, "--address", containerdSocket)
 	n.eventually(30*time.Second, "containerd answers", func() error {
 		_, err := n.run("ctr", "--address", containerdSocket, "version")
@@ -109,14 +113,21 @@ func (n *node) makeCgroups() {
 	}
 }
 
+// removeCgroups ends what runs in the pods, which outlives the runtime.
 func removeCgroups(dir string) {
+	pids, _ := cgroup2.Pids(dir) // cgroup.procs is the same in every version
+	for _, pid := range pids {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		if e.IsDir() {
 			removeCgroups(filepath.Join(dir, e.Name()))
 		}
 	}
-	os.Remove(dir)
+	for deadline := time.Now().Add(5 * time.Second); os.Remove(dir) != nil && exists(dir) && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond) // until they are gone
+	}
 }
 
 func exists(path string) bool {

@@ -1,7 +1,3 @@
-// Fields that Envoy calls deprecated but obeys are obeyed here too.
-//
-//lint:file-ignore SA1019 see above
-
 package extauthz
 
 import (
@@ -55,6 +51,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes"); err != nil {
 		return nil, err
 	}
+	//lint:ignore SA1019 to refuse it
 	if m.TransportApiVersion == corev3.ApiVersion_V2 {
 		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
 	}

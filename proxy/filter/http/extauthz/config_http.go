@@ -1,7 +1,3 @@
-// Fields that Envoy calls deprecated but obeys are obeyed here too.
-//
-//lint:file-ignore SA1019 see above
-
 package extauthz
 
 import (
@@ -30,6 +26,7 @@ func compileHTTP(p field.Path, c *extauthzv3.HttpService, f *factory) (service, 
 	s := &httpService{cluster: c.GetServerUri().GetCluster(), timeout: c.GetServerUri().GetTimeout().AsDuration(), prefix: c.PathPrefix}
 	ap := p.Dot("authorization_request")
 	a := c.GetAuthorizationRequest()
+	//lint:ignore SA1019 control planes still send it, and Envoy takes it
 	own, err := patterns(ap.Dot("allowed_headers"), a.GetAllowedHeaders())
 	if err != nil {
 		return nil, err

@@ -17,8 +17,8 @@ const (
 	maxChecks = 8
 )
 
-// errNoKeys has Envoy's text.
-var errNoKeys = errors.New("the key set has no key that can be used: " + string(noKeys))
+//lint:ignore ST1005 Envoy's words
+var errNoKeys = errors.New(string(noKeys))
 
 // parseKeys reads a key set. Keys that can't be used are left out; it is an
 // error if none can.
