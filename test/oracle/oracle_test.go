@@ -23,6 +23,9 @@ var show = flag.Bool("show", false, "print what Envoy answers; weir is not run")
 // upstreams are the ports of the echo servers, and of one that refuses.
 var upstreams = map[string]int{}
 
+// telemetry is what the proxies send theirs to.
+var telemetry *collector
+
 func TestCases(t *testing.T) {
 	envoy := findEnvoy(t)
 	weir := ""
@@ -45,6 +48,7 @@ func TestCases(t *testing.T) {
 	h2, port := startH2Echo(t, "h2")
 	echoes, upstreams["h2"] = append(echoes, h2), port
 	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
+	telemetry, upstreams["collector"], upstreams["collector-http"] = startCollector(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		t.Run(file, func(t *testing.T) {
@@ -74,6 +78,8 @@ type observation struct {
 	Stats    map[string]string   `json:",omitempty"`
 	Pages    map[string]pageView `json:",omitempty"`
 	Log      []string            `json:",omitempty"`
+	// Collected is what the collector was sent.
+	Collected []string `json:",omitempty"`
 }
 
 // String is one line for each thing seen.
@@ -98,6 +104,9 @@ func (o observation) String() string {
 	}
 	for _, line := range o.Log {
 		fmt.Fprintf(&b, "log: %s\n", line)
+	}
+	for _, item := range o.Collected {
+		fmt.Fprintf(&b, "collected: %s\n", item)
 	}
 	return b.String()
 }
@@ -149,6 +158,7 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	for _, e := range echoes {
 		e.reset()
 	}
+	telemetry.reset()
 	if err := p.start(c.bootstrap(p)); err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +185,11 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 			clean.answer(&answers[i])
 		}
 		o.Answers = append(o.Answers, answers)
+	}
+	if c.Collect > 0 {
+		for _, item := range telemetry.wait(c.Collect) {
+			o.Collected = append(o.Collected, clean.text(item))
+		}
 	}
 	c.observeAdmin(t, p, clean, &o)
 	stopped = true
