@@ -39,6 +39,8 @@ type Options struct {
 	BPFDir string
 	// Cgroup is what the programs are attached to; empty: the whole machine.
 	Cgroup string
+	// MetricsAddress is where Prometheus is answered (HOST:PORT); empty: nowhere.
+	MetricsAddress string
 	// MaxSilence is how long a proxy may go without a heartbeat before each
 	// pod's policy decides; 0: for ever.
 	MaxSilence time.Duration
@@ -175,9 +177,13 @@ func (a *Agent) Run(outer context.Context) error {
 	if err != nil {
 		return err
 	}
+	metrics, err := a.listenMetrics()
+	if err != nil {
+		return errors.Join(err, control.Close())
+	}
 	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
-	errs := make(chan error, 2+len(a.opts.Sources))
+	errs := make(chan error, 3+len(a.opts.Sources))
 	changed := make(chan struct{}, 1)
 	for _, source := range a.opts.Sources {
 		wg.Go(func() { errs <- source.Run(ctx) })
@@ -185,6 +191,9 @@ func (a *Agent) Run(outer context.Context) error {
 	}
 	wg.Go(func() { errs <- a.server.Run(ctx) })
 	wg.Go(func() { errs <- a.serveControl(ctx, control) })
+	if metrics != nil {
+		wg.Go(func() { errs <- a.serveMetrics(ctx, metrics) })
+	}
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)

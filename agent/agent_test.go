@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/agent/pods"
@@ -335,6 +338,42 @@ func TestTentativeAddress(t *testing.T) {
 	n.addPod(a, nil)
 	if got := n.status().Pods[0].Addresses; len(got) != 3 {
 		t.Errorf("addresses %v, want 3", got)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.opts.MetricsAddress = l.Addr().String()
+	l.Close()
+	n.startAgent()
+	n.startProxy()
+	n.addPod(a, nil)
+	wantAnswer(t, a, service, "outbound "+service)
+	resp, err := http.Get("http://" + n.opts.MetricsAddress + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`weir_agent_connections_total{decision="outbound_marked"} 1`, `weir_agent_pods{state="caught"} 1`,
+		"weir_agent_proxies 1", "weir_agent_proxy_silence_seconds ", "process_resident_memory_bytes ",
+	} {
+		if !strings.Contains(string(text), "\n"+want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	problems, err := promlint.New(bytes.NewReader(text)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v, %v", problems, err)
 	}
 }
 

@@ -241,10 +241,10 @@ func (p *process) fds(t *testing.T) int {
 func (n *node) startAgent() *process {
 	n.t.Helper()
 	text, _ := json.Marshal(struct {
-		Config, RunDir, BPFDir string
-		ProxyUIDs              []uint32
-		MaxSilence             time.Duration
-	}{n.opts.Config, n.opts.RunDir, n.opts.BPFDir, n.opts.ProxyUIDs, n.opts.MaxSilence})
+		Config, RunDir, BPFDir, MetricsAddress string
+		ProxyUIDs                              []uint32
+		MaxSilence                             time.Duration
+	}{n.opts.Config, n.opts.RunDir, n.opts.BPFDir, n.opts.MetricsAddress, n.opts.ProxyUIDs, n.opts.MaxSilence})
 	p := n.start("agent", string(text))
 	n.eventually("the agent is up", func() bool {
 		s, err := n.client().Status(n.t.Context())

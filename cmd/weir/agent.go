@@ -59,6 +59,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.BoolVar(&takeover, "takeover", false, "ask an agent that runs already to retire, as upgrades do; without it that is an error")
 	f.StringVar(&o.ProxySocket, "proxy-socket", "", "`PATH` of the socket for proxies (default RUN_DIR/proxy.sock)")
 	f.StringVar(&o.Cgroup, "cgroup", o.Cgroup, "attach to this cgroup v2 `DIR` (default the root of the tree)")
+	f.StringVar(&o.MetricsAddress, "metrics-address", "", "`HOST:PORT` where Prometheus is answered (/metrics) and /healthz")
 	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "how long a proxy may be silent before the pods' policy decides; 0: for ever")
 	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "`USER` (name or number) whose proxies are served; may be repeated")
 	check, cleanup := agentCheckCommand(), agentCleanupCommand(&o)

@@ -39,6 +39,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand(), observeCommand(), cniCommand(), superviseCommand())
+	cmd.AddCommand(proxyCommand(), agentCommand(), runCommand(), observeCommand(), doctorCommand(), cniCommand(), superviseCommand())
 	return cmd
 }

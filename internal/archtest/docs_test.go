@@ -22,6 +22,7 @@ func read(t *testing.T, file string) string {
 var (
 	link = regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
 	code = regexp.MustCompile("`([^`\n]+)`")
+	dir  = regexp.MustCompile(`^(agent|bpf|cmd|deploy|internal|proxy|test|xds)(/[a-z0-9]+)*$`)
 	file = regexp.MustCompile(`^[\w-]+(/[\w.-]+)+\.(go|c|h|yaml)$`)
 )
 
@@ -47,34 +48,42 @@ func TestDocsLinkToWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestArchitectureNamesWhatIsThere: every file that docs/architecture.md
-// names, and every package in it.
+// TestArchitectureNamesWhatIsThere: the files and packages that
+// docs/architecture.md names exist.
 func TestArchitectureNamesWhatIsThere(t *testing.T) {
 	text := read(t, "docs/architecture.md")
-	named := map[string]bool{}
-	files := 0
-	for _, m := range code.FindAllStringSubmatch(text, -1) {
-		named[m[1]] = true
-		if !file.MatchString(m[1]) {
-			continue
-		}
-		files++
-		if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
-			t.Errorf("docs/architecture.md names %s: %v", m[1], err)
-		}
-	}
-	if files < 40 {
-		t.Errorf("only %d files found in docs/architecture.md", files)
-	}
+	there := map[string]bool{}
 	for _, p := range packages(t) {
-		name := strings.TrimPrefix(p.ImportPath, module)
-		for prefix := range named { // a package of filters stands for all of them
-			if strings.HasPrefix(prefix, "proxy/filter/") && strings.HasPrefix(name, prefix+"/") {
-				named[name] = true
+		for name := strings.TrimPrefix(p.ImportPath, module); name != "."; name = filepath.Dir(name) {
+			there[name] = true
+		}
+	}
+	files, dirs := 0, 0
+	for _, m := range code.FindAllStringSubmatch(text, -1) {
+		switch {
+		case file.MatchString(m[1]):
+			files++
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("docs/architecture.md names %s: %v", m[1], err)
+			}
+		case dir.MatchString(m[1]):
+			dirs++
+			if !there[m[1]] {
+				t.Errorf("docs/architecture.md names the package %s, which is not there", m[1])
 			}
 		}
-		if !named[name] {
-			t.Errorf("docs/architecture.md does not name %s: say there what it is for", name)
+	}
+	if files < 40 || dirs < 40 {
+		t.Errorf("only %d files and %d packages found in docs/architecture.md", files, dirs)
+	}
+}
+
+// TestPackagesSayWhatTheyAreFor: what architecture.md does not name, its own
+// comment must tell.
+func TestPackagesSayWhatTheyAreFor(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles) > 0 && p.Doc == "" && !under(p.ImportPath, "test/") {
+			t.Errorf("%s has no package comment", p.ImportPath)
 		}
 	}
 }

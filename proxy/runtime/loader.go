@@ -36,7 +36,9 @@ type layer struct {
 }
 
 // ErrNoAdminLayer says that Modify has nowhere to write to.
-var ErrNoAdminLayer = errors.New("No admin layer specified") // Envoy's words: it is what the page answers
+//
+//lint:ignore ST1005 Envoy's words: it is what the page answers
+var ErrNoAdminLayer = errors.New("No admin layer specified")
 
 // Modifiable tells whether there is an admin layer.
 func (l *Loader) Modifiable() bool { return l.admin >= 0 }

@@ -10,6 +10,7 @@ import (
 
 // makeTracers prepares the tracers that connection managers ask for.
 func (s *server) makeTracers() error {
+	//lint:ignore SA1019 Envoy still takes it
 	t := s.bootstrap.GetTracing()
 	if err := field.Only("tracing", t, "http"); err != nil {
 		return err

@@ -168,6 +168,7 @@ func (c *Config) times(p field.Path, m *corev3.HealthCheck) error {
 }
 
 func (c *Config) sinks(p field.Path, m *corev3.HealthCheck) error {
+	//lint:ignore SA1019 Envoy still takes it
 	if f := m.GetEventLogPath(); f != "" {
 		c.Logs = append(c.Logs, f)
 	}

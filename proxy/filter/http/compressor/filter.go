@@ -63,7 +63,6 @@ type state struct {
 	chain        *chain
 	encodeIn     *compression.Encoder // of the request
 	encodeOut    *compression.Encoder // of the response
-	requestSeen  bool
 	respondingOn bool
 }
 

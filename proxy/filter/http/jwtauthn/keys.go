@@ -17,6 +17,7 @@ const (
 	maxChecks = 8
 )
 
+//lint:ignore ST1005 Envoy's words
 var errNoKeys = errors.New(string(noKeys))
 
 // parseKeys reads a key set. Keys that can't be used are left out; it is an
@@ -55,7 +56,7 @@ func parseKeys(raw []byte) (*keySet, error) {
 // verify checks a token's signature by the keys that may have made it.
 func (s *keySet) verify(t *token) status {
 	alg := algorithms[t.alg]
-	signed, err := jose.ParseSigned(t.text, []jose.SignatureAlgorithm{alg})
+	signed, err := jose.ParseSignedCompact(t.text, []jose.SignatureAlgorithm{alg})
 	if err != nil {
 		return verificationFails
 	}

@@ -91,6 +91,7 @@ func compile(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (
 }
 
 func (f *factory) compileService(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (err error) {
+	//lint:ignore SA1019 to refuse it
 	if v := m.GetRateLimitService().GetTransportApiVersion(); v == corev3.ApiVersion_V2 {
 		return p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
 	}
