@@ -37,7 +37,7 @@ test-race: ## the same with the race detector
 	scripts/gotest race -race -count=1 -timeout 15m ./...
 
 test-e2e: build ## weir as agent and proxy, in network namespaces; as root
-	scripts/gotest e2e -tags e2e -count=1 -timeout 5m ./test/e2e
+	scripts/gotest e2e -tags e2e -count=1 -timeout 10m ./test/e2e ./test/conformance
 
 e2e-k8s: build ## the chart on a real Kubernetes node, made from source; as root
 	scripts/deps kubernetes

@@ -55,6 +55,7 @@ var rules = []rule{
 	{from: "proxy/stats", to: "proxy/", except: []string{"proxy/stats"}, why: "statistics are a leaf"},
 	{from: "proxy/streaminfo", to: "proxy/", except: []string{"proxy/streaminfo", "proxy/network"}, why: "stream info is near the bottom"},
 	{from: "proxy/http/http1", to: "proxy/http/manager", why: "codecs do not know who uses them"},
+	{from: "proxy/http/http2", to: "proxy/http/manager", why: "codecs do not know who uses them"},
 	{from: "proxy/", to: "proxy/server", except: []string{"proxy/server"}, why: "the server is the top of the data plane"},
 	{from: "proxy/", to: "proxy/admin", except: []string{"proxy/admin", "proxy/server"}, why: "only the server knows the admin pages"},
 	{from: "xds", to: "proxy/", why: "the xDS client does not know the data plane"},

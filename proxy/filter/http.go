@@ -1,12 +1,18 @@
 package filter
 
 import (
+	"maps"
+
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
 	"github.com/weirproxy/weir/proxy/filter/http/buffer"
+	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
+	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
 	"github.com/weirproxy/weir/proxy/filter/http/dynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
@@ -16,6 +22,8 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/headermutation"
 	"github.com/weirproxy/weir/proxy/filter/http/headertometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
+	"github.com/weirproxy/weir/proxy/filter/http/istioalpn"
+	"github.com/weirproxy/weir/proxy/filter/http/istiopeer"
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
@@ -31,29 +39,37 @@ import (
 // HTTP is the table of HTTP filters, by the type URL of their configuration.
 // tables gives each worker's cluster table.
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
-	return map[string]http.FilterMaker{
-		cors.TypeURL:             cors.Maker(),
-		fault.TypeURL:            fault.Maker(),
-		grpcstats.TypeURL:        grpcstats.Maker(tables),
-		grpcweb.TypeURL:          grpcweb.Maker(tables),
-		rbac.TypeURL:             rbac.Maker(),
-		compressor.TypeURL:       compressor.Maker(),
-		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
-		extauthz.TypeURL:         extauthz.Maker(tables),
-		lua.TypeURL:              lua.Maker(tables),
-		router.TypeURL:           router.Maker(tables),
+	table := map[string]http.FilterMaker{
 		apikeyauth.TypeURL:       apikeyauth.Maker(),
 		basicauth.TypeURL:        basicauth.Maker(),
 		buffer.TypeURL:           buffer.Maker(),
+		compressor.TypeURL:       compressor.Maker(),
+		cors.TypeURL:             cors.Maker(),
 		csrf.TypeURL:             csrf.Maker(),
+		customresponse.TypeURL:   customresponse.Maker(),
+		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
+		extauthz.TypeURL:         extauthz.Maker(tables),
+		fault.TypeURL:            fault.Maker(),
 		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
+		grpcstats.TypeURL:        grpcstats.Maker(tables),
+		grpcweb.TypeURL:          grpcweb.Maker(tables),
 		headermutation.TypeURL:   headermutation.Maker(),
 		headertometadata.TypeURL: headertometadata.Maker(),
 		healthcheck.TypeURL:      healthcheck.Maker(tables),
+		istioalpn.TypeURL:        istioalpn.Maker(tables),
+		istiopeer.TypeURL:        istiopeer.Maker(tables),
+		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
+		lua.TypeURL:              lua.Maker(tables),
+		ratelimit.TypeURL:        ratelimit.Maker(tables),
+		rbac.TypeURL:             rbac.Maker(),
+		router.TypeURL:           router.Maker(tables),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
-		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
-		ratelimit.TypeURL:        ratelimit.Maker(tables),
 	}
+	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
+		m, ok := table[TypeURL(config)]
+		return m, ok
+	}))
+	return table
 }

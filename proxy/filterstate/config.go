@@ -1,3 +1,7 @@
+// Fields that Envoy calls deprecated but obeys are obeyed here too.
+//
+//lint:file-ignore SA1019 see above
+
 package filterstate
 
 import (
@@ -11,6 +15,10 @@ import (
 var factories = map[string]bool{
 	"envoy.string":            true, // for matchers and logs
 	"envoy.tcp_proxy.cluster": true, // where tcp_proxy sends a connection
+	// What is asked of the upstream TLS connection.
+	"envoy.network.upstream_server_name":       true,
+	"envoy.network.upstream_subject_alt_names": true,
+	"envoy.network.application_protocols":      true,
 }
 
 // Compile compiles the list at p.

@@ -152,6 +152,12 @@ type Bytes struct {
 	HeaderSent     uint64 // of header fields, without start line and end
 }
 
+// FlushTimed is a Stream whose peer has only so long to take the last bytes.
+type FlushTimed interface {
+	// SetFlushTimeout overrides the codec's setting; 0: no bound.
+	SetFlushTimeout(time.Duration)
+}
+
 // Metered is a Stream that counts its bytes.
 type Metered interface {
 	// Bytes may be asked until the stream has ended both ways and shortly

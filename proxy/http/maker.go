@@ -42,6 +42,9 @@ type FactoryContext struct {
 	Runtime    fraction.Runtime
 	// ServiceCluster is the proxy's own cluster (--service-cluster).
 	ServiceCluster string
+	// NodeID and NodeMetadata are the bootstrap's node.
+	NodeID       string
+	NodeMetadata map[string]any
 	// HealthCheckFailed tells whether the admin interface has the instance
 	// fail health checks; nil: never. Workers call it.
 	HealthCheckFailed func() bool

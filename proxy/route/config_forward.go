@@ -9,10 +9,12 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	templaterewritev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/rewrite/uri_template/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 const defaultTimeout = 15 * time.Second
@@ -22,7 +24,7 @@ const subsetNamespace = "envoy.lb"
 
 func (k *compiler) forward(p field.Path, c *routev3.RouteAction, e *Entry, inherited *defaults) (*Forward, error) {
 	if err := field.Only(p, c, "cluster", "cluster_header", "weighted_clusters", "cluster_not_found_response_code", "metadata_match",
-		"prefix_rewrite", "regex_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
+		"prefix_rewrite", "regex_rewrite", "path_rewrite_policy", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
 		"append_x_forwarded_host", "timeout", "idle_timeout", "flush_timeout", "retry_policy", "request_mirror_policies", "priority",
 		"rate_limits", "include_vh_rate_limits", "hash_policy", "max_grpc_timeout", "grpc_timeout_offset", "upgrade_configs",
 		"internal_redirect_policy", "internal_redirect_action", "max_internal_redirects", "hedge_policy", "max_stream_duration"); err != nil {
@@ -43,7 +45,7 @@ func (k *compiler) forward(p field.Path, c *routev3.RouteAction, e *Entry, inher
 	if err := k.timeouts(p, c, f); err != nil {
 		return nil, err
 	}
-	if err := k.rewrites(p, c, f); err != nil {
+	if err := k.rewrites(p, c, e, f); err != nil {
 		return nil, err
 	}
 	if err := k.policies(p, c, f); err != nil {
@@ -138,7 +140,15 @@ func (k *compiler) timeouts(p field.Path, c *routev3.RouteAction, f *Forward) (e
 	return err
 }
 
-func (k *compiler) rewrites(p field.Path, c *routev3.RouteAction, f *Forward) (err error) {
+func (k *compiler) rewrites(p field.Path, c *routev3.RouteAction, e *Entry, f *Forward) (err error) {
+	if c.GetPathRewritePolicy() != nil {
+		if c.GetPrefixRewrite() != "" || c.GetRegexRewrite() != nil {
+			return p.Errorf("only one of prefix_rewrite, regex_rewrite and path_rewrite_policy may be set")
+		}
+		if f.pathRewrite.template, err = rewriteTemplate(p.Dot("path_rewrite_policy.typed_config"), c.GetPathRewritePolicy(), &e.path); err != nil {
+			return err
+		}
+	}
 	if c.GetPrefixRewrite() != "" && c.GetRegexRewrite() != nil {
 		return p.Errorf("only one of prefix_rewrite and regex_rewrite may be set")
 	}
@@ -163,4 +173,22 @@ func (k *compiler) rewrites(p field.Path, c *routev3.RouteAction, f *Forward) (e
 		f.hostRewrite.pathRegex, err = matcher.NewSubstitution(p.Dot("host_rewrite_path_regex"), h.HostRewritePathRegex, k.regexes)
 	}
 	return err
+}
+
+// rewriteTemplate compiles a path_rewrite_policy, which needs a
+// path_match_policy.
+func rewriteTemplate(p field.Path, x *corev3.TypedExtensionConfig, m *pathMatch) (*templateRewrite, error) {
+	const template = "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig"
+	if name := protos.TypeName(x.GetTypedConfig()); name != template {
+		return nil, p.Errorf("weir has no path rewriter %q", name)
+	}
+	c := &templaterewritev3.UriTemplateRewriteConfig{}
+	if err := protos.Unpack(p, x.GetTypedConfig(), c); err != nil {
+		return nil, err
+	}
+	if m.template == "" {
+		return nil, p.Errorf("a path template rewrite needs a path_match_policy with a path template")
+	}
+	w, err := newTemplateRewrite(m.template, c.GetPathTemplateRewrite())
+	return w, p.Dot("path_template_rewrite").Wrap(err)
 }

@@ -3,14 +3,18 @@ package route
 import (
 	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	templatematchv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 func (k *compiler) match(p field.Path, c *routev3.RouteMatch, e *Entry) error {
-	if err := field.Only(p, c, "prefix", "path", "path_separated_prefix", "safe_regex", "connect_matcher", "case_sensitive",
+	if err := field.Only(p, c, "prefix", "path", "path_separated_prefix", "safe_regex", "connect_matcher", "path_match_policy", "case_sensitive",
 		"runtime_fraction", "headers", "query_parameters", "cookies", "grpc", "tls_context", "dynamic_metadata", "filter_state"); err != nil {
 		return err
 	}
@@ -41,15 +45,35 @@ func (k *compiler) pathMatch(p field.Path, c *routev3.RouteMatch) (pathMatch, er
 		}
 		m.kind, m.regex, m.value = pathRegex, &regex, s.SafeRegex.GetRegex()
 		return m, nil
+	case *routev3.RouteMatch_PathMatchPolicy:
+		return k.pathTemplate(p.Dot("path_match_policy.typed_config"), s.PathMatchPolicy)
 	case *routev3.RouteMatch_ConnectMatcher_:
 		m.kind = pathConnect
 	default:
-		return m, p.Errorf("a route match needs a path specifier: prefix, path, path_separated_prefix, safe_regex or connect_matcher")
+		return m, p.Errorf("a route match needs a path specifier: prefix, path, path_separated_prefix, safe_regex or connect_matcher, path_match_policy")
 	}
 	if m.fold {
 		m.value = matcher.LowerASCII(m.value)
 	}
 	return m, nil
+}
+
+// pathTemplate compiles a path_match_policy.
+func (k *compiler) pathTemplate(p field.Path, x *corev3.TypedExtensionConfig) (m pathMatch, err error) {
+	const template = "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig"
+	if name := protos.TypeName(x.GetTypedConfig()); name != template {
+		return m, p.Errorf("weir has no path matcher %q", name)
+	}
+	c := &templatematchv3.UriTemplateMatchConfig{}
+	if err := protos.Unpack(p, x.GetTypedConfig(), c); err != nil {
+		return m, err
+	}
+	if m.template, err = templateRegexp(c.GetPathTemplate()); err != nil {
+		return m, p.Dot("path_template").Wrap(err)
+	}
+	regex, err := matcher.NewRegex(p.Dot("path_template"), &matcherv3.RegexMatcher{Regex: m.template}, k.regexes)
+	m.kind, m.regex, m.value = pathRegex, &regex, c.GetPathTemplate()
+	return m, err
 }
 
 // conditions is nil when the match is by path only.

@@ -145,7 +145,8 @@ func (k *compiler) mirrorPolicies(p field.Path, cs []*routev3.RouteAction_Reques
 	var out []Mirror
 	for i, c := range cs {
 		mp := p.Dot("request_mirror_policies").Index(i)
-		if err := field.Only(mp, c, "cluster", "cluster_header", "runtime_fraction", "trace_sampled", "disable_shadow_host_suffix_append", "host_rewrite_literal"); err != nil {
+		if err := field.Only(mp, c, "cluster", "cluster_header", "runtime_fraction", "trace_sampled", "disable_shadow_host_suffix_append", "host_rewrite_literal",
+			"request_headers_mutations"); err != nil {
 			return nil, err
 		}
 		m := Mirror{
@@ -161,6 +162,12 @@ func (k *compiler) mirrorPolicies(p field.Path, cs []*routev3.RouteAction_Reques
 		}
 		if err := k.clusterExists(mp.Dot("cluster"), m.Cluster); err != nil {
 			return nil, err
+		}
+		if ms := c.GetRequestHeadersMutations(); len(ms) > 0 {
+			var err error
+			if m.Mutations, err = CompileMutations(mp.Dot("request_headers_mutations"), ms, k.CompileFormat); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, m)
 	}

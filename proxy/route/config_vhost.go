@@ -1,10 +1,15 @@
 package route
 
 import (
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/matcher/tree"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 func (k *compiler) virtualHost(p field.Path, c *routev3.VirtualHost) (*VirtualHost, error) {
@@ -12,7 +17,7 @@ func (k *compiler) virtualHost(p field.Path, c *routev3.VirtualHost) (*VirtualHo
 		"request_headers_to_remove", "response_headers_to_add", "response_headers_to_remove", "typed_per_filter_config",
 		"include_request_attempt_count", "include_attempt_count_in_response", "retry_policy", "hedge_policy",
 		"include_is_timeout_retry_header", "per_request_buffer_limit_bytes", "request_body_buffer_limit",
-		"request_mirror_policies", "metadata"); err != nil {
+		"request_mirror_policies", "metadata", "matcher"); err != nil {
 		return nil, err
 	}
 	v := &VirtualHost{
@@ -71,17 +76,54 @@ func (k *compiler) virtualHost(p field.Path, c *routev3.VirtualHost) (*VirtualHo
 			return nil, err
 		}
 	}
-	v.entries = make([]Entry, len(c.GetRoutes()))
-	for i, rc := range c.GetRoutes() {
-		e := &v.entries[i]
-		e.vhost = v
-		e.self.entry = e
-		if err := k.entry(p.Dot("routes").Index(i), rc, e, &inherited); err != nil {
-			return nil, err
+	if c.GetMatcher() != nil {
+		if len(c.GetRoutes()) > 0 {
+			return nil, p.Dot("matcher").Errorf("a virtual host has either routes or matcher")
 		}
+		v.tree, err = k.routeTree(p.Dot("matcher"), c.GetMatcher(), v, &inherited)
+		return v, err
+	}
+	if v.entries, err = k.entries(p.Dot("routes"), c.GetRoutes(), v, &inherited); err != nil {
+		return nil, err
 	}
 	v.index = buildIndex(v.entries)
 	return v, nil
+}
+
+func (k *compiler) entries(p field.Path, cs []*routev3.Route, v *VirtualHost, inherited *defaults) ([]Entry, error) {
+	out := make([]Entry, len(cs))
+	for i, rc := range cs {
+		e := &out[i]
+		e.vhost = v
+		e.self.entry = e
+		if err := k.entry(p.Index(i), rc, e, inherited); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// routeTree compiles a virtual host's matcher, whose actions are routes or
+// lists of routes.
+func (k *compiler) routeTree(p field.Path, m *xdsmatcherv3.Matcher, v *VirtualHost, inherited *defaults) (*tree.Tree[[]Entry], error) {
+	return tree.Compile(p, m, tree.Options[[]Entry]{HTTP: true, Runtime: fraction.Runtime(k.Runtime), Action: func(p field.Path, _ string, config *anypb.Any) ([]Entry, error) {
+		switch name := protos.TypeName(config); name {
+		case "envoy.config.route.v3.Route":
+			r := &routev3.Route{}
+			if err := protos.Unpack(p, config, r); err != nil {
+				return nil, err
+			}
+			return k.entries(p, []*routev3.Route{r}, v, inherited)
+		case "envoy.config.route.v3.RouteList":
+			l := &routev3.RouteList{}
+			if err := protos.Unpack(p, config, l); err != nil {
+				return nil, err
+			}
+			return k.entries(p.Dot("routes"), l.GetRoutes(), v, inherited)
+		default:
+			return nil, p.Errorf("the action of a virtual host's matcher is a Route or a RouteList, not %q", name)
+		}
+	}})
 }
 
 // virtualClusters compiles the virtual clusters, and the one for the rest.

@@ -11,6 +11,8 @@ import (
 type rewrite struct {
 	prefix *string // replaces the matched part
 	regex  *matcher.Substitution
+	// template is a path_rewrite_policy.
+	template *templateRewrite
 }
 
 // path is the rewritten form of full, a path with its query, in the memory of
@@ -24,6 +26,11 @@ func (w *rewrite) path(h *http.HeaderMap, full string, p *pathMatch) string {
 	case w.regex != nil:
 		path := pathOnly(full)
 		return h.Concat(w.regex.Replace(path), full[len(path):])
+	case w.template != nil:
+		path := pathOnly(full)
+		if to := w.template.path(path); to != "" {
+			return h.Concat(to, full[len(path):])
+		}
 	}
 	return ""
 }

@@ -64,11 +64,12 @@ type HedgePolicy struct {
 
 // Mirror is a compiled RequestMirrorPolicy.
 type Mirror struct {
-	Cluster, ClusterHeader string    // one of them
-	Fraction               *Fraction // nil: all requests
-	TraceSampled           *bool     // nil: as the request
-	DisableHostSuffix      bool      // no "-shadow" behind the host
-	HostRewrite            string    // "" for none
+	Cluster, ClusterHeader string     // one of them
+	Fraction               *Fraction  // nil: all requests
+	TraceSampled           *bool      // nil: as the request
+	DisableHostSuffix      bool       // no "-shadow" behind the host
+	HostRewrite            string     // "" for none
+	Mutations              *Mutations // of the copy's head; nil: none
 }
 
 // Upgrade allows or forbids an upgrade on a route.

@@ -35,6 +35,9 @@ type pathMatch struct {
 	regex *matcher.String
 	kind  pathKind
 	fold  bool // ignore case
+	// template is the regular expression of a path template, with the
+	// template's variables; "" for others.
+	template string
 }
 
 func (p *pathMatch) matches(rq *request) bool {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher/tree"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
@@ -47,7 +48,8 @@ type VirtualHost struct {
 	name    string
 	domains []string
 	entries []Entry
-	index   *index // nil when entries are few
+	index   *index              // nil when entries are few
+	tree    *tree.Tree[[]Entry] // instead of entries when not nil
 
 	mutations     mutations
 	filterConfigs filterConfigs
@@ -137,9 +139,12 @@ func (c *Config) Route(h *http.HeaderMap, info *streaminfo.Info, random uint64) 
 	rq.connect, rq.hasPath = connectAndPath(h)
 
 	var e *Entry
-	if v.index != nil {
+	switch {
+	case v.tree != nil:
+		e = v.searchTree(&rq)
+	case v.index != nil:
 		e = v.index.find(v.entries, &rq)
-	} else {
+	default:
 		e = scan(v.entries, &rq)
 	}
 	if e == nil {
@@ -149,6 +154,20 @@ func (c *Config) Route(h *http.HeaderMap, info *streaminfo.Info, random uint64) 
 		return e.forward.weighted.pick(h, info, random)
 	}
 	return &e.self
+}
+
+// searchTree is the first entry that matches of those that the virtual host's
+// matcher leads to.
+func (v *VirtualHost) searchTree(rq *request) *Entry {
+	d := &tree.Data{RequestHeaders: rq.headers}
+	if rq.info != nil {
+		d.SetStream(rq.info)
+	}
+	entries, r := v.tree.Match(d)
+	if r != tree.Matched {
+		return nil
+	}
+	return scan(entries, rq)
 }
 
 // VirtualHost is the virtual host for the request's host; nil when there is

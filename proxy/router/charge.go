@@ -17,10 +17,7 @@ func (f *filter) startCounting(h *http.HeaderMap) {
 		f.counted[0] = c.Stats(w)
 	}
 	f.counted[1] = f.route.Stats(w)
-	if h.Has(http.XEnvoyUpstreamAltStatName) {
-		f.altName = h.Get(http.XEnvoyUpstreamAltStatName)
-		h.Remove(http.XEnvoyUpstreamAltStatName)
-	}
+	h.Remove(http.XEnvoyUpstreamAltStatName)
 }
 
 func (f *filter) eachCounted(count func(*route.RequestStats)) {

@@ -71,6 +71,30 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	return true
 }
 
+// dropped refuses a request because the endpoints' policy says that so many
+// are to be.
+func (f *filter) dropped() bool {
+	drop, all := f.cluster.DropOverload()
+	if !drop {
+		return false
+	}
+	flag, body, details, header := streaminfo.DropOverLoad, "drop overload", "drop_overload", "x-envoy-drop-overload"
+	if all {
+		flag, body, details = streaminfo.UnconditionalDropOverload, "unconditional drop overload", "unconditional_drop_overload"
+		header = "x-envoy-unconditional-drop-overload"
+	}
+	f.chargeCode(503, f.attempt, false)
+	f.cb.StreamInfo().SetFlag(flag)
+	f.cleanup()
+	f.done = true
+	f.cb.SendLocalReply(503, body, func(h *http.HeaderMap) {
+		if !f.cfg.suppressEnvoyHeaders {
+			h.SetName(header, "true")
+		}
+	}, http.NoGrpcStatus, details)
+	return true
+}
+
 // noHost answers when the cluster has no host that may be used.
 func (f *filter) noHost() {
 	f.cb.StreamInfo().SetFlag(streaminfo.NoHealthyUpstream)

@@ -23,6 +23,7 @@ type Config struct {
 	suppressEnvoyHeaders   bool
 	respectExpectedTimeout bool // x-envoy-expected-rq-timeout-ms is an egress proxy's
 	noDynamicStats         bool
+	localAddress           string          // the proxy's own, for x-forwarded-for of mirrors
 	strict                 []http.HeaderID // headers whose values must be sound
 	workers                []worker
 	tables                 func(worker int) *upstream.Table
@@ -50,6 +51,9 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 			childSpans:           m.StartChildSpan,
 			suppressEnvoyHeaders: m.SuppressEnvoyHeaders, respectExpectedTimeout: m.RespectExpectedRqTimeout,
 			noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
+		}
+		if ctx.LocalAddress.IsValid() {
+			c.localAddress = ctx.LocalAddress.String()
 		}
 		for _, name := range m.StrictCheckHeaders {
 			c.strict = append(c.strict, http.LookupID(strings.ToLower(name)))

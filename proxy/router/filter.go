@@ -47,7 +47,6 @@ type requestState struct {
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
 	counted  [2]*route.RequestStats
-	altName  string // x-envoy-upstream-alt-stat-name
 	subset   []lb.MetadataCriterion
 	tunnel   *route.Upgrade // CONNECT is terminated here; nil otherwise
 	mirrors  []*mirror
@@ -86,6 +85,9 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	f.keepBody = f.retry != nil || f.action.InternalRedirect != nil
 	f.tunnel = f.action.Terminates(h)
+	if f.dropped() {
+		return http.HeadersStopIteration
+	}
 	f.host = f.cluster.ChooseHost(f)
 	if f.host == nil {
 		f.noHost()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
@@ -31,6 +32,9 @@ func (f *filter) MetadataMatch() []lb.MetadataCriterion {
 	}
 	return f.subset
 }
+
+// StreamInfo implements lb.Context.
+func (f *filter) StreamInfo() *streaminfo.Info { return f.cb.StreamInfo() }
 
 // HostSelectionRetryCount implements lb.Context.
 func (f *filter) HostSelectionRetryCount() int {

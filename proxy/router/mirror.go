@@ -6,6 +6,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
@@ -13,6 +14,8 @@ import (
 // for its response.
 type mirror struct {
 	s    *async.Stream
+	span *tracing.Span
+	loop *network.Loop
 	sent bool // whole
 	dead bool // the response has come, or none will
 }
@@ -32,14 +35,21 @@ func (f *filter) startMirrors(h *http.HeaderMap, end bool) {
 		if p.ClusterHeader != "" {
 			name, _ = h.GetName(p.ClusterHeader)
 		}
-		m := &mirror{sent: end}
+		m := &mirror{sent: end, loop: f.cb.Loop()}
 		m.s = client.NewStream(name, async.Options{Timeout: f.timeouts.global, Downstream: f.cb.Connection(), Priority: f.priority()}, m)
 		if m.s == nil {
 			continue // no such cluster
 		}
 		mh := m.s.Headers()
 		mh.CopyFrom(h)
+		if f.cfg.localAddress != "" {
+			mh.Append(http.XForwardedFor, ",", f.cfg.localAddress)
+		}
 		shadowHost(mh, p)
+		if p.Mutations != nil {
+			p.Mutations.Apply(mh, f.formatContext(nil))
+		}
+		m.startSpan(f, p, mh)
 		m.s.SendHeaders(end)
 		f.mirrors = append(f.mirrors, m)
 	}
@@ -85,25 +95,55 @@ func (m *mirror) sendTrailers(t *http.HeaderMap) {
 	m.s.SendTrailers(c)
 }
 
+// startSpan begins the copy's span, when the request has one.
+func (m *mirror) startSpan(f *filter, p *route.Mirror, h *http.HeaderMap) {
+	t, ok := f.cb.(traced)
+	if !ok {
+		return
+	}
+	c, parent := t.Trace()
+	if parent == nil {
+		return
+	}
+	m.span = parent.Spawn("mirror", m.loop.Time())
+	if p.TraceSampled != nil {
+		m.span.Sampled = *p.TraceSampled
+	}
+	c.Inject(m.span, h)
+}
+
 // abandon gives up a copy that has not been sent whole.
 func (m *mirror) abandon() {
 	if !m.sent && !m.dead {
-		m.dead = true
+		m.end()
 		m.s.Reset()
 	}
 }
 
+// end is called when nothing more is to come.
+func (m *mirror) end() {
+	m.dead = true
+	m.span.Finish(m.loop.Time())
+	m.span = nil
+}
+
 // OnHeaders implements async.StreamCallbacks.
-func (m *mirror) OnHeaders(_ *http.HeaderMap, end bool) { m.dead = m.dead || end }
+func (m *mirror) OnHeaders(_ *http.HeaderMap, end bool) {
+	if end {
+		m.end()
+	}
+}
 
 // OnData implements async.StreamCallbacks.
 func (m *mirror) OnData(b *network.Buffer, end bool) {
 	b.Reset()
-	m.dead = m.dead || end
+	if end {
+		m.end()
+	}
 }
 
 // OnTrailers implements async.StreamCallbacks.
-func (m *mirror) OnTrailers(*http.HeaderMap) { m.dead = true }
+func (m *mirror) OnTrailers(*http.HeaderMap) { m.end() }
 
 // OnFailure implements async.StreamCallbacks.
-func (m *mirror) OnFailure(async.Failure) { m.dead = true }
+func (m *mirror) OnFailure(async.Failure) { m.end() }

@@ -23,6 +23,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
 	}
 	u.host.Monitor().Response(f.cb.Worker(), f.healthCode(code, h))
+	u.host.TakeLoadReport(h)
 	if h.Has(http.XEnvoyImmediateHealthCheckFail) {
 		u.host.FailNow()
 	}
@@ -95,21 +96,6 @@ func (f *filter) retryAfterHeaders(u *upstreamRequest, h *http.HeaderMap, code i
 	r.cancel()
 	f.retry = nil
 	return false
-}
-
-// win gives up the tries that compete with u.
-func (f *filter) win(u *upstreamRequest) {
-	if !f.hedge {
-		return
-	}
-	f.attempt, f.host = u, u.host
-	for _, o := range f.tries {
-		if o != u {
-			o.cancel()
-		}
-	}
-	info := f.cb.StreamInfo()
-	info.UpstreamHost, info.UpstreamHostname = u.host.Current(), u.host.Hostname
 }
 
 // onComplete is called when the response is received whole.

@@ -170,3 +170,50 @@ func TestPerTryIdleTimeout(t *testing.T) {
 	}
 	r.WantStat("cluster.u.upstream_rq_per_try_idle_timeout", "1")
 }
+
+// TestPreserveCase: field names reach the upstream, and come back, as they
+// were written.
+func TestPreserveCase(t *testing.T) {
+	const preserve = `{http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {"@type": type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig}}}}}`
+	r := httprig.New(t, httprig.Options{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	seen := make(chan string, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		br, head := bufio.NewReader(c), ""
+		for !strings.HasSuffix(head, "\r\n\r\n") {
+			line, err := br.ReadString('\n')
+			if err != nil {
+				break
+			}
+			head += line
+		}
+		seen <- head
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nX-AnSwer: 1\r\nContent-LENGTH: 0\r\n\r\n")
+	}()
+	r.Cluster("u", `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: `+preserve+`}}`, l.Addr().String())
+	addr := r.Serve(httprig.Routes("{match: {prefix: /}, route: {cluster: u}}") + strings.Trim(preserve, "{}") + "}}}}\n")
+	c := listenerrig.Dial(t, addr)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHOST: h\r\nX-MiXed: 1\r\nlower: 2\r\nConnection: close\r\n\r\n")
+	for _, want := range []string{"\r\nHOST: h\r\n", "\r\nX-MiXed: 1\r\n", "\r\nlower: 2\r\n"} {
+		if head := <-seen; !strings.Contains(head, want) {
+			t.Errorf("upstream received %q without %q", head, want)
+		} else {
+			seen <- head
+		}
+	}
+	b, _ := io.ReadAll(c)
+	for _, want := range []string{"\r\nX-AnSwer: 1\r\n", "\r\nContent-LENGTH: 0\r\n", "\r\nserver: weir\r\n"} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("the client received %q without %q", b, want)
+		}
+	}
+}

@@ -79,13 +79,6 @@ func (u *upstreamRequest) start(headOnly bool) {
 	u.pending = p.NewStream(u, u)
 }
 
-// touch starts per_try_idle_timeout anew.
-func (u *upstreamRequest) touch() {
-	if t := u.f.timeouts.perTryIdle; t > 0 && u.active {
-		u.idle.Enable(t)
-	}
-}
-
 func (u *upstreamRequest) reset() {
 	u.wait.Reset()
 	u.attemptState = attemptState{}
@@ -193,60 +186,6 @@ func (u *upstreamRequest) encoded() {
 	u.f.cb.StreamInfo().LastUpstreamTxByte = u.f.cb.Loop().Now()
 }
 
-// requestComplete starts the try's own timeout.
-func (u *upstreamRequest) requestComplete() {
-	if u.enc != nil && !u.started {
-		u.startPerTry()
-	}
-}
-
-func (u *upstreamRequest) startPerTry() {
-	if t := u.f.timeouts.perTry; t > 0 && !u.perTry.Enabled() {
-		u.perTry.Enable(t)
-	}
-}
-
-func (u *upstreamRequest) onPerTryTimeout() {
-	f := u.f
-	if !u.active || u.started || f.done {
-		return
-	}
-	if f.hedge {
-		f.hedgeRetry(u)
-		return
-	}
-	f.cluster.Stats().UpstreamRqPerTryTimeout.Inc()
-	u.tookTooLong("upstream_per_try_timeout")
-}
-
-func (u *upstreamRequest) onPerTryIdle() {
-	f := u.f
-	if !u.active || f.done {
-		return
-	}
-	f.cluster.Stats().UpstreamRqPerTryIdleTimeout.Inc()
-	u.tookTooLong("upstream_per_try_idle_timeout")
-}
-
-// tookTooLong gives the try up and tries again, or answers 504.
-func (u *upstreamRequest) tookTooLong(details string) {
-	f := u.f
-	if u.host != nil {
-		u.host.Stats(f.cb.Worker()).RqTimeout++
-		u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
-	}
-	u.cancel()
-	if f.retryAfterReset(u, http.LocalReset, true, true) {
-		return
-	}
-	f.timedOut(details)
-}
-
-func (u *upstreamRequest) disarm() {
-	u.perTry.Disable()
-	u.idle.Disable()
-}
-
 // cancel gives the try up.
 func (u *upstreamRequest) cancel() {
 	u.disarm()
@@ -340,6 +279,7 @@ func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
 		return
 	}
 	u.respTrailers = t
+	u.host.TakeLoadReport(t)
 	u.finish()
 	u.f.cb.EncodeTrailers(t)
 }

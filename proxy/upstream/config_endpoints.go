@@ -5,6 +5,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
@@ -39,7 +40,7 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 	pol := a.GetPolicy()
 	if err := firstError(
 		field.Only(p, a, "cluster_name", "endpoints", "policy"),
-		field.Only(p.Dot("policy"), pol, "overprovisioning_factor", "weighted_priority_health"),
+		field.Only(p.Dot("policy"), pol, "overprovisioning_factor", "weighted_priority_health", "drop_overloads"),
 	); err != nil {
 		return nil, err
 	}
@@ -47,6 +48,10 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 		out.overprovisioning = f.GetValue()
 	}
 	out.weightedHealth = pol.GetWeightedPriorityHealth()
+	var err error
+	if out.drop, err = dropOverload(p.Dot("policy").Dot("drop_overloads"), pol.GetDropOverloads()); err != nil {
+		return nil, err
+	}
 	weights := map[uint32]uint64{}
 	out.groups = make([]endpointGroup, 0, len(a.GetEndpoints()))
 	for i, l := range a.GetEndpoints() {
@@ -61,6 +66,24 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 		out.groups = append(out.groups, g)
 	}
 	return out, nil
+}
+
+// dropOverload is the part of the requests to refuse.
+func dropOverload(p field.Path, ds []*endpointv3.ClusterLoadAssignment_Policy_DropOverload) (float64, error) {
+	if len(ds) == 0 {
+		return 0, nil
+	}
+	if len(ds) > 1 {
+		return 0, p.Errorf("more than one category is not supported, by Envoy neither")
+	}
+	of := map[typev3.FractionalPercent_DenominatorType]float64{
+		typev3.FractionalPercent_HUNDRED: 100, typev3.FractionalPercent_TEN_THOUSAND: 10000, typev3.FractionalPercent_MILLION: 1000000,
+	}[ds[0].GetDropPercentage().GetDenominator()]
+	n := float64(ds[0].GetDropPercentage().GetNumerator())
+	if of == 0 || n > of {
+		return 0, p.Index(0).Dot("drop_percentage").Errorf("%v of %v is no percentage", n, of)
+	}
+	return n / of, nil
 }
 
 func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (g endpointGroup, err error) {

@@ -6,6 +6,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
 // originalConfig is how an ORIGINAL_DST cluster finds destinations.
@@ -13,6 +14,8 @@ type originalConfig struct {
 	header  string // "" when not from a header; lower case
 	port    uint16 // replaces the destination's, 0: it stays
 	cleanup time.Duration
+	// metadata is where the destination may be; nil: nowhere.
+	metadata *lb.MetadataPath
 }
 
 func originalFields(p field.Path, c *clusterv3.Cluster) (*originalConfig, error) {
@@ -21,7 +24,11 @@ func originalFields(p field.Path, c *clusterv3.Cluster) (*originalConfig, error)
 		return nil, err
 	}
 	cfg, p := c.GetOriginalDstLbConfig(), p.Dot("original_dst_lb_config")
-	if err := field.Only(p, cfg, "use_http_header", "http_header_name", "upstream_port_override"); err != nil {
+	if err := field.Only(p, cfg, "use_http_header", "http_header_name", "upstream_port_override", "metadata_key"); err != nil {
+		return nil, err
+	}
+	var err error
+	if o.metadata, err = lb.NewMetadataPath(p.Dot("metadata_key"), cfg.GetMetadataKey()); err != nil {
 		return nil, err
 	}
 	if cfg.GetUseHttpHeader() {

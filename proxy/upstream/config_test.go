@@ -41,7 +41,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, load_assignment: ` + socket(`{address: host.test, port_value: 1}`) + `}`:                                     `lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: host.test`,
 		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, port_value: 65536}`) + `}`:                                  `socket_address.port_value: 65536 is not a port`,
 		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, named_port: http}`) + `}`:                                   `socket_address: weir does not support named_port`,
-		`{name: a, load_assignment: {policy: {drop_overloads: [{}]}}}`:                                                          `c.load_assignment.policy: weir does not support drop_overloads`,
+		`{name: a, load_assignment: {policy: {drop_overloads: [{}, {}]}}}`:                                                      `c.load_assignment.policy.drop_overloads: more than one category`,
 		`{name: a, upstream_bind_config: {source_address: {address: x, port_value: 0}}}`:                                        `c.upstream_bind_config.source_address.address: malformed IP address: x`,
 		`{name: a, type: STRICT_DNS, dns_resolvers: [{pipe: {path: /x}}]}`:                                                      `c.dns_resolvers[0]: a name server is reached by an IP address`,
 		`{name: a, type: STRICT_DNS, dns_failure_refresh_rate: {base_interval: 2s, max_interval: 1s}}`:                          `c.dns_failure_refresh_rate.max_interval: 1s is less than base_interval`,

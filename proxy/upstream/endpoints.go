@@ -14,6 +14,7 @@ type assignment struct {
 	groups           []endpointGroup
 	overprovisioning uint32 // percent
 	weightedHealth   bool
+	drop             float64 // of requests
 }
 
 // endpointGroup is a locality's endpoints of one priority.
@@ -92,6 +93,9 @@ func (c *master) apply(a *assignment) {
 		g.group(&a.groups[i])
 	}
 	c.last = a
+	if c.drop != a.drop {
+		c.drop, g.changed = a.drop, true
+	}
 	gone := g.leave()
 	if c.hosts != nil && !g.changed && len(g.added) == 0 && len(gone) == 0 {
 		c.stats.UpdateNoRebuild.Inc()

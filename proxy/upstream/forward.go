@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"cmp"
-	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -94,13 +93,12 @@ func forwardName(ctx lb.Context) string {
 		return h.Get(http.Authority)
 	}
 	if conn := ctx.DownstreamConnection(); conn != nil && conn.Info != nil {
-		i := conn.Info
-		host, ok := i.FilterState["envoy.upstream.dynamic_host"].(string)
-		if !ok {
-			host = i.ServerName
+		host := stateText(conn, nil, "envoy.upstream.dynamic_host")
+		if host == "" {
+			host = conn.Info.ServerName
 		}
-		if port, ok := i.FilterState["envoy.upstream.dynamic_port"]; ok && host != "" {
-			return net.JoinHostPort(host, fmt.Sprint(port))
+		if port := stateText(conn, nil, "envoy.upstream.dynamic_port"); port != "" && host != "" {
+			return net.JoinHostPort(host, port)
 		}
 		return host
 	}

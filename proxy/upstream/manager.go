@@ -124,7 +124,7 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	}
 	cfg.trackRemaining()
 	c.discovery = c.newDiscovery()
-	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Local: m.localHosts()})
+	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Main: m.o.Main, Changed: c.healthChanged, Local: m.localHosts()})
 	err := c.watchHealth()
 	if err == nil {
 		err = c.discovery.start()

@@ -28,6 +28,7 @@ type master struct {
 	resorting bool              // healthChanged was posted
 	failed    []*cluster.Host   // to tell workers of
 	last      *assignment       // that was applied
+	drop      float64           // of requests: drop_overloads
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -47,6 +48,7 @@ type snapshot struct {
 	hosts   *cluster.PrioritySet
 	gone    []*cluster.Host // since the snapshot before
 	failed  []*cluster.Host // likewise, by health checks or outlier detection
+	drop    float64         // of requests: drop_overloads
 	drain   bool            // all connections, since the set has changed
 	removed bool            // the cluster is gone
 }
@@ -85,7 +87,7 @@ func (c *master) ready() {
 
 // publish gives the workers the cluster as it is now.
 func (c *master) publish(gone []*cluster.Host, drain bool) {
-	c.m.publish(&snapshot{info: c.cfg.info, lb: c.balancing.Factory(c.hosts), hosts: c.hosts, gone: gone, failed: c.failed, drain: drain})
+	c.m.publish(&snapshot{info: c.cfg.info, lb: c.balancing.Factory(c.hosts), hosts: c.hosts, gone: gone, failed: c.failed, drop: c.drop, drain: drain})
 	c.failed = nil
 }
 

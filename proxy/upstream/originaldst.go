@@ -169,18 +169,23 @@ func (b *originalBalancer) Choose(ctx lb.Context) *cluster.Host {
 	return h.Host
 }
 
-// destination is where the request or connection wants to go: by its header,
-// if the cluster trusts that, or as it was caught.
+// destination is where the request or connection wants to go: by its filter
+// state, metadata or header, if the cluster trusts those, or as it was caught.
 func (b *originalBalancer) destination(ctx lb.Context, conn *network.Connection) (to netip.AddrPort, ok bool) {
+	state := map[string]any(nil)
+	if info := ctx.StreamInfo(); info != nil {
+		state = info.FilterState
+	}
+	if v := stateText(conn, state, "envoy.network.transport_socket.original_dst_address"); v != "" {
+		return b.override(v)
+	}
+	if v := b.fromMetadata(ctx, conn); v != "" {
+		return b.override(v)
+	}
 	if b.cfg.header != "" {
 		if h := ctx.RequestHeaders(); h != nil {
 			if v, has := h.GetName(b.cfg.header); has {
-				to, err := netip.ParseAddrPort(v)
-				if err != nil {
-					b.stats.OriginalDstHostInvalid.Inc()
-					return to, false
-				}
-				return b.withPort(to), true
+				return b.override(v)
 			}
 		}
 	}
@@ -188,6 +193,33 @@ func (b *originalBalancer) destination(ctx lb.Context, conn *network.Connection)
 		return to, false
 	}
 	return b.withPort(conn.LocalAddress().AddrPort), true
+}
+
+// override is the destination that something other than the connection says.
+func (b *originalBalancer) override(v string) (netip.AddrPort, bool) {
+	to, err := netip.ParseAddrPort(v)
+	if err != nil {
+		b.stats.OriginalDstHostInvalid.Inc()
+		return to, false
+	}
+	return b.withPort(to), true
+}
+
+// fromMetadata is what the request's metadata, else the connection's, says.
+func (b *originalBalancer) fromMetadata(ctx lb.Context, conn *network.Connection) string {
+	if b.cfg.metadata == nil {
+		return ""
+	}
+	if info := ctx.StreamInfo(); info != nil {
+		if v, ok := b.cfg.metadata.Text(info.Metadata); ok {
+			return v
+		}
+	}
+	if conn != nil && conn.Info != nil {
+		v, _ := b.cfg.metadata.Text(conn.Info.Metadata)
+		return v
+	}
+	return ""
 }
 
 func (b *originalBalancer) withPort(a netip.AddrPort) netip.AddrPort {

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"math/rand/v2"
+
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
@@ -13,6 +15,7 @@ type Cluster struct {
 	info     *cluster.Info
 	hosts    *cluster.PrioritySet
 	balancer lb.Balancer
+	drop     float64 // of requests, see DropOverload
 	pools    map[poolKey]pool.HTTP
 	drained  bool
 	asked    map[cluster.TransportOptions]*cluster.TransportOptions
@@ -27,7 +30,7 @@ type poolKey struct {
 }
 
 func newCluster(t *Table, s *snapshot) *Cluster {
-	c := &Cluster{info: s.info, hosts: s.hosts}
+	c := &Cluster{info: s.info, hosts: s.hosts, drop: s.drop}
 	c.owner.Init(t.loop, s.info, t.m.dialer)
 	c.balancer = s.lb.New(c.owner.Stats)
 	if b, ok := c.balancer.(interface{ bind(*Table) }); ok {
@@ -47,6 +50,12 @@ func (c *Cluster) Breakers(p cluster.Priority) cluster.Breakers { return c.owner
 
 // Hosts are the cluster's hosts as this worker sees them.
 func (c *Cluster) Hosts() *cluster.PrioritySet { return c.hosts }
+
+// DropOverload tells whether a request is to be refused because the endpoints'
+// policy says that so many are (drop_overloads), and whether all are.
+func (c *Cluster) DropOverload() (drop, all bool) {
+	return c.drop > 0 && (c.drop >= 1 || rand.Float64() < c.drop), c.drop >= 1
+}
 
 // ChooseHost picks a host for a request or connection, nil when no host may
 // be used.
@@ -112,6 +121,10 @@ func (c *Cluster) update(s *snapshot) {
 		u.Update(s.hosts)
 	} else {
 		c.balancer = s.lb.New(c.owner.Stats)
+	}
+	c.drop = s.drop
+	for _, h := range s.failed {
+		c.owner.CloseTCP(h)
 	}
 	if s.drain {
 		c.drainPools()

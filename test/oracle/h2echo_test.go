@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,8 @@ import (
 // h2Echo is an echo over HTTP/2 by prior knowledge. Of x-do it knows status,
 // delay, header, body, trailer, reset (=CODE, a number), goaway (no further
 // stream after this one), early (answers before the request has ended),
-// interim=103, headers-only and fail=N; with refuse=N it refuses the first N
+// interim=103,
+// headers-only, cut=CODE (RST_STREAM within the body) and fail=N; with refuse=N it refuses the first N
 // streams of the path. It answers extended CONNECT, and CONNECT, by 200 and
 // echoes what follows.
 type h2Echo struct {
@@ -48,11 +50,15 @@ type h2EchoStream struct {
 	answered bool
 }
 
-func startH2Echo(t *testing.T, name string) (e *echo, port int) {
+// startH2Echo starts one; over TLS when c is not nil.
+func startH2Echo(t *testing.T, name string, c *tls.Config) (e *echo, port int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c != nil {
+		l = tls.NewListener(l, c)
 	}
 	t.Cleanup(func() { l.Close() })
 	e = &echo{name: name, seen: map[string]int{}}
@@ -225,6 +231,12 @@ func (h *h2EchoConn) respond(s *h2EchoStream, do map[string][]string) {
 	for _, x := range do["trailer"] {
 		name, value, _ := strings.Cut(x, ":")
 		trailers = append(trailers, [2]string{name, value})
+	}
+	if code, ok := do["cut"]; ok {
+		h.fr.WriteData(s.id, false, out)
+		time.Sleep(100 * time.Millisecond)
+		h.fr.WriteRSTStream(s.id, http2.ErrCode(number(code[0])))
+		return
 	}
 	for len(out) > 16<<10 {
 		h.fr.WriteData(s.id, false, out[:16<<10])

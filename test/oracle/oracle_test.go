@@ -42,8 +42,10 @@ func TestCases(t *testing.T) {
 		e, port := startTLSEcho(t, name, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth, ClientCAs: roots, NextProtos: []string{"http/1.1", "foo"}})
 		echoes, upstreams[name] = append(echoes, e), port
 	}
-	h2, port := startH2Echo(t, "h2")
-	echoes, upstreams["h2"] = append(echoes, h2), port
+	for name, c := range map[string]*tls.Config{"h2": nil, "h2s": {Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}}} {
+		e, port := startH2Echo(t, name, c)
+		echoes, upstreams[name] = append(echoes, e), port
+	}
 	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {

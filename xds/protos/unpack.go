@@ -106,3 +106,16 @@ func fromStruct(path field.Path, fields *structpb.Struct, into proto.Message) er
 	}
 	return path.Wrap(err)
 }
+
+// Fields are those of the TypedStruct in a, which is at path: for types that
+// weir has no protobuf of. It is an error if a is no TypedStruct.
+func Fields(path field.Path, a *anypb.Any) (map[string]any, error) {
+	_, fields, err := open(path, a)
+	if err != nil {
+		return nil, err
+	}
+	if fields == nil {
+		return nil, path.Errorf("want a TypedStruct, found %q", a.GetTypeUrl())
+	}
+	return fields.AsMap(), nil
+}

@@ -226,7 +226,7 @@ func TestClientResets(t *testing.T) {
 	q := r.ask(false, post...)
 	q.enc.SetCallbacks(nil)
 	q.enc.ResetStream(http.LocalReset)
-	r.expect("HEADERS 1 :method=POST :scheme=http :authority=a :path=/x", "RST 1 NO_ERROR")
+	r.expect("HEADERS 1 :method=POST :scheme=http :authority=a :path=/x", "RST 1 INTERNAL_ERROR")
 	r.w.head(1, false, ":status: 200")
 	r.w.WriteData(1, true, []byte("late"))
 	r.send()

@@ -82,6 +82,7 @@ const maxTableSize = 1 << 20
 // customSettings takes parameters that weir knows nothing of: those it knows
 // have fields of their own, which Envoy asks to be used as well.
 func customSettings(p field.Path, params []*corev3.Http2ProtocolOptions_SettingsParameter, set *Settings) error {
+	values := map[uint32]uint32{}
 	for i, x := range params {
 		id, v := x.GetIdentifier().GetValue(), x.GetValue().GetValue()
 		p := p.Index(i)
@@ -95,6 +96,13 @@ func customSettings(p field.Path, params []*corev3.Http2ProtocolOptions_Settings
 		case id <= uint32(http2.SettingInitialWindowSize), http2.SettingID(id) == http2.SettingMaxFrameSize:
 			return p.Errorf("weir sets the parameter %d itself", id)
 		}
+		if before, ok := values[id]; ok {
+			if before != v {
+				return p.Errorf("the parameter %d has two values", id)
+			}
+			continue
+		}
+		values[id] = v
 		set.Extra = append(set.Extra, Setting{uint16(id), v})
 	}
 	return nil

@@ -95,7 +95,8 @@ func resetReason(code http2.ErrCode) http.ResetReason {
 	return http.RemoteReset
 }
 
-// errorCode is what RST_STREAM says of a reset from this side.
+// errorCode is what RST_STREAM says of a reset from this side; see linger for
+// that of a request whose response is complete.
 func errorCode(r http.ResetReason) http2.ErrCode {
 	switch r {
 	case http.LocalRefusedStreamReset:
@@ -105,5 +106,5 @@ func errorCode(r http.ResetReason) http2.ErrCode {
 	case http.ProtocolError:
 		return http2.ErrCodeProtocol
 	}
-	return http2.ErrCodeNo
+	return http2.ErrCodeInternal
 }

@@ -65,8 +65,14 @@ func (s *stream) sent() {
 
 // hold keeps data until the peer has room for it.
 func (s *stream) hold(b *network.Buffer) {
-	gauge(s.c.set.Counters.PendingSendBytes, b.Len())
-	s.out.Move(b)
+	n := b.Len()
+	gauge(s.c.set.Counters.PendingSendBytes, n)
+	if s.out.Len() == 0 && n > 0 && n <= smallHeld {
+		s.out.AppendStatic(b.Bytes()) // a copy of its own size
+		b.Reset()
+	} else {
+		s.out.Move(b)
+	}
 	s.held = true
 	s.awaitFlush()
 	if s.sendWindow > 0 || s.out.Len() == 0 {
@@ -76,6 +82,10 @@ func (s *stream) hold(b *network.Buffer) {
 		s.above()
 	}
 }
+
+// smallHeld is how many bytes are copied to be held: a peer that opens no
+// window must not hold a whole slab for each of its streams.
+const smallHeld = 2 << 10
 
 // maySend tells whether the connection's output has room.
 func (c *conn) maySend() bool { return !c.nc.AboveHighWatermark() && c.phase != phaseDead }

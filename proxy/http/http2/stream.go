@@ -31,6 +31,7 @@ type streamState struct {
 	req   http.RequestDecoder  // dec on a server
 	res   http.ResponseDecoder // dec on a client
 	begun time.Duration
+	flush time.Duration // the stream's own flush timeout; 0: the settings'
 
 	sendWindow int32 // may be negative: RFC 9113 section 6.9.2
 	recvWindow int32 // what the peer may still send
@@ -245,7 +246,7 @@ func (s *stream) linger() {
 }
 
 // onTimer ends a stream that has lingered, or whose peer has taken nothing of
-// its end for Settings.FlushTimeout.
+// its end for its flush timeout.
 func (s *stream) onTimer() {
 	if s.closed || s.c == nil {
 		return
@@ -256,13 +257,24 @@ func (s *stream) onTimer() {
 		return
 	}
 	count(s.c.set.Counters.TxFlushTimeout)
-	s.abort(http2.ErrCodeNo, http.LocalReset)
+	s.abort(http2.ErrCodeInternal, http.LocalReset)
+}
+
+// SetFlushTimeout implements http.FlushTimed.
+func (s *stream) SetFlushTimeout(d time.Duration) {
+	if s.flush = d; d == 0 {
+		s.flush = -1
+	}
 }
 
 // awaitFlush starts or renews the time that the peer has for the rest of a
 // message.
 func (s *stream) awaitFlush() {
-	if t := s.c.set.FlushTimeout; t > 0 && s.outEnd && !s.sentEnd {
+	t := s.flush
+	if t == 0 {
+		t = s.c.set.FlushTimeout
+	}
+	if t > 0 && s.outEnd && !s.sentEnd {
 		s.timer.Enable(t)
 	}
 }

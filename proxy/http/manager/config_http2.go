@@ -21,7 +21,7 @@ func (c *Config) buildHTTP2(p field.Path, m *hcmv3.HttpConnectionManager) error 
 	}
 	common := m.GetCommonHttpProtocolOptions()
 	s := http2.Defaults()
-	s.FlushTimeout = c.streamIdleTimeout
+	s.FlushTimeout = duration(m.StreamFlushTimeout, c.streamIdleTimeout)
 	s.StreamErrors = m.GetStreamErrorOnInvalidHttpMessage().GetValue()
 	if v := m.MaxRequestHeadersKb; v != nil {
 		s.MaxHeadersKB = v.Value

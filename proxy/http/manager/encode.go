@@ -247,6 +247,7 @@ func (s *stream) keepEncoded(f *slot, b *network.Buffer, streaming bool) {
 // writeHeaders puts the last touches to the response's head and encodes it.
 func (s *stream) writeHeaders(end bool) {
 	s.touch()
+	s.headersWritten = true
 	s.finishResponse(end)
 	s.info.FirstDownstreamTxByte = s.m.conn.Loop().Now()
 	s.enc.EncodeHeaders(&s.response, end)

@@ -37,10 +37,13 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 	if details != "" {
 		s.info.ResponseCodeDetails = details
 	}
-	if s.responseStarted {
+	if s.headersWritten {
 		s.resetByProxy(http.LocalReset)
 		return
 	}
+	// A response that is under way but of which the client has seen nothing is
+	// replaced, and its place is not taken by filters again.
+	direct := s.responseStarted
 	if code == 400 && s.m.protocol < http.HTTP2 && !s.enc.StreamErrorOnInvalidMessage() {
 		s.connectionClose = true // what follows may be garbled, too
 	}
@@ -83,6 +86,10 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 	if s.request.Get(http.Method) == "HEAD" {
 		body = ""
 	}
+	if direct {
+		s.replaceResponse(body)
+		return
+	}
 	s.responseStarted = true
 	s.encodeHeaders(len(s.slots)-1, body == "")
 	if body != "" && !s.ended {
@@ -93,6 +100,20 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 	}
 }
 
+// replaceResponse sends the head in s.response and body past the filters.
+func (s *stream) replaceResponse(body string) {
+	s.encoding.Reset()
+	s.hasRespTrailers, s.addedRespTrailers = false, false
+	s.writeHeaders(body == "")
+	if body == "" || s.ended {
+		return
+	}
+	b := s.takeBuffer()
+	b.AppendString(body)
+	s.writeData(b, true)
+	s.putBuffer(b)
+}
+
 // SendLocalReply implements http.RequestDecoder: the codec refuses the request.
 func (s *stream) SendLocalReply(code int, body, details string) {
 	s.info.SetFlag(streaminfo.DownstreamProtocolError)
@@ -101,9 +122,10 @@ func (s *stream) SendLocalReply(code int, body, details string) {
 
 // rewriteReply applies the first mapper that matches, then the body format.
 func (s *stream) rewriteReply(lr *localReplies, code int, body string) (int, string, string) {
+	started := s.responseStarted
 	s.responseStarted = true // the filters may look at the answer's headers
 	c := s.formatContext()
-	s.responseStarted = false
+	s.responseStarted = started
 	format := lr.body
 	for i := range lr.mappers {
 		m := &lr.mappers[i]

@@ -64,6 +64,7 @@ type streamState struct {
 	gotTrailers     bool
 	remoteComplete  bool // the request is received whole
 	responseStarted bool
+	headersWritten  bool // the response's head has gone to the codec
 	hasRespTrailers bool
 	localComplete   bool // the response is encoded whole
 	connectionClose bool // the client asked to close

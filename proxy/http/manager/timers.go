@@ -25,7 +25,20 @@ func (s *stream) refreshTimeouts() {
 			s.idle.Enable(s.idleTimeout)
 		}
 	}
+	s.refreshFlush(f)
 	s.refreshDuration(f)
+}
+
+// refreshFlush bounds how long the client may take for the last bytes, where
+// the codec can end one stream: by flush_timeout, else by idle_timeout.
+func (s *stream) refreshFlush(f *route.Forward) {
+	limit := f.FlushTimeout
+	if limit == route.Unset {
+		limit = f.IdleTimeout
+	}
+	if t, ok := s.enc.(http.FlushTimed); ok && limit != route.Unset {
+		t.SetFlushTimeout(limit)
+	}
 }
 
 // refreshDuration bounds the stream by grpc-timeout, when the route obeys it,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/upstream/orca"
 )
 
 // Locality is where an endpoint runs (envoy.config.core.v3.Locality).
@@ -76,13 +77,14 @@ type Host struct {
 	HealthCheckHostname string
 	NoActiveHC          bool
 
-	current  atomic.Pointer[network.Address] // of a logical host; nil: Address
-	monitor  atomic.Pointer[Monitor]
-	failNow  atomic.Pointer[func()]
-	metadata atomic.Pointer[Metadata]
-	locality atomic.Pointer[Metadata]
-	weight   atomic.Uint32
-	health   atomic.Uint32
+	current    atomic.Pointer[network.Address] // of a logical host; nil: Address
+	monitor    atomic.Pointer[Monitor]
+	failNow    atomic.Pointer[func()]
+	loadReport atomic.Pointer[func(*orca.Report)]
+	metadata   atomic.Pointer[Metadata]
+	locality   atomic.Pointer[Metadata]
+	weight     atomic.Uint32
+	health     atomic.Uint32
 	// Active counts requests and TCP connections over all workers, where
 	// Info.ShareActive asks for it.
 	Active atomic.Int32

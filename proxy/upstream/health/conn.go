@@ -14,6 +14,9 @@ func (s *session) dial(cb network.ConnectionCallbacks, f network.ReadFilter) (*n
 	var transport network.TransportSocket
 	if info.Transport != nil {
 		asks := cluster.TransportOptions{Protocols: strings.Join(s.c.cfg.ALPN, ",")}
+		if s.c.cfg.TCP == nil && s.c.cfg.http2() {
+			asks.Fallback = "h2"
+		}
 		transport = info.Transport.Socket(s.c.o.Main, s.host, asks)
 	}
 	conn, err := s.c.o.Dialer.Dial(s.c.o.Main, 0, addr, info.Socket.BindFor(addr), info.Socket.Sockopts(), cb, network.Options{

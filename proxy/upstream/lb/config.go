@@ -4,12 +4,15 @@ package lb
 
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	weightedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	overridev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/override_host/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	robinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
 	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
+	localityv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -85,6 +88,12 @@ func (k *compiler) extensions(p field.Path, lbp *clusterv3.LoadBalancingPolicy) 
 			return unpack(p, a, &maglevv3.Maglev{}, maglevExtension)
 		case typePrefix + "subset.v3.Subset":
 			return unpack(p, a, &subsetv3.Subset{}, k.subsetExtension)
+		case typePrefix + "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin":
+			return unpack(p, a, &weightedv3.ClientSideWeightedRoundRobin{}, k.weightedExtension)
+		case typePrefix + "wrr_locality.v3.WrrLocality":
+			return unpack(p, a, &localityv3.WrrLocality{}, k.localityExtension)
+		case typePrefix + "override_host.v3.OverrideHost":
+			return unpack(p, a, &overridev3.OverrideHost{}, k.overrideExtension)
 		case typePrefix + "cluster_provided.v3.ClusterProvided":
 			return nil, nil
 		default:

@@ -3,6 +3,7 @@ package lb
 import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
@@ -15,6 +16,8 @@ type Context interface {
 	DownstreamConnection() *network.Connection
 	// RequestHeaders is nil for connections.
 	RequestHeaders() *http.HeaderMap
+	// StreamInfo is nil for connections and for requests of the proxy's own.
+	StreamInfo() *streaminfo.Info
 	// MetadataMatch is what the route asks of subsets: sorted by key.
 	MetadataMatch() []MetadataCriterion
 	// HostSelectionRetryCount is how often another host is tried when
@@ -38,6 +41,7 @@ type NoContext struct{}
 func (NoContext) HashKey() (uint64, bool)                    { return 0, false }
 func (NoContext) DownstreamConnection() *network.Connection  { return nil }
 func (NoContext) RequestHeaders() *http.HeaderMap            { return nil }
+func (NoContext) StreamInfo() *streaminfo.Info               { return nil }
 func (NoContext) MetadataMatch() []MetadataCriterion         { return nil }
 func (NoContext) HostSelectionRetryCount() int               { return 0 }
 func (NoContext) ShouldSelectAnotherHost(*cluster.Host) bool { return false }
@@ -59,6 +63,10 @@ type Policy interface {
 type Env struct {
 	Info   *cluster.Info
 	Owners int // main and the workers
+	Main   *network.Loop
+	// Changed asks for the hosts to be handed out anew, as their weights have
+	// changed.
+	Changed func()
 	// Local are the hosts of the cluster that the proxy itself belongs to, for
 	// zone aware routing; nil when the bootstrap names no local_cluster_name.
 	// Main only.

@@ -42,6 +42,11 @@ func (r *rig) want(values string) {
 		"default.rq_pending_open": s.Default.RqPendingOpen.Value,
 	}
 	var got []string
+	defer func() {
+		if r.t.Failed() {
+			r.t.Log("got", got)
+		}
+	}()
 	r.eventually(values, func() bool {
 		got = got[:0]
 		for _, v := range strings.Fields(values) {

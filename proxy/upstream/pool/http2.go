@@ -75,15 +75,15 @@ func (p *HTTP2) attach(c *muxClient, dec http.ResponseDecoder, cb StreamCallback
 }
 
 // connectIfNeeded makes a connection for the requests that wait, unless those
-// under way will have room for them.
+// that are there have room for them, or will have once they stand.
 func (p *HTTP2) connectIfNeeded() error {
-	coming := uint64(0)
+	room := uint64(0)
 	for _, c := range p.clients {
-		if c.state == muxConnecting {
-			coming += uint64(c.limit)
+		if (c.state == muxConnecting || c.state == muxReady) && c.active < c.limit {
+			room += uint64(c.limit - c.active)
 		}
 	}
-	if coming >= uint64(p.queue.n) {
+	if room >= uint64(p.queue.n) {
 		return nil
 	}
 	protocols := "h2"

@@ -119,7 +119,18 @@ type Owner struct {
 	http2      http2.Settings
 	http2Stats *stats.Group[http2.Stats] // likewise
 	free       *pending                  // to be used again
+	tcp        map[*tcpConn]struct{}     // that stand, where CloseOnHealthFailure asks for it
 	nextID     uint64
+}
+
+// CloseTCP closes the TCP connections to a host, where the cluster has
+// CloseOnHealthFailure.
+func (o *Owner) CloseTCP(h *cluster.Host) {
+	for c := range o.tcp {
+		if c.host == h {
+			c.conn.Close(network.NoFlush)
+		}
+	}
 }
 
 // Init prepares an owner.

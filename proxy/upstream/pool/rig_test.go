@@ -150,14 +150,14 @@ type stream struct {
 	done    chan struct{}
 }
 
-func (r *rig) open(p *HTTP1) *stream {
+func (r *rig) open(p HTTP) *stream {
 	s := &stream{r: r, done: make(chan struct{})}
 	r.do(func() { s.pending = p.NewStream(s, s) })
 	return s
 }
 
 // get opens a stream and waits for its end.
-func (r *rig) get(p *HTTP1) *stream {
+func (r *rig) get(p HTTP) *stream {
 	r.t.Helper()
 	s := r.open(p)
 	r.wait(s.done, "a response")

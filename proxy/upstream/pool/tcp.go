@@ -76,11 +76,18 @@ func (c *tcpConn) OnEvent(ev network.ConnectionEvent) {
 		cb := c.answered()
 		c.began()
 		c.brk.Inc(cluster.Requests)
+		if c.o.Info.CloseOnHealthFailure {
+			if c.o.tcp == nil {
+				c.o.tcp = map[*tcpConn]struct{}{}
+			}
+			c.o.tcp[c] = struct{}{}
+		}
 		cb.OnPoolReady(c.conn, c.host)
 		return
 	}
 	c.closed(ev, c.up)
 	if c.up {
+		delete(c.o.tcp, c)
 		c.ended()
 		c.brk.Dec(cluster.Requests)
 		return

@@ -1,0 +1,77 @@
+package customresponse
+
+import (
+	customv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/custom_response/v3"
+	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/custom_response/local_response_policy/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/datasource"
+	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher/tree"
+	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// TypeURL is the type of the filter's configuration and of a route's.
+const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse"
+
+// Maker makes the filter's factories.
+func Maker() http.FilterMaker {
+	return http.FilterMaker{
+		New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
+			s, err := compile(p, config, ctx)
+			return factory{s}, err
+		},
+		RouteConfig: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
+			return compile(p, config, ctx)
+		},
+	}
+}
+
+func compile(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (*settings, error) {
+	m := &customv3.CustomResponse{}
+	if err := protos.Unpack(p, config, m); err != nil {
+		return nil, err
+	}
+	if err := field.Only(p, m, "custom_response_matcher"); err != nil {
+		return nil, err
+	}
+	if m.GetCustomResponseMatcher() == nil {
+		return &settings{}, nil
+	}
+	var err error
+	s := &settings{}
+	s.policies, err = tree.Compile(p.Dot("custom_response_matcher"), m.GetCustomResponseMatcher(), tree.Options[*policy]{
+		HTTP: true, Runtime: ctx.Runtime,
+		Action: func(p field.Path, _ string, config *anypb.Any) (*policy, error) { return newPolicy(p, config) },
+	})
+	return s, err
+}
+
+func newPolicy(p field.Path, config *anypb.Any) (*policy, error) {
+	m := &localv3.LocalResponsePolicy{}
+	if err := protos.Unpack(p, config, m); err != nil {
+		return nil, err
+	}
+	if err := field.Only(p, m, "body", "body_format", "status_code", "response_headers_to_add", "preserve_response_code_details", "response_code_details"); err != nil {
+		return nil, err
+	}
+	c := &policy{status: int(m.GetStatusCode().GetValue()), keepDetails: m.GetPreserveResponseCodeDetails(), details: m.GetResponseCodeDetails()}
+	var err error
+	if m.GetBody() != nil {
+		if c.body, err = datasource.Read(p.Dot("body"), m.GetBody()); err != nil {
+			return nil, err
+		}
+	}
+	if f := m.GetBodyFormat(); f != nil {
+		if c.format, err = formatter.CompileFormatString(p.Dot("body_format"), f); err != nil {
+			return nil, err
+		}
+	}
+	c.headers, err = route.CompileHeaders(p.Dot("response_headers_to_add"), m.GetResponseHeadersToAdd(), func(text string) (route.ValueFormatter, error) {
+		return formatter.CompileHeader("", text)
+	})
+	return c, err
+}
