@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"sync"
@@ -26,6 +27,12 @@ type Options struct {
 	// timers of the client go through it.
 	Post func(func())
 
+	// Secure makes TLS configurations of a cluster's transport socket at a
+	// path, for connections to management servers: the function that it
+	// returns is called for each, and gives nil while secrets are missing.
+	// Without Secure such clusters are refused.
+	Secure func(path field.Path, ts *corev3.TransportSocket) (func() *tls.Config, error)
+
 	Logger *slog.Logger // nil: slog.Default()
 	Stats  Stats        // of the ADS stream (control_plane.…); may be nil
 }
@@ -36,6 +43,7 @@ type Client struct {
 	post     func(func())
 	log      *slog.Logger
 	stats    Stats
+	secure   func(field.Path, *corev3.TransportSocket) (func() *tls.Config, error)
 	node     *corev3.Node
 	clusters map[string]*clusterv3.Cluster // static ones, by name
 	ads      *target                       // nil: no ADS server is configured
@@ -55,7 +63,7 @@ type Client struct {
 // is that the bootstrap's ads_config cannot be used.
 func New(o Options) (*Client, error) {
 	c := &Client{
-		post: o.Post, log: o.Logger, stats: orNoStats(o.Stats),
+		post: o.Post, log: o.Logger, stats: orNoStats(o.Stats), secure: o.Secure,
 		node:        describe(o.Bootstrap.GetNode()),
 		clusters:    map[string]*clusterv3.Cluster{},
 		collections: map[string]*collection{},
@@ -71,7 +79,7 @@ func New(o Options) (*Client, error) {
 	c.files.client = c
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if ads := o.Bootstrap.GetDynamicResources().GetAdsConfig(); ads != nil {
-		t, err := c.apiTarget(field.Path("dynamic_resources.ads_config"), ads)
+		t, err := c.apiTarget(field.Path("dynamic_resources.ads_config"), ads, false)
 		if err != nil {
 			c.cancel()
 			return nil, err

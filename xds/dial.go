@@ -2,6 +2,9 @@ package xds
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -32,11 +35,15 @@ type target struct {
 	metadata      metadata.MD
 	timeout       time.Duration // to connect
 	keepAlive     net.KeepAliveConfig
-	maxMessage    int         // bytes
-	nodeFirstOnly bool        // ApiConfigSource.set_node_on_first_message_only
-	delta         bool        // the incremental protocol is spoken
-	http2         bool        // its cluster speaks HTTP/2
-	rest          *restTarget // nil: gRPC
+	maxMessage    int  // bytes
+	nodeFirstOnly bool // ApiConfigSource.set_node_on_first_message_only
+	// late lets the cluster be missing, as Envoy does for secrets: there is no
+	// answer then.
+	late, missing bool
+	secure        func() *tls.Config // nil: plain text
+	delta         bool               // the incremental protocol is spoken
+	http2         bool               // its cluster speaks HTTP/2
+	rest          *restTarget        // nil: gRPC
 }
 
 const (
@@ -46,8 +53,9 @@ const (
 	defaultConnect    = 5 * time.Second // Cluster.connect_timeout's default
 )
 
-// apiTarget checks an ApiConfigSource and finds its server.
-func (c *Client) apiTarget(path field.Path, api *corev3.ApiConfigSource) (*target, error) {
+// apiTarget checks an ApiConfigSource and finds its server, whose cluster may
+// be missing if late.
+func (c *Client) apiTarget(path field.Path, api *corev3.ApiConfigSource, late bool) (*target, error) {
 	if err := field.Only(path, api, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only",
 		"cluster_names", "refresh_delay", "request_timeout"); err != nil {
 		return nil, err
@@ -69,7 +77,7 @@ func (c *Client) apiTarget(path field.Path, api *corev3.ApiConfigSource) (*targe
 	if n := len(api.GrpcServices); n != 1 {
 		return nil, services.Errorf("want one service, found %d", n)
 	}
-	t, err := c.serviceTarget(services.Index(0), api.GrpcServices[0])
+	t, err := c.serviceTarget(services.Index(0), api.GrpcServices[0], late)
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +105,12 @@ func (c *Client) restTarget(path field.Path, api *corev3.ApiConfigSource) (*targ
 	return t, c.clusterTarget(path.Dot("cluster_names").Index(0), api.ClusterNames[0], t)
 }
 
-func (c *Client) serviceTarget(path field.Path, s *corev3.GrpcService) (*target, error) {
+func (c *Client) serviceTarget(path field.Path, s *corev3.GrpcService, late bool) (*target, error) {
 	// timeout is for single calls; a stream has none.
 	if err := field.Only(path, s, "envoy_grpc", "google_grpc", "initial_metadata", "timeout"); err != nil {
 		return nil, err
 	}
-	t := &target{timeout: defaultConnect, maxMessage: defaultMaxMessage, metadata: metadata.MD{}}
+	t := &target{timeout: defaultConnect, maxMessage: defaultMaxMessage, metadata: metadata.MD{}, late: late}
 	for i, h := range s.InitialMetadata {
 		if err := field.Only(path.Dot("initial_metadata").Index(i), h, "key", "value", "raw_value"); err != nil {
 			return nil, err
@@ -134,10 +142,15 @@ func (c *Client) serviceTarget(path field.Path, s *corev3.GrpcService) (*target,
 // clusterTarget fills in the addresses of a static cluster.
 func (c *Client) clusterTarget(path field.Path, name string, t *target) error {
 	cl := c.clusters[name]
+	if cl == nil && t.late {
+		t.name, t.missing = name, true
+		return nil
+	}
 	if cl == nil {
 		return path.Errorf("no static cluster %q in static_resources.clusters", name)
 	}
-	if err := plaintext(cl); err != nil {
+	var err error
+	if t.secure, err = c.security(cl); err != nil {
 		return path.Errorf("cluster %q: %w", name, err)
 	}
 	switch cl.GetType() {
@@ -178,18 +191,24 @@ func speaksHTTP2(cl *clusterv3.Cluster) bool {
 	return a != nil && protos.Unpack("", a, o) == nil && o.GetExplicitHttpConfig().GetHttp2ProtocolOptions() != nil
 }
 
-const rawBuffer = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+const (
+	rawBuffer   = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+	upstreamTLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+)
 
-// plaintext refuses a cluster whose connections are not plain TCP.
-func plaintext(cl *clusterv3.Cluster) error {
+// security is how connections to a cluster are made secure; nil: they are not.
+func (c *Client) security(cl *clusterv3.Cluster) (func() *tls.Config, error) {
 	if len(cl.TransportSocketMatches) > 0 {
-		return field.Path("transport_socket_matches").Errorf("weir does not support it for a management server")
+		return nil, field.Path("transport_socket_matches").Errorf("weir does not support it for a management server")
 	}
 	ts := cl.TransportSocket
 	if ts == nil || protos.TypeName(ts.GetTypedConfig()) == rawBuffer {
-		return nil
+		return nil, nil
 	}
-	return field.Path("transport_socket").Errorf("weir does not support %s to a management server", ts.Name)
+	if c.secure == nil || protos.TypeName(ts.GetTypedConfig()) != upstreamTLS {
+		return nil, field.Path("transport_socket").Errorf("weir does not support %s to a management server", ts.Name)
+	}
+	return c.secure(field.Path("transport_socket").Dot("typed_config"), ts)
 }
 
 // dialAddress is an endpoint's address as dial takes it.
@@ -209,6 +228,9 @@ func dialAddress(a *corev3.Address) (string, error) {
 
 // connect makes a connection object; gRPC dials when the stream is opened.
 func (t *target) connect() (*grpc.ClientConn, error) {
+	if t.missing {
+		return nil, fmt.Errorf("no static cluster %q", t.name)
+	}
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(t.maxMessage)),
@@ -245,10 +267,27 @@ func keepAlive(k *corev3.TcpKeepalive) net.KeepAliveConfig {
 // server that moves is found again.
 func (t *target) dial(ctx context.Context, addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: t.timeout, KeepAliveConfig: t.keepAlive}
+	network := "tcp"
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return d.DialContext(ctx, "unix", path)
+		network, addr = "unix", path
 	}
-	return d.DialContext(ctx, "tcp", addr)
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil || t.secure == nil {
+		return conn, err
+	}
+	config := t.secure()
+	if config == nil {
+		conn.Close()
+		return nil, errors.New("the secrets for TLS are not there yet")
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("TLS to %s: %w", addr, err)
+	}
+	return secured, nil
 }
 
 // dialAny connects to one of the addresses, for REST.

@@ -1,15 +1,24 @@
 package xds_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/xds"
 )
 
@@ -305,4 +314,95 @@ func TestNackLoopIsSlowed(t *testing.T) {
 	lds.refuse = nil
 	s.set(listener("l", 2))
 	m.until("the good one", lds.is("2", "l"))
+}
+
+func TestDelta(t *testing.T) {
+	m := newMain(t)
+	s := newServer(t, m, true)
+	s.set(listener("l1", 1), listener("l2", 2), cluster("c1"), route("r1", "a"), route("r2", "a"))
+	b := bootstrapFor(s.addr)
+	b.DynamicResources.AdsConfig.ApiType = corev3.ApiConfigSource_DELTA_GRPC
+	c := newClient(t, m, b)
+
+	lds := subscribe(t, c, adsSource(), xds.ListenerType)
+	rds := subscribe(t, c, adsSource(), xds.RouteType, "r1")
+	m.until("listeners", lds.has("l1", "l2"))
+	m.until("routes", rds.has("r1"))
+
+	s.set(listener("l2", 3), listener("l3", 3), cluster("c1"), route("r1", "b"), route("r2", "a"))
+	m.until("l1 is gone and l3 here", lds.has("l2", "l3"))
+	if l := lds.now["l2"].Message.(*listenerv3.Listener); l.GetAddress().GetSocketAddress().GetPortValue() != 3 {
+		t.Errorf("l2 did not change: %v", l)
+	}
+	m.until("routes", func() bool { return rds.updates == 2 })
+
+	// A name that is asked for later is subscribed to, and comes.
+	more := subscribe(t, c, adsSource(), xds.RouteType, "r2")
+	m.until("another route", more.has("r2"))
+
+	// After the stream is lost the server sends only what is not here.
+	updates := lds.updates
+	s.grpc.Stop()
+	s.start(s.addr)
+	s.set(listener("l2", 3), listener("l3", 4), cluster("c1"), route("r1", "b"), route("r2", "a"))
+	m.until("listeners again", func() bool {
+		l, ok := lds.now["l3"].Message.(*listenerv3.Listener)
+		return ok && l.GetAddress().GetSocketAddress().GetPortValue() == 4 && lds.has("l2", "l3")()
+	})
+	if lds.updates == updates {
+		t.Error("no update")
+	}
+}
+
+func TestREST(t *testing.T) {
+	m := newMain(t)
+	s := newServer(t, m, false)
+	s.set(listener("l1", 1), cluster("c1"))
+	gateway := httptest.NewServer(restGateway{s})
+	t.Cleanup(gateway.Close)
+	api := &corev3.ApiConfigSource{ApiType: corev3.ApiConfigSource_REST, TransportApiVersion: corev3.ApiVersion_V3, ClusterNames: []string{"xds"}, RefreshDelay: seconds(0.001)}
+	src := &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: api}, ResourceApiVersion: corev3.ApiVersion_V3}
+	c := newClient(t, m, bootstrapFor(gateway.Listener.Addr().String()))
+	lds := subscribe(t, c, src, xds.ListenerType)
+	m.until("listeners", lds.has("l1"))
+	s.set(listener("l2", 1), cluster("c1"))
+	m.until("other listeners", lds.has("l2"))
+}
+
+func TestTLS(t *testing.T) {
+	m := newMain(t)
+	s := newServer(t, m, true)
+	web := httptest.NewTLSServer(nil) // for its certificate
+	web.Close()
+	s.grpc.Stop()
+	s.options = []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: web.TLS.Certificates}))}
+	s.start("127.0.0.1:0")
+	s.set(listener("l1", 1))
+	b := bootstrapFor(s.addr)
+	context, err := anypb.New(&tlsv3.UpstreamTlsContext{Sni: "example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.StaticResources.Clusters[0].TransportSocket = &corev3.TransportSocket{Name: "tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: context}}
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	ready := false
+	c, err := xds.New(xds.Options{Bootstrap: b, Post: m.post, Secure: func(p field.Path, _ *corev3.TransportSocket) (func() *tls.Config, error) {
+		if p != "transport_socket.typed_config" {
+			t.Errorf("path %s", p)
+		}
+		return func() *tls.Config {
+			if !ready { // as while a secret is missing
+				ready = true
+				return nil
+			}
+			return &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: []string{"h2"}}
+		}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	lds := subscribe(t, c, adsSource(), xds.ListenerType)
+	m.until("listeners", lds.has("l1"))
 }

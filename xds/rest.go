@@ -29,7 +29,8 @@ type restSource struct {
 	path    string
 	col     *collection
 	http    *http.Client
-	version string
+	version string // accepted
+	covers  int    // revision of the names that version was for
 	timer   *time.Timer
 	asking  int // the request under way; an older one's answer is dropped
 	stop    context.CancelFunc
@@ -65,6 +66,12 @@ func (s *restSource) ask() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	revision := s.col.revision
+	if s.covers != revision {
+		// With the version the server would think that we have what we now
+		// ask for the first time.
+		s.version = ""
+	}
 	request := &discoveryv3.DiscoveryRequest{Node: s.client.node, TypeUrl: s.col.typeURL, VersionInfo: s.version, ResourceNames: s.col.names()}
 	s.client.running.Add(1)
 	go func() {
@@ -78,20 +85,20 @@ func (s *restSource) ask() {
 			if this != s.asking || s.client.closed {
 				return
 			}
-			s.answered(response, u, err)
+			s.answered(response, revision, u, err)
 		})
 	}()
 }
 
-func (s *restSource) answered(response *discoveryv3.DiscoveryResponse, u update, err error) {
+func (s *restSource) answered(response *discoveryv3.DiscoveryResponse, revision int, u update, err error) {
 	switch {
 	case err != nil:
 		s.client.log.Warn("xDS: no answer", "server", s.target.name, "path", s.path, "error", err)
 		s.col.failed()
-	case response != nil && response.VersionInfo != s.version:
+	case response != nil:
 		// There is no NACK; update has logged why.
 		if s.col.update(u) == nil {
-			s.version = response.VersionInfo
+			s.version, s.covers = response.VersionInfo, revision
 		}
 	}
 	every := s.target.rest.every

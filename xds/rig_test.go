@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -99,6 +100,7 @@ type server struct {
 	requests []*discoveryv3.DiscoveryRequest // as received
 	methods  map[string]int                  // streams opened, by type URL ("" is ADS)
 	nonces   map[string]string               // of the newest response, by type URL
+	options  []grpc.ServerOption
 }
 
 func newServer(t *testing.T, m *mainLoop, ads bool) *server {
@@ -135,7 +137,7 @@ func (s *server) start(addr string) {
 			return nil
 		},
 	})
-	s.grpc = grpc.NewServer()
+	s.grpc = grpc.NewServer(s.options...)
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, x)
 	listenerservice.RegisterListenerDiscoveryServiceServer(s.grpc, x)
 	clusterservice.RegisterClusterDiscoveryServiceServer(s.grpc, x)
@@ -344,6 +346,38 @@ func (w *watch) is(version string, names ...string) func() bool {
 		}
 		return true
 	}
+}
+
+// has tells whether these are the resources now.
+func (w *watch) has(names ...string) func() bool {
+	return func() bool {
+		if len(w.now) != len(names) {
+			return false
+		}
+		for _, n := range names {
+			if _, ok := w.now[n]; !ok {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// restGateway serves a server's resources over HTTP.
+type restGateway struct{ s *server }
+
+func (g restGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := serverv3.HTTPGateway{Server: serverv3.NewServer(context.Background(), g.s.cache, nil)}
+	b, code, err := h.ServeHTTP(r)
+	if err != nil {
+		http.Error(w, err.Error(), code)
+		return
+	}
+	if b == nil {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Write(b)
 }
 
 func seconds(s float64) *durationpb.Duration {

@@ -52,7 +52,7 @@ func (c *Client) adsCollection(path field.Path, typeURL string) (*collection, er
 }
 
 func (c *Client) apiCollection(path field.Path, api *corev3.ApiConfigSource, req Request) (*collection, error) {
-	t, err := c.apiTarget(path, api)
+	t, err := c.apiTarget(path, api, req.TypeURL == SecretType)
 	if err != nil {
 		return nil, err
 	}

@@ -331,7 +331,6 @@ func TestNewConfig(t *testing.T) {
 		{json: `{}`, err: "admin.address: is required: socket_address or pipe"},
 		{json: `{"address": {"socket_address": {"address": "localhost", "port_value": 1}}}`, err: `admin.address.socket_address.address: "localhost" is not an IP address`},
 		{json: `{"address": {"socket_address": {"address": "::1", "port_value": 70000}}}`, err: "admin.address.socket_address.port_value: 70000 is not a port"},
-		{json: `{"access_log_path": "/log", "address": {}}`, err: "admin.access_log_path: the admin interface has no access log: leave it out or use /dev/null"},
 		{json: `{"address": {"pipe": {}}}`, err: "admin.address.pipe.path: is empty"},
 	} {
 		var admin bootstrapv3.Admin

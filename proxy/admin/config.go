@@ -11,7 +11,6 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
@@ -38,16 +37,6 @@ func NewConfig(p field.Path, admin *bootstrapv3.Admin) (Config, error) {
 	c := Config{ProfilePath: admin.GetProfilePath()}
 	if c.ProfilePath == "" {
 		c.ProfilePath = defaultProfilePath
-	}
-	//lint:ignore SA1019 most bootstraps still have it
-	if path := admin.GetAccessLogPath(); path != "" && path != os.DevNull {
-		return Config{}, p.Dot("access_log_path").Errorf("the admin interface has no access log: leave it out or use %s", os.DevNull)
-	}
-	for i, l := range admin.GetAccessLog() {
-		m := &filev3.FileAccessLog{}
-		if err := l.GetTypedConfig().UnmarshalTo(m); err != nil || m.GetPath() != os.DevNull {
-			return Config{}, p.Dot("access_log").Index(i).Errorf("the admin interface has no access log: leave it out or use a file logger to %s", os.DevNull)
-		}
 	}
 	p = p.Dot("address")
 	switch a := admin.GetAddress().GetAddress().(type) {

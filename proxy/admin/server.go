@@ -83,6 +83,38 @@ func (s *Server) Close(ctx context.Context) error {
 
 // ServeHTTP finds the page, checks the method and writes the errors.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.sources.Access == nil {
+		s.serve(w, r)
+		return
+	}
+	counted := &counted{ResponseWriter: w, status: http.StatusOK}
+	begun := time.Now()
+	s.serve(counted, r)
+	s.sources.Access(Access{Request: r, Begun: begun, Status: counted.status, Sent: counted.sent})
+}
+
+// counted remembers what an answer was.
+type counted struct {
+	http.ResponseWriter
+	status int
+	sent   uint64
+}
+
+func (c *counted) WriteHeader(status int) {
+	c.status = status
+	c.ResponseWriter.WriteHeader(status)
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.sent += uint64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController find the original.
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Cache-Control", "no-cache, max-age=0")

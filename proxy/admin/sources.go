@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -38,6 +40,9 @@ type Sources struct {
 	// Log gets a line for each request that changes something; nil: slog.Default.
 	Log *slog.Logger
 
+	// Access is told of each answered request, on that request's goroutine.
+	Access func(Access)
+
 	// FailHealthCheck makes the instance fail (or pass again) health checks,
 	// and /ready with them.
 	FailHealthCheck func(fail bool)
@@ -47,6 +52,14 @@ type Sources struct {
 	Quit func()
 	// ReopenLogs reopens the access logs' files.
 	ReopenLogs func()
+}
+
+// Access is an answered request, for the access log.
+type Access struct {
+	Request *http.Request
+	Begun   time.Time
+	Status  int
+	Sent    uint64 // bytes of the body
 }
 
 // State is a server's state, in Envoy's words.

@@ -13,8 +13,10 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
+	"github.com/weirproxy/weir/proxy/filter/http/decompressor"
 	"github.com/weirproxy/weir/proxy/filter/http/dynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/http/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/http/extproc"
 	"github.com/weirproxy/weir/proxy/filter/http/fault"
 	"github.com/weirproxy/weir/proxy/filter/http/grpchttp1bridge"
 	"github.com/weirproxy/weir/proxy/filter/http/grpcstats"
@@ -49,6 +51,8 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		customresponse.TypeURL:   customresponse.Maker(),
 		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
 		extauthz.TypeURL:         extauthz.Maker(tables),
+		decompressor.TypeURL:     decompressor.Maker(),
+		extproc.TypeURL:          extproc.Maker(tables),
 		fault.TypeURL:            fault.Maker(),
 		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
 		grpcstats.TypeURL:        grpcstats.Maker(tables),

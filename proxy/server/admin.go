@@ -27,7 +27,11 @@ func (s *server) startAdmin() error {
 	if err != nil {
 		return err
 	}
-	if s.admin, err = admin.Listen(c, s.adminSources()); err != nil {
+	sources := s.adminSources()
+	if sources.Access, err = s.adminAccess(); err != nil {
+		return err
+	}
+	if s.admin, err = admin.Listen(c, sources); err != nil {
 		return err
 	}
 	if s.o.AdminAddressPath != "" {

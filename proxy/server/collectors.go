@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	cryptotls "crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func (c collectors) GRPC(p field.Path, m *corev3.GrpcService) (telemetry.GRPC, e
 		}
 		target = "passthrough:///" + e.GetClusterName()
 		options = append(options, grpc.WithAuthority(authority), grpc.WithNoProxy(),
-			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx, e.GetClusterName()) }))
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx, e.GetClusterName(), "h2") }))
 	}
 	var err error
 	if out.conn, err = grpc.NewClient(target, options...); err != nil {
@@ -122,7 +123,7 @@ func (s grpcStream) Close() { s.CloseSend(); s.cancel() }
 // HTTP implements telemetry.Clients.
 func (c collectors) HTTP(name string) telemetry.HTTP {
 	return &httpCollector{&http.Client{Transport: &http.Transport{
-		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx, name) },
+		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx, name, "http/1.1") },
 		IdleConnTimeout: time.Minute,
 	}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
@@ -155,8 +156,9 @@ func (h *httpCollector) Do(ctx context.Context, r telemetry.Request) (int, error
 	return answer.StatusCode, err
 }
 
-// dial connects to a host of a cluster, one that is healthy if there is any.
-func (c collectors) dial(ctx context.Context, name string) (net.Conn, error) {
+// dial connects to a host of a cluster, one that is healthy if there is any;
+// over TLS protocol is offered.
+func (c collectors) dial(ctx context.Context, name, protocol string) (net.Conn, error) {
 	status, err := c.s.clusters.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -186,4 +188,28 @@ func (c collectors) dial(ctx context.Context, name string) (net.Conn, error) {
 		return d.DialContext(ctx, "tcp", h.Current().String())
 	}
 	return nil, errors.New("there is no cluster " + name)
+}
+
+// connect connects to a host, by its cluster's transport socket.
+func connect(ctx context.Context, h *cluster.Host, info *cluster.Info, protocol string) (net.Conn, error) {
+	d := net.Dialer{Timeout: info.ConnectTimeout}
+	network, addr := "tcp", h.Address.String()
+	if h.Address.IsPipe() {
+		network, addr = "unix", h.Address.Path
+	}
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil || info.Transport == nil {
+		return conn, err
+	}
+	config := secured(info.Transport, protocol)
+	if config == nil {
+		conn.Close()
+		return nil, fmt.Errorf("cluster %q: its transport socket is not for telemetry, or lacks its secrets", info.Name)
+	}
+	client := cryptotls.Client(conn, config)
+	if err := client.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return client, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/weirproxy/weir/proxy/admin"
@@ -55,6 +56,11 @@ func newLoggers(w io.Writer, level slog.Level) *loggers {
 		l.level[n] = v
 	}
 	return l
+}
+
+// format changes how the lines of loggers look that are got from now on.
+func (l *loggers) format(f *logFormat, w io.Writer) {
+	l.out = &formatHandler{f: f, w: w, mu: &sync.Mutex{}}
 }
 
 // get is the logger of a name in loggerNames.

@@ -35,6 +35,7 @@ type routeTable struct {
 	byWorker []*route.Config // each written and read on its worker only
 	users    map[string]int  // listeners by name
 	sub      *xds.Subscription
+	vhds     *vhosts // nil unless virtual hosts come by VHDS
 	waiting  []func()
 	key      string
 	have     bool
@@ -156,6 +157,7 @@ func (r *routes) leave(t *routeTable, listener string) {
 	if t.current != nil {
 		t.current.Close()
 	}
+	t.vhds.close()
 	if t.sub != nil {
 		t.sub.Close()
 		delete(r.rds, t.key)
@@ -166,19 +168,36 @@ func (r *routes) leave(t *routeTable, listener string) {
 func (r *routes) update(t *routeTable, rs []xds.Resource, version string) error {
 	for _, res := range rs {
 		m := res.Message.(*routev3.RouteConfiguration)
-		c, err := r.compile(field.Path("route_config["+m.Name+"]"), m, false)
-		if err != nil {
+		if m.GetVhds() != nil {
+			if err := r.updateWithVhosts(t, m, version); err != nil {
+				return err
+			}
+			continue
+		}
+		t.vhds.close()
+		if err := r.take(t, m, version); err != nil {
 			return err
 		}
-		if t.current != nil {
-			t.current.Close()
-		}
-		t.proto, t.version, t.current, t.have, t.updated = m, version, c, true, time.Now()
-		for i, l := range r.s.loops {
-			l.Post(func() { t.byWorker[i] = c })
-		}
 	}
-	t.ready()
+	if t.vhds == nil || t.vhds.have {
+		t.ready()
+	}
+	return nil
+}
+
+// take compiles a configuration and gives it to the workers.
+func (r *routes) take(t *routeTable, m *routev3.RouteConfiguration, version string) error {
+	c, err := r.compile(field.Path("route_config["+m.Name+"]"), m, false)
+	if err != nil {
+		return err
+	}
+	if t.current != nil {
+		t.current.Close()
+	}
+	t.proto, t.version, t.current, t.have, t.updated = m, version, c, true, time.Now()
+	for i, l := range r.s.loops {
+		l.Post(func() { t.byWorker[i] = c })
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -91,6 +92,12 @@ func (x *secrets) Watch(p field.Path, c *tlsv3.SdsSecretConfig, t tls.SecretType
 
 func (x *secrets) subscribe(p field.Path, key string, c *tlsv3.SdsSecretConfig) (*secret, error) {
 	t := &secret{key: key, name: c.GetName()}
+	if name := x.missingCluster(c.GetSdsConfig()); name != "" {
+		x.s.log.get("config").Warn("a secret is to come from a cluster that is not there", "secret", t.name, "cluster", name)
+		x.sds[key] = t
+		x.s.loops[0].NewTimer(func() { t.given = true; t.tell(nil) }).Enable(fetchTimeout(c.GetSdsConfig()))
+		return t, nil
+	}
 	sub, err := x.s.xds.Subscribe(xds.Request{
 		Source: c.GetSdsConfig(), Path: p.Dot("sds_config"), TypeURL: xds.SecretType, Names: []string{c.GetName()},
 		OnUpdate: func(rs []xds.Resource, version string) error {
@@ -116,6 +123,30 @@ func (x *secrets) subscribe(p field.Path, key string, c *tlsv3.SdsSecretConfig) 
 	t.sub = sub
 	x.sds[key] = t
 	return t, nil
+}
+
+// missingCluster is the cluster of a source that the bootstrap has not. Envoy
+// takes such a configuration: only what needs the secret does not work.
+func (x *secrets) missingCluster(src *corev3.ConfigSource) string {
+	services := src.GetApiConfigSource().GetGrpcServices()
+	if len(services) != 1 || services[0].GetEnvoyGrpc() == nil {
+		return ""
+	}
+	name := services[0].GetEnvoyGrpc().GetClusterName()
+	for _, c := range x.s.bootstrap.GetStaticResources().GetClusters() {
+		if c.GetName() == name {
+			return ""
+		}
+	}
+	return name
+}
+
+// fetchTimeout is how long a secret is waited for.
+func fetchTimeout(src *corev3.ConfigSource) time.Duration {
+	if d := src.GetInitialFetchTimeout(); d != nil {
+		return d.AsDuration()
+	}
+	return 15 * time.Second
 }
 
 // stats are a subscription's statistics, which are shown before they count.
@@ -181,7 +212,9 @@ func (x *secrets) leave(t *secret, w *secretWatcher) {
 	t.watchers = slices.DeleteFunc(t.watchers, func(o *secretWatcher) bool { return o == w })
 	if len(t.watchers) == 0 && x.sds[t.key] == t {
 		delete(x.sds, t.key)
-		t.sub.Close()
+		if t.sub != nil {
+			t.sub.Close()
+		}
 		x.files.watch(t.key, nil)
 	}
 }
@@ -199,7 +232,9 @@ func (x *secrets) dump() proto.Message {
 	slices.SortFunc(list, func(a, b *secret) int { return strings.Compare(a.key, b.key) })
 	for _, t := range list {
 		d := &adminv3.SecretsConfigDump_DynamicSecret{Name: t.name, VersionInfo: t.version, LastUpdated: timestamppb.New(t.updated)}
-		if r := t.sub.Status().Rejected; r != nil {
+		if t.sub == nil {
+			d.ClientStatus = adminv3.ClientResourceStatus_REQUESTED
+		} else if r := t.sub.Status().Rejected; r != nil {
 			d.ErrorState = &adminv3.UpdateFailureState{VersionInfo: r.Version, Details: r.Err.Error(), LastUpdateAttempt: timestamppb.New(r.Time)}
 			d.ClientStatus = adminv3.ClientResourceStatus_NACKED
 		}

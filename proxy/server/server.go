@@ -88,6 +88,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := supported(b); err != nil {
 		return fmt.Errorf("%s: %w", o.name(), err)
 	}
+	if err := s.formatLog(); err != nil {
+		return fmt.Errorf("%s: %w", o.name(), err)
+	}
 	// One P more than there are loops that can be busy lets the scheduler
 	// leave a worker alone while it waits in epoll_wait.
 	goruntime.GOMAXPROCS(max(o.Concurrency+1, 2))
@@ -100,6 +103,17 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	}
 	return s.serve(ctx)
+}
+
+// formatLog applies application_log_config.
+func (s *server) formatLog() error {
+	f, err := applicationLog("application_log_config", s.bootstrap.GetApplicationLogConfig())
+	if f == nil {
+		return err
+	}
+	s.log.format(f, os.Stderr)
+	s.main = s.log.get("main")
+	return nil
 }
 
 // build makes everything that the configuration names, without listening.
@@ -126,7 +140,10 @@ func (s *server) build() error {
 			return err
 		}
 	}
-	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane.")}); err != nil {
+	if s.secrets, err = newSecrets(s); err != nil {
+		return err
+	}
+	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
 		return err
 	}
 	if err = s.makeWatchdog(); err != nil {
@@ -142,9 +159,6 @@ func (s *server) build() error {
 		return err
 	}
 	s.routes = newRoutes(s)
-	if s.secrets, err = newSecrets(s); err != nil {
-		return err
-	}
 	s.makeClusters()
 	s.makeListeners()
 	return s.addStatic()
@@ -202,6 +216,7 @@ func (s *server) serve(ctx context.Context) error {
 	stop := make(chan struct{})
 	go s.watchSignals(ctx, signals, stop)
 	go s.watchdog(stop)
+	go new(trimmer).run(stop)
 	go s.sinks.run(stop)
 	main.Run()
 	close(stop)

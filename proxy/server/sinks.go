@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -24,7 +25,7 @@ const sinkTimeout = 5 * time.Second
 func (s *server) makeSinks() error {
 	s.sinks = &sinks{s: s, intervals: make(chan (<-chan struct{}), 1)}
 	for i, m := range s.bootstrap.GetStatsSinks() {
-		x, err := sink.New(field.Path("stats_sinks").Index(i), m, sink.Options{Clients: collectors{s}, DialCluster: collectors{s}.dial})
+		x, err := sink.New(field.Path("stats_sinks").Index(i), m, sink.Options{Clients: collectors{s}, DialCluster: func(ctx context.Context, name string) (net.Conn, error) { return collectors{s}.dial(ctx, name, "") }})
 		if err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func (c *Config) setTags(p field.Path, sc *metricsv3.StatsConfig) error {
 }
 
 // startWord is how a pattern starts that only fits names with a certain first word.
-var startWord = regexp.MustCompile(`^\^(\w+)\\\.`)
+var startWord = regexp.MustCompile(`^\^(\w+)(?:\\\.|\(\?=\\\.\))`)
 
 func newRules(p field.Path, tag *metricsv3.TagSpecifier) ([]rule, error) {
 	if tag.GetTagName() == "" {

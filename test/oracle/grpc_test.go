@@ -3,14 +3,17 @@
 package oracle
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	procv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,6 +28,7 @@ import (
 type services struct {
 	authv3.UnimplementedAuthorizationServer
 	rlsv3.UnimplementedRateLimitServiceServer
+	procv3.UnimplementedExternalProcessorServer
 }
 
 func startServices(t *testing.T) (port int) {
@@ -36,6 +40,7 @@ func startServices(t *testing.T) (port int) {
 	s := grpc.NewServer()
 	authv3.RegisterAuthorizationServer(s, services{})
 	rlsv3.RegisterRateLimitServiceServer(s, services{})
+	procv3.RegisterExternalProcessorServer(s, services{})
 	go s.Serve(l)
 	t.Cleanup(s.Stop)
 	return l.Addr().(*net.TCPAddr).Port
@@ -93,6 +98,78 @@ func (services) ShouldRateLimit(ctx context.Context, q *rlsv3.RateLimitRequest) 
 		}
 	}
 	return out, nil
+}
+
+// Process answers each message with the ProcessingResponse that the request's
+// header x-proc has for its kind: a JSON object by kind ("requestHeaders",
+// "responseBody", …). Other values are "fail", "close", "slow", and "echo",
+// an immediate response with the kinds and sizes of all messages so far. A
+// kind that is not there is answered without changes; "shout" in the place of
+// a body's answer is the body in capitals.
+func (services) Process(s procv3.ExternalProcessor_ProcessServer) error {
+	do, seen := map[string]json.RawMessage{}, ""
+	for {
+		q, err := s.Recv()
+		if err != nil {
+			return nil
+		}
+		name, body, end := describe(q)
+		seen += fmt.Sprintf("%s %q %v;", name, body, end)
+		for k, v := range q.GetAttributes() {
+			j, _ := json.Marshal(v.AsMap())
+			seen += k + string(j) + ";"
+		}
+		for _, h := range q.GetRequestHeaders().GetHeaders().GetHeaders() {
+			if h.GetKey() == "x-proc" {
+				json.Unmarshal(h.GetRawValue(), &do)
+			}
+		}
+		answer := string(do[name])
+		switch answer {
+		case "":
+			answer = `{"` + name + `":{}}`
+		case `"fail"`:
+			return status.Error(codes.Internal, "failed")
+		case `"close"`:
+			return nil
+		case `"slow"`:
+			time.Sleep(time.Second)
+			return nil
+		case `"echo"`:
+			j, _ := json.Marshal([]byte(seen))
+			answer = `{"immediateResponse":{"status":{"code":418},"body":` + string(j) + `,"details":"an echo"}}`
+		case `"shout"`:
+			j, _ := json.Marshal(bytes.ToUpper(body))
+			answer = `{"` + name + `":{"response":{"bodyMutation":{"body":` + string(j) + `}}}}`
+		case `"stream"`:
+			j, _ := json.Marshal(bytes.ToUpper(body))
+			answer = fmt.Sprintf(`{"%s":{"response":{"bodyMutation":{"streamedResponse":{"body":%s,"endOfStream":%v}}}}}`, name, j, end)
+		}
+		out := &procv3.ProcessingResponse{}
+		if err := protojson.Unmarshal([]byte(answer), out); err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		if err := s.Send(out); err != nil {
+			return nil
+		}
+	}
+}
+
+// describe is a message's kind, as JSON names it, and its body.
+func describe(q *procv3.ProcessingRequest) (kind string, body []byte, end bool) {
+	switch x := q.Request.(type) {
+	case *procv3.ProcessingRequest_RequestHeaders:
+		return "requestHeaders", nil, x.RequestHeaders.EndOfStream
+	case *procv3.ProcessingRequest_ResponseHeaders:
+		return "responseHeaders", nil, x.ResponseHeaders.EndOfStream
+	case *procv3.ProcessingRequest_RequestBody:
+		return "requestBody", x.RequestBody.Body, x.RequestBody.EndOfStream
+	case *procv3.ProcessingRequest_ResponseBody:
+		return "responseBody", x.ResponseBody.Body, x.ResponseBody.EndOfStream
+	case *procv3.ProcessingRequest_RequestTrailers:
+		return "requestTrailers", nil, true
+	}
+	return "responseTrailers", nil, true
 }
 
 // asked is a message as JSON that is always the same, without its time.

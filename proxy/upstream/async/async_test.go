@@ -7,11 +7,15 @@ import (
 	nethttp "net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	"sigs.k8s.io/yaml"
 
 	"github.com/weirproxy/weir/proxy/http"
@@ -167,4 +171,45 @@ func TestCancel(t *testing.T) {
 	})
 	r.on(func() {}) // what was posted has run
 	r.on(func() {})
+}
+
+// TestRetry: failures and bad responses are tried again, as often as the
+// policy says.
+func TestRetry(t *testing.T) {
+	var asked, bad atomic.Int32
+	srv := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		asked.Add(1)
+		if bad.Add(-1) < 0 {
+			io.WriteString(w, "fine")
+			return
+		}
+		if r.URL.Path == "/cut" {
+			c, _, _ := w.(nethttp.Hijacker).Hijack()
+			c.Close()
+			return
+		}
+		w.WriteHeader(503)
+	}))
+	defer srv.Close()
+	r := newRig(t, map[string]string{"c": srv.Listener.Addr().String()})
+	policy, err := CompileRetry("p", &corev3.RetryPolicy{NumRetries: wrapperspb.UInt32(2), RetryBackOff: &corev3.BackoffStrategy{BaseInterval: durationpb.New(time.Millisecond)}}, DefaultRetryOn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path       string
+		bad, asked int32
+		status     int
+		local      bool
+	}{{"/", 0, 1, 200, false}, {"/", 2, 3, 200, false}, {"/cut", 2, 3, 200, false}, {"/", 9, 3, 503, false}, {"/cut", 9, 3, 503, true}} {
+		asked.Store(0)
+		bad.Store(c.bad)
+		got := r.send("c", Options{Retry: policy}, c.path, "x")
+		if got.status != c.status || got.local != c.local || asked.Load() != c.asked {
+			t.Errorf("%s, %d times bad: %+v after %d tries, want %d after %d", c.path, c.bad, got, asked.Load(), c.status, c.asked)
+		}
+	}
+	if _, err := CompileRetry("p", &corev3.RetryPolicy{RetryOn: "nonsense"}, ""); err == nil {
+		t.Error("nonsense is accepted")
+	}
 }

@@ -38,6 +38,8 @@ type Options struct {
 	// HashKey makes hashing load balancers pick by Hash.
 	HashKey bool
 	Hash    uint64
+	// Retry has a Request tried again; nil: it is not.
+	Retry *Retry
 	// MaxBody bounds a Request's response body in bytes; 0: 1 MiB. A longer
 	// one makes the response a local 507.
 	MaxBody int

@@ -25,6 +25,11 @@ func (s *Stream) DecodeHeaders(end bool) {
 	}
 	s.answered = true
 	code := status(&s.response)
+	if s.retries != nil && s.retries(code, &s.response) {
+		s.cluster.Stats().RetryRq.Inc(code)
+		s.finish(!end || !s.sentAll)
+		return
+	}
 	s.charge(code)
 	if hs := s.host.Stats(s.loop.Worker); code >= 500 {
 		hs.RqError++

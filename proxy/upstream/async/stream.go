@@ -56,6 +56,9 @@ type Stream struct {
 	answered bool
 	done     bool
 
+	// retries, if set, takes a response to be tried again instead.
+	retries func(status int, h *http.HeaderMap) bool
+
 	// OnWritable, if set, is told when the upstream is full (false) and when
 	// it has room again (true).
 	OnWritable func(bool)

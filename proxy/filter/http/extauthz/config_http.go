@@ -8,12 +8,13 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
 // compileHTTP compiles an HttpService. f, the filter, is nil for a route's
 // service; its allowed_headers may be given in the service.
 func compileHTTP(p field.Path, c *extauthzv3.HttpService, f *factory) (service, error) {
-	if err := field.Only(p, c, "server_uri", "path_prefix", "authorization_request", "authorization_response"); err != nil {
+	if err := field.Only(p, c, "server_uri", "path_prefix", "authorization_request", "authorization_response", "retry_policy"); err != nil {
 		return nil, err
 	}
 	if c.GetServerUri() == nil {
@@ -54,6 +55,9 @@ func compileHTTP(p field.Path, c *extauthzv3.HttpService, f *factory) (service, 
 		return nil, err
 	}
 	if s.clientOnSuccess, err = patterns(rp.Dot("allowed_client_headers_on_success"), r.GetAllowedClientHeadersOnSuccess()); err != nil {
+		return nil, err
+	}
+	if s.retry, err = async.CompileRetry(p.Dot("retry_policy"), c.RetryPolicy, ""); err != nil {
 		return nil, err
 	}
 	s.metadata, err = patterns(rp.Dot("dynamic_metadata_from_headers"), r.GetDynamicMetadataFromHeaders())

@@ -27,6 +27,7 @@ type factory struct {
 	allowOnFailure, failureHeader  bool
 	clearRouteCache, validate      bool
 	tlsSession, rawHeaders, ingest bool
+	peerCertificate                bool
 	chargeCluster                  bool
 	statusOnError                  int
 	maxDeniedBody                  int // bytes; 0: any

@@ -1,6 +1,7 @@
 package extauthz
 
 import (
+	"crypto/x509"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
@@ -63,6 +65,11 @@ func (f *filter) attributes() *authv3.AttributeContext {
 	}
 	a.Source.Principal = first(tls.URISANsPeer(), tls.DNSSANsPeer(), []string{tls.SubjectPeer()})
 	a.Destination.Principal = first(tls.URISANsLocal())
+	if x, ok := tls.(interface{ PeerCertificates() []*x509.Certificate }); ok && f.peerCertificate {
+		if chain := x.PeerCertificates(); len(chain) > 0 {
+			a.Source.Certificate = formatter.URLEncodedPEM(chain[0])
+		}
+	}
 	if f.tlsSession {
 		a.TlsSession = &authv3.AttributeContext_TLSSession{Sni: tls.SNI()}
 	}

@@ -16,6 +16,7 @@ type httpService struct {
 	timeout time.Duration
 	prefix  string
 	add     []addedHeader
+	retry   *async.Retry
 
 	upstream, upstreamAppend, client, clientOnSuccess, metadata []matcher.String
 }
@@ -30,7 +31,7 @@ func (s *httpService) http() bool { return true }
 // check implements service: the request's head goes to the server, which
 // answers 200 to allow it.
 func (s *httpService) check(f *filter) func() {
-	o := async.Options{Timeout: s.timeout, Downstream: f.cb.Connection()}
+	o := async.Options{Timeout: s.timeout, Downstream: f.cb.Connection(), Retry: s.retry}
 	r := f.client.Send(s.cluster, o, func(h *http.HeaderMap) { s.fill(h, f) }, f.body, func(r *async.Response) { f.onVerdict(s.verdict(r)) })
 	if r == nil {
 		f.later(&verdict{})

@@ -48,7 +48,7 @@ func (r *Rules) maySet(name string) bool {
 		return false
 	case r.allow != nil && r.allow.Match(name):
 		return true
-	case name == "host", name == ":authority", name == ":scheme", name == ":method", name == ":path":
+	case name == "host", name == ":authority", name == ":scheme", name == ":method":
 		return r.routing && !r.noSystem
 	case strings.HasPrefix(name, ":"):
 		return !r.noSystem

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
 func compileProvider(p field.Path, name string, c *jwtauthnv3.JwtProvider) (*provider, error) {
@@ -99,7 +100,7 @@ func (x *provider) compileKeys(p field.Path, c *jwtauthnv3.JwtProvider) (err err
 }
 
 func compileRemote(p field.Path, c *jwtauthnv3.RemoteJwks) (*remoteKeys, error) {
-	if err := field.Only(p, c, "http_uri", "cache_duration", "async_fetch"); err != nil {
+	if err := field.Only(p, c, "http_uri", "cache_duration", "async_fetch", "retry_policy"); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(c.GetHttpUri().GetUri())
@@ -108,6 +109,9 @@ func compileRemote(p field.Path, c *jwtauthnv3.RemoteJwks) (*remoteKeys, error) 
 	}
 	r := &remoteKeys{cluster: c.GetHttpUri().GetCluster(), host: u.Host, path: u.RequestURI(), timeout: c.GetHttpUri().GetTimeout().AsDuration(),
 		keep: 10 * time.Minute, ahead: c.AsyncFetch != nil, again: time.Second}
+	if r.retry, err = async.CompileRetry(p.Dot("retry_policy"), c.RetryPolicy, async.DefaultRetryOn); err != nil {
+		return nil, err
+	}
 	if d := c.CacheDuration; d != nil {
 		r.keep = d.AsDuration()
 	}

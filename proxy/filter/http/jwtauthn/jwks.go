@@ -12,6 +12,7 @@ import (
 type remoteKeys struct {
 	cluster, host, path string
 	timeout             time.Duration
+	retry               *async.Retry
 	keep                time.Duration // how long fetched keys are used
 	ahead               bool          // fetched before they are asked for
 	again               time.Duration // until another try when fetching ahead failed
@@ -49,7 +50,7 @@ func (c *keyCache) get(done func(*keySet, status)) *keyWait {
 
 // fetch asks for the keys, for all who wait.
 func (c *keyCache) fetch() {
-	c.call = c.client.Send(c.r.cluster, async.Options{Timeout: c.r.timeout}, func(h *http.HeaderMap) {
+	c.call = c.client.Send(c.r.cluster, async.Options{Timeout: c.r.timeout, Retry: c.r.retry}, func(h *http.HeaderMap) {
 		h.Add(http.Method, "GET")
 		h.Add(http.Path, c.r.path)
 		h.Add(http.Authority, c.r.host)

@@ -107,11 +107,11 @@ func TestRoutes(t *testing.T) {
 func TestRefused(t *testing.T) {
 	s := jwtauthn.NewSigner(t)
 	for want, config := range map[string]string{
-		"invalid local jwks":                 `providers: {p: {local_jwks: {inline_string: "{}"}}}`,
-		"is not configured":                  fmt.Sprintf(`providers: {p: {local_jwks: {inline_string: %q}}}, rules: [{match: {prefix: /}, requires: {provider_name: q}}]`, s.Set),
-		"Wrong requirement_name":             `rules: [{match: {prefix: /}, requirement_name: q}]`,
-		"weir does not support retry_policy": `providers: {p: {remote_jwks: {http_uri: {uri: "http://x/y", cluster: c, timeout: 1s}, retry_policy: {}}}}`,
-		"extract_only_without_validation":    `requirement_map: {r: {extract_only_without_validation: {}}}`,
+		"invalid local jwks":                   `providers: {p: {local_jwks: {inline_string: "{}"}}}`,
+		"is not configured":                    fmt.Sprintf(`providers: {p: {local_jwks: {inline_string: %q}}}, rules: [{match: {prefix: /}, requires: {provider_name: q}}]`, s.Set),
+		"Wrong requirement_name":               `rules: [{match: {prefix: /}, requirement_name: q}]`,
+		"weir does not support retry_priority": `providers: {p: {remote_jwks: {http_uri: {uri: "http://x/y", cluster: c, timeout: 1s}, retry_policy: {retry_priority: {name: x}}}}}`,
+		"extract_only_without_validation":      `requirement_map: {r: {extract_only_without_validation: {}}}`,
 	} {
 		filterrig.WantRefused(t, want, "", jwt(config))
 	}

@@ -1,0 +1,231 @@
+package extproc
+
+import (
+	"slices"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/cel"
+	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/async"
+	"github.com/weirproxy/weir/xds/protos"
+)
+
+// TypeURL and RouteTypeURL are the configurations' types.
+const (
+	TypeURL      = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor"
+	RouteTypeURL = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"
+)
+
+// Maker makes filter factories. tables gives each worker's cluster table.
+func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
+	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
+		m, err := protos.UnpackAs[*extprocv3.ExternalProcessor](p, config)
+		if err != nil {
+			return nil, err
+		}
+		f, err := compile(p, m, ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		return f, nil
+	}}
+}
+
+// defaultMessageTimeout bounds the wait for each reply.
+const defaultMessageTimeout = 200 * time.Millisecond
+
+func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryContext) (*factory, error) {
+	if err := field.Only(p, m, "grpc_service", "failure_mode_allow", "processing_mode", "message_timeout", "stat_prefix", "mutation_rules",
+		"max_message_timeout", "forward_rules", "allow_mode_override", "disable_immediate_response", "metadata_options", "observability_mode",
+		"disable_clear_route_cache", "route_cache_action", "deferred_close_timeout", "request_attributes", "response_attributes", "allowed_override_modes", "status_on_error",
+		"allow_content_length_header"); err != nil {
+		return nil, err
+	}
+	f := &factory{
+		settings:      settings{failureAllow: m.FailureModeAllow},
+		timeout:       defaultMessageTimeout,
+		maxTimeout:    m.GetMaxMessageTimeout().AsDuration(),
+		allowOverride: m.AllowModeOverride, noImmediate: m.DisableImmediateResponse, observe: m.ObservabilityMode,
+		keepRoute: m.DisableClearRouteCache || m.RouteCacheAction == extprocv3.ExternalProcessor_RETAIN, clearRoute: m.RouteCacheAction == extprocv3.ExternalProcessor_CLEAR,
+		errorStatus: 500, keepLength: m.AllowContentLengthHeader,
+	}
+	if m.MessageTimeout != nil {
+		f.timeout = m.MessageTimeout.AsDuration()
+	}
+	if c := int(m.GetStatusOnError().GetCode()); c != 0 {
+		f.errorStatus = c
+	}
+	var err error
+	if f.service, err = grpc.Compile(p.Dot("grpc_service"), m.GrpcService, 0, ctx.LocalAddress); err != nil {
+		return nil, err
+	}
+	if f.mode, err = compileMode(p.Dot("processing_mode"), m.ProcessingMode); err != nil {
+		return nil, err
+	}
+	for i, c := range m.AllowedOverrideModes {
+		x, err := compileMode(p.Dot("allowed_override_modes").Index(i), c)
+		if err != nil {
+			return nil, err
+		}
+		f.overrides = append(f.overrides, x)
+	}
+	if f.rules, err = headerrules.Compile(p.Dot("mutation_rules"), m.MutationRules, nil); err != nil {
+		return nil, err
+	}
+	if f.rules == nil {
+		f.rules = &headerrules.Rules{}
+	}
+	fp := p.Dot("forward_rules")
+	if f.allowed, err = patterns(fp.Dot("allowed_headers"), m.GetForwardRules().GetAllowedHeaders()); err != nil {
+		return nil, err
+	}
+	if f.disallowed, err = patterns(fp.Dot("disallowed_headers"), m.GetForwardRules().GetDisallowedHeaders()); err != nil {
+		return nil, err
+	}
+	if err := f.settings.metadata(p.Dot("metadata_options"), m.MetadataOptions); err != nil {
+		return nil, err
+	}
+	if f.attributes, err = compileAttributes(p, m); err != nil {
+		return nil, err
+	}
+	prefix := ""
+	if m.StatPrefix != "" {
+		prefix = m.StatPrefix + "."
+	}
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".ext_proc." + prefix})
+	return f, nil
+}
+
+// attributeFields are the messages that name attributes.
+type attributeFields interface {
+	GetRequestAttributes() []string
+	GetResponseAttributes() []string
+}
+
+func compileAttributes(p field.Path, c attributeFields) (out [2][]attribute, err error) {
+	for d, list := range [2][]string{c.GetRequestAttributes(), c.GetResponseAttributes()} {
+		for i, expression := range list {
+			program, err := cel.Compile(expression)
+			if err != nil {
+				return out, p.Dot([]string{"request_attributes", "response_attributes"}[d]).Index(i).Wrap(err)
+			}
+			out[d] = append(out[d], attribute{expression, program})
+		}
+	}
+	return out, nil
+}
+
+func patterns(p field.Path, c *matcherv3.ListStringMatcher) ([]matcher.String, error) {
+	var out []matcher.String
+	for i, m := range c.GetPatterns() {
+		x, err := matcher.NewString(p.Dot("patterns").Index(i), m, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+func compileMode(p field.Path, c *extprocv3.ProcessingMode) (mode, error) {
+	m := defaultMode
+	skip := extprocv3.ProcessingMode_SKIP
+	m[request].headers = c.GetRequestHeaderMode() != skip
+	m[response].headers = c.GetResponseHeaderMode() != skip
+	m[request].trailers = c.GetRequestTrailerMode() == extprocv3.ProcessingMode_SEND
+	m[response].trailers = c.GetResponseTrailerMode() == extprocv3.ProcessingMode_SEND
+	for d, b := range []extprocv3.ProcessingMode_BodySendMode{c.GetRequestBodyMode(), c.GetResponseBodyMode()} {
+		dp := p.Dot([]string{"request_body_mode", "response_body_mode"}[d])
+		x, known := bodyModes[b]
+		if !known {
+			return m, dp.Errorf("weir does not support %v", b)
+		}
+		if x == duplex && !m[d].trailers {
+			return m, dp.Errorf("%v needs the trailers to be sent as well", b)
+		}
+		m[d].body = x
+	}
+	return m, nil
+}
+
+var bodyModes = map[extprocv3.ProcessingMode_BodySendMode]bodyMode{
+	extprocv3.ProcessingMode_NONE: none, extprocv3.ProcessingMode_STREAMED: streamed, extprocv3.ProcessingMode_BUFFERED: buffered,
+	extprocv3.ProcessingMode_BUFFERED_PARTIAL: bufferedPartial, extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED: duplex,
+}
+
+func (s *settings) metadata(p field.Path, c *extprocv3.MetadataOptions) error {
+	if err := field.Only(p, c, "forwarding_namespaces", "receiving_namespaces"); err != nil {
+		return err
+	}
+	for name, ns := range map[string]*extprocv3.MetadataOptions_MetadataNamespaces{"forwarding_namespaces": c.GetForwardingNamespaces(), "receiving_namespaces": c.GetReceivingNamespaces()} {
+		if err := field.Only(p.Dot(name), ns, "untyped"); err != nil {
+			return err
+		}
+	}
+	s.forward, s.receive = c.GetForwardingNamespaces().GetUntyped(), c.GetReceivingNamespaces().GetUntyped()
+	return nil
+}
+
+// routeSettings is an ExtProcPerRoute compiled; nil fields leave the filter's.
+type routeSettings struct {
+	disabled     bool
+	mode         *mode
+	service      *grpc.Service
+	metadata     *settings
+	failureAllow *bool
+	attributes   [2][]attribute
+}
+
+// routeConfig compiles an ExtProcPerRoute.
+func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
+	m, err := protos.UnpackAs[*extprocv3.ExtProcPerRoute](p, config)
+	if err != nil {
+		return nil, err
+	}
+	r := &routeSettings{disabled: m.GetDisabled()}
+	o := m.GetOverrides()
+	p = p.Dot("overrides")
+	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes"); err != nil {
+		return nil, err
+	}
+	if o.GetProcessingMode() != nil {
+		x, err := compileMode(p.Dot("processing_mode"), o.ProcessingMode)
+		if err != nil {
+			return nil, err
+		}
+		r.mode = &x
+	}
+	if r.attributes, err = compileAttributes(p, o); err != nil {
+		return nil, err
+	}
+	if o.GetMetadataOptions() != nil {
+		r.metadata = &settings{}
+		if err := r.metadata.metadata(p.Dot("metadata_options"), o.MetadataOptions); err != nil {
+			return nil, err
+		}
+	}
+	if v := o.GetFailureModeAllow(); v != nil {
+		r.failureAllow = &v.Value
+	}
+	if len(o.GetGrpcInitialMetadata()) > 0 && o.GetGrpcService() == nil {
+		return nil, p.Dot("grpc_initial_metadata").Errorf("weir takes it together with grpc_service only")
+	}
+	if o.GetGrpcService() != nil {
+		s := &corev3.GrpcService{TargetSpecifier: o.GrpcService.TargetSpecifier, Timeout: o.GrpcService.Timeout,
+			InitialMetadata: slices.Concat(o.GrpcService.InitialMetadata, o.GrpcInitialMetadata), RetryPolicy: o.GrpcService.RetryPolicy}
+		r.service, err = grpc.Compile(p.Dot("grpc_service"), s, 0, ctx.LocalAddress)
+	}
+	return r, err
+}

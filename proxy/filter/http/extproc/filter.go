@@ -1,0 +1,215 @@
+package extproc
+
+import (
+	"time"
+
+	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream/async"
+)
+
+// settings are what routes can override besides the mode.
+type settings struct {
+	forward, receive []string // namespaces of dynamic metadata
+	failureAllow     bool
+	attributes       [2][]attribute
+}
+
+// factory is an ExternalProcessor compiled.
+type factory struct {
+	settings
+	service             *grpc.Service
+	client              func(worker int) async.Client
+	mode                mode
+	overrides           []mode // those that mode_override may choose; none: any
+	allowOverride       bool
+	noImmediate         bool // immediate responses are failures
+	observe             bool // nothing waits for the processor
+	keepRoute           bool
+	clearRoute          bool
+	keepLength          bool // content-length stays although the body may change
+	errorStatus         int
+	timeout, maxTimeout time.Duration
+	rules               *headerrules.Rules
+	allowed, disallowed []matcher.String
+	group               *stats.Group[Stats]
+}
+
+// New implements http.FilterFactory.
+func (c *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
+	f := &filter{factory: c, cb: cb, client: c.client(w), stats: c.group.For(w)}
+	for d := range f.phases {
+		cb.Loop().InitTimer(&f.timers[d], func() { f.onTimeout() })
+	}
+	return f
+}
+
+// Close ends the filter's statistics.
+func (c *factory) Close() { c.group.Close() }
+
+// filter has one stream processed, and then later ones: see Recycle.
+type filter struct {
+	*factory
+	cb     http.FilterCallbacks
+	client async.Client
+	stats  *Stats
+	timers [2]event.Timer
+	state
+}
+
+// state is what is zero when a stream begins.
+type state struct {
+	now    mode
+	own    settings
+	phases [2]phase
+	stream *grpc.Stream
+	told   bool // the processor knows the modes
+	begun  bool // the route was asked
+	over   bool // nothing is processed any more
+	dead   bool
+}
+
+// Recycle implements http.Recycler.
+func (f *filter) Recycle() { f.state = state{} }
+
+// OnDestroy implements http.StreamFilter.
+func (f *filter) OnDestroy() {
+	f.dead, f.over = true, true
+	f.closeStream()
+}
+
+// closeStream ends the conversation with the processor.
+func (f *filter) closeStream() {
+	for d := range f.timers {
+		f.timers[d].Disable()
+	}
+	for d := range f.phases {
+		f.phases[d].drop()
+	}
+	if f.stream == nil {
+		return
+	}
+	if !f.stream.Closed() {
+		f.stats.StreamsClosed.Inc()
+		if f.observe {
+			f.stream.CloseSend() // what was sent arrives; the reply is not awaited
+		} else {
+			f.stream.Reset()
+		}
+	}
+	f.stream = nil
+}
+
+// begin takes what the route says, once.
+func (f *filter) begin() {
+	if f.begun {
+		return
+	}
+	f.begun = true
+	f.now, f.own = f.mode, f.settings
+	service := f.service
+	if r, ok := http.RouteConfig[*routeSettings](f.cb); ok {
+		f.over = r.disabled
+		if r.mode != nil {
+			f.now = *r.mode
+		}
+		if r.service != nil {
+			service = r.service
+		}
+		if r.metadata != nil {
+			f.own.forward, f.own.receive = r.metadata.forward, r.metadata.receive
+		}
+		for d, list := range r.attributes {
+			if list != nil {
+				f.own.attributes[d] = list
+			}
+		}
+		if r.failureAllow != nil {
+			f.own.failureAllow = *r.failureAllow
+		}
+	}
+	for d := range f.phases {
+		p := &f.phases[d]
+		p.f, p.d = f, direction(d)
+	}
+	f.phases[request].service = service
+}
+
+// open begins the conversation at the first message.
+func (f *filter) open() {
+	if f.stream != nil {
+		return
+	}
+	f.stats.StreamsStarted.Inc()
+	f.stream = f.phases[request].service.Open(f.client, processMethod, 0, f.cb.Connection(), f)
+}
+
+// send sends a message; its reply is awaited unless only watched.
+func (f *filter) send(d direction, k kind, data []byte, end bool) {
+	f.open()
+	f.stats.StreamMsgsSent.Inc()
+	f.stream.Send(f.encode(d, k, data, end), false)
+	if !f.observe && f.now[d].body != duplex {
+		f.timers[d].Enable(f.timeout)
+	}
+}
+
+func (f *filter) headersOf(d direction) *http.HeaderMap {
+	if d == request {
+		return f.cb.RequestHeaders()
+	}
+	return f.cb.ResponseHeaders()
+}
+
+// DecodeHeaders implements http.DecoderFilter.
+func (f *filter) DecodeHeaders(_ *http.HeaderMap, end bool) http.HeadersStatus {
+	f.begin()
+	return f.phases[request].onHeaders(end)
+}
+
+// DecodeData implements http.DecoderFilter.
+func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
+	return f.phases[request].onData(b, end)
+}
+
+// DecodeTrailers implements http.DecoderFilter.
+func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus {
+	return f.phases[request].onTrailers()
+}
+
+// EncodeHeaders implements http.EncoderFilter.
+func (f *filter) EncodeHeaders(_ *http.HeaderMap, end bool) http.HeadersStatus {
+	f.begin() // a filter before may have answered
+	return f.phases[response].onHeaders(end)
+}
+
+// EncodeData implements http.EncoderFilter.
+func (f *filter) EncodeData(b *network.Buffer, end bool) http.DataStatus {
+	return f.phases[response].onData(b, end)
+}
+
+// EncodeTrailers implements http.EncoderFilter.
+func (f *filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus {
+	return f.phases[response].onTrailers()
+}
+
+func matches(list []matcher.String, s string) bool {
+	for i := range list {
+		if list[i].Match(s) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	_ http.DecoderFilter = (*filter)(nil)
+	_ http.EncoderFilter = (*filter)(nil)
+	_ http.Recycler      = (*filter)(nil)
+	_ grpc.Callbacks     = (*filter)(nil)
+)

@@ -1,0 +1,371 @@
+package extproc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/http"
+)
+
+// OnMessage implements grpc.Callbacks: the processor's next reply.
+func (f *filter) OnMessage(raw []byte) {
+	if f.over {
+		return
+	}
+	f.stats.StreamMsgsReceived.Inc()
+	if f.observe {
+		return
+	}
+	r := f.decode(raw)
+	if r == nil {
+		f.spurious()
+		return
+	}
+	if r.timeout > 0 {
+		f.overrideTimeout(r)
+	}
+	switch {
+	case r.kind > immediate:
+	case r.kind == immediate:
+		f.metadata(r)
+		f.respond(r)
+	case f.phases[r.direction].process(r):
+		f.metadata(r)
+	}
+}
+
+// overrideTimeout gives the processor the time it asks for.
+func (f *filter) overrideTimeout(r *reply) {
+	if f.maxTimeout == 0 || r.timeout > f.maxTimeout {
+		f.stats.OverrideTimeoutIgnored.Inc()
+		return
+	}
+	f.stats.OverrideTimeoutReceived.Inc()
+	for d := range f.timers {
+		if f.timers[d].Enabled() {
+			f.timers[d].Enable(r.timeout)
+		}
+	}
+}
+
+func (f *filter) metadata(r *reply) {
+	if f.dead {
+		return
+	}
+	for ns, fields := range r.metadata {
+		for k, v := range fields {
+			f.cb.StreamInfo().SetMetadata(ns, k, v)
+		}
+	}
+}
+
+// process takes a reply; false when none of the kind was awaited.
+func (p *phase) process(r *reply) bool {
+	f := p.f
+	switch {
+	case r.kind == headers && p.waitHeaders:
+		f.timers[p.d].Disable()
+		p.onHeadersReply(r)
+	case r.kind == body && p.waitBody:
+		f.timers[p.d].Disable()
+		p.onBodyReply(r)
+	case r.kind == body && p.mode().body == duplex && r.streamed && !p.waitHeaders:
+		p.onStreamed(r)
+	case r.kind == body && len(p.pieces) > 0 && !r.streamed:
+		p.onPieceReply(r)
+	case r.kind == trailers && p.waitTrailers && len(p.pieces) == 0:
+		f.timers[p.d].Disable()
+		p.waitTrailers = false
+		t := f.cb.RequestTrailers()
+		if p.d == response {
+			t = f.cb.ResponseTrailers()
+		}
+		if f.apply(t, r) {
+			p.goOn()
+		}
+	default:
+		f.spurious()
+		return false
+	}
+	return true
+}
+
+func (p *phase) onHeadersReply(r *reply) {
+	f := p.f
+	p.waitHeaders = false
+	h := f.headersOf(p.d)
+	if !f.apply(h, r) {
+		return
+	}
+	f.override(r)
+	f.route(p.d, r)
+	switch m := p.mode().body; {
+	case r.replace:
+		p.replaceBody(r, h)
+		return
+	case p.end && p.kept() == 0 && !p.gotTrailers:
+		// There was no body.
+	case m == buffered || m == bufferedPartial:
+		if p.end {
+			p.sendWhole(!p.gotTrailers)
+			return
+		}
+		if m == buffered {
+			return // until the body is whole
+		}
+	case m == streamed || m == duplex:
+		if b := p.buffer(); b != nil {
+			x := f.cb.Loop().NewBuffer()
+			x.Move(b)
+			p.sendPiece(x, p.end && !p.gotTrailers)
+		}
+		if p.gotTrailers {
+			p.trailers()
+		}
+		if p.waiting() || p.end {
+			return // the head goes on with the first piece that comes back
+		}
+	}
+	if p.gotTrailers && p.trailers() == http.TrailersStopIteration {
+		return
+	}
+	p.goOn()
+}
+
+// replaceBody puts the processor's body in the place of the message's, which
+// is not looked at.
+func (p *phase) replaceBody(r *reply, h *http.HeaderMap) {
+	p.bodyOver = true
+	if b := p.buffer(); b != nil {
+		b.Reset()
+	}
+	h.Remove(http.ContentLength)
+	x := p.f.cb.Loop().NewBuffer()
+	x.Append(r.body)
+	if p.end {
+		if len(r.body) > 0 {
+			p.keep(x)
+		}
+		p.goOn()
+		return
+	}
+	p.replaced = true
+	p.inject(x, true)
+}
+
+func (p *phase) onBodyReply(r *reply) {
+	f := p.f
+	p.waitBody, p.bodyOver = false, true
+	h := f.headersOf(p.d)
+	if !f.apply(h, r) {
+		return
+	}
+	if r.hasBody {
+		if n := h.Get(http.ContentLength); n != "" && n != h.Int(int64(len(r.body))) {
+			f.fail(f.errorStatus, "mismatch_between_content_length_and_the_length_of_the_mutated_body")
+			return
+		}
+		if b := p.buffer(); b != nil {
+			b.Reset()
+		}
+		if len(r.body) > 0 {
+			x := f.cb.Loop().NewBuffer()
+			x.Append(r.body)
+			p.keep(x)
+		}
+	}
+	f.route(p.d, r)
+	if p.gotTrailers && p.trailers() == http.TrailersStopIteration {
+		return
+	}
+	p.goOn()
+}
+
+// onPieceReply lets the oldest piece go on.
+func (p *phase) onPieceReply(r *reply) {
+	x := p.pieces[0]
+	p.pieces = p.pieces[1:]
+	if len(p.pieces) == 0 && !p.waitTrailers {
+		p.f.timers[p.d].Disable()
+	}
+	p.answered(x.b.Len())
+	if r.hasBody {
+		x.b.Reset()
+		x.b.Append(r.body)
+	}
+	p.inject(x.b, x.end)
+	if !p.f.dead && p.gotTrailers && !p.waiting() {
+		p.goOn()
+	}
+}
+
+// onStreamed sends a piece on that the processor made.
+func (p *phase) onStreamed(r *reply) {
+	x := p.f.cb.Loop().NewBuffer()
+	x.Append(r.body)
+	p.inject(x, r.end)
+}
+
+// override takes the modes that the processor asks for.
+func (f *filter) override(r *reply) {
+	if r.mode == nil || !f.allowOverride {
+		return
+	}
+	m := *r.mode
+	m[request].headers = f.now[request].headers // they are past
+	if len(f.overrides) > 0 && !slices.ContainsFunc(f.overrides, func(x mode) bool { x[request].headers = m[request].headers; return x == m }) {
+		return
+	}
+	f.now = m
+}
+
+// route has the route looked up anew where the reply asks for it.
+func (f *filter) route(d direction, r *reply) {
+	changed := len(r.set) > 0 || len(r.remove) > 0
+	switch {
+	case d == response:
+		if r.clear {
+			f.stats.ClearRouteCacheIgnored.Inc()
+		}
+	case f.clearRoute && changed:
+		f.cb.ClearRouteCache()
+	case r.clear && f.keepRoute:
+		f.stats.ClearRouteCacheDisabled.Inc()
+	case r.clear && !changed:
+		f.stats.ClearRouteCacheIgnored.Inc()
+	case r.clear:
+		f.cb.ClearRouteCache()
+	}
+}
+
+// apply changes headers or trailers as a reply says; false when the reply
+// orders what it must not and the stream has failed.
+func (f *filter) apply(h *http.HeaderMap, r *reply) bool {
+	for _, name := range r.remove {
+		switch f.rules.Remove(name) {
+		case headerrules.Allow:
+			h.RemoveName(name)
+		case headerrules.Fail:
+			f.reject()
+			return false
+		default:
+			f.stats.RejectedHeaderMutations.Inc()
+		}
+	}
+	for _, c := range r.set {
+		verdict := f.rules.Set(c.name)
+		if c.name == "" || strings.ContainsAny(c.value, "\r\n\x00") || strings.ContainsAny(c.name, " \r\n\x00") {
+			verdict = headerrules.Fail
+		}
+		switch verdict {
+		case headerrules.Allow:
+			set(h, c)
+		case headerrules.Fail:
+			f.reject()
+			return false
+		default:
+			f.stats.RejectedHeaderMutations.Inc()
+		}
+	}
+	return true
+}
+
+func set(h *http.HeaderMap, c change) {
+	if c.append {
+		h.AddName(h.Own(c.name), h.Own(c.value))
+	} else {
+		h.SetName(h.Own(c.name), h.Own(c.value))
+	}
+}
+
+// reject ends a stream whose processor orders what it must not.
+func (f *filter) reject() {
+	f.stats.RejectedHeaderMutations.Inc()
+	f.fail(f.errorStatus, "ext_proc_error_gRPC_error_3{Header_mutation_is_not_allowed}")
+}
+
+// respond answers in the upstream's place.
+func (f *filter) respond(r *reply) {
+	if f.noImmediate {
+		f.spurious()
+		return
+	}
+	f.stats.ImmediateResponsesSent.Inc()
+	f.over = true
+	f.closeStream()
+	details := strings.ReplaceAll(r.details, " ", "_")
+	f.cb.SendLocalReply(r.status, string(r.body), func(h *http.HeaderMap) {
+		for _, name := range r.remove {
+			h.RemoveName(name)
+		}
+		for _, c := range r.set {
+			if c.name != "" && (c.name[0] != ':' || c.name == ":status") && !strings.ContainsAny(c.value, "\r\n\x00") {
+				set(h, c)
+			}
+		}
+	}, r.grpcStatus, details)
+}
+
+// spurious ends processing after a reply that nobody awaited.
+func (f *filter) spurious() {
+	f.stats.SpuriousMsgsReceived.Inc()
+	f.fail(f.errorStatus, "spurious_message")
+}
+
+// goOnAlone lets go of what is held and processes nothing more.
+func (f *filter) goOnAlone() {
+	f.over = true
+	phases := [2]*phase{&f.phases[request], &f.phases[response]}
+	pieces := [2][]piece{phases[0].pieces, phases[1].pieces}
+	phases[0].pieces, phases[1].pieces = nil, nil
+	f.closeStream()
+	for d, p := range phases {
+		p.pieces = pieces[d]
+		if p.f != nil {
+			p.release()
+		}
+	}
+}
+
+// onTimeout is the end of the time for a reply.
+func (f *filter) onTimeout() {
+	if f.over {
+		return
+	}
+	f.stats.MessageTimeouts.Inc()
+	f.fail(504, "ext_proc_error_per-message_timeout_exceeded")
+}
+
+// OnClose implements grpc.Callbacks: the processor has hung up. It may do so
+// when nothing is awaited of it.
+func (f *filter) OnClose(s grpc.Status) {
+	if f.over {
+		return
+	}
+	if s.Code == grpc.OK {
+		f.stats.StreamsClosed.Inc()
+		f.goOnAlone()
+		return
+	}
+	f.stats.StreamsFailed.Inc()
+	details := fmt.Sprintf("ext_proc_error_gRPC_error_%d", s.Code)
+	if s.Message != "" {
+		details += "{" + strings.ReplaceAll(s.Message, " ", "_") + "{via_upstream}}"
+	}
+	f.fail(f.errorStatus, details)
+}
+
+// fail ends processing: the stream goes on alone, or is answered.
+func (f *filter) fail(status int, details string) {
+	if f.observe || f.own.failureAllow {
+		f.stats.FailureModeAllowed.Inc()
+		f.goOnAlone()
+		return
+	}
+	f.over = true
+	f.closeStream()
+	f.cb.SendLocalReply(status, "", nil, http.NoGrpcStatus, details)
+}

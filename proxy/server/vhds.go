@@ -1,0 +1,83 @@
+package server
+
+import (
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/xds"
+)
+
+// vhosts are the virtual hosts that VHDS adds to a route configuration.
+type vhosts struct {
+	sub  *xds.Subscription
+	base *routev3.RouteConfiguration // as RDS has it
+	list []*routev3.VirtualHost
+	have bool // the server has answered, or has had its time
+}
+
+func (v *vhosts) close() {
+	if v != nil && v.sub != nil {
+		v.sub.Close()
+	}
+}
+
+// updateWithVhosts takes a version of an RDS resource whose virtual hosts come
+// from another server, and subscribes to those.
+func (r *routes) updateWithVhosts(t *routeTable, m *routev3.RouteConfiguration, version string) error {
+	p := field.Path("route_config[" + m.Name + "]").Dot("vhds")
+	if err := field.Only(p, m.GetVhds(), "config_source"); err != nil {
+		return err
+	}
+	old := t.vhds
+	if old != nil && proto.Equal(old.base.GetVhds(), m.GetVhds()) {
+		old.base = m
+		return r.take(t, old.merged(), version)
+	}
+	v := &vhosts{base: m}
+	var err error
+	v.sub, err = r.s.xds.Subscribe(xds.Request{
+		Source: m.GetVhds().GetConfigSource(), Path: p.Dot("config_source"), TypeURL: xds.VirtualHostType,
+		OnUpdate: func(rs []xds.Resource, _ string) error {
+			before := v.list
+			v.list = nil
+			for _, res := range rs {
+				// Names are "route configuration/virtual host".
+				if strings.HasPrefix(res.Name, v.base.Name+"/") {
+					v.list = append(v.list, res.Message.(*routev3.VirtualHost))
+				}
+			}
+			if err := r.take(t, v.merged(), t.version); err != nil {
+				v.list = before
+				return err
+			}
+			v.have = true
+			t.ready()
+			return nil
+		},
+		OnFailure: func(why xds.Failure, err error) {
+			r.s.discoveryFailed("VHDS "+t.name, why, err, func() { v.have = true; t.ready() })
+		},
+		Stats: r.s.xdsStats("http.vhds." + t.name + "."),
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.take(t, v.merged(), version); err != nil {
+		v.close()
+		return err
+	}
+	old.close()
+	t.vhds = v
+	return nil
+}
+
+// merged is the configuration with its virtual hosts.
+func (v *vhosts) merged() *routev3.RouteConfiguration {
+	m := proto.CloneOf(v.base)
+	m.Vhds = nil
+	m.VirtualHosts = append(m.VirtualHosts, v.list...)
+	return m
+}
