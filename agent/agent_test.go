@@ -292,10 +292,22 @@ func TestDescriptorsDoNotLeak(t *testing.T) {
 	}
 }
 
+func TestFilter(t *testing.T) {
+	e := Event{Pod: "shop/web", Verdict: "denied"}
+	for f, want := range map[Filter]bool{
+		{}: true, {Pod: "web"}: true, {Pod: "shop/web"}: true, {Pod: "eb"}: false, {Pod: "other/web"}: false,
+		{Verdict: "denied"}: true, {Verdict: "marked"}: false, {Pod: "web", Verdict: "marked"}: false,
+	} {
+		if got := f.passes(e); got != want {
+			t.Errorf("%+v passes %v, want %v", f, got, want)
+		}
+	}
+}
+
 func TestObserve(t *testing.T) {
 	a := netnsrig.Test(t, "a")[0]
 	n := newNode(t)
-	if err := Observe(t.Context(), n.opts, "table", io.Discard); err == nil || !strings.Contains(err.Error(), "no agent") {
+	if err := Observe(t.Context(), n.opts, Filter{}, "table", io.Discard); err == nil || !strings.Contains(err.Error(), "no agent") {
 		t.Errorf("without an agent: %v", err)
 	}
 	n.startAgent()
@@ -305,7 +317,7 @@ func TestObserve(t *testing.T) {
 	defer cancel()
 	r, w := io.Pipe()
 	done := make(chan error)
-	go func() { done <- Observe(ctx, n.opts, "json", w) }()
+	go func() { done <- Observe(ctx, n.opts, Filter{Pod: "a", Verdict: "marked"}, "json", w) }()
 	// It may not have begun yet, so connect until something is seen.
 	go func() {
 		for ctx.Err() == nil {

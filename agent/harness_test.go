@@ -302,9 +302,12 @@ func (n *node) wantState(pod, state string) {
 	})
 }
 
+// patience is ample for a machine that does much else.
+const patience = 40 * time.Second
+
 func (n *node) eventually(what string, is func() bool) {
 	n.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if is() {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/weirproxy/weir/agent/pods"
@@ -25,9 +26,20 @@ type Event struct {
 	Command     string         `json:"command,omitempty"` // of an outbound one
 }
 
-// Observe writes the flows of a running agent, as text (format table) or a
-// JSON object a line (json), until ctx is done.
-func Observe(ctx context.Context, o Options, format string, w io.Writer) error {
+// Filter says which events are shown; what is empty lets all pass.
+type Filter struct {
+	Pod     string // NAME, or NAMESPACE/NAME
+	Verdict string
+}
+
+func (f Filter) passes(e Event) bool {
+	return (f.Pod == "" || f.Pod == e.Pod || strings.HasSuffix(e.Pod, "/"+f.Pod)) &&
+		(f.Verdict == "" || f.Verdict == e.Verdict)
+}
+
+// Observe writes the flows of a running agent that pass the filter, as text
+// (format table) or a JSON object a line (json), until ctx is done.
+func Observe(ctx context.Context, o Options, f Filter, format string, w io.Writer) error {
 	show, err := eventWriter(format, w)
 	if err != nil {
 		return err
@@ -61,6 +73,9 @@ func Observe(ctx context.Context, o Options, format string, w io.Writer) error {
 		}
 		if flow.Client.IsValid() {
 			e.Client = flow.Client.String()
+		}
+		if !f.passes(e) {
+			continue
 		}
 		if err := show(e); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 func observeCommand() *cobra.Command {
 	o := agent.DefaultOptions()
 	var output string
+	var filter agent.Filter
 	cmd := &cobra.Command{
 		Use:   "observe",
 		Short: "Show the connections that the agent catches, as they happen",
@@ -19,17 +20,21 @@ func observeCommand() *cobra.Command {
 process, the original destination, and what became of it. One can observe at a
 time. It needs root.`,
 		Example: `  weir observe
-  weir observe -o json | jq 'select(.verdict == "denied")'`,
+  weir observe --pod web
+  weir observe --verdict denied -o json | jq .command`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return agent.Observe(ctx, o, output, cmd.OutOrStdout())
+			return agent.Observe(ctx, o, filter, output, cmd.OutOrStdout())
 		},
 	}
 	agentPathFlags(cmd, &o)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json, an object a line")
 	completeWords(cmd, "output", "table", "json")
+	cmd.Flags().StringVar(&filter.Pod, "pod", "", "only the pod of this `NAME` (or NAMESPACE/NAME)")
+	cmd.Flags().StringVar(&filter.Verdict, "verdict", "", "only what became `OF` it: marked, rewritten, inbound, left alone or denied")
+	completeWords(cmd, "verdict", "marked", "rewritten", "inbound", "denied")
 	privileged(cmd)
 	return cmd
 }

@@ -191,7 +191,7 @@ func (n *node) stat(name string) string {
 
 func (n *node) eventually(what string, is func() bool) {
 	n.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if is() {
 			return
 		}
