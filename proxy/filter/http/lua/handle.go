@@ -30,10 +30,6 @@ var handleMethods = map[string]lua.LGFunction{
 		s := self[*side](l)
 		return push(l, s.v.wrap(l, connectionType, &connection{s}))
 	},
-	"connectionStreamInfo": func(l *lua.LState) int {
-		s := self[*side](l)
-		return push(l, s.v.wrap(l, infoType, &info{s}))
-	},
 	"filterContext": func(l *lua.LState) int {
 		s := self[*side](l)
 		return push(l, s.v.wrap(l, metadataType, &metadata{s, s.f.filterContext()}))
