@@ -63,6 +63,7 @@ func (l *grpcLogger) common(c *formatter.Context) *datav3.AccessLogCommon {
 	}
 	switch i.LogType {
 	case streaminfo.LogDownstreamStart, streaminfo.LogDownstreamPeriodic, streaminfo.LogTCPPeriodic, streaminfo.LogTCPUpstreamConnected:
+		//lint:ignore SA1019 deprecated, but Envoy sets it
 		out.IntermediateLogEntry = true
 	}
 	if i.ClusterStatName != "" {

@@ -44,9 +44,8 @@ type monitor struct {
 
 // trigger turns a resource's pressure into an action's value.
 type trigger struct {
-	monitor              int
-	scaling, saturation  float64 // equal for a threshold
-	active, scalePercent *stats.SharedGauge
+	monitor             int
+	scaling, saturation float64 // equal for a threshold
 }
 
 func (t *trigger) value(pressure float64) float64 {

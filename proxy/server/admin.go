@@ -75,9 +75,12 @@ func (s *server) adminSources() admin.Sources {
 		},
 		Certs:   s.dumpCerts,
 		Runtime: func(context.Context) (admin.Runtime, error) { return s.dumpRuntime(), nil },
-		ConfigDump: func(ctx context.Context, _ bool) (out []proto.Message, err error) {
-			err = s.onMain(ctx, func() { out = s.dumpConfig() })
-			return out, err
+		ConfigDump: func(ctx context.Context, includeEDS bool) (out []proto.Message, err error) {
+			if err = s.onMain(ctx, func() { out = s.dumpConfig() }); err != nil || !includeEDS {
+				return out, err
+			}
+			endpoints, err := s.dumpEndpoints(ctx)
+			return slices.Insert(out, 2, endpoints), err // behind the clusters
 		},
 		Loggers:         s.log,
 		FailHealthCheck: func(fail bool) { s.healthFail.Store(fail) },

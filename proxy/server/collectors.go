@@ -21,6 +21,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/buildinfo"
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/telemetry"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -181,23 +182,19 @@ func (c collectors) dial(ctx context.Context, name, protocol string) (net.Conn, 
 			return nil, fmt.Errorf("cluster %q has no host", name)
 		}
 		h := healthy[rand.IntN(len(healthy))]
-		d := net.Dialer{Timeout: st.Info.ConnectTimeout}
-		if h.Current().IsPipe() {
-			return d.DialContext(ctx, "unix", h.Current().Path)
-		}
-		return d.DialContext(ctx, "tcp", h.Current().String())
+		return connect(ctx, h.Current(), st.Info, protocol)
 	}
 	return nil, errors.New("there is no cluster " + name)
 }
 
 // connect connects to a host, by its cluster's transport socket.
-func connect(ctx context.Context, h *cluster.Host, info *cluster.Info, protocol string) (net.Conn, error) {
+func connect(ctx context.Context, to network.Address, info *cluster.Info, protocol string) (net.Conn, error) {
 	d := net.Dialer{Timeout: info.ConnectTimeout}
-	network, addr := "tcp", h.Address.String()
-	if h.Address.IsPipe() {
-		network, addr = "unix", h.Address.Path
+	kind, addr := "tcp", to.String()
+	if to.IsPipe() {
+		kind, addr = "unix", to.Path
 	}
-	conn, err := d.DialContext(ctx, network, addr)
+	conn, err := d.DialContext(ctx, kind, addr)
 	if err != nil || info.Transport == nil {
 		return conn, err
 	}

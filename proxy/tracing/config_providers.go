@@ -226,6 +226,6 @@ func (s *Providers) newZipkin(p field.Path, http *tracev3.Tracing_Http) (*Tracer
 	o := zipkinOptions{long: m.GetTraceId_128Bit(), shared: shared}
 	return &Tracer{
 		format:   b3{w3c: m.GetTraceContextOption() == tracev3.ZipkinConfig_USE_B3_WITH_W3C_PROPAGATION},
-		exporter: e, begin: o.begin,
+		exporter: e, begin: o.begin, byHost: true,
 	}, nil
 }

@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/formatter"
@@ -101,6 +102,9 @@ func (c *Config) Start(worker int, ctx *formatter.Context, reason Reason) *Span 
 		if !c.spawn {
 			kind = Client
 		}
+	}
+	if c.tracer.byHost {
+		name = strings.Clone(h.Get(http.Authority))
 	}
 	if c.operation != nil {
 		if op := c.operation.Append(nil, ctx); len(op) > 0 {

@@ -35,6 +35,7 @@ type Tracer struct {
 	exporter exporter
 	sampler  sampler // nil: the connection manager decides
 	begin    func(t *Tracer, parent *Context, traced bool) Context
+	byHost   bool // spans are named by the request's host
 	refs     int
 	key      string
 }

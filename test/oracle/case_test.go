@@ -37,6 +37,7 @@ type testCase struct {
 	Validate        object            `json:"validate"`
 	Ignore          []string          `json:"ignore"`
 	Untimed         bool              `json:"untimed"`
+	Collect         int               `json:"collect"`
 	Differs         string            `json:"differs"`
 }
 
@@ -238,7 +239,7 @@ func (c *testCase) clusterList() []any {
 
 // protocolOf are the fields of a cluster that speaks HTTP/2.
 func protocolOf(name string) object {
-	if name != "h2" {
+	if name != "h2" && name != "collector" {
 		return object{}
 	}
 	const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

@@ -32,6 +32,7 @@
 //	stats, admin:     names of statistics, and pages, that are compared at the end
 //	validate:         a whole bootstrap; only whether --mode validate takes it is compared
 //	ignore:           header names that are not compared
+//	collect:          how much telemetry to wait for; what came to the clusters collector (gRPC) and collector-http is compared
 //	untimed:          how long answers take is not compared
 //	differs:          why weir does not agree here, on purpose; then it must not
 //

@@ -23,6 +23,9 @@ var show = flag.Bool("show", false, "print what Envoy answers; weir is not run")
 // upstreams are the ports of the echo servers, and of one that refuses.
 var upstreams = map[string]int{}
 
+// telemetry is what the proxies send theirs to.
+var telemetry *collector
+
 func TestCases(t *testing.T) {
 	envoy := findEnvoy(t)
 	weir := ""
@@ -47,6 +50,7 @@ func TestCases(t *testing.T) {
 		echoes, upstreams[name] = append(echoes, e), port
 	}
 	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
+	telemetry, upstreams["collector"], upstreams["collector-http"] = startCollector(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		t.Run(file, func(t *testing.T) {
@@ -76,6 +80,8 @@ type observation struct {
 	Stats    map[string]string   `json:",omitempty"`
 	Pages    map[string]pageView `json:",omitempty"`
 	Log      []string            `json:",omitempty"`
+	// Collected is what the collector was sent.
+	Collected []string `json:",omitempty"`
 }
 
 // String is one line for each thing seen.
@@ -100,6 +106,9 @@ func (o observation) String() string {
 	}
 	for _, line := range o.Log {
 		fmt.Fprintf(&b, "log: %s\n", line)
+	}
+	for _, item := range o.Collected {
+		fmt.Fprintf(&b, "collected: %s\n", item)
 	}
 	return b.String()
 }
@@ -151,6 +160,7 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	for _, e := range echoes {
 		e.reset()
 	}
+	telemetry.reset()
 	if err := p.start(c.bootstrap(p)); err != nil {
 		t.Fatal(err)
 	}
@@ -177,6 +187,11 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 			clean.answer(&answers[i])
 		}
 		o.Answers = append(o.Answers, answers)
+	}
+	if c.Collect > 0 {
+		for _, item := range telemetry.wait(c.Collect) {
+			o.Collected = append(o.Collected, clean.text(item))
+		}
 	}
 	c.observeAdmin(t, p, clean, &o)
 	stopped = true
