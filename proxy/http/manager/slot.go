@@ -110,11 +110,19 @@ func (f *slot) AddEncodedData(b *network.Buffer) { f.s.encoding.Move(b) }
 
 func (f *slot) InjectDecodedData(b *network.Buffer, end bool) {
 	f.s.passDecodedHeaders(f)
+	if f.decoding.paused && f.s.decoding.Len() == 0 { // the filter has taken it
+		f.decoding.paused = false
+		f.s.resumeRequest()
+	}
 	f.s.decodeData(f.index+1, b, end)
 }
 
 func (f *slot) InjectEncodedData(b *network.Buffer, end bool) {
 	f.s.passEncodedHeaders(f)
+	if f.encoding.paused && f.s.encoding.Len() == 0 { // the filter has taken it
+		f.encoding.paused = false
+		f.s.OnBelowWriteBufferLowWatermark()
+	}
 	f.s.encodeData(f.index-1, b, end)
 }
 

@@ -102,14 +102,23 @@ func TestBodies(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			r := start(t, processor{duplex: mode == "FULL_DUPLEX_STREAMED"}, "", "message_timeout: 10s, processing_mode: {request_body_mode: "+mode+", response_body_mode: "+mode+more+"}")
-			for _, n := range []int{5, 300_000} {
+			for _, n := range []int{5, 300_000, 3 << 20} {
+				if mode == "BUFFERED" && n > 1<<20 {
+					continue // more than may be buffered
+				}
 				sent := strings.Repeat("b", n)
 				want := sent
 				if mode != "NONE" {
 					want = strings.ToUpper(sent)
 				}
+				if mode == "BUFFERED_PARTIAL" && n > 1<<20 {
+					want = "" // a part of it in capitals, either way
+				}
 				a := r.Do("POST", "/", sent)
 				got := a.Body[strings.LastIndex(a.Body, "\n")+1:]
+				if want == "" && len(got) == n && strings.ToUpper(got) == strings.ToUpper(sent) {
+					want = got
+				}
 				if a.Status != 200 || got != want || a.Header.Get("x-marked") != "yes" || !strings.Contains(strings.ToLower(a.Body), "x-marked: yes\n") {
 					t.Errorf("%d bytes: %d, %d bytes back, the same: %v, %v", n, a.Status, len(got), got == want, a.Header)
 				}

@@ -21,6 +21,7 @@ type phase struct {
 	gotTrailers  bool
 	pieces       []piece // sent and not answered, in order
 	unanswered   int     // bytes of them
+	sent         int     // bytes of the body kept that the processor has
 	paused       bool    // the client is asked to wait
 	replaced     bool    // the rest of the body is dropped
 }
@@ -48,7 +49,7 @@ func (p *phase) onHeaders(end bool) http.HeadersStatus {
 		return http.HeadersContinue
 	}
 	m := p.mode()
-	if m.body != none && m.body != buffered && m.body != bufferedPartial && !f.keepLength && !f.observe && !end {
+	if m.body != none && m.body != buffered && !f.keepLength && !f.observe && !end {
 		f.headersOf(p.d).Remove(http.ContentLength) // the processor may change it
 	}
 	if m.headers {
@@ -96,14 +97,18 @@ func (p *phase) onData(b *network.Buffer, end bool) http.DataStatus {
 
 // gather keeps a body until it is whole, or as long as it may get.
 func (p *phase) gather(b *network.Buffer, end bool) http.DataStatus {
-	limit := int(p.f.cb.BufferLimit())
-	full := p.mode().body == bufferedPartial && limit > 0 && p.kept()+b.Len() > limit
-	if !end && !full {
+	if !end && !(p.mode().body == bufferedPartial && p.full(b.Len())) {
 		return http.DataStopAndBuffer
 	}
 	p.keep(b)
 	p.sendWhole(end)
 	return http.DataStopAndWatermark
+}
+
+// full tells whether no more than n further bytes may be kept.
+func (p *phase) full(n int) bool {
+	limit := int(p.f.cb.BufferLimit())
+	return limit > 0 && p.kept()+n >= limit
 }
 
 // sendWhole sends what is kept.
@@ -112,7 +117,7 @@ func (p *phase) sendWhole(end bool) {
 	if b := p.buffer(); b != nil {
 		data = b.Bytes()
 	}
-	p.waitBody = true
+	p.waitBody, p.sent = true, len(data)
 	p.f.send(p.d, body, data, end)
 }
 

@@ -109,13 +109,10 @@ func (p *phase) onHeadersReply(r *reply) {
 	case p.end && p.kept() == 0 && !p.gotTrailers:
 		// There was no body.
 	case m == buffered || m == bufferedPartial:
-		if p.end {
-			p.sendWhole(!p.gotTrailers)
-			return
+		if p.end || m == bufferedPartial && p.full(0) {
+			p.sendWhole(p.end && !p.gotTrailers)
 		}
-		if m == buffered {
-			return // until the body is whole
-		}
+		return // until the body is whole, or as long as it may get
 	case m == streamed || m == duplex:
 		if b := p.buffer(); b != nil {
 			x := f.cb.Loop().NewBuffer()
@@ -164,24 +161,32 @@ func (p *phase) onBodyReply(r *reply) {
 		return
 	}
 	if r.hasBody {
-		if n := h.Get(http.ContentLength); n != "" && n != h.Int(int64(len(r.body))) {
+		if n := h.Get(http.ContentLength); p.mode().body == buffered && n != "" && n != h.Int(int64(len(r.body))) {
 			f.fail(f.errorStatus, "mismatch_between_content_length_and_the_length_of_the_mutated_body")
 			return
 		}
-		if b := p.buffer(); b != nil {
-			b.Reset()
-		}
-		if len(r.body) > 0 {
-			x := f.cb.Loop().NewBuffer()
-			x.Append(r.body)
-			p.keep(x)
-		}
+		p.replaceSent(r.body)
 	}
 	f.route(p.d, r)
 	if p.gotTrailers && p.trailers() == http.TrailersStopIteration {
 		return
 	}
 	p.goOn()
+}
+
+// replaceSent puts data in the place of what the processor was sent of the
+// body; more may have come since.
+func (p *phase) replaceSent(data []byte) {
+	x, rest := p.f.cb.Loop().NewBuffer(), p.f.cb.Loop().NewBuffer()
+	if b := p.buffer(); b != nil {
+		b.Drain(p.sent)
+		rest.Move(b)
+	}
+	x.Append(data)
+	x.Move(rest)
+	if x.Len() > 0 {
+		p.keep(x)
+	}
 }
 
 // onPieceReply lets the oldest piece go on.
