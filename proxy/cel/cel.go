@@ -11,6 +11,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
+	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -47,6 +48,32 @@ func Compile(expression string) (*Program, error) {
 	if issues.Err() != nil {
 		return nil, fmt.Errorf("not able to parse expression: %w", issues.Err())
 	}
+	return program(e, parsed)
+}
+
+// CompileParsed is Compile of an expression that was parsed elsewhere.
+func CompileParsed(expression *exprpb.Expr) (*Program, error) {
+	e, err := environment()
+	if err != nil {
+		return nil, err
+	}
+	parsed := cel.ParsedExprToAst(&exprpb.ParsedExpr{Expr: expression})
+	if hasLoop(parsed) {
+		return nil, fmt.Errorf("failed to create an expression: loops are not allowed")
+	}
+	return program(e, parsed)
+}
+
+// hasLoop tells whether the expression has a comprehension: what the macros
+// that loop become.
+func hasLoop(parsed *cel.Ast) (found bool) {
+	ast.PostOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+		found = found || x.Kind() == ast.ComprehensionKind
+	}))
+	return found
+}
+
+func program(e *cel.Env, parsed *cel.Ast) (*Program, error) {
 	if name := unknownFunction(e, parsed); name != "" {
 		return nil, fmt.Errorf("failed to create an expression: there is no function %q", name)
 	}

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
+	"github.com/weirproxy/weir/proxy/filter/http/bandwidthlimit"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
 	"github.com/weirproxy/weir/proxy/filter/http/buffer"
 	"github.com/weirproxy/weir/proxy/filter/http/composite"
@@ -43,6 +44,7 @@ import (
 func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 	table := map[string]http.FilterMaker{
 		apikeyauth.TypeURL:       apikeyauth.Maker(),
+		bandwidthlimit.TypeURL:   bandwidthlimit.Maker(),
 		basicauth.TypeURL:        basicauth.Maker(),
 		buffer.TypeURL:           buffer.Maker(),
 		compressor.TypeURL:       compressor.Maker(),

@@ -8,6 +8,7 @@ type Info struct {
 	TransportProtocol string   // "raw_buffer" or "tls"
 	ALPN              []string // application protocols asked for (or detected)
 	NextProtocol      string   // the one negotiated
+	JA3, JA4          string   // fingerprints of the TLS hello
 	DirectRemote      Address  // the peer's address before listener filters changed it
 	DirectLocal       Address  // the local address before listener filters changed it
 	LocalRestored     bool     // local is an original destination

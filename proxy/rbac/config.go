@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/cel"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
@@ -84,7 +85,7 @@ func (c *compiler) rules(p field.Path, m *rbacv3.RBAC) (*Engine, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.GetPolicies())) {
 		p, pm := p.Dot("policies").Key(name), m.GetPolicies()[name]
-		if err := field.Only(p, pm, "permissions", "principals"); err != nil {
+		if err := field.Only(p, pm, "permissions", "principals", "condition"); err != nil {
 			return nil, err
 		}
 		out := policy{name: name}
@@ -93,6 +94,11 @@ func (c *compiler) rules(p field.Path, m *rbacv3.RBAC) (*Engine, error) {
 		}
 		if out.principals, err = c.principals(p.Dot("principals"), pm.GetPrincipals()); err != nil {
 			return nil, err
+		}
+		if pm.GetCondition() != nil {
+			if out.condition, err = cel.CompileParsed(pm.GetCondition()); err != nil {
+				return nil, p.Dot("condition").Wrap(err)
+			}
 		}
 		e.policies, e.names = append(e.policies, out), append(e.names, name)
 	}

@@ -3,6 +3,7 @@ package rbac
 import (
 	"strings"
 
+	"github.com/weirproxy/weir/proxy/cel"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
 )
 
@@ -102,10 +103,11 @@ type policy struct {
 	name        string
 	permissions []rule
 	principals  []rule
+	condition   *cel.Program // nil: none
 }
 
 func (p *policy) match(d *tree.Data, route Metadata) bool {
-	return anyOf(p.permissions, d, route) && anyOf(p.principals, d, route)
+	return anyOf(p.permissions, d, route) && anyOf(p.principals, d, route) && (p.condition == nil || d.Holds(p.condition))
 }
 
 // rule is a compiled Permission or Principal.

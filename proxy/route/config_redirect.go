@@ -4,6 +4,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/matcher"
 )
 
@@ -54,12 +55,22 @@ func redirectCode(c routev3.RedirectAction_RedirectResponseCode) int {
 }
 
 func (k *compiler) directResponse(p field.Path, c *routev3.DirectResponseAction) (*DirectResponse, error) {
-	if err := field.Only(p, c, "status", "body"); err != nil {
+	if err := field.Only(p, c, "status", "body", "body_format"); err != nil {
 		return nil, err
 	}
 	if c.GetStatus() < 200 || c.GetStatus() > 599 {
 		return nil, p.Dot("status").Errorf("the status must be 200 to 599, not %d", c.GetStatus())
 	}
 	body, err := dataSource(p.Dot("body"), c.GetBody(), k.maxBody)
-	return &DirectResponse{Status: int(c.GetStatus()), Body: body}, err
+	if err != nil {
+		return nil, err
+	}
+	d := &DirectResponse{Status: int(c.GetStatus()), Body: body}
+	if f := c.GetBodyFormat(); f != nil {
+		d.ContentType = formatter.ContentType(f)
+		if d.Format, err = formatter.CompileFormatString(p.Dot("body_format"), f); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }

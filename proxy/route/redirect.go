@@ -23,6 +23,21 @@ type Redirect struct {
 type DirectResponse struct {
 	Status int
 	Body   string
+	// Format makes the body of Body and of the request; nil: Body as it is.
+	// ContentType is its type.
+	Format      ValueFormatter
+	ContentType string
+}
+
+// Text is the body for a request; contentType is "" where it is plain text.
+func (d *DirectResponse) Text(c *FormatContext) (body, contentType string) {
+	if d.Format == nil {
+		return d.Body, ""
+	}
+	c.LocalReplyBody = d.Body
+	body = string(d.Format.Append(nil, c))
+	c.LocalReplyBody = ""
+	return body, d.ContentType
 }
 
 // Location is the location header of the answer, in the memory of h: where

@@ -46,7 +46,7 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 
 // answerDirectly answers routes that redirect or have a response of their own.
 func (f *filter) answerDirectly(h *http.HeaderMap) bool {
-	code, body, location := 0, "", f.route.Location(h)
+	code, body, contentType, location := 0, "", "", f.route.Location(h)
 	switch {
 	case f.route.Redirect() != nil:
 		f.stats.RqRedirect.Inc()
@@ -54,7 +54,8 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	case f.route.DirectResponse() != nil:
 		f.stats.RqDirectResponse.Inc()
 		d := f.route.DirectResponse()
-		code, body = d.Status, d.Body
+		code = d.Status
+		body, contentType = d.Text(f.formatContext(nil))
 		if code == 201 || code/100 == 3 {
 			location = h.Concat(h.Get(http.Scheme), "://", h.Get(http.Authority), h.Get(http.Path)) // RFC 9110 section 10.2.2
 		}
@@ -65,6 +66,9 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	f.cb.SendLocalReply(code, body, func(r *http.HeaderMap) {
 		if location != "" {
 			r.Set(http.Location, location)
+		}
+		if contentType != "" {
+			r.Set(http.ContentType, contentType)
 		}
 		f.route.FinalizeResponseHeaders(r, f.formatContext(r))
 	}, http.NoGrpcStatus, "direct_response")

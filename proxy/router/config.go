@@ -43,8 +43,15 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 		if err := protos.Unpack(p, config, &m); err != nil {
 			return nil, err
 		}
-		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers"); err != nil {
+		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers", "upstream_http_filters"); err != nil {
 			return nil, err
+		}
+		for i, u := range m.UpstreamHttpFilters {
+			// The codec ends every chain of upstream filters; there are no others.
+			const codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+			if name := protos.TypeName(u.GetTypedConfig()); name != codec || i > 0 {
+				return nil, p.Dot("upstream_http_filters").Index(i).Errorf("weir has no upstream HTTP filter %q", name)
+			}
 		}
 		c := &Config{
 			//lint:ignore SA1019 deprecated, but Envoy obeys it

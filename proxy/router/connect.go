@@ -1,12 +1,11 @@
 package router
 
 import (
-	"strconv"
-
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
+	"github.com/weirproxy/weir/proxy/upstream/proxyprotocol"
 )
 
 // tcpConnect waits for the connection that a terminated CONNECT becomes.
@@ -40,8 +39,8 @@ type tcpUpstream struct {
 // EncodeHeaders implements http.RequestEncoder.
 func (t *tcpUpstream) EncodeHeaders(_ *http.HeaderMap, end bool) error {
 	if v := t.u.f.tunnel.ProxyProtocol; v > 0 {
-		b := t.conn.Loop().NewBuffer()
-		b.Append(proxyHeader(v, t.u.f.cb.StreamInfo().DownstreamRemote, t.u.f.cb.StreamInfo().DownstreamLocal))
+		b, info := t.conn.Loop().NewBuffer(), t.u.f.cb.StreamInfo()
+		b.Append(proxyprotocol.Header(v, info.DownstreamRemote.AddrPort, info.DownstreamLocal.AddrPort))
 		t.conn.Write(b, false)
 	}
 	if end {
@@ -141,36 +140,6 @@ func (t *tcpUpstream) BufferLimit() uint32 { return 0 }
 
 // Details implements http.Stream.
 func (t *tcpUpstream) Details() string { return "" }
-
-// proxyHeader is a PROXY protocol header (haproxy.org/download/2.9/doc/
-// proxy-protocol.txt) of version 1 or 2 for a connection from src to dst.
-func proxyHeader(version int, src, dst network.Address) []byte {
-	from, to := src.AddrPort, dst.AddrPort
-	known := from.IsValid() && to.IsValid() && from.Addr().Unmap().Is4() == to.Addr().Unmap().Is4()
-	if version == 1 {
-		if !known {
-			return []byte("PROXY UNKNOWN\r\n")
-		}
-		family := " TCP6 "
-		if from.Addr().Unmap().Is4() {
-			family = " TCP4 "
-		}
-		return []byte("PROXY" + family + from.Addr().Unmap().String() + " " + to.Addr().Unmap().String() + " " +
-			strconv.Itoa(int(from.Port())) + " " + strconv.Itoa(int(to.Port())) + "\r\n")
-	}
-	b := []byte("\r\n\r\n\x00\r\nQUIT\n")
-	if !known {
-		return append(b, 0x20, 0, 0, 0) // LOCAL
-	}
-	a, z := from.Addr().Unmap().AsSlice(), to.Addr().Unmap().AsSlice()
-	family := byte(0x21)
-	if len(a) == 4 {
-		family = 0x11
-	}
-	b = append(b, 0x21, family, 0, byte(2*len(a)+4))
-	b = append(append(b, a...), z...)
-	return append(b, byte(from.Port()>>8), byte(from.Port()), byte(to.Port()>>8), byte(to.Port()))
-}
 
 var (
 	_ http.RequestEncoder         = (*tcpUpstream)(nil)

@@ -200,7 +200,7 @@ func (f *filter) cleanup() {
 		f.retry = nil
 	}
 	for _, m := range f.mirrors {
-		m.abandon()
+		m.detach()
 	}
 	f.mirrors = nil
 }

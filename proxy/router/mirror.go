@@ -15,9 +15,11 @@ import (
 type mirror struct {
 	s    *async.Stream
 	span *tracing.Span
+	f    *filter // nil once the request is over
 	loop *network.Loop
 	sent bool // whole
 	dead bool // the response has come, or none will
+	full bool // its upstream takes no more for now
 }
 
 // startMirrors sends the copies that the route's policies ask for.
@@ -35,11 +37,12 @@ func (f *filter) startMirrors(h *http.HeaderMap, end bool) {
 		if p.ClusterHeader != "" {
 			name, _ = h.GetName(p.ClusterHeader)
 		}
-		m := &mirror{sent: end, loop: f.cb.Loop()}
+		m := &mirror{f: f, sent: end, loop: f.cb.Loop()}
 		m.s = client.NewStream(name, async.Options{Timeout: f.timeouts.global, Downstream: f.cb.Connection(), Priority: f.priority()}, m)
 		if m.s == nil {
 			continue // no such cluster
 		}
+		m.s.OnWritable = m.onWritable
 		mh := m.s.Headers()
 		mh.CopyFrom(h)
 		if f.cfg.localAddress != "" {
@@ -74,6 +77,12 @@ func shadowHost(h *http.HeaderMap, p *route.Mirror) {
 
 func (m *mirror) sendData(b *network.Buffer, end bool) {
 	if m.dead {
+		return
+	}
+	if limit := m.f.cb.BufferLimit(); limit > 0 && m.s.Waiting()+b.Len() > int(limit) {
+		// Nobody waits for a copy that can't be sent.
+		m.f.cluster.Stats().RetryOrShadowAbandoned.Inc()
+		m.abandon()
 		return
 	}
 	m.sent = m.sent || end
@@ -112,6 +121,19 @@ func (m *mirror) startSpan(f *filter, p *route.Mirror, h *http.HeaderMap) {
 	c.Inject(m.span, h)
 }
 
+// onWritable has the client wait for a mirror's upstream that is slow, so that
+// the copy takes no more memory than the request itself.
+func (m *mirror) onWritable(yes bool) {
+	if m.f == nil || m.full == !yes {
+		return
+	}
+	if m.full = !yes; m.full {
+		m.f.cb.OnDecoderAboveHighWatermark()
+	} else {
+		m.f.cb.OnDecoderBelowLowWatermark()
+	}
+}
+
 // abandon gives up a copy that has not been sent whole.
 func (m *mirror) abandon() {
 	if !m.sent && !m.dead {
@@ -120,9 +142,16 @@ func (m *mirror) abandon() {
 	}
 }
 
+// detach leaves the copy to itself: the request is over.
+func (m *mirror) detach() {
+	m.abandon()
+	m.f = nil
+}
+
 // end is called when nothing more is to come.
 func (m *mirror) end() {
 	m.dead = true
+	m.onWritable(true)
 	m.span.Finish(m.loop.Time())
 	m.span = nil
 }

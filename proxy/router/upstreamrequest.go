@@ -81,6 +81,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 
 func (u *upstreamRequest) reset() {
 	u.wait.Reset()
+	u.own = nil
 	u.attemptState = attemptState{}
 }
 

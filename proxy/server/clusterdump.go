@@ -47,8 +47,8 @@ func limits(r *cluster.Resources) admin.Limits {
 func host(h upstream.HostStatus) admin.Host {
 	return admin.Host{
 		Address: h.Current().String(), Hostname: h.Hostname,
-		CxActive: uint64(h.Stats.CxActive), CxConnectFail: uint64(h.Stats.CxConnectFail), CxTotal: uint64(h.Stats.CxTotal),
-		RqActive: uint64(h.Stats.RqActive), RqError: uint64(h.Stats.RqError), RqSuccess: uint64(h.Stats.RqSuccess), RqTimeout: uint64(h.Stats.RqTimeout), RqTotal: uint64(h.Stats.RqTotal),
+		CxActive: uint64(h.Stats.CxActive.Value()), CxConnectFail: uint64(h.Stats.CxConnectFail), CxTotal: uint64(h.Stats.CxTotal),
+		RqActive: uint64(h.Stats.RqActive.Value()), RqPendingActive: uint64(h.Stats.RqPendingActive.Value()), RqError: uint64(h.Stats.RqError), RqSuccess: uint64(h.Stats.RqSuccess), RqTimeout: uint64(h.Stats.RqTimeout), RqTotal: uint64(h.Stats.RqTotal),
 		Weight: h.Weight(), Priority: uint32(h.Priority), Region: h.Locality.Region, Zone: h.Locality.Zone, SubZone: h.Locality.SubZone,
 		Canary: h.Canary(), Health: admin.HealthFlags(h.Health()),
 		SuccessRate: h.SuccessRate[cluster.ExternalOrigin], LocalOriginSuccessRate: h.SuccessRate[cluster.LocalOrigin],

@@ -12,11 +12,17 @@ import (
 // managementTLS makes TLS configurations for connections to management
 // servers, which speak HTTP/2.
 func (s *server) managementTLS(p field.Path, ts *corev3.TransportSocket) (func() *cryptotls.Config, error) {
-	x, err := tls.NewClient(p, ts.GetTypedConfig(), tls.Options{Stats: s.stats, Prefix: "xds.", Secrets: s.secrets, Scope: forever{}, Certs: &s.certs})
-	if err != nil {
-		return nil, err
+	var x *tls.Client
+	compile := func() (err error) {
+		x, err = tls.NewClient(p, ts.GetTypedConfig(), tls.Options{Stats: s.stats, Prefix: "xds.", Secrets: s.secrets, Scope: forever{}, Certs: &s.certs})
+		return err
 	}
-	return func() *cryptotls.Config { return x.Config("h2") }, nil
+	config := func() *cryptotls.Config { return x.Config("h2") }
+	if s.xds == nil { // being made: secrets can't be subscribed to yet
+		s.afterXDS = append(s.afterXDS, compile)
+		return config, nil
+	}
+	return config, compile()
 }
 
 // forever is the scope of what lives as long as the process, and is not

@@ -198,12 +198,11 @@ func (x *secrets) moved(dir, _ string) {
 		if now == t.content {
 			continue
 		}
+		t.content = now // what is bad is not tried again
 		if err := t.tell(t.proto); err != nil {
 			x.s.stats.Counter("sds." + t.name + ".key_rotation_failed").Inc()
 			x.s.log.get("config").Warn("a secret's files were replaced by bad ones; the old ones stay in use", "secret", t.name, "error", err)
-			continue
 		}
-		t.content = now
 	}
 }
 

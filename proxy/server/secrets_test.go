@@ -22,6 +22,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	xdsserver "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/weirproxy/weir/internal/testca"
 )
@@ -34,7 +35,7 @@ type control struct {
 	version int
 }
 
-func newControl(t testing.TB) *control {
+func newControl(t testing.TB, o ...grpc.ServerOption) *control {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +44,7 @@ func newControl(t testing.TB) *control {
 	c := &control{t: t, port: l.Addr().(*net.TCPAddr).Port, cache: cache.NewSnapshotCache(false, cache.IDHash{}, nil)}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := xdsserver.NewServer(ctx, c.cache, nil)
-	g := grpc.NewServer()
+	g := grpc.NewServer(o...)
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, s)
 	secretv3.RegisterSecretDiscoveryServiceServer(g, s)
 	go g.Serve(l)
@@ -74,6 +75,11 @@ func certSecret(p *testca.Pair) *tlsv3.Secret {
 
 // withSDS has one HTTPS listener whose certificate comes by the SDS source.
 func withSDS(control int, source string) string {
+	return withSecureSDS(control, source, "{name: raw, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}")
+}
+
+// withSecureSDS is withSDS whose management server has a transport socket.
+func withSecureSDS(control int, source, transport string) string {
 	return fmt.Sprintf(`
 node: {id: test, cluster: test}
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
@@ -81,6 +87,7 @@ dynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, grpc
 static_resources:
   clusters:
   - name: control
+    transport_socket: %s
     typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http2_protocol_options: {}}}}
     load_assignment: {cluster_name: control, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}
   listeners:
@@ -92,7 +99,7 @@ static_resources:
         http_filters: [{name: r, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}}]
       transport_socket: {name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext,
         common_tls_context: {tls_certificate_sds_secret_configs: [{name: cert, sds_config: %s}]}}}
-`, control, source)
+`, transport, control, source)
 }
 
 // get makes a request on a connection of its own, and returns the common name
@@ -219,4 +226,33 @@ func TestSecretsByFiles(t *testing.T) {
 	if n, err := stop(); err != nil || n == 0 {
 		t.Errorf("%d requests, then %v", n, err)
 	}
+}
+
+// TestControlPlaneOverTLS: the management server is spoken to by mutual TLS,
+// with certificates that come from files.
+func TestControlPlaneOverTLS(t *testing.T) {
+	ca := testca.New(t, "root")
+	dir := t.TempDir()
+	ca.Write(dir, "ca")
+	ca.Issue("proxy").Write(dir, "proxy")
+	write := func(name, secret string) string {
+		file := filepath.Join(dir, name)
+		text := "resources: [{'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret, " + secret + "}]"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	cert := write("cert.yaml", fmt.Sprintf("name: proxy, tls_certificate: {certificate_chain: {filename: %[1]s/proxy.pem}, private_key: {filename: %[1]s/proxy.key}}", dir))
+	trust := write("trust.yaml", fmt.Sprintf("name: trust, validation_context: {trusted_ca: {filename: %s/ca.pem}}", dir))
+	c := newControl(t, grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue("control", testca.DNS("control.example")).TLS()},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool()})))
+	c.set(certSecret(ca.Issue("0", testca.DNS("a.example"))))
+	p := start(t, withSecureSDS(c.port, "{ads: {}, resource_api_version: V3}", fmt.Sprintf(`{name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: control.example,
+      common_tls_context: {alpn_protocols: [h2], tls_certificate_sds_secret_configs: [{name: proxy, sds_config: {path_config_source: {path: %s}}}],
+        combined_validation_context: {default_validation_context: {match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: control.example}}]},
+          validation_context_sds_secret_config: {name: trust, sds_config: {path_config_source: {path: %s}}}}}}}`, cert, trust)))
+	p.wantStat("listener_manager.total_listeners_active", "1")
+	addr := p.listener()
+	p.until("requests are served", func() bool { cn, err := get(ca, addr); return err == nil && cn == "0" })
 }

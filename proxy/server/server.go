@@ -48,6 +48,7 @@ type server struct {
 	clusters  *upstream.Manager
 	listeners *listener.Manager
 	routes    *routes
+	afterXDS  []func() error // to be done once the xDS client is made
 	secrets   *secrets
 	certs     tls.Inventory
 	xds       *xds.Client
@@ -145,6 +146,11 @@ func (s *server) build() error {
 	}
 	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
 		return err
+	}
+	for _, f := range s.afterXDS {
+		if err := f(); err != nil {
+			return err
+		}
 	}
 	if err = s.makeWatchdog(); err != nil {
 		return err

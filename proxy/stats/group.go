@@ -11,6 +11,11 @@ type Scope struct {
 	// Prefix starts every name, with the dot at its end: "cluster.u1.". Colons
 	// become underscores, as in Envoy.
 	Prefix string
+	// Base and Tags are the prefix without the parts that tags carry, and those
+	// tags, where Envoy's rules don't find them in the name. Configured rules
+	// look at names only.
+	Base string
+	Tags []Tag
 }
 
 // Tag is a part of a name that Prometheus shows as a label.

@@ -20,6 +20,9 @@ var defaultTagger = tagger{anywhere: anywhereRules, scoped: scopedRules}
 
 // base is the scope's name without its tags.
 func (t *tagger) base(s *Scope) (string, []Tag) {
+	if s.Tags != nil {
+		return s.Base, s.Tags
+	}
 	return cutTags(s.Prefix, t.scoped)
 }
 

@@ -108,7 +108,11 @@ type Info struct {
 
 	// FilterState is by name; see FilterStateObject. It begins as the
 	// connection's: SetFilterState changes it.
-	FilterState         map[string]any
+	FilterState map[string]any
+	// OverrideHost is the address of the host that a filter wants, before load
+	// balancing; with OverrideStrict no other will do.
+	OverrideHost        string
+	OverrideStrict      bool
 	ownFilterState      bool // FilterState is this stream's own
 	UpstreamFilterState map[string]any
 

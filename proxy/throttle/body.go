@@ -1,17 +1,9 @@
 package throttle
 
 import (
-	"time"
-
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
 )
-
-// slices is how many times a second bytes may pass. A sender that pauses saves
-// up at most a second's worth of them.
-const slices = 16
-
-const slice = time.Second / slices
 
 // Out is where a Body's data goes.
 type Out interface {
@@ -25,16 +17,12 @@ type Out interface {
 	Release()
 }
 
-// Body is a message's body on its way. The zero value is not usable; see New.
+// Body is a message's body on its way.
 type Body struct {
-	loop  *network.Loop
+	rate  Rate
 	out   Out
 	timer event.Timer
-
-	perSlice int // bytes
-	saved    int // slices that may pass now
-	filled   time.Duration
-	limit    int // of what waits; 0: none
+	limit int // of what waits; 0: none
 
 	waiting  network.Buffer
 	scratch  network.Buffer
@@ -44,18 +32,15 @@ type Body struct {
 	stopped  bool
 }
 
-// New makes a Body for bytesPerSecond (at least 1), which holds its sender
-// above limit waiting bytes (0: never).
-func New(loop *network.Loop, bytesPerSecond uint64, limit uint32, out Out) *Body {
-	b := &Body{loop: loop, out: out, perSlice: int(max(1, bytesPerSecond/slices)), saved: 1, filled: loop.Now(), limit: int(limit)}
+// New makes a Body that passes at a rate, and holds its sender above limit
+// waiting bytes (0: never).
+func New(loop *network.Loop, rate Rate, limit uint32, out Out) *Body {
+	b := &Body{rate: rate, out: out, limit: int(limit)}
 	b.waiting.Init(&loop.Pool)
 	b.scratch.Init(&loop.Pool)
 	loop.InitTimer(&b.timer, b.pass)
 	return b
 }
-
-// Waiting is the number of bytes that wait.
-func (b *Body) Waiting() int { return b.waiting.Len() }
 
 // Write takes all of data.
 func (b *Body) Write(data *network.Buffer, end bool) {
@@ -88,15 +73,14 @@ func (b *Body) Stop() {
 	b.scratch.Reset()
 }
 
-// pass lets go what the time allows.
+// pass lets go what the rate allows.
 func (b *Body) pass() {
-	b.fill()
-	for ; b.saved > 0 && b.waiting.Len() > 0; b.saved-- {
-		b.scratch.MoveN(&b.waiting, min(b.perSlice, b.waiting.Len()))
+	if n := b.rate.Take(b.waiting.Len()); n > 0 {
+		b.scratch.MoveN(&b.waiting, n)
 	}
 	done := b.waiting.Len() == 0
 	if !done {
-		b.timer.Enable(b.filled + slice - b.loop.Now())
+		b.timer.Enable(b.rate.Next())
 	}
 	if last := done && b.end; last || b.scratch.Len() > 0 {
 		b.out.Pass(&b.scratch, last)
@@ -113,11 +97,4 @@ func (b *Body) pass() {
 		b.held = false
 		b.out.Release()
 	}
-}
-
-// fill counts the slices that have passed.
-func (b *Body) fill() {
-	passed := (b.loop.Now() - b.filled) / slice
-	b.filled += passed * slice
-	b.saved = int(min(slices, time.Duration(b.saved)+passed))
 }

@@ -56,7 +56,7 @@ func data(l *network.Loop, n int) *network.Buffer {
 
 func TestBodyIsSlowed(t *testing.T) {
 	s, took := run(t, func(l *network.Loop, s *sink) {
-		New(l, 16_000, 1000, s).Write(data(l, 3500), true) // a slice is 1000 bytes
+		New(l, PerSecond(l, 16_000), 1000, s).Write(data(l, 3500), true) // a slice is 1000 bytes
 	})
 	if s.total != 3500 || s.passes < 2 || took < 3*slice-10*time.Millisecond {
 		t.Errorf("%d bytes in %d passes and %v", s.total, s.passes, took)
@@ -68,7 +68,7 @@ func TestBodyIsSlowed(t *testing.T) {
 
 func TestTrailersComeLast(t *testing.T) {
 	s, _ := run(t, func(l *network.Loop, s *sink) {
-		b := New(l, 1<<20, 0, s)
+		b := New(l, PerSecond(l, 1<<20), 0, s)
 		if !b.Trailers() {
 			t.Error("trailers wait for nothing")
 		}
@@ -83,7 +83,7 @@ func TestTrailersComeLast(t *testing.T) {
 }
 
 func TestEmptyBodyEnds(t *testing.T) {
-	if s, _ := run(t, func(l *network.Loop, s *sink) { New(l, 1, 0, s).Write(l.NewBuffer(), true) }); !s.end {
+	if s, _ := run(t, func(l *network.Loop, s *sink) { New(l, PerSecond(l, 1), 0, s).Write(l.NewBuffer(), true) }); !s.end {
 		t.Error("not ended")
 	}
 }

@@ -82,6 +82,9 @@ func (c *Certificate) keyType() keyType {
 
 // forHandshake is the certificate for crypto/tls in the handshake of ctx.
 func (c *Certificate) forHandshake(s *socket) *tls.Certificate {
+	if s == nil {
+		return &c.Certificate // the library that asks may wait
+	}
 	s.local = c.Leaf
 	if c.slow == nil {
 		return &c.Certificate

@@ -108,5 +108,9 @@ func (s *socket) elsewhere(work func()) error {
 	return nil
 }
 
-// socketOf is the socket in whose handshake crypto/tls calls back.
-func socketOf(ctx context.Context) *socket { return ctx.Value(handshakeKey{}).(*socket) }
+// socketOf is the socket in whose handshake crypto/tls calls back; nil when it
+// is none of ours.
+func socketOf(ctx context.Context) *socket {
+	s, _ := ctx.Value(handshakeKey{}).(*socket)
+	return s
+}

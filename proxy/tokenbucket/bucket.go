@@ -53,6 +53,23 @@ func (b *Bucket) Take(n uint64) bool {
 	}
 }
 
+// TakeSome takes up to n tokens and returns how many.
+func (b *Bucket) TakeSome(n uint64) uint64 {
+	now := b.now()
+	for {
+		old := b.since.Load()
+		tokens := b.tokensAt(now, math.Float64frombits(old))
+		got := min(n, uint64(max(0, tokens)))
+		if got == 0 {
+			return 0
+		}
+		since := now - (tokens-float64(got))/b.rate
+		if b.since.CompareAndSwap(old, math.Float64bits(since)) {
+			return got
+		}
+	}
+}
+
 func (b *Bucket) tokensAt(now, since float64) float64 { return min(b.max, (now-since)*b.rate) }
 
 // Rate is how many tokens the bucket gets in a second.

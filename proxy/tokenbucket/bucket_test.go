@@ -30,6 +30,10 @@ func TestBucket(t *testing.T) {
 	if b.Remaining() != 3 || b.NextToken() != 0 || b.Take(4) || !b.Take(3) {
 		t.Error("a bucket holds no more than it can")
 	}
+	now = 200
+	if b.TakeSome(2) != 2 || b.TakeSome(2) != 1 || b.TakeSome(2) != 0 {
+		t.Error("some is not what is there")
+	}
 	if c := b.Clone(); c.Remaining() != 3 || c.Max() != 3 || c.Rate() != 2 {
 		t.Error("the clone differs")
 	}

@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -65,6 +66,7 @@ type config struct {
 	transports       socketMatches
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
+	trackHosts       bool // per_endpoint_stats
 	closeOnSetChange bool
 	removeAtOnce     bool // ignore_health_on_host_removal
 }
@@ -152,12 +154,13 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if w := c.GetWaitForWarmOnInit(); w != nil {
 		cfg.waitForWarm = w.GetValue()
 	}
+	cfg.trackHosts = c.GetTrackClusterStats().GetPerEndpointStats()
 	cfg.removeAtOnce = c.GetIgnoreHealthOnHostRemoval()
 	info.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
 	err = firstError(
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
-		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats()),
+		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats(), "per_endpoint_stats"),
 		m.transportSockets(p, c, cfg),
 		httpOptions(p, c, info),
 		socketOptions(p, c, info),
@@ -180,6 +183,9 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	}
 	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err
+	}
+	if cfg.trackHosts && cfg.kind.provided() {
+		return nil, p.Dot("track_cluster_stats").Dot("per_endpoint_stats").Errorf("weir does not support it in a cluster of type %s", kindNames[cfg.kind])
 	}
 	if provided := cfg.policy == nil; provided != cfg.kind.provided() {
 		return nil, p.Dot("lb_policy").Errorf("a cluster of type %s and this load balancing policy do not go together: CLUSTER_PROVIDED is for those that pick hosts in their own way, and their only one", kindNames[cfg.kind])
@@ -262,14 +268,29 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
 	// Updates are not held back for update_merge_window: workers take them
 	// in batches anyway.
-	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "ignore_new_hosts_until_first_hc", "close_connections_on_host_set_change"); err != nil {
+	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "ignore_new_hosts_until_first_hc", "override_host_status", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
 	if t := c.GetHealthyPanicThreshold(); t != nil {
 		cfg.panicThreshold = math.Round(t.GetValue())
 	}
+	cfg.info.Override = overrideStatus(c.GetOverrideHostStatus())
 	cfg.closeOnSetChange = c.GetCloseConnectionsOnHostSetChange()
 	return nil
+}
+
+// overrideStatus is, when nothing is configured, every state but the bad ones.
+func overrideStatus(s *corev3.HealthStatusSet) cluster.OverrideStatus {
+	if s == nil {
+		return cluster.OverrideStatus{Healthy: true, Degraded: true}
+	}
+	has := func(want ...corev3.HealthStatus) bool {
+		return slices.ContainsFunc(s.GetStatuses(), func(x corev3.HealthStatus) bool { return slices.Contains(want, x) })
+	}
+	return cluster.OverrideStatus{
+		Healthy: has(corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY), Degraded: has(corev3.HealthStatus_DEGRADED),
+		Unhealthy: has(corev3.HealthStatus_UNHEALTHY, corev3.HealthStatus_TIMEOUT), Draining: has(corev3.HealthStatus_DRAINING),
+	}
 }
 
 func metadata(p field.Path, m *corev3.Metadata, out *cluster.Metadata) error {

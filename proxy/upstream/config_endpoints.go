@@ -40,7 +40,7 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 	pol := a.GetPolicy()
 	if err := firstError(
 		field.Only(p, a, "cluster_name", "endpoints", "policy"),
-		field.Only(p.Dot("policy"), pol, "overprovisioning_factor", "weighted_priority_health", "drop_overloads"),
+		field.Only(p.Dot("policy"), pol, "overprovisioning_factor", "weighted_priority_health", "drop_overloads", "endpoint_stale_after"),
 	); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,10 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 		out.overprovisioning = f.GetValue()
 	}
 	out.weightedHealth = pol.GetWeightedPriorityHealth()
-	var err error
+	err := positive(p.Dot("policy").Dot("endpoint_stale_after"), pol.GetEndpointStaleAfter(), &out.stale)
+	if err != nil {
+		return nil, err
+	}
 	if out.drop, err = dropOverload(p.Dot("policy").Dot("drop_overloads"), pol.GetDropOverloads()); err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ func dropOverload(p field.Path, ds []*endpointv3.ClusterLoadAssignment_Policy_Dr
 }
 
 func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (g endpointGroup, err error) {
-	if err := field.Only(p, l, "locality", "lb_endpoints", "load_balancing_weight", "priority", "metadata"); err != nil {
+	if err := field.Only(p, l, "locality", "lb_endpoints", "load_balancing_weight", "priority", "metadata", "load_balancer_endpoints"); err != nil {
 		return g, err
 	}
 	g.weight, g.priority = l.GetLoadBalancingWeight().GetValue(), l.GetPriority()
@@ -104,9 +107,13 @@ func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (
 		return g, err
 	}
 	sum := uint64(0)
-	g.endpoints = make([]endpoint, 0, len(l.GetLbEndpoints()))
-	for i, e := range l.GetLbEndpoints() {
-		p := p.Dot("lb_endpoints").Index(i)
+	list, p := l.GetLbEndpoints(), p.Dot("lb_endpoints")
+	if x := l.GetLoadBalancerEndpoints(); x != nil {
+		list = x.GetLbEndpoints()
+	}
+	g.endpoints = make([]endpoint, 0, len(list))
+	for i, e := range list {
+		p := p.Index(i)
 		ep, err := compileEndpoint(p, e, names)
 		if err != nil {
 			return g, err

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
 // edsDiscovery has its hosts from xDS.
@@ -13,6 +15,7 @@ type edsDiscovery struct {
 	cancel  func()
 	current *assignment
 	group   *stats.Group[subscriptionStats]
+	stale   *event.Timer // of endpoint_stale_after
 }
 
 func (d *edsDiscovery) start() (err error) {
@@ -43,12 +46,32 @@ func (d *edsDiscovery) stop() {
 		d.cancel()
 	}
 	d.group.Close()
+	if d.stale != nil {
+		d.stale.Release()
+	}
 }
 
 func (d *edsDiscovery) take(a *assignment) {
 	d.current = a
+	if d.stale != nil {
+		d.stale.Disable()
+	}
+	if a.stale > 0 {
+		d.c.stats.AssignmentTimeout.Inc()
+		if d.stale == nil {
+			d.stale = d.c.m.o.Main.NewTimer(d.outdated)
+		}
+		d.stale.Enable(a.stale)
+	}
 	d.c.apply(a)
 	d.c.ready()
+}
+
+// outdated takes out endpoints that were not confirmed in time.
+func (d *edsDiscovery) outdated() {
+	d.c.stats.AssignmentStale.Inc()
+	d.current = &assignment{overprovisioning: cluster.DefaultOverprovisioning}
+	d.c.apply(d.current)
 }
 
 // assign gives a service's endpoints to the clusters that use it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
@@ -14,7 +15,8 @@ type assignment struct {
 	groups           []endpointGroup
 	overprovisioning uint32 // percent
 	weightedHealth   bool
-	drop             float64 // of requests
+	drop             float64       // of requests
+	stale            time.Duration // without news the endpoints go after it; 0: never
 }
 
 // endpointGroup is a locality's endpoints of one priority.
@@ -184,6 +186,9 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
 		h.Cluster = g.c.cfg.info
+		if g.c.cfg.trackHosts {
+			h.Track(g.c.m.o.Stats)
+		}
 		h.Priority = eg.priority
 		h.SetHealth(e.health, true)
 		h.SetHealthySince(cluster.Now())

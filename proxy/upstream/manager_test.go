@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
@@ -67,6 +68,20 @@ func TestEDSTimeout(t *testing.T) {
 	r.wantHosts("e", "")
 	r.endpoints("s", one("1"))
 	r.wantHosts("e", "1:80")
+}
+
+func TestStaleEndpointsGo(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAdd(edsCluster)
+	r.endpoints("s", one("1")+"\npolicy: {endpoint_stale_after: 0.001s}")
+	for r.stats("e").AssignmentStale.Value() == 0 {
+	}
+	r.wantHosts("e", "")
+	if s := r.stats("e"); s.AssignmentTimeout.Value() != 1 {
+		t.Errorf("%d assignments with a timeout", s.AssignmentTimeout.Value())
+	}
+	r.endpoints("s", one("2"))
+	r.wantHosts("e", "2:80")
 }
 
 func TestHostsKeepTheirIdentity(t *testing.T) {
@@ -303,5 +318,42 @@ func TestPoolsOfAPod(t *testing.T) {
 	r.on(0, func() { r.m.CloseKey(1) })
 	if of(1) == a || of(2) != b {
 		t.Error("after pod 1 has gone its pool is there, or pod 2's is not")
+	}
+}
+
+// asking is a request for which a filter asks for a host.
+type asking struct {
+	lb.NoContext
+	info streaminfo.Info
+}
+
+func (a *asking) StreamInfo() *streaminfo.Info { return &a.info }
+
+func TestFiltersOverrideTheHost(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAdd(edsCluster)
+	r.endpoints("s", `endpoints: [{lb_endpoints: [
+		{health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}},
+		{endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}},
+		{endpoint: {address: {socket_address: {address: 10.0.0.3, port_value: 80}}}}]}]`)
+	for _, tt := range []struct {
+		host   string
+		strict bool
+		want   string // "" for any, "none"
+	}{
+		{"10.0.0.3:80", false, "10.0.0.3:80"}, {"10.0.0.3:80", true, "10.0.0.3:80"},
+		{"10.0.0.1:80", true, "none"}, {"10.0.0.1:80", false, ""}, {"10.0.0.9:80", true, "none"}, {"10.0.0.9:80", false, ""},
+	} {
+		r.see("e", func(c *Cluster) {
+			a := &asking{}
+			a.info.OverrideHost, a.info.OverrideStrict = tt.host, tt.strict
+			got := "none"
+			if h := c.ChooseHost(a); h != nil {
+				got = h.Address.String()
+			}
+			if got != tt.want && (tt.want != "" || got == "none" || got == tt.host) {
+				t.Errorf("%s, strict %v: %s", tt.host, tt.strict, got)
+			}
+		})
 	}
 }

@@ -105,7 +105,29 @@ func (c *master) stop() {
 	c.group.Close()
 	c.balancing.Close()
 	c.stopWatching()
+	if c.hosts != nil {
+		c.hosts.All(func(h *cluster.Host) bool { h.Untrack(); return true })
+	}
 	delete(c.m.starting, c)
+}
+
+// countHosts keeps the hosts' own statistics, where there are any.
+func (c *master) countHosts(gone []*cluster.Host) {
+	if !c.cfg.trackHosts {
+		return
+	}
+	for _, h := range gone {
+		h.Untrack()
+	}
+	for h := range c.hosts.All {
+		if h.Tracked() {
+			healthy := int64(0)
+			if h.Usability() == cluster.Healthy {
+				healthy = 1
+			}
+			h.Stats(0).Healthy.Set(healthy)
+		}
+	}
 }
 
 // setHosts takes a new set of hosts and tells the workers.
@@ -117,6 +139,7 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	if c.checker != nil {
 		c.checker.Update(added, gone)
 	}
+	c.countHosts(gone)
 	s := c.stats
 	if len(added) > 0 || len(gone) > 0 {
 		s.MembershipChange.Inc()

@@ -15,10 +15,12 @@ type Cluster struct {
 	info     *cluster.Info
 	hosts    *cluster.PrioritySet
 	balancer lb.Balancer
-	drop     float64 // of requests, see DropOverload
-	pools    map[poolKey]pool.HTTP
-	drained  bool
-	asked    map[cluster.TransportOptions]*cluster.TransportOptions
+	// byAddress are the hosts, made when a filter first asks for one.
+	byAddress map[string]*cluster.Host
+	drop      float64 // of requests, see DropOverload
+	pools     map[poolKey]pool.HTTP
+	drained   bool
+	asked     map[cluster.TransportOptions]*cluster.TransportOptions
 }
 
 type poolKey struct {
@@ -60,7 +62,10 @@ func (c *Cluster) DropOverload() (drop, all bool) {
 // ChooseHost picks a host for a request or connection, nil when no host may
 // be used.
 func (c *Cluster) ChooseHost(ctx lb.Context) *cluster.Host {
-	h := c.balancer.Choose(ctx)
+	h, done := c.override(ctx)
+	if !done {
+		h = c.balancer.Choose(ctx)
+	}
 	if h == nil {
 		c.owner.Stats.UpstreamCxNoneHealthy.Inc()
 	}
@@ -116,7 +121,7 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 
 // update takes a newer set of hosts.
 func (c *Cluster) update(s *snapshot) {
-	c.hosts = s.hosts
+	c.hosts, c.byAddress = s.hosts, nil
 	if u, ok := c.balancer.(lb.Updater); ok {
 		u.Update(s.hosts)
 	} else {

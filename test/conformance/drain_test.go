@@ -60,3 +60,40 @@ func TestDrain(t *testing.T) {
 		t.Errorf("GOAWAYs named %v, want %v", last, want)
 	}
 }
+
+// TestDrainWaitsForWindows drains a connection whose last response waits for
+// the client's window: it comes whole, and then the connection ends.
+func TestDrainWaitsForWindows(t *testing.T) {
+	origin := serveHTTP1(t, func(w nethttp.ResponseWriter, r *nethttp.Request) { w.Write(make([]byte, 5000)) })
+	p := startWeir(t, options{upstream: origin, manager: "drain_timeout: 0.1s", args: []string{"--drain-strategy", "immediate"}})
+	a := newAttacker(t, p.address())
+	eventually(t, "the connection is there", func() bool { return p.stat(t, "http.in.downstream_cx_http2_active") == "1" })
+	r, err := nethttp.Post(fmt.Sprintf("http://127.0.0.1:%d/drain_listeners?graceful", p.admin), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	a.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+	a.head(1, true)
+	a.flush()
+	goAways, got, ended := 0, 0, false
+	a.c.SetReadDeadline(time.Now().Add(15 * time.Second))
+	for {
+		f, err := a.fr.ReadFrame()
+		if err != nil {
+			break
+		}
+		switch f := f.(type) {
+		case *http2.GoAwayFrame:
+			if goAways++; goAways == 2 { // the drain is over but for this response
+				a.fr.WriteWindowUpdate(1, 10000)
+				a.flush()
+			}
+		case *http2.DataFrame:
+			got, ended = got+len(f.Data()), f.StreamEnded()
+		}
+	}
+	if got != 5000 || !ended || goAways != 2 {
+		t.Errorf("%d bytes came, ended %v, %d GOAWAYs", got, ended, goAways)
+	}
+}

@@ -221,7 +221,7 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 	if h.Has(http.Upgrade) || h.Has(http.HTTP2Settings) {
 		// An upgrade of a request with a body may be ignored (RFC 9110
 		// section 7.8), and HTTP/2 is spoken from the first byte only.
-		if hasToken(h.Get(http.Upgrade), "h2c") || n > 0 || chunked {
+		if hasToken(h.Get(http.Upgrade), "h2c") || n > 0 || chunked || s.ignores(h.Get(http.Upgrade)) {
 			dropUpgrade(h)
 		}
 		h.Remove(http.HTTP2Settings)
@@ -257,6 +257,21 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 		s.dec.DecodeHeaders(true)
 	}
 	return nil
+}
+
+// ignores tells whether none of the protocols in an Upgrade header is to be
+// changed to.
+func (s *server) ignores(list string) bool {
+	if s.enc.set.IgnoreUpgrade == nil || list == "" {
+		return false
+	}
+	for list != "" {
+		var t string
+		if t, list = nextToken(list); t != "" && !s.enc.set.IgnoreUpgrade(t) {
+			return false
+		}
+	}
+	return true
 }
 
 // readSized delivers bytes of a body with a content-length.

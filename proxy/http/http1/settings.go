@@ -50,6 +50,9 @@ type Settings struct {
 	// StreamErrors is override_stream_error_on_invalid_http_message.
 	StreamErrors bool
 	Case         HeaderCase
+	// IgnoreUpgrade tells which protocols an Upgrade header
+	// asks for in vain (ignore_http_11_upgrade); nil: none.
+	IgnoreUpgrade func(protocol string) bool
 	// BufferLimit is what may be buffered for a stream in bytes; 0: as much as
 	// for the connection.
 	BufferLimit uint32

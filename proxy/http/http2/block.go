@@ -1,11 +1,9 @@
 package http2
 
 import (
-	"errors"
 	"strings"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/weirproxy/weir/proxy/http"
 )
@@ -106,16 +104,11 @@ func (c *conn) fragment(f frame, p []byte) *connError {
 		c.violate(errHeaderFlood)
 		return errHeaderFlood
 	}
-	_, err := c.dec.Write(p)
-	if err == nil && end {
-		err = c.dec.Close()
-		c.dec.SetEmitEnabled(true)
-	}
-	switch {
-	case b.far, errors.Is(err, hpack.ErrStringLength):
+	switch err := c.dec.decode(p, end, c); {
+	case b.far, err == hpackTooLong:
 		c.violate(errHeaderFlood)
 		return errHeaderFlood
-	case err != nil:
+	case err != hpackOK:
 		return errCompression
 	case !end:
 		return nil
@@ -130,31 +123,38 @@ const (
 	farCount = 10
 )
 
-// field takes one decoded line.
-func (c *conn) field(f hpack.HeaderField) {
+// alloc implements hpackSink: the strings are the map's that is filled.
+func (c *conn) alloc(n int) []byte {
+	if h := c.block.h; h != nil && !c.block.over {
+		return h.Alloc(n)
+	}
+	return c.set.pool.drop(n)
+}
+
+// field implements hpackSink: it takes one decoded line.
+func (c *conn) field(f hpackField) {
 	b := &c.block
 	b.count++
-	b.size += len(f.Name) + len(f.Value)
-	if most := int(c.set.MaxFieldKB) << 10; most > 0 && (len(f.Name) > most || len(f.Value) > most) {
+	b.size += len(f.name) + len(f.value)
+	if most := int(c.set.MaxFieldKB) << 10; most > 0 && (len(f.name) > most || len(f.value) > most) {
 		b.over = true
 	}
 	if b.over || b.size > c.set.maxHead() || b.count > int(c.set.MaxHeadersCount) {
 		b.over = true
 		if b.size > farSize*c.set.maxHead() || b.count > farCount*int(c.set.MaxHeadersCount) {
 			b.far = true
-			c.dec.SetEmitEnabled(false)
 		}
 		return
 	}
 	if b.h == nil || b.bad != nil {
 		return
 	}
-	if strings.HasPrefix(f.Name, ":") {
-		b.bad = b.pseudoField(f.Name, f.Value)
+	if strings.HasPrefix(f.name, ":") {
+		b.bad = b.pseudoField(f.id, f.value)
 		return
 	}
 	b.regular = true
-	b.bad = c.regularField(f)
+	b.bad = c.regularField(&f)
 }
 
 // blockDone acts on a whole block.

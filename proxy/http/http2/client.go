@@ -24,7 +24,7 @@ func NewClient(nc *network.Connection, cb http.ClientCallbacks, set *Settings) h
 	c.phase = phaseSettings
 	out := c.output()
 	out.AppendString(preface)
-	c.flood.queue.add(len(preface), 0, false)
+	c.flood.queue.add(len(preface), 0, true, false)
 	c.wrote(out)
 	c.writeSettings()
 	return c
@@ -87,7 +87,7 @@ func (c *client) head(s *stream, end bool) *connError {
 }
 
 // finished implements role.
-func (c *client) finished(*stream) {}
+func (c *client) finished(s *stream) { c.flood.streamEnded(&c.conn, s, false) }
 
 // removed implements role.
 func (c *client) removed(*stream) { c.cb.OnStreamEnd(c.phase != phaseDead) }

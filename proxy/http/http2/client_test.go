@@ -236,6 +236,35 @@ func TestClientResets(t *testing.T) {
 	}
 }
 
+// TestWindowUpdatesOfServers: a server may send some for each request.
+func TestWindowUpdatesOfServers(t *testing.T) {
+	r := newClientRig(t, nil)
+	for range 100 {
+		q := r.ask(true, get...)
+		r.w.head(uint32(q.id), true, ":status: 200")
+		r.w.WriteWindowUpdate(0, 1)
+		r.w.WriteWindowUpdate(0, 1)
+		r.send()
+	}
+	if r.err != nil {
+		t.Error(r.err)
+	}
+}
+
+// TestUpstreamsMayReset: a server that refuses many requests keeps its
+// connection.
+func TestUpstreamsMayReset(t *testing.T) {
+	r := newClientRig(t, nil)
+	for range 600 {
+		q := r.ask(true, get...)
+		r.w.WriteRSTStream(uint32(q.id), http2.ErrCodeRefusedStream)
+		r.send()
+	}
+	if r.err != nil {
+		t.Error(r.err)
+	}
+}
+
 // TestKeepAlive probes, and closes a connection that does not answer.
 func TestKeepAlive(t *testing.T) {
 	r := newClientRig(t, func(s *Settings) { s.KeepAlive = KeepAlive{Interval: 1, Timeout: 1} })

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
@@ -51,7 +50,7 @@ type conn struct {
 	padLeft  int            // and behind it
 	reading  *stream        // its stream, nil to drop it
 	data     network.Buffer // on its way to the reader
-	dec      *hpack.Decoder
+	dec      hpackDecoder
 	block    block
 
 	// What is sent.
@@ -80,9 +79,8 @@ type conn struct {
 func (c *conn) init(nc *network.Connection, set *Settings, r role) {
 	c.nc, c.set, c.role = nc, set, r
 	c.data.Init(&nc.Loop().Pool)
-	c.dec = hpack.NewDecoder(DefaultTableSize, c.field)
-	c.dec.SetAllowedMaxDynamicTableSize(max(set.TableSize, DefaultTableSize))
-	c.dec.SetMaxStringLength(maxString(set))
+	c.dec.max, c.dec.allowed = DefaultTableSize, max(set.TableSize, DefaultTableSize)
+	c.dec.longest = maxString(set)
 	c.enc.max = DefaultTableSize
 	c.enc.setMax(min(set.TableSize, DefaultTableSize))
 	c.sendWindow, c.peerWindow, c.maxFrame = initWindow, initWindow, minMaxFrame

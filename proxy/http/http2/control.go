@@ -61,7 +61,8 @@ func (c *conn) onReset(f frame, p []byte) *connError {
 		return errIdleStream
 	}
 	count(c.set.Counters.RxReset)
-	if _, server := c.role.(*server); server {
+	_, server := c.role.(*server)
+	if server {
 		c.flood.resetFrame(c)
 	}
 	s := c.streams[f.stream]
@@ -71,7 +72,9 @@ func (c *conn) onReset(f frame, p []byte) *connError {
 		return nil
 	}
 	code := http2.ErrCode(binary.BigEndian.Uint32(p))
-	c.flood.streamEnded(c, s, true)
+	if server { // what upstreams do with the requests they get is their affair
+		c.flood.streamEnded(c, s, true)
+	}
 	s.details = detailRemoteReset
 	reason := resetReason(code)
 	if reason == http.RemoteRefusedStreamReset {
@@ -89,7 +92,7 @@ func (c *conn) onSettings(f frame, p []byte) *connError {
 		if len(p) != 0 {
 			return errFrameSize
 		}
-		c.dec.SetAllowedMaxDynamicTableSize(c.set.TableSize)
+		c.dec.allowed = c.set.TableSize
 		return nil
 	}
 	if len(p)%6 != 0 {

@@ -11,7 +11,10 @@
 // data.go, block.go), frames out (write.go, send.go), flow control (flow.go)
 // and the bounds of what a peer may make it do (flood.go). A [stream] is one
 // exchange; server.go and client.go decide when streams begin and what a
-// header section means. HPACK is golang.org/x/net/http2/hpack.
+// header section means (field.go). HPACK has an encoder and a
+// decoder (hpack_*.go) of its own, since strings of a HeaderMap die
+// with their stream and package hpack keeps and allocates them; that package
+// is what tests and fuzz targets compare them with.
 //
 // # Streams
 //

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"unsafe"
 
-	"golang.org/x/net/http2/hpack"
-
 	"github.com/weirproxy/weir/proxy/http"
 )
 
@@ -22,21 +20,21 @@ const (
 )
 
 // pseudoField takes a pseudo-header field.
-func (b *block) pseudoField(name, value string) *connError {
-	id, bit := http.Unknown, pseudo(0)
-	switch name {
-	case ":method":
-		id, bit = http.Method, hasMethod
-	case ":scheme":
-		id, bit = http.Scheme, hasScheme
-	case ":path":
-		id, bit = http.Path, hasPath
-	case ":authority":
-		id, bit = http.Authority, hasAuthority
-	case ":protocol":
-		id, bit = http.Protocol, hasProtocol
-	case ":status":
-		id, bit = http.Status, hasStatus
+func (b *block) pseudoField(id http.HeaderID, value string) *connError {
+	bit := pseudo(0)
+	switch id {
+	case http.Method:
+		bit = hasMethod
+	case http.Scheme:
+		bit = hasScheme
+	case http.Path:
+		bit = hasPath
+	case http.Authority:
+		bit = hasAuthority
+	case http.Protocol:
+		bit = hasProtocol
+	case http.Status:
+		bit = hasStatus
 	}
 	switch {
 	case bit == 0, b.regular, b.pseudo&bit != 0, b.kind == trailerSection, (bit == hasStatus) != (b.kind == responseHead):
@@ -67,15 +65,14 @@ func validPseudo(id http.HeaderID, value string) bool {
 }
 
 // regularField takes a field that is no pseudo-header.
-func (c *conn) regularField(f hpack.HeaderField) *connError {
-	b, set := &c.block, c.set
-	id := http.LookupID(f.Name)
-	if id == http.Unknown && !isToken(f.Name, true) || !validValue(f.Value) || set.NoObsText && hasObsText(f.Value) {
+func (c *conn) regularField(f *hpackField) *connError {
+	b, set, id := &c.block, c.set, f.id
+	if !f.valid || set.NoObsText && hasObsText(f.value) {
 		return errField
 	}
 	switch id {
 	case http.Unknown:
-		if set.Underscores != AllowUnderscores && b.kind == requestHead && strings.IndexByte(f.Name, '_') >= 0 {
+		if set.Underscores != AllowUnderscores && b.kind == requestHead && strings.IndexByte(f.name, '_') >= 0 {
 			if set.Underscores == RejectUnderscores {
 				count(set.Counters.RequestsRejectedWithUnderscores)
 				return errUnderscore
@@ -83,24 +80,24 @@ func (c *conn) regularField(f hpack.HeaderField) *connError {
 			count(set.Counters.DroppedHeadersWithUnderscores)
 			return nil
 		}
-		b.h.AddUnknown(f.Name, f.Value)
+		b.h.AddUnknown(f.name, f.value)
 		b.mark(f)
 		return nil
 	case http.Connection, http.KeepAlive, http.ProxyConnection, http.TransferEncoding, http.Upgrade:
 		return errMessaging // RFC 9113 section 8.2.2
 	case http.TE:
-		if !strings.EqualFold(f.Value, "trailers") {
+		if !strings.EqualFold(f.value, "trailers") {
 			return errMessaging
 		}
 	case http.Cookie:
-		set.pool.cookies = append(set.pool.cookies, f.Value)
+		set.pool.cookies = append(set.pool.cookies, f.value)
 		return nil
 	case http.Host:
 		// Without :authority it stands for it.
 		if b.kind == requestHead {
 			if b.pseudo&hasAuthority == 0 {
 				b.pseudo |= hasAuthority
-				b.h.Add(http.Authority, f.Value)
+				b.h.Add(http.Authority, f.value)
 			}
 			return nil
 		}
@@ -114,16 +111,16 @@ func (c *conn) regularField(f hpack.HeaderField) *connError {
 			return nil
 		}
 	} else if b.h.Has(id) && id.Joined(b.kind == requestHead) {
-		b.h.Append(id, ",", f.Value)
+		b.h.Append(id, ",", f.value)
 		return nil
 	}
-	b.h.Add(id, f.Value)
+	b.h.Add(id, f.value)
 	b.mark(f)
 	return nil
 }
 
-func (b *block) mark(f hpack.HeaderField) {
-	if f.Sensitive {
+func (b *block) mark(f *hpackField) {
+	if f.never {
 		b.h.MarkSensitive()
 	}
 }

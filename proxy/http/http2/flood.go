@@ -163,7 +163,8 @@ func (c *conn) floodCounter(e *connError) *uint64 {
 }
 
 // outQueue counts the frames that wait to be written, within a factor of two:
-// those of the generation that is being written and those behind it.
+// those of the generation that is being written and those behind it. DATA is
+// not among them: it waits in its streams while the output is full.
 type outQueue struct {
 	wrote          uint64 // bytes given to the connection so far
 	boundary       uint64 // where the older generation ends
@@ -173,7 +174,7 @@ type outQueue struct {
 
 // add counts one frame of n bytes; waiting is what the connection had to
 // write before it.
-func (q *outQueue) add(n, waiting int, control bool) {
+func (q *outQueue) add(n, waiting int, data, control bool) {
 	if q.wrote-uint64(waiting) >= q.boundary {
 		q.older, q.elder = q.frames, q.control
 		q.frames, q.control = 0, 0
@@ -183,6 +184,9 @@ func (q *outQueue) add(n, waiting int, control bool) {
 		}
 	}
 	q.wrote += uint64(n)
+	if data {
+		return
+	}
 	q.frames++
 	if control {
 		q.control++
@@ -193,7 +197,7 @@ func (q *outQueue) add(n, waiting int, control bool) {
 func (c *conn) queued(kind http2.FrameType, n, waiting int) {
 	control := kind == http2.FramePing || kind == http2.FrameSettings || kind == http2.FrameRSTStream
 	q := &c.flood.queue
-	q.add(n, waiting, control)
+	q.add(n, waiting, kind == http2.FrameData, control)
 	if q.frames+q.older > c.set.MaxOutboundFrames {
 		c.violate(errOutboundFlood)
 	}

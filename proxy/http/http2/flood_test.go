@@ -151,6 +151,23 @@ func TestOutboundFlood(t *testing.T) {
 	}
 }
 
+// TestManySmallMessages: what a stream sends in tiny frames is no flood,
+// however many of them a turn gathers.
+func TestManySmallMessages(t *testing.T) {
+	r := newServerRig(t, nil)
+	r.u.answer = func(x *exchange) {
+		x.res.Add(http.Status, "200")
+		x.enc.EncodeHeaders(&x.res, false)
+		for range 30_000 {
+			x.enc.EncodeData(r.u.buffer("x"), false)
+		}
+	}
+	r.w.head(1, true, get...)
+	if r.send(); r.err != nil || r.stats.OutboundFlood.Value() != 0 {
+		t.Errorf("error %v", r.err)
+	}
+}
+
 // TestHeldMessagesAreBounded: what one stream may keep is its window, and
 // what all keep is the connection's.
 func TestHeldMessagesAreBounded(t *testing.T) {

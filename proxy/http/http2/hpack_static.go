@@ -57,26 +57,39 @@ func staticIndex(id http.HeaderID, name, value string) (index byte, whole bool) 
 	return staticIDs[id], false
 }
 
-// staticNames are the names of the static table that have no HeaderID,
-// staticIDs the places of those that have one.
-var staticNames, staticIDs = func() (map[string]byte, [http.NumHeaderIDs]byte) {
-	var ids [http.NumHeaderIDs]byte
-	names := map[string]byte{}
-	for i, name := range [...]string{1: ":authority", 2: ":method", 4: ":path", 6: ":scheme", 8: ":status",
-		15: "accept-charset", "accept-encoding", "accept-language", "accept-ranges", "accept", "access-control-allow-origin",
+// staticTable is the table; place 0 is none.
+var staticTable = func() (t [staticEntries + 1]hpackField) {
+	names := [...]string{1: ":authority", ":method", ":method", ":path", ":path", ":scheme", ":scheme",
+		":status", ":status", ":status", ":status", ":status", ":status", ":status",
+		"accept-charset", "accept-encoding", "accept-language", "accept-ranges", "accept", "access-control-allow-origin",
 		"age", "allow", "authorization", "cache-control", "content-disposition", "content-encoding", "content-language",
 		"content-length", "content-location", "content-range", "content-type", "cookie", "date", "etag", "expect", "expires",
 		"from", "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-modified",
 		"link", "location", "max-forwards", "proxy-authenticate", "proxy-authorization", "range", "referer", "refresh",
 		"retry-after", "server", "set-cookie", "strict-transport-security", "transfer-encoding", "user-agent", "vary", "via",
-		"www-authenticate"} {
-		if name == "" {
-			continue
+		"www-authenticate"}
+	values := [...]string{2: "GET", "POST", "/", "/index.html", "http", "https", "200", "204", "206", "304", "400", "404", "500",
+		16: "gzip, deflate"}
+	for i := 1; i <= staticEntries; i++ {
+		value := ""
+		if i < len(values) {
+			value = values[i]
 		}
-		if id := http.LookupID(name); id != http.Unknown {
-			ids[id] = byte(i)
+		t[i] = makeField(names[i], value)
+	}
+	return t
+}()
+
+// staticNames are the places of names without a HeaderID, staticIDs those of
+// names that have one.
+var staticNames, staticIDs = func() (map[string]byte, [http.NumHeaderIDs]byte) {
+	var ids [http.NumHeaderIDs]byte
+	names := map[string]byte{}
+	for i := staticEntries; i > 0; i-- { // the first place of a name stays
+		if f := &staticTable[i]; f.id != http.Unknown {
+			ids[f.id] = byte(i)
 		} else {
-			names[name] = byte(i)
+			names[f.name] = byte(i)
 		}
 	}
 	return names, ids

@@ -55,7 +55,6 @@ func (v *server) begin(f frame) (*stream, *connError) {
 		v.resetStream(id, http2.ErrCodeRefusedStream)
 		return nil, nil
 	}
-	v.flood.opened++
 	s := v.newStream(id)
 	s.req = v.cb.NewStream(responseEncoder{s})
 	s.dec = s.req
@@ -83,8 +82,26 @@ func (v *server) head(s *stream, end bool) *connError {
 // finished implements role.
 func (v *server) finished(s *stream) { v.flood.streamEnded(&v.conn, s, false) }
 
+// Busy tells whether streams are left, be it only for what the peer has not
+// taken of their responses.
+func (v *server) Busy() bool { return len(v.streams) > 0 }
+
+// IdleCallbacks is a server's user that waits for the last stream's end.
+type IdleCallbacks interface {
+	// OnCodecIdle tells, in a later turn, that GOAWAY has been sent and no
+	// stream is left.
+	OnCodecIdle()
+}
+
 // removed implements role.
-func (v *server) removed(*stream) {}
+func (v *server) removed(*stream) {
+	if len(v.streams) > 0 || v.goAwayLast == maxStreamID || v.phase == phaseDead {
+		return
+	}
+	if cb, ok := v.cb.(IdleCallbacks); ok {
+		v.nc.Loop().Post(cb.OnCodecIdle)
+	}
+}
 
 // reset implements role.
 func (v *server) reset(http.ResetReason) {}

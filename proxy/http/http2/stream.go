@@ -73,6 +73,17 @@ type streamPool struct {
 
 	scratch []byte   // for encoding header blocks
 	cookies []string // of the header section that is being read
+	dropped []byte   // where literals go that nobody wants
+}
+
+// drop is n bytes of memory until the next call or two.
+func (p *streamPool) drop(n int) []byte {
+	if 2*n > len(p.dropped) {
+		p.dropped = make([]byte, max(4<<10, 2*n))
+	}
+	out := p.dropped[:n]
+	p.dropped = p.dropped[n:]
+	return out
 }
 
 const maxFreeStreams = 1024
@@ -97,6 +108,7 @@ func (c *conn) newStream(id uint32) *stream {
 		c.streams = make(map[uint32]*stream)
 	}
 	c.streams[id] = s
+	c.flood.opened++
 	gauge(c.set.Counters.StreamsActive, 1)
 	return s
 }

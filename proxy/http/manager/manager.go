@@ -180,6 +180,9 @@ func (m *ConnManager) OnDrain() {
 	m.maybeClose(false)
 }
 
+// OnCodecIdle implements http2.IdleCallbacks.
+func (m *ConnManager) OnCodecIdle() { m.maybeClose(false) }
+
 // maybeClose closes a connection that only waited for its last stream.
 func (m *ConnManager) maybeClose(skipDelay bool) {
 	if m.drain != closing || m.streams != nil || !m.conn.Open() {
@@ -187,6 +190,9 @@ func (m *ConnManager) maybeClose(skipDelay bool) {
 	}
 	if m.protocol >= http.HTTP2 {
 		m.codec.GoAway()
+		if c, ok := m.codec.(interface{ Busy() bool }); ok && c.Busy() {
+			return // responses wait for the client's window; OnCodecIdle follows
+		}
 	}
 	how := network.FlushWriteAndDelay
 	if skipDelay {

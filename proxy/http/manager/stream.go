@@ -117,7 +117,7 @@ func (s *stream) startInfo() {
 	i.DownstreamRemote = m.conn.RemoteAddress()
 	i.DownstreamDirectRemote = i.DownstreamRemote
 	if ci := m.conn.Info; ci != nil {
-		i.RequestedServerName = ci.ServerName
+		i.RequestedServerName, i.JA3, i.JA4 = ci.ServerName, ci.JA3, ci.JA4
 		if ci.DirectRemote.IsSet() {
 			i.DownstreamDirectRemote = ci.DirectRemote
 		}

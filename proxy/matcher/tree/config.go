@@ -12,6 +12,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // Options are what Compile needs of the tree's user.
@@ -144,6 +145,10 @@ func (c *compiler) single(p field.Path, m *xdsmatcherv3.Matcher_MatcherList_Pred
 		s, err := c.string(p.Dot("value_match"), k.ValueMatch)
 		return single(in, stringTest(s)), err
 	case *xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_CustomMatch:
+		isCEL := protos.TypeName(k.CustomMatch.GetTypedConfig()) == "xds.type.matcher.v3.CelMatcher"
+		if isCEL != (protos.TypeName(m.GetInput().GetTypedConfig()) == celInputType) {
+			return nil, p.Errorf("CelMatcher and HttpAttributesCelMatchInput go together only")
+		}
 		t, err := c.custom(p.Dot("custom_match"), k.CustomMatch)
 		return single(in, t), err
 	}

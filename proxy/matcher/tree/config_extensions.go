@@ -1,11 +1,13 @@
 package tree
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	xdsv3 "github.com/cncf/xds/go/xds/type/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	environmentv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/environment_variable/v3"
 	networkv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
@@ -14,10 +16,12 @@ import (
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/metadata/v3"
 	fractionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/runtime_fraction/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/cel"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
@@ -45,6 +49,7 @@ var (
 		"envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput":      statusInput,
 		"envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput": statusClassInput,
 		"envoy.type.matcher.v3.HttpResponseLocalReplyMatchInput":      localReplyInput,
+		celInputType: celInput,
 	}
 )
 
@@ -144,9 +149,42 @@ func (c *compiler) custom(p field.Path, x *xdscorev3.TypedExtensionConfig) (test
 		}
 		share, err := fraction.NewPercent(p.Dot("runtime_fraction"), m.GetRuntimeFraction(), fraction.Of(100, 100), c.runtime)
 		return fractionTest(share, m.GetSeed()), err
+	case "xds.type.matcher.v3.CelMatcher":
+		m, err := protos.UnpackAs[*xdsmatcherv3.CelMatcher](p, config)
+		if err != nil {
+			return nil, err
+		}
+		return celTest(p.Dot("expr_match"), m.GetExprMatch())
 	default:
 		return nil, p.Errorf("weir has no input matcher %q", name)
 	}
+}
+
+// celInputType is the type of the input that CEL matchers go with.
+const celInputType = "xds.type.matcher.v3.HttpAttributesCelMatchInput"
+
+func celTest(p field.Path, m *xdsv3.CelExpression) (test, error) {
+	if err := field.Only(p, m, "parsed_expr", "cel_expr_parsed", "cel_expr_string"); err != nil {
+		return nil, err
+	}
+	var program *cel.Program
+	var err error
+	switch {
+	case m.GetParsedExpr() != nil:
+		program, err = cel.CompileParsed(m.GetParsedExpr().GetExpr())
+	case m.GetCelExprParsed() != nil:
+		// The same on the wire.
+		same := &exprpb.Expr{}
+		b, marshalErr := proto.Marshal(m.GetCelExprParsed().GetExpr())
+		if err = errors.Join(marshalErr, proto.Unmarshal(b, same)); err == nil {
+			program, err = cel.CompileParsed(same)
+		}
+	case m.GetCelExprString() != "":
+		program, err = cel.Compile(m.GetCelExprString())
+	default:
+		return nil, p.Errorf("needs parsed_expr, cel_expr_parsed or cel_expr_string")
+	}
+	return func(d *Data, _ value) bool { return d.Holds(program) }, p.Wrap(err)
 }
 
 // customTree compiles a matcher over a map of its own kind.

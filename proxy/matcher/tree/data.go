@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"github.com/weirproxy/weir/proxy/cel"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -20,11 +21,32 @@ type Data struct {
 	RequestHeaders, RequestTrailers   *http.HeaderMap
 	ResponseHeaders, ResponseTrailers *http.HeaderMap
 
+	info    *streaminfo.Info    // for CEL expressions
+	conn    *network.Connection // instead of info
 	scratch [64]byte
 }
 
+// attributes are what CEL expressions see.
+func (d *Data) attributes() cel.Input {
+	if d.info == nil && d.conn != nil {
+		d.info = streaminfo.OfConnection(d.conn)
+	}
+	if d.info == nil {
+		d.info = &streaminfo.Info{}
+	}
+	in := cel.Input{Info: d.info, RequestHeaders: d.RequestHeaders, ResponseHeaders: d.ResponseHeaders, ResponseTrailers: d.ResponseTrailers}
+	if d.info.Conn != nil {
+		in.Now = d.info.Conn.Loop().Now()
+	}
+	return in
+}
+
+// Holds tells whether a CEL expression is true.
+func (d *Data) Holds(p *cel.Program) bool { return p.Match(d.attributes()) }
+
 // SetStream fills in what is known of a stream, but its headers.
 func (d *Data) SetStream(i *streaminfo.Info) {
+	d.info = i
 	d.Local, d.Remote, d.DirectRemote = i.DownstreamLocal, i.DownstreamRemote, i.DownstreamDirectRemote
 	d.ServerName, d.TLS, d.Details = i.RequestedServerName, i.DownstreamTLS(), i.ResponseCodeDetails
 	d.Metadata, d.FilterState = i.Metadata, i.FilterState
@@ -35,6 +57,7 @@ func (d *Data) SetStream(i *streaminfo.Info) {
 
 // SetConnection fills in what is known of a connection.
 func (d *Data) SetConnection(c *network.Connection) {
+	d.info, d.conn = nil, c
 	d.SetSocket(c.LocalAddress(), c.RemoteAddress(), c.Info)
 }
 

@@ -176,6 +176,9 @@ func metadataInput(namespace string, path []string) input {
 	}
 }
 
+// celInput stands for all attributes: CEL matchers look them up themselves.
+func celInput(*Data) value { return value{state: present, kind: anyValue} }
+
 // test is a condition on an input's value.
 type test func(d *Data, v value) bool
 

@@ -180,6 +180,33 @@ func TestResponseInputs(t *testing.T) {
 	}
 }
 
+const celExpression = `{single_predicate: {input: {name: i, typed_config: {"@type": type.googleapis.com/xds.type.matcher.v3.HttpAttributesCelMatchInput}}, custom_match: {name: c, typed_config: {"@type": type.googleapis.com/xds.type.matcher.v3.CelMatcher, expr_match: {%s}}}}}`
+
+func TestCEL(t *testing.T) {
+	const path = `{call_expr: {function: _==_, args: [{select_expr: {operand: {ident_expr: {name: request}}, field: path}}, {const_expr: {string_value: "/p?q=1&r=2"}}]}}`
+	for expression, want := range map[string]string{
+		`cel_expr_string: "request.path == '/p?q=1&r=2'"`:  "a",
+		`cel_expr_string: "request.headers['x-a'] == '3'"`: "none",
+		`parsed_expr: {expr: ` + path + `}`:                "a",
+		`cel_expr_parsed: {expr: ` + path + `}`:            "a",
+		`cel_expr_string: "response.code == 200"`:          "none",
+	} {
+		m, err := compile(listOf(when(fmt.Sprintf(celExpression, expression), to("a"))), true)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		if got, _ := m.Match(request()); got != want {
+			t.Errorf("%s: %q, want %q", expression, got, want)
+		}
+	}
+	for expression, want := range map[string]string{`cel_expr_string: "("`: "parse", `cel_expr_string: "nope()"`: "nope", ``: "needs"} {
+		if _, err := compile(listOf(when(fmt.Sprintf(celExpression, expression), to("a"))), true); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", expression, err)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	a := header("RequestHeader", "x-a")
 	for config, want := range map[string]string{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/orca"
 )
 
@@ -95,23 +96,32 @@ type Host struct {
 	healthySince atomic.Int64
 
 	stats []atomic.Pointer[HostStats] // by owner: 0 is main
+	group *stats.Group[HostStats]     // nil unless the host's figures are statistics
 }
 
 // HostStats are one worker's counters of a host. Only that worker touches
 // them; /clusters sums copies made on each worker.
 type HostStats struct {
-	CxTotal, CxActive, CxConnectFail                                  uint64
-	RqTotal, RqActive, RqPendingActive, RqError, RqSuccess, RqTimeout uint64
+	CxConnectFail   stats.Counter `stat:"cx_connect_fail"`
+	CxTotal         stats.Counter `stat:"cx_total"`
+	RqError         stats.Counter `stat:"rq_error"`
+	RqSuccess       stats.Counter `stat:"rq_success"`
+	RqTimeout       stats.Counter `stat:"rq_timeout"`
+	RqTotal         stats.Counter `stat:"rq_total"`
+	CxActive        stats.Gauge   `stat:"cx_active"`
+	RqActive        stats.Gauge   `stat:"rq_active"`
+	RqPendingActive stats.Gauge   `stat:"rq_pending_active"`
+	Healthy         stats.Gauge   `stat:"healthy"` // main's, where the host is tracked
 }
 
 // Add adds o to s.
 func (s *HostStats) Add(o *HostStats) {
 	s.CxTotal += o.CxTotal
-	s.CxActive += o.CxActive
+	s.CxActive.Add(o.CxActive.Value())
 	s.CxConnectFail += o.CxConnectFail
 	s.RqTotal += o.RqTotal
-	s.RqActive += o.RqActive
-	s.RqPendingActive += o.RqPendingActive
+	s.RqActive.Add(o.RqActive.Value())
+	s.RqPendingActive.Add(o.RqPendingActive.Value())
 	s.RqError += o.RqError
 	s.RqSuccess += o.RqSuccess
 	s.RqTimeout += o.RqTimeout
@@ -138,8 +148,35 @@ func (h *Host) Stats(owner int) *HostStats {
 		return s
 	}
 	s := &HostStats{}
+	if h.group != nil {
+		s = h.group.For(owner)
+	}
 	p.Store(s)
 	return s
+}
+
+// Track makes the host's figures statistics of its cluster
+// (per_endpoint_stats), until Untrack. It is to be called before anybody uses
+// the host.
+func (h *Host) Track(store *stats.Store) {
+	c, addr := h.Cluster.StatName, h.Address.String()
+	tags := []stats.Tag{{Name: "envoy.cluster_name", Value: c}, {Name: "envoy.endpoint_address", Value: addr}}
+	if h.Hostname != "" {
+		tags = append(tags, stats.Tag{Name: "envoy.endpoint_hostname", Value: h.Hostname})
+	}
+	h.group = stats.NewGroup[HostStats](store, stats.Scope{
+		Prefix: h.Cluster.StatScope().Prefix + "endpoint." + addr + ".", Base: "cluster.endpoint.", Tags: tags,
+	})
+}
+
+// Tracked tells whether Track was called.
+func (h *Host) Tracked() bool { return h.group != nil }
+
+// Untrack takes the host's statistics off the pages.
+func (h *Host) Untrack() {
+	if h.group != nil {
+		h.group.Close()
+	}
 }
 
 // StatsIfAny is Stats without making them: nil when the owner never used the host.

@@ -73,6 +73,7 @@ type Info struct {
 
 	// CloseOnHealthFailure closes TCP connections to a host that has failed.
 	CloseOnHealthFailure bool
+	Override             OverrideStatus
 	// DynamicForward tells that the hosts are what requests name.
 	DynamicForward bool
 	// Used tells that a connection to one of the hosts was made: active health
@@ -81,6 +82,23 @@ type Info struct {
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
 	AddedViaAPI bool
+}
+
+// OverrideStatus are the states in which a host that a filter asks for, past
+// load balancing, may be taken (CommonLbConfig.override_host_status).
+type OverrideStatus struct{ Healthy, Degraded, Unhealthy, Draining bool }
+
+// Allows tells whether the host's state is one of them.
+func (o OverrideStatus) Allows(h *Host) bool {
+	switch f := h.Health(); {
+	case f&(unhealthyFlags&^EDSStatusDraining) != 0:
+		return o.Unhealthy
+	case f&EDSStatusDraining != 0:
+		return o.Draining
+	case f&degradedFlags != 0:
+		return o.Degraded
+	}
+	return o.Healthy
 }
 
 // ForwardPort is the port of names without one, in a DynamicForward cluster.

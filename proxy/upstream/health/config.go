@@ -1,5 +1,7 @@
 package health
 
+//lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
+
 import (
 	"encoding/hex"
 	"strings"

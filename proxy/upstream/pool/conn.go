@@ -70,7 +70,7 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	o.Stats.UpstreamCxTotal.Inc()
 	o.Stats.UpstreamCxActive.Inc()
 	l.hs.CxTotal++
-	l.hs.CxActive++
+	l.hs.CxActive.Inc()
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (l *link) closed(ev network.ConnectionEvent, busy bool) {
 	l.brk.Dec(cluster.Connections)
 	l.host.Conns.Add(-1)
 	s.UpstreamCxActive.Dec()
-	l.hs.CxActive--
+	l.hs.CxActive.Dec()
 	s.UpstreamCxDestroy.Inc()
 	if ev == network.RemoteClose {
 		s.UpstreamCxDestroyRemote.Inc()
@@ -130,7 +130,7 @@ func (l *link) began() {
 	l.o.Stats.UpstreamRqTotal.Inc()
 	l.o.Stats.UpstreamRqActive.Inc()
 	l.hs.RqTotal++
-	l.hs.RqActive++
+	l.hs.RqActive.Inc()
 	if l.o.Info.ShareActive {
 		l.host.Active.Add(1)
 	}
@@ -138,7 +138,7 @@ func (l *link) began() {
 
 func (l *link) ended() {
 	l.o.Stats.UpstreamRqActive.Dec()
-	l.hs.RqActive--
+	l.hs.RqActive.Dec()
 	if l.o.Info.ShareActive {
 		l.host.Active.Add(-1)
 	}

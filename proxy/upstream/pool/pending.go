@@ -116,7 +116,7 @@ func (p *base) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 	p.queue.push(w)
 	p.o.Stats.UpstreamRqPendingTotal.Inc()
 	p.o.Stats.UpstreamRqPendingActive.Inc()
-	p.hs.RqPendingActive++
+	p.hs.RqPendingActive.Inc()
 	p.brk.Inc(cluster.Pending)
 	return w
 }
@@ -124,7 +124,7 @@ func (p *base) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 // forget accounts for a request that has left the queue.
 func (p *base) forget(w *pending) {
 	p.o.Stats.UpstreamRqPendingActive.Dec()
-	p.hs.RqPendingActive--
+	p.hs.RqPendingActive.Dec()
 	p.brk.Dec(cluster.Pending)
 	*w = pending{next: p.o.free}
 	p.o.free = w

@@ -35,7 +35,7 @@ func ConnectTCP(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, as
 	}
 	o.Stats.UpstreamRqPendingTotal.Inc()
 	o.Stats.UpstreamRqPendingActive.Inc()
-	c.hs.RqPendingActive++
+	c.hs.RqPendingActive.Inc()
 	c.brk.Inc(cluster.Pending)
 	o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(o.Info.ConnectTimeout)
@@ -48,7 +48,7 @@ func (c *tcpConn) answered() TCPCallbacks {
 	c.cb = nil
 	c.timer.Release()
 	c.o.Stats.UpstreamRqPendingActive.Dec()
-	c.hs.RqPendingActive--
+	c.hs.RqPendingActive.Dec()
 	c.brk.Dec(cluster.Pending)
 	return cb
 }

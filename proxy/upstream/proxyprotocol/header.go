@@ -10,6 +10,15 @@ import (
 
 const signature2 = "\r\n\r\n\x00\r\nQUIT\n"
 
+// Header is the header of version 1 or 2 that tells of a connection from src
+// to dst, for those who write it themselves.
+func Header(version int, src, dst netip.AddrPort) []byte {
+	if version == 1 {
+		return header1(src, dst)
+	}
+	return header2(src, dst, nil)
+}
+
 // header1 is a header of version 1.
 func header1(src, dst netip.AddrPort) []byte {
 	src, dst = unmapped(src), unmapped(dst)

@@ -139,7 +139,7 @@ func (f *filter) slowResponse() {
 		return
 	}
 	f.stats.ResponseRlInjected.Inc()
-	f.slow = throttle.New(f.cb.Loop(), kbps<<10, f.cb.BufferLimit(), f)
+	f.slow = throttle.New(f.cb.Loop(), throttle.PerSecond(f.cb.Loop(), kbps<<10), f.cb.BufferLimit(), f)
 }
 
 // DecodeData implements http.DecoderFilter.

@@ -8,6 +8,11 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 )
 
+// methodIs is the CEL expression request.method == method, parsed.
+func methodIs(method string) string {
+	return `{call_expr: {function: _==_, args: [{select_expr: {operand: {ident_expr: {name: request}}, field: method}}, {const_expr: {string_value: ` + method + `}}]}}`
+}
+
 func TestRules(t *testing.T) {
 	const me = `principals: [{header: {name: x-who, string_match: {exact: me}}}]`
 	for name, c := range map[string]struct {
@@ -27,6 +32,8 @@ func TestRules(t *testing.T) {
 		"logging never ends": {`rules: {action: LOG, policies: {}}`, "/", true},
 		"empty tree":         {`matcher: {matcher_list: {matchers: [{predicate: {single_predicate: {input: {name: i, typed_config: {"@type": type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.SourceIPInput}}, value_match: {exact: x}}}, on_match: {action: {name: a, typed_config: {"@type": type.googleapis.com/envoy.config.rbac.v3.Action, name: a}}}}]}}`, "/", false},
 		"shadow only":        {`shadow_rules: {policies: {}}`, "/", true},
+		"condition":          {`rules: {policies: {p: {permissions: [{any: true}], principals: [{any: true}], condition: ` + methodIs("GET") + `}}}`, "/", true},
+		"condition fails":    {`rules: {policies: {p: {permissions: [{any: true}], principals: [{any: true}], condition: ` + methodIs("PUT") + `}}}`, "/", false},
 		"nothing":            {``, "/", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +69,7 @@ func TestRouteAndStatistics(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
-		`rules: {policies: {p: {permissions: [{any: true}], principals: [{any: true}], condition: {id: 1}}}}`:                                                          `rules.policies["p"]: weir does not support condition`,
+		`rules: {policies: {p: {permissions: [{any: true}], principals: [{any: true}], condition: {call_expr: {function: nope}}}}}`:                                    `rules.policies["p"].condition`,
 		`rules: {policies: {p: {permissions: [{matcher: {name: m, typed_config: {"@type": type.googleapis.com/google.protobuf.Empty}}}], principals: [{any: true}]}}}`: "weir does not support matcher",
 		`rules: {audit_logging_options: {audit_condition: ON_DENY}}`:                                                                                                   "audit_logging_options",
 		`rules: {policies: {p: {permissions: [{destination_port_range: {start: 5, end: 5}}], principals: [{any: true}]}}}`:                                             "not a range of ports",

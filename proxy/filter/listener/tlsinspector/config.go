@@ -23,16 +23,11 @@ func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (list
 	if err := protos.Unpack(path, config, p); err != nil {
 		return nil, err
 	}
-	if !p.GetEnableJa3Fingerprinting().GetValue() {
-		p.EnableJa3Fingerprinting = nil
-	}
-	if !p.GetEnableJa4Fingerprinting().GetValue() {
-		p.EnableJa4Fingerprinting = nil
-	}
-	if err := field.Only(path, p, "initial_read_buffer_size", "close_connection_on_client_hello_parsing_errors", "max_client_hello_size"); err != nil {
+	if err := field.Only(path, p, "enable_ja3_fingerprinting", "enable_ja4_fingerprinting", "initial_read_buffer_size", "close_connection_on_client_hello_parsing_errors", "max_client_hello_size"); err != nil {
 		return nil, err
 	}
-	f := &filter{max: maxHelloDefault, strict: p.GetCloseConnectionOnClientHelloParsingErrors(), stats: stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "tls_inspector."})}
+	f := &filter{max: maxHelloDefault, strict: p.GetCloseConnectionOnClientHelloParsingErrors(),
+		ja3: p.GetEnableJa3Fingerprinting().GetValue(), ja4: p.GetEnableJa4Fingerprinting().GetValue(), stats: stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "tls_inspector."})}
 	ctx.OnClose(f.stats.Close)
 	if v := p.GetMaxClientHelloSize(); v != nil {
 		f.max = min(int(v.GetValue()), listener.PeekMax)

@@ -2,6 +2,7 @@ package tlsinspector
 
 import (
 	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -18,9 +19,10 @@ type Stats struct {
 }
 
 type filter struct {
-	max    int  // bytes of a ClientHello with its record headers
-	strict bool // close what is not TLS
-	stats  *stats.Group[Stats]
+	max      int  // bytes of a ClientHello with its record headers
+	strict   bool // close what is not TLS
+	ja3, ja4 bool // fingerprints that are wanted
+	stats    *stats.Group[Stats]
 }
 
 // Inspect implements listener.Filter.
@@ -48,6 +50,9 @@ func (f *filter) Inspect(s *listener.Socket) listener.Status {
 	st.TLSFound.Inc()
 	info := s.Info()
 	info.TransportProtocol = "tls"
+	if f.ja3 || f.ja4 {
+		f.fingerprint(p, info)
+	}
 	if h.serverName != "" {
 		st.SNIFound.Inc()
 		info.ServerName = h.serverName
@@ -61,4 +66,19 @@ func (f *filter) Inspect(s *listener.Socket) listener.Status {
 		st.ALPNNotFound.Inc()
 	}
 	return listener.Continue
+}
+
+// fingerprint adds what is wanted of the hello in p, which is here whole.
+func (f *filter) fingerprint(p []byte, info *network.Info) {
+	msg, err := assemble(p)
+	if err != nil {
+		return
+	}
+	print := fingerprintOf(msg)
+	if f.ja3 {
+		info.JA3 = print.ja3()
+	}
+	if f.ja4 {
+		info.JA4 = print.ja4()
+	}
 }

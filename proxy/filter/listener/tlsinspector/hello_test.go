@@ -102,6 +102,13 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\n"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		want, err := parse(p)
+		if err == nil {
+			msg, _ := assemble(p)
+			print := fingerprintOf(msg)
+			if len(print.ja3()) != 32 || len(print.ja4()) != 36 {
+				t.Fatalf("fingerprints %s, %s", print.ja3(), print.ja4())
+			}
+		}
 		for _, i := range []int{len(p) / 2, len(p) - 1} {
 			if i < 0 {
 				continue

@@ -61,7 +61,7 @@ func (p *proxy) info() streaminfo.Info {
 	}
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
-		i.RequestedServerName, i.Metadata, i.FilterState = x.ServerName, x.Metadata, x.FilterState
+		i.RequestedServerName, i.JA3, i.JA4, i.Metadata, i.FilterState = x.ServerName, x.JA3, x.JA4, x.Metadata, x.FilterState
 		if x.TerminationDetails != "" {
 			i.TerminationDetails = x.TerminationDetails
 		}
