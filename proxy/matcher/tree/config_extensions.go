@@ -170,7 +170,8 @@ func celTest(p field.Path, m *xdsv3.CelExpression) (test, error) {
 	var program *cel.Program
 	var err error
 	switch {
-	case m.GetParsedExpr() != nil:
+	case m.GetParsedExpr() != nil: //lint:ignore SA1019 Envoy still takes it
+		//lint:ignore SA1019 as above
 		program, err = cel.CompileParsed(m.GetParsedExpr().GetExpr())
 	case m.GetCelExprParsed() != nil:
 		// The same on the wire.
