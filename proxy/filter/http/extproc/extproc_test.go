@@ -116,7 +116,7 @@ func TestBodies(t *testing.T) {
 				}
 				a := r.Do("POST", "/", sent)
 				got := a.Body[strings.LastIndex(a.Body, "\n")+1:]
-				if want == "" && len(got) == n && strings.ToUpper(got) == strings.ToUpper(sent) {
+				if want == "" && len(got) == n && strings.EqualFold(got, sent) {
 					want = got
 				}
 				if a.Status != 200 || got != want || a.Header.Get("x-marked") != "yes" || !strings.Contains(strings.ToLower(a.Body), "x-marked: yes\n") {
