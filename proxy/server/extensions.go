@@ -34,7 +34,7 @@ func (s *server) makeClusters() {
 		o.Dialer, o.Guard = s.node, s.node.guard
 	}
 	o.OutlierLog = s.bootstrap.GetClusterManager().GetOutlierDetection().GetEventLogPath()
-	o.Runtime.Integer = s.runtime.Integer
+	o.Runtime = cluster.Runtime{Integer: s.runtime.Integer, Double: s.runtime.Number}
 	o.LocalCluster = s.bootstrap.GetClusterManager().GetLocalClusterName()
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
