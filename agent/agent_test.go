@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -314,16 +315,18 @@ func TestObserve(t *testing.T) {
 	n.startProxy()
 	n.addPod(a, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	r, w := io.Pipe()
 	done := make(chan error)
 	go func() { done <- Observe(ctx, n.opts, Filter{Pod: "a", Verdict: "marked"}, "json", w) }()
 	// It may not have begun yet, so connect until something is seen.
-	go func() {
+	var connecting sync.WaitGroup
+	defer connecting.Wait()
+	defer cancel()
+	connecting.Go(func() {
 		for ctx.Err() == nil {
 			a.Output(ctx, "curl", "-s", "--http0.9", "http://"+service)
 		}
-	}()
+	})
 	var e Event
 	if err := json.NewDecoder(r).Decode(&e); err != nil {
 		t.Fatal(err)
