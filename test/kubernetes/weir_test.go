@@ -25,6 +25,7 @@ func TestWeir(t *testing.T) {
 		"--set", "image.tag=test,image.pullPolicy=Never,proxy.drainSeconds=10,cni.onError=fail")
 	n.must("kubectl", "label", "namespace", "shop", "weir.dev/catch=true")
 	n.step("running pods are caught", n.runningPodsAreCaught)
+	n.step("metrics exist", n.metricsExist)
 	n.step("rollout restart", n.rolloutRestart)
 	n.step("agent killed", n.agentKilled)
 	n.step("proxy killed", n.proxyKilled)
