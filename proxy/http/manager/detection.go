@@ -100,7 +100,7 @@ func (s *stream) detectClient() (addr netip.Addr, trusted bool, reject int) {
 			return addr, false, found.reject
 		}
 		if !s.cfg.skipXFFAppend && !found.skipAppend && !peer.IsPipe() {
-			h.Append(http.XForwardedFor, ",", ownAddr(h, peer.Addr()))
+			s.appendPeer(peer.Addr())
 		}
 		if found.addr.IsValid() {
 			return found.addr, found.trusted, 0

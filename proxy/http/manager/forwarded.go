@@ -64,6 +64,15 @@ func (s *stream) mutateRequest() {
 	s.forwardClientCert()
 }
 
+// appendPeer adds this hop to X-Forwarded-For. A client on this machine is
+// named by the machine's address, as in Envoy.
+func (s *stream) appendPeer(addr netip.Addr) {
+	if addr.IsLoopback() {
+		addr = s.cfg.localAddress
+	}
+	s.request.Append(http.XForwardedFor, ",", ownAddr(&s.request, addr))
+}
+
 // clientAddress finds who the client is and adds this hop to the forwarding
 // headers. trusted tells whether the address may mark an internal request.
 func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
@@ -82,11 +91,7 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 			remote = peer.Addr()
 		}
 		if !c.skipXFFAppend && !peer.IsPipe() {
-			addr := peer.Addr()
-			if addr.IsLoopback() {
-				addr = c.localAddress
-			}
-			h.Append(http.XForwardedFor, ",", ownAddr(h, addr))
+			s.appendPeer(peer.Addr())
 		}
 		if c.trustedHops == 0 || !h.Has(http.XForwardedProto) {
 			h.Set(http.XForwardedProto, scheme)
