@@ -60,8 +60,10 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if !s.remoteComplete && !upgraded {
-			// The connection can't be used for another request.
+		if (!s.remoteComplete || s.localReply && s.lastData) && !upgraded {
+			// The connection can't be used for another request. To Envoy a body
+			// ends after its last byte, so it is still under way for a filter
+			// that refuses it.
 			m.drain = closing
 			s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
 		}

@@ -63,6 +63,7 @@ type streamState struct {
 	routeKnown      bool
 	gotTrailers     bool
 	remoteComplete  bool // the request is received whole
+	lastData        bool // filters see the last of an HTTP/1 body
 	responseStarted bool
 	headersWritten  bool // the response's head has gone to the codec
 	hasRespTrailers bool
@@ -169,7 +170,9 @@ func (s *stream) DecodeData(b *network.Buffer, end bool) {
 		b.Reset() // the answer is on its way
 		return
 	}
+	s.lastData = end && b.Len() > 0 && s.m.protocol < http.HTTP2
 	s.decodeData(0, b, end)
+	s.lastData = false
 }
 
 // DecodeTrailers implements http.StreamDecoder.
