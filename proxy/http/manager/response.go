@@ -60,7 +60,7 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.remoteComplete || s.localReply && s.lastData) && !upgraded {
+		if (!s.remoteComplete || code == 413 && s.localReply && s.lastData) && !upgraded {
 			// The connection can't be used for another request. To Envoy a body
 			// ends after its last byte, so it is still under way for a filter
 			// that refuses it.
