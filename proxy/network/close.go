@@ -32,10 +32,11 @@ func (c *Connection) Close(how CloseType) {
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
 	r.delay = c.loop.NewTimer(c.onCloseDelay)
-	r.delay.Enable(c.patience())
+	wait := c.patience()
 	if how == FlushAndLinger {
-		r.delay.Enable(c.patience() * 7 / 10)
+		wait = wait * 7 / 10
 	}
+	r.delay.Enable(wait)
 	c.in.Reset()
 	c.readOff = 0
 	c.flushLater()

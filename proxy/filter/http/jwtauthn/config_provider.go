@@ -2,14 +2,13 @@ package jwtauthn
 
 import (
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	jwtauthnv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/datasource"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
@@ -84,11 +83,11 @@ func (x *provider) compileKeys(p field.Path, c *jwtauthnv3.JwtProvider) (err err
 	switch s := c.JwksSourceSpecifier.(type) {
 	case *jwtauthnv3.JwtProvider_LocalJwks:
 		lp := p.Dot("local_jwks")
-		raw, err := dataSource(lp, s.LocalJwks)
+		raw, err := datasource.Read(lp, s.LocalJwks)
 		if err != nil {
 			return err
 		}
-		if x.local, err = parseKeys(raw); err != nil {
+		if x.local, err = parseKeys([]byte(raw)); err != nil {
 			return lp.Errorf("Provider '%s' in jwt_authn config has invalid local jwks: %w", x.name, err)
 		}
 		return nil
@@ -119,32 +118,4 @@ func compileRemote(p field.Path, c *jwtauthnv3.RemoteJwks) (*remoteKeys, error) 
 		r.again = max(d.AsDuration(), time.Millisecond)
 	}
 	return r, nil
-}
-
-// maxLocal bounds a key set read from a file, in bytes.
-const maxLocal = 1 << 20
-
-func dataSource(p field.Path, s *corev3.DataSource) ([]byte, error) {
-	if err := field.Only(p, s, "filename", "inline_bytes", "inline_string", "environment_variable"); err != nil {
-		return nil, err
-	}
-	var out []byte
-	switch t := s.GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		out = []byte(t.InlineString)
-	case *corev3.DataSource_InlineBytes:
-		out = t.InlineBytes
-	case *corev3.DataSource_EnvironmentVariable:
-		out = []byte(os.Getenv(t.EnvironmentVariable))
-	case *corev3.DataSource_Filename:
-		b, err := os.ReadFile(t.Filename)
-		if err != nil {
-			return nil, p.Dot("filename").Wrap(err)
-		}
-		out = b
-	}
-	if len(out) > maxLocal {
-		return nil, p.Errorf("%d bytes are more than %d", len(out), maxLocal)
-	}
-	return out, nil
 }
