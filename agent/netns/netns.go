@@ -9,6 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The main thread stays with the main goroutine, so that it never enters a
+// pod's namespace: /proc/self and /proc/PID tell of that thread, and the
+// runtime cannot end it when it could not come back.
+func init() { runtime.LockOSThread() }
+
 // NS is an open network namespace. Close it: it keeps the namespace alive.
 type NS struct {
 	path string
