@@ -45,7 +45,13 @@ const trailers = `typed_extension_protocol_options: {envoy.extensions.upstreams.
 // WantRefused expects the chain to be refused with an error that contains want.
 func WantRefused(t testing.TB, want, routes string, filters ...string) {
 	t.Helper()
-	if err := httprig.New(t, httprig.Options{}).Refuses(config(routes, filters)); err == nil || !strings.Contains(err.Error(), want) {
+	WantRefusedWith(t, httprig.Options{}, want, routes, filters...)
+}
+
+// WantRefusedWith is WantRefused on a rig with options.
+func WantRefusedWith(t testing.TB, o httprig.Options, want, routes string, filters ...string) {
+	t.Helper()
+	if err := httprig.New(t, o).Refuses(config(routes, filters)); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s %s: %v, want an error with %q", filters, routes, err, want)
 	}
 }

@@ -49,9 +49,6 @@ func isScheme(s string) bool {
 
 // isAuthority tells whether s is a host, with or without a port.
 func isAuthority(s string) bool {
-	if _, after, found := strings.Cut(s, "@"); found {
-		s = after
-	}
 	host := hostOf(s)
 	for i := range len(host) {
 		switch c := host[i]; {
@@ -72,8 +69,9 @@ func printable(s string) bool {
 	return true
 }
 
-// hostOf is an authority without port and brackets.
+// hostOf is an authority without user, port and brackets.
 func hostOf(authority string) string {
+	authority = authority[strings.LastIndexByte(authority, '@')+1:]
 	if host, _, err := net.SplitHostPort(authority); err == nil {
 		return host
 	}
