@@ -28,7 +28,13 @@ type Rig struct {
 // in flow style; "" forwards everything to cluster u.
 func Start(t testing.TB, o httprig.Options, routes string, filters ...string) *Rig {
 	t.Helper()
-	r := &Rig{Rig: httprig.New(t, o), t: t}
+	return StartOn(t, httprig.New(t, o), routes, filters...)
+}
+
+// StartOn is Start on a rig that has clusters already.
+func StartOn(t testing.TB, rig *httprig.Rig, routes string, filters ...string) *Rig {
+	t.Helper()
+	r := &Rig{Rig: rig, t: t}
 	r.Cluster("u", trailers, r.Upstream(answer))
 	r.Address = r.Serve(config(routes, filters))
 	r.client = &stdhttp.Client{

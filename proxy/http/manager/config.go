@@ -206,6 +206,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		},
 	} {
 		if err := build(); err != nil {
+			c.closeFilters()
 			return nil, err
 		}
 	}
@@ -339,6 +340,10 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
+	c.closeFilters()
+}
+
+func (c *Config) closeFilters() {
 	for _, f := range c.filters {
 		if x, ok := f.factory.(interface{ Close() }); ok {
 			x.Close()

@@ -1,7 +1,6 @@
 package oauth2
 
 import (
-	"fmt"
 	"net"
 	"strings"
 )
@@ -24,18 +23,6 @@ func parseURL(s string) (u absolute, ok bool) {
 		u.path = "/"
 	}
 	return u, isAuthority(u.authority) && printable(s)
-}
-
-// hostAndPath takes the URI of a service apart, as far as requests to it need
-// it. It may do without a scheme.
-func hostAndPath(uri string) (host, path string) {
-	if _, after, found := strings.Cut(uri, "://"); found {
-		uri = after
-	}
-	if i := strings.IndexByte(uri, '/'); i >= 0 {
-		return uri[:i], uri[i:]
-	}
-	return uri, "/"
 }
 
 func isScheme(s string) bool {
@@ -98,31 +85,4 @@ func (s *settings) mayRedirect(to string) bool {
 		}
 	}
 	return false
-}
-
-// formReserved are encoded in the bodies of token requests, besides what is
-// not printable.
-const formReserved = ":/=&?+"
-
-func formEncode(s string) string {
-	return percentEncode(s, func(c byte) bool { return c < ' ' || c >= '~' || strings.IndexByte(formReserved, c) >= 0 })
-}
-
-// queryEncode encodes all but unreserved characters (RFC 3986 section 2.3).
-func queryEncode(s string) string {
-	return percentEncode(s, func(c byte) bool {
-		return !(c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("-_.~", c) >= 0)
-	})
-}
-
-func percentEncode(s string, reserved func(byte) bool) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if reserved(s[i]) {
-			fmt.Fprintf(&b, "%%%02X", s[i])
-		} else {
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
 }
