@@ -30,6 +30,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/oauth2"
 	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
@@ -67,6 +68,7 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
+		oauth2.TypeURL:           oauth2.Maker(tables),
 		ratelimit.TypeURL:        ratelimit.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),
 		router.TypeURL:           router.Maker(tables),

@@ -369,7 +369,7 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.WantStat("listener_manager.total_listeners_warming", "1")
-	if err := s.set(secret(t, certSecret(ca.Issue("0", testca.DNS("a.example"))))); err != nil {
+	if err := s.set(newSecret(t, certSecret(ca.Issue("0", testca.DNS("a.example"))))); err != nil {
 		t.Fatal(err)
 	}
 	s.WantStat("listener_manager.total_listeners_active", "1")
@@ -394,11 +394,11 @@ func TestRotation(t *testing.T) {
 		}
 	}()
 	for i := range 20 {
-		if err := s.set(secret(t, certSecret(ca.Issue(fmt.Sprint(i+1), testca.DNS("a.example"))))); err != nil {
+		if err := s.set(newSecret(t, certSecret(ca.Issue(fmt.Sprint(i+1), testca.DNS("a.example"))))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.set(secret(t, "{name: cert, tls_certificate: {certificate_chain: {inline_string: bad}, private_key: {inline_string: bad}}}")); err == nil {
+	if err := s.set(newSecret(t, "{name: cert, tls_certificate: {certificate_chain: {inline_string: bad}, private_key: {inline_string: bad}}}")); err == nil {
 		t.Error("a bad certificate is accepted")
 	}
 	close(stop)
