@@ -1,6 +1,9 @@
 package router
 
-import "github.com/weirproxy/weir/proxy/http"
+import (
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
 
 // requestComplete starts the try's own timeout.
 func (u *upstreamRequest) requestComplete() {
@@ -44,6 +47,7 @@ func (u *upstreamRequest) tookTooLong(details string) {
 		u.host.Stats(f.cb.Worker()).RqTimeout++
 		u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
 	}
+	u.log.failed(streaminfo.UpstreamRequestTimeout, "")
 	u.cancel()
 	if f.retryAfterReset(u, http.LocalReset, true, true) {
 		return
