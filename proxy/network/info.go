@@ -17,6 +17,7 @@ type Info struct {
 	Pod               string   // the pod whose traffic this is, from the agent
 	PodID             uint32   // and its number, 0 for none
 	TLS               TLSInfo  // nil on a plain connection
+	UpstreamSource    Source   // where upstream connections are to come from
 	// TerminationDetails is why a filter ended the connection, for logs.
 	TerminationDetails string
 	// Metadata and FilterState are set by filters of this connection.

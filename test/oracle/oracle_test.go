@@ -50,6 +50,7 @@ func TestCases(t *testing.T) {
 		echoes, upstreams[name] = append(echoes, e), port
 	}
 	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
+	upstreams["udp1"], upstreams["udp2"] = startUDP(t, "udp1"), startUDP(t, "udp2")
 	telemetry, upstreams["collector"], upstreams["collector-http"] = startCollector(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
