@@ -101,6 +101,7 @@ func (f *filter) retryAfterHeaders(u *upstreamRequest, h *http.HeaderMap, code i
 // onComplete is called when the response is received whole.
 func (f *filter) onComplete(u *upstreamRequest, now time.Duration) {
 	f.response.Disable()
+	f.chargeBudget()
 	if f.requestEnd {
 		f.chargeTime(u, uint64((now-f.began)/time.Millisecond))
 	}
