@@ -63,7 +63,8 @@ const managerURL = "type.googleapis.com/envoy.extensions.filters.network.http_co
 func New(t testing.TB, o Options) *Rig {
 	t.Helper()
 	r := &Rig{t: t, runtime: o.Runtime, secrets: &secrets{map[string]*tlsv3.Secret{}, map[string][]secret.OnChange{}}}
-	r.filters = filter.HTTP(func(worker int) *upstream.Table { return r.clusters.Table(worker - 1) })
+	r.filters = filter.HTTP(func(worker int) *upstream.Table { return r.clusters.Table(worker - 1) },
+		func() accesslog.Options { return accesslog.Options{Writers: r.logs} })
 	for url, m := range o.Filters {
 		r.filters[url] = m
 	}

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
 	"github.com/weirproxy/weir/proxy/filter/http/bandwidthlimit"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
@@ -12,7 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
-	"github.com/weirproxy/weir/proxy/filter/http/credentialinjector"
+	"github.com/weirproxy/weir/proxy/filter/http/credentials"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
 	"github.com/weirproxy/weir/proxy/filter/http/decompressor"
@@ -42,40 +43,40 @@ import (
 )
 
 // HTTP is the table of HTTP filters, by the type URL of their configuration.
-// tables gives each worker's cluster table.
-func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
+// tables gives each worker's cluster table, logs what access logs need.
+func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options) map[string]http.FilterMaker {
 	table := map[string]http.FilterMaker{
-		apikeyauth.TypeURL:         apikeyauth.Maker(),
-		bandwidthlimit.TypeURL:     bandwidthlimit.Maker(),
-		basicauth.TypeURL:          basicauth.Maker(),
-		buffer.TypeURL:             buffer.Maker(),
-		compressor.TypeURL:         compressor.Maker(),
-		cors.TypeURL:               cors.Maker(),
-		credentialinjector.TypeURL: credentialinjector.Maker(tables),
-		csrf.TypeURL:               csrf.Maker(),
-		customresponse.TypeURL:     customresponse.Maker(),
-		dynamicforward.TypeURL:     dynamicforward.Maker(tables),
-		extauthz.TypeURL:           extauthz.Maker(tables),
-		decompressor.TypeURL:       decompressor.Maker(),
-		extproc.TypeURL:            extproc.Maker(tables),
-		fault.TypeURL:              fault.Maker(),
-		grpchttp1bridge.TypeURL:    grpchttp1bridge.Maker(),
-		grpcstats.TypeURL:          grpcstats.Maker(tables),
-		grpcweb.TypeURL:            grpcweb.Maker(tables),
-		headermutation.TypeURL:     headermutation.Maker(),
-		headertometadata.TypeURL:   headertometadata.Maker(),
-		healthcheck.TypeURL:        healthcheck.Maker(tables),
-		istioalpn.TypeURL:          istioalpn.Maker(tables),
-		istiopeer.TypeURL:          istiopeer.Maker(tables),
-		jwtauthn.TypeURL:           jwtauthn.Maker(tables),
-		localratelimit.TypeURL:     localratelimit.Maker(),
-		lua.TypeURL:                lua.Maker(tables),
-		oauth2.TypeURL:             oauth2.Maker(tables),
-		ratelimit.TypeURL:          ratelimit.Maker(tables),
-		rbac.TypeURL:               rbac.Maker(),
-		router.TypeURL:             router.Maker(tables),
-		setfilterstate.TypeURL:     setfilterstate.Maker(),
-		setmetadata.TypeURL:        setmetadata.Maker(),
+		apikeyauth.TypeURL:       apikeyauth.Maker(),
+		bandwidthlimit.TypeURL:   bandwidthlimit.Maker(),
+		basicauth.TypeURL:        basicauth.Maker(),
+		buffer.TypeURL:           buffer.Maker(),
+		compressor.TypeURL:       compressor.Maker(),
+		cors.TypeURL:             cors.Maker(),
+		credentials.TypeURL:      credentials.Maker(tables),
+		csrf.TypeURL:             csrf.Maker(),
+		customresponse.TypeURL:   customresponse.Maker(),
+		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
+		extauthz.TypeURL:         extauthz.Maker(tables),
+		decompressor.TypeURL:     decompressor.Maker(),
+		extproc.TypeURL:          extproc.Maker(tables),
+		fault.TypeURL:            fault.Maker(),
+		grpchttp1bridge.TypeURL:  grpchttp1bridge.Maker(),
+		grpcstats.TypeURL:        grpcstats.Maker(tables),
+		grpcweb.TypeURL:          grpcweb.Maker(tables),
+		headermutation.TypeURL:   headermutation.Maker(),
+		headertometadata.TypeURL: headertometadata.Maker(),
+		healthcheck.TypeURL:      healthcheck.Maker(tables),
+		istioalpn.TypeURL:        istioalpn.Maker(tables),
+		istiopeer.TypeURL:        istiopeer.Maker(tables),
+		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
+		localratelimit.TypeURL:   localratelimit.Maker(),
+		lua.TypeURL:              lua.Maker(tables),
+		oauth2.TypeURL:           oauth2.Maker(tables),
+		ratelimit.TypeURL:        ratelimit.Maker(tables),
+		rbac.TypeURL:             rbac.Maker(),
+		router.TypeURL:           router.Maker(tables, logs),
+		setfilterstate.TypeURL:   setfilterstate.Maker(),
+		setmetadata.TypeURL:      setmetadata.Maker(),
 	}
 	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
 		m, ok := table[TypeURL(config)]

@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
+	"github.com/weirproxy/weir/proxy/filter/udp/udpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
@@ -45,13 +46,14 @@ func (s *server) makeClusters() {
 
 func (s *server) makeListeners() {
 	tables := s.table
-	s.httpFilters = filter.HTTP(tables)
+	s.httpFilters = filter.HTTP(tables, s.logOptions)
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
+			UDP:       map[string]listener.UDPFactory{udpproxy.TypeURL: udpproxy.Factory(s.udpCluster)},
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
@@ -69,6 +71,13 @@ func (s *server) networkFilters() map[string]listener.NetworkFilter {
 func (s *server) table(worker int) *upstream.Table { return s.clusters.Table(worker - 1) }
 
 func (s *server) tcpCluster(l *network.Loop, name string) tcpproxy.Cluster {
+	if c := s.table(l.Worker).Get(name); c != nil {
+		return c
+	}
+	return nil
+}
+
+func (s *server) udpCluster(l *network.Loop, name string) udpproxy.Cluster {
 	if c := s.table(l.Worker).Get(name); c != nil {
 		return c
 	}

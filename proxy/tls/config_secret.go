@@ -17,6 +17,7 @@ type secrets struct {
 	complete   func() error // called whenever all are there
 	update     func()       // counts an update by SDS
 	built      bool
+	refused    error // what is wrong with a certificate that the configuration itself holds
 }
 
 // watch follows one secret. set takes it in.
@@ -42,7 +43,7 @@ func (s *secrets) watch(p field.Path, c *tlsv3.SdsSecretConfig, k secret.Kind, f
 			s.update()
 		}
 		if s.built && s.missing == 0 {
-			if err := s.complete(); err != nil {
+			if err := s.finish(); err != nil {
 				return err
 			}
 		}
@@ -67,6 +68,15 @@ func (s *secrets) build() error {
 	if s.missing > 0 {
 		return nil
 	}
+	return s.finish()
+}
+
+// finish makes the context. Only now is a bad certificate of the configuration
+// an error, as in Envoy: while a secret is missing, nothing looks at it.
+func (s *secrets) finish() error {
+	if s.refused != nil {
+		return s.refused
+	}
 	return s.complete()
 }
 
@@ -75,8 +85,8 @@ func (s *secrets) build() error {
 func (s *secrets) addCertificates(p field.Path, c *tlsv3.CommonTlsContext, o Options) error {
 	for i, x := range c.GetTlsCertificates() {
 		cert, err := compileCertificate(p.Dot("tls_certificates").Index(i), x)
-		if err != nil {
-			return err
+		if err != nil && s.refused == nil {
+			s.refused = err
 		}
 		s.certs = append(s.certs, cert)
 	}

@@ -1,4 +1,4 @@
-package credentialinjector
+package credentials
 
 import (
 	"sync/atomic"

@@ -1,4 +1,4 @@
-package credentialinjector
+package credentials
 
 import (
 	"github.com/weirproxy/weir/proxy/http"

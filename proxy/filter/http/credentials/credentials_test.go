@@ -1,4 +1,4 @@
-package credentialinjector_test
+package credentials_test
 
 import (
 	"io"
@@ -8,11 +8,11 @@ import (
 
 	"github.com/weirproxy/weir/internal/filterrig"
 	"github.com/weirproxy/weir/internal/httprig"
-	"github.com/weirproxy/weir/proxy/filter/http/credentialinjector"
+	"github.com/weirproxy/weir/proxy/filter/http/credentials"
 )
 
 func filter(credential, more string) string {
-	return filterrig.Filter("c", credentialinjector.TypeURL, `credential: {name: c, typed_config: {"@type": type.googleapis.com/envoy.extensions.http.injected_credentials.`+credential+"}}"+more)
+	return filterrig.Filter("c", credentials.TypeURL, `credential: {name: c, typed_config: {"@type": type.googleapis.com/envoy.extensions.http.injected_credentials.`+credential+"}}"+more)
 }
 
 func TestGeneric(t *testing.T) {
@@ -81,5 +81,5 @@ func TestToken(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	filterrig.WantRefused(t, "no secret", "", filter("generic.v3.Generic, credential: {name: s}", ""))
-	filterrig.WantRefused(t, "weir has no injected credential", "", filterrig.Filter("c", credentialinjector.TypeURL, `credential: {name: c, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}`))
+	filterrig.WantRefused(t, "weir has no injected credential", "", filterrig.Filter("c", credentials.TypeURL, `credential: {name: c, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}`))
 }
