@@ -37,6 +37,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
 	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
+	"github.com/weirproxy/weir/proxy/filter/http/statefulsession"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -77,6 +78,7 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		router.TypeURL:           router.Maker(tables, logs),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
+		statefulsession.TypeURL:  statefulsession.Maker(),
 	}
 	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
 		m, ok := table[TypeURL(config)]

@@ -106,7 +106,11 @@ func (f *filter) noHost() {
 	f.attempt.host = nil
 	f.chargeAbort(503, false)
 	f.cleanup()
-	f.reply(503, "no healthy upstream", false, "no_healthy_upstream")
+	code := 503
+	if info := f.cb.StreamInfo(); info.OverrideMissing && info.OverrideStatus != 0 {
+		code = info.OverrideStatus
+	}
+	f.reply(code, "no healthy upstream", false, "no_healthy_upstream")
 }
 
 // badRequest answers a request that can't be encoded for the upstream.
