@@ -23,6 +23,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/filter"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
@@ -42,6 +43,7 @@ type Rig struct {
 	clusters *upstream.Manager
 	logs     *accesslog.Writers
 	runtime  route.Runtime
+	ecds     ecds.Discovery
 	nth      int
 }
 
@@ -51,6 +53,8 @@ type Options struct {
 	// Filters are added to those of proxy/filter, by type URL.
 	Filters map[string]http.FilterMaker
 	Runtime route.Runtime
+	// Discovery brings configurations of filters; nil: they are refused.
+	Discovery ecds.Discovery
 }
 
 const managerURL = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -58,7 +62,7 @@ const managerURL = "type.googleapis.com/envoy.extensions.filters.network.http_co
 // New starts a rig, which ends with the test.
 func New(t testing.TB, o Options) *Rig {
 	t.Helper()
-	r := &Rig{t: t, runtime: o.Runtime}
+	r := &Rig{t: t, runtime: o.Runtime, ecds: o.Discovery}
 	r.filters = filter.HTTP(func(worker int) *upstream.Table { return r.clusters.Table(worker - 1) },
 		func() accesslog.Options { return accesslog.Options{Writers: r.logs} })
 	for url, m := range o.Filters {
@@ -89,7 +93,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 		Stats: r.Server.Stats, Loops: r.loops(), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
 		Filter: func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := r.filters[filter.TypeURL(c)]; return f, ok },
 		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain,
-		LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(),
+		Discovery: r.ecds, Scope: ctx, LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(),
 	})
 	if err != nil {
 		return nil, err
