@@ -68,8 +68,8 @@ func TestCompositeChains(t *testing.T) {
 		return `{action: {name: e, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.composite.v3.ExecuteFilterAction, ` + what + `}}}`
 	}
 	r := filterrig.Start(t, httprig.Options{}, "", filterrig.Filter("c", composite.TypeURL,
-		`named_filter_chains: {n: {typed_config: [`+add("a")+", "+add("b")+`]}}, matcher: {matcher_tree: {input: {name: i, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-c}}, exact_match_map: {map: {named: `+
-			act("filter_chain_name: n")+", own: "+act("filter_chain: {typed_config: ["+add("c")+", "+add("d")+"]}")+", nobody: "+act("filter_chain_name: x")+`}}}}`))
+		`named_filter_chains: {all: {typed_config: [`+add("a")+", "+add("b")+`]}}, matcher: {matcher_tree: {input: {name: i, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-c}}, exact_match_map: {map: {named: `+
+			act("filter_chain_name: all")+", own: "+act("filter_chain: {typed_config: ["+add("c")+", "+add("d")+"]}")+", nobody: "+act("filter_chain_name: x")+`}}}}`))
 	for chain, want := range map[string]string{"named": "b a", "own": "d c", "nobody": ""} {
 		if got := strings.Join(r.Get("/", "x-c", chain).Header.Values("x-m"), " "); got != want {
 			t.Errorf("%s: %q, want %q", chain, got, want)
