@@ -63,6 +63,7 @@ type Config struct {
 	scheme       string
 	upgrades     map[string]bool
 	localReplies *localReplies
+	proxyStatus  *proxyStatus // nil: there is no such header
 
 	detectors      []detector
 	earlyMutations []*route.Mutations
@@ -187,6 +188,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.clientCert(p, m) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
+		func() error { return c.buildProxyStatus(p, m.ProxyStatusConfig) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildDetection(p, m) },
@@ -226,7 +228,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
 		"request_id_extension", "tracing", "http1_safe_max_connection_duration", "stream_flush_timeout",
 		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
-		"flush_access_log_on_new_request"); err != nil {
+		"flush_access_log_on_new_request", "proxy_status_config"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
