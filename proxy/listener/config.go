@@ -173,14 +173,10 @@ func (c *compiler) listenerFilters() error {
 	ctx := c.context("")
 	for i, f := range c.proto.GetListenerFilters() {
 		path := c.path.Dot("listener_filters").Index(i)
-		if err := field.Only(path, f, "name", "typed_config", "filter_disabled"); err != nil {
+		if err := field.Only(path, f, "name", "typed_config", "config_discovery", "filter_disabled"); err != nil {
 			return err
 		}
-		make, ok := c.factories.Listener[typeURL(f.GetTypedConfig())]
-		if !ok {
-			return unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
-		}
-		filter, err := make(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		filter, err := c.listenerFilter(path, f, ctx)
 		if err != nil {
 			return err
 		}
@@ -191,6 +187,17 @@ func (c *compiler) listenerFilters() error {
 		c.out.filters = append(c.out.filters, conditionalFilter{filter, disabled})
 	}
 	return nil
+}
+
+func (c *compiler) listenerFilter(path field.Path, f *listenerv3.ListenerFilter, ctx *FactoryContext) (Filter, error) {
+	if d := f.GetConfigDiscovery(); d != nil {
+		return c.discoverFilter(path.Dot("config_discovery"), f.GetName(), d, ctx)
+	}
+	make, ok := c.factories.Listener[typeURL(f.GetTypedConfig())]
+	if !ok {
+		return nil, unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
+	}
+	return make(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
 }
 
 // typeURL is what factories are found by: the type of a, also inside a
@@ -301,25 +308,32 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 	ctx.Drain, ctx.closers = chain.drain, &chain.closers
 	for i, f := range p.GetFilters() {
 		path := path.Dot("filters").Index(i)
-		if err := field.Only(path, f, "name", "typed_config"); err != nil {
+		if err := field.Only(path, f, "name", "typed_config", "config_discovery"); err != nil {
 			return nil, err
 		}
-		nf, ok := c.factories.Network[typeURL(f.GetTypedConfig())]
-		if !ok {
-			return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
-		}
-		if last := i == len(p.GetFilters())-1; nf.Terminal && !last {
-			return nil, path.Errorf("terminal filter %q must be the last filter of its chain", f.GetName())
-		} else if last && !nf.Terminal {
-			return nil, path.Errorf("filter %q can't be the last filter of its chain: nothing would take the bytes", f.GetName())
-		}
-		filter, err := nf.New(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		filter, err := c.networkFilter(path, f, i == len(p.GetFilters())-1, ctx)
 		if err != nil {
 			return nil, err
 		}
 		chain.filters = append(chain.filters, filter)
 	}
 	return chain, c.transport(path.Dot("transport_socket"), p.GetTransportSocket(), chain, ctx)
+}
+
+func (c *compiler) networkFilter(path field.Path, f *listenerv3.Filter, last bool, ctx *FactoryContext) (network.FilterFactory, error) {
+	if d := f.GetConfigDiscovery(); d != nil {
+		return c.discoverNetwork(path.Dot("config_discovery"), f.GetName(), d, last, ctx)
+	}
+	nf, ok := c.factories.Network[typeURL(f.GetTypedConfig())]
+	switch {
+	case !ok:
+		return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
+	case nf.Terminal && !last:
+		return nil, path.Errorf("terminal filter %q must be the last filter of its chain", f.GetName())
+	case last && !nf.Terminal:
+		return nil, path.Errorf("filter %q can't be the last filter of its chain: nothing would take the bytes", f.GetName())
+	}
+	return nf.New(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
 }
 
 const rawBuffer = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -37,6 +38,7 @@ type Factories struct {
 	Network   map[string]NetworkFilter
 	Transport map[string]TransportSocketFactory
 	UDP       map[string]UDPFactory // filters of UDP listeners
+	Discovery ecds.Discovery        // of filters' configurations; nil: refused
 }
 
 // NetworkFilter is a kind of network filter.

@@ -147,6 +147,9 @@ func (c *testCase) compare(t *testing.T, envoy, weir observation) {
 // observe runs the case against a proxy.
 func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observation) {
 	t.Helper()
+	if err := p.write(c.Files); err != nil {
+		t.Fatal(err)
+	}
 	if c.Validate != nil {
 		ok, said, err := p.accepts(c.bootstrap(p))
 		if err != nil {
@@ -174,6 +177,9 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	clean := c.cleaner(p)
 	for i := range c.Requests {
 		q := &c.Requests[i]
+		if err := p.write(q.Files); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Duration(q.Wait * float64(time.Second)))
 		if q.Times > 1 {
 			o.Shares = append(o.Shares, q.sendMany(p.port, c.TLS != nil, clean))

@@ -117,6 +117,7 @@ func (s *stream) replaceResponse(body string) {
 // SendLocalReply implements http.RequestDecoder: the codec refuses the request.
 func (s *stream) SendLocalReply(code int, body, details string) {
 	s.info.SetFlag(streaminfo.DownstreamProtocolError)
+	s.garbled = true
 	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
 }
 

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // prepareRequest checks and normalises a request's head and finds its route.
@@ -79,11 +78,9 @@ func (s *stream) prepareRequest(end bool) bool {
 	return true
 }
 
-// reject answers a bad request.
+// reject answers a bad request. To Envoy such a one is no protocol error: those
+// are the codecs'.
 func (s *stream) reject(code int, body, details string) bool {
-	if code >= 400 && code < 500 && details != "route_not_found" {
-		s.info.SetFlag(streaminfo.DownstreamProtocolError)
-	}
 	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
 	return false
 }
