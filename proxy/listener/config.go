@@ -166,7 +166,18 @@ func (c *FactoryContext) AccessLogs(path field.Path, logs []*accesslogv3.AccessL
 
 func (c *compiler) context(chain string) *FactoryContext {
 	l := c.out
-	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Metadata: metadata(c.proto.GetMetadata()), Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+}
+
+func metadata(m *corev3.Metadata) map[string]map[string]any {
+	if len(m.GetFilterMetadata()) == 0 {
+		return nil
+	}
+	out := map[string]map[string]any{}
+	for namespace, s := range m.GetFilterMetadata() {
+		out[namespace] = s.AsMap()
+	}
+	return out
 }
 
 func (c *compiler) listenerFilters() error {
@@ -305,7 +316,7 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 	chain := &Chain{name: p.GetName(), connectTimeout: p.GetTransportSocketConnectTimeout().AsDuration(), drain: c.out.drain.child(), on: make([]place, len(c.server.Workers))}
 	c.out.hold(chain)
 	ctx := c.context(chain.name)
-	ctx.Drain, ctx.closers = chain.drain, &chain.closers
+	ctx.Drain, ctx.closers, ctx.ChainMetadata = chain.drain, &chain.closers, metadata(p.GetMetadata())
 	for i, f := range p.GetFilters() {
 		path := path.Dot("filters").Index(i)
 		if err := field.Only(path, f, "name", "typed_config", "config_discovery"); err != nil {

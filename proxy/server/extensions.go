@@ -93,6 +93,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	c, err := manager.Compile(p, m, manager.Options{
 		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
+		Cluster: s.clusterInfo, ListenerMetadata: ctx.Metadata, ChainMetadata: ctx.ChainMetadata,
 		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
@@ -110,6 +111,15 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	ctx.OnClose(c.Close)
 	return c.Filter, nil
+}
+
+// clusterInfo implements manager.ClusterInfo.
+func (s *server) clusterInfo(worker int, name string) (stat string, metadata map[string]map[string]any, ok bool) {
+	c := s.table(worker).Get(name)
+	if c == nil {
+		return "", nil, false
+	}
+	return c.Info().StatName, c.Info().Metadata, true
 }
 
 func (s *server) logOptions() accesslog.Options {

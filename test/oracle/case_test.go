@@ -76,7 +76,7 @@ type request struct {
 // loadCases reads the case files, by the name of the file.
 func loadCases(t *testing.T) map[string][]testCase {
 	t.Helper()
-	files, err := filepath.Glob("cases/*.yaml")
+	files, err := filepath.Glob(*caseFiles)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no case files", err)
 	}

@@ -6,6 +6,7 @@
 //	go test -tags oracle ./test/oracle                          # all cases
 //	go test -tags oracle ./test/oracle -run Cases/retries       # one file
 //	go test -tags oracle ./test/oracle -run Cases/x -show -v    # what Envoy answers, without weir
+//	go test -tags oracle ./test/oracle -run Cases -files 'F'    # cases that lie elsewhere
 //
 // The environment can name other binaries: ENVOY (default: envoy in PATH) and
 // WEIR (default: built from this tree). Without an Envoy the tests are
