@@ -24,7 +24,7 @@ const (
 	routePriority = 100
 )
 
-// addressInterval is how often the pods' interfaces are looked at.
+// addressInterval is how often the pods' interfaces and routes are looked at.
 const addressInterval = 10 * time.Second
 
 // pod is a managed pod and what the agent holds for it.
@@ -37,6 +37,7 @@ type pod struct {
 	looked    time.Time // when its interfaces' addresses were read
 	listeners []*listener
 	announced bool // to the proxies
+	changed   bool // since then
 }
 
 // openPod finds the pod's namespace and addresses.
@@ -81,8 +82,12 @@ func (a *Agent) isCurrent(p *pod) bool {
 		}
 		p.ns.MovedTo(path)
 	}
-	if len(p.spec.Addresses) > 0 || time.Since(p.looked) < addressInterval {
+	if time.Since(p.looked) < addressInterval {
 		return true
+	}
+	// Another program may have flushed the rules or routes of the namespace.
+	if err := p.ns.InstallMarkRoute(p.route()); err != nil {
+		return false
 	}
 	now, err := p.findAddresses()
 	if errors.Is(err, netns.ErrTentative) {
@@ -99,6 +104,7 @@ func (a *Agent) isCurrent(p *pod) bool {
 	if p.ip4() != ip4 || p.ip6() != ip6 {
 		return false // its listeners and routes have them
 	}
+	p.changed = true // the proxies go by its addresses, too
 	entry, err := p.entry()
 	return err == nil && a.redirect.PutPod(entry) == nil
 }

@@ -65,8 +65,8 @@ type activeListener struct {
 type source struct {
 	fd    int
 	bound network.Address
-	alone bool // no other worker accepts from it
-	pod   *pod // nil for a socket of our own
+	alone bool       // no other worker accepts from it
+	pod   *PodSocket // nil for a socket of our own
 }
 
 // add starts serving l from sources. What replaced served from any of these

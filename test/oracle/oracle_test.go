@@ -283,7 +283,7 @@ func (c cleaner) headers(list [][2]string) [][2]string {
 			continue
 		case h[0] == "server" && (h[1] == "envoy" || h[1] == "weir"):
 			h[1] = "<proxy>"
-		case slices.Contains(presence, h[0]):
+		case slices.Contains(presence, h[0]), strings.HasSuffix(h[0], "-delay-ms"):
 			h[1] = "<any>"
 		default:
 			h[1] = c.text(h[1])

@@ -53,8 +53,5 @@ func (s *settings) addTLVs(p *proxy) {
 		}
 		h.TLVs = append(h.TLVs, network.TLV{Type: t.kind, Value: value})
 	}
-	if i.FilterState == nil {
-		i.FilterState = map[string]any{}
-	}
-	i.FilterState[network.ProxyHeaderKey] = &h
+	i.SetFilterState(network.ProxyHeaderKey, &h)
 }

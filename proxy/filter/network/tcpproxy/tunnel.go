@@ -178,11 +178,7 @@ func (p *proxy) propagate(key string, h *http.HeaderMap) {
 	for l := range h.All {
 		lines = append(lines, map[string]any{"key": string([]byte(l.Name)), "value": string([]byte(l.Value))})
 	}
-	i := p.down.EnsureInfo()
-	if i.FilterState == nil {
-		i.FilterState = map[string]any{}
-	}
-	i.FilterState[key] = map[string]any{"headers": lines}
+	p.down.EnsureInfo().SetFilterState(key, map[string]any{"headers": lines})
 }
 
 // DecodeData implements http.StreamDecoder.
