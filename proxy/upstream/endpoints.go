@@ -29,7 +29,8 @@ type endpointGroup struct {
 
 type endpoint struct {
 	addr     network.Address
-	name     string // to be resolved, "" for an address
+	more     []network.Address // further ones
+	name     string            // to be resolved, "" for an address
 	hostname string
 	weight   uint32
 	health   cluster.HealthFlag
@@ -183,9 +184,12 @@ func (g *merge) group(eg *endpointGroup) {
 func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	h := g.old[e.addr]
 	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname ||
-		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname {
+		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname || !slices.Equal(h.More, e.more) {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
 		h.Cluster = g.c.cfg.info
+		if h.More = e.more; len(e.more) > 0 {
+			h.SetCurrent(append([]network.Address{e.addr}, e.more...)...)
+		}
 		if g.c.cfg.trackHosts {
 			h.Track(g.c.m.o.Stats)
 		}

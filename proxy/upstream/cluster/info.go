@@ -56,11 +56,12 @@ type Info struct {
 	// a copy of its own.
 	HTTP1 *http1.Settings
 	// HTTP2 is how HTTP/2 is spoken, likewise.
-	HTTP2      *http2.Settings
-	Preconnect Preconnect
-	Protocol   Protocol
-	Socket     *SocketOptions // nil: the system's defaults
-	Transport  Transport      // nil: plain bytes
+	HTTP2         *http2.Settings
+	Preconnect    Preconnect
+	Protocol      Protocol
+	HappyEyeballs HappyEyeballs
+	Socket        *SocketOptions // nil: the system's defaults
+	Transport     Transport      // nil: plain bytes
 	// AutoSNI and AutoSANs make the request's host the SNI, and what the
 	// peer's certificate must be for.
 	AutoSNI, AutoSANs bool

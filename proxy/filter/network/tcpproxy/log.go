@@ -73,6 +73,7 @@ func (p *proxy) info() streaminfo.Info {
 		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
 	if p.up != nil {
+		i.UpstreamRemote = p.up.RemoteAddress()
 		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()
 		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.up.BytesReceived(), p.up.BytesSent()
 	}
