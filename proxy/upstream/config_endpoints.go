@@ -57,6 +57,9 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 	if out.drop, err = dropOverload(p.Dot("policy").Dot("drop_overloads"), pol.GetDropOverloads()); err != nil {
 		return nil, err
 	}
+	if ds := pol.GetDropOverloads(); len(ds) > 0 {
+		out.category = ds[0].GetCategory()
+	}
 	weights := map[uint32]uint64{}
 	out.groups = make([]endpointGroup, 0, len(a.GetEndpoints()))
 	for i, l := range a.GetEndpoints() {

@@ -16,6 +16,7 @@ type assignment struct {
 	overprovisioning uint32 // percent
 	weightedHealth   bool
 	drop             float64       // of requests
+	category         string        // of those
 	stale            time.Duration // without news the endpoints go after it; 0: never
 }
 
@@ -95,7 +96,7 @@ func (c *master) apply(a *assignment) {
 	for i := range a.groups {
 		g.group(&a.groups[i])
 	}
-	c.last = a
+	c.last, c.category = a, a.category
 	if c.drop != a.drop {
 		c.drop, g.changed = a.drop, true
 	}

@@ -178,7 +178,7 @@ func (t *target) backOff() time.Duration {
 // assignment is the configured one with names replaced by their addresses.
 func (d *dnsDiscovery) assignment() *assignment {
 	from := d.c.cfg.assignment
-	out := &assignment{groups: slices.Clone(from.groups), overprovisioning: from.overprovisioning, weightedHealth: from.weightedHealth, drop: from.drop}
+	out := &assignment{groups: slices.Clone(from.groups), overprovisioning: from.overprovisioning, weightedHealth: from.weightedHealth, drop: from.drop, category: from.category}
 	for i := range out.groups {
 		out.groups[i].endpoints = nil
 	}

@@ -88,6 +88,10 @@ type Info struct {
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
 	AddedViaAPI bool
+
+	// Dropped counts, for load reports, the requests that a full circuit breaker
+	// or the endpoints' policy has ended, DropOverload those of the policy.
+	Dropped, DropOverload atomic.Uint64
 }
 
 // Preconnect is how many connections are made ahead of requests

@@ -137,7 +137,9 @@ func TestHappyEyeballs(t *testing.T) {
 
 // TestHappyEyeballsTimeout is a race that nobody wins.
 func TestHappyEyeballsTimeout(t *testing.T) {
-	r := newRig(t, func(i *cluster.Info, _ *[cluster.NumPriorities]cluster.Limits) { i.ConnectTimeout = raceDelay + raceDelay/2 })
+	r := newRig(t, func(i *cluster.Info, _ *[cluster.NumPriorities]cluster.Limits) {
+		i.ConnectTimeout = raceDelay + raceDelay/2
+	})
 	// TEST-NET-1 has no hosts: nothing answers there, or the network is unreachable.
 	a, b := network.IPAddress(netip.MustParseAddrPort("192.0.2.200:9")), network.IPAddress(netip.MustParseAddrPort("192.0.2.201:9"))
 	h := cluster.NewHost(a, "", 1, nil, 2)
