@@ -107,6 +107,9 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
 	info.UpstreamRemote = conn.RemoteAddress()
+	if conn.Info != nil {
+		info.UpstreamFilterState = conn.Info.FilterState
+	}
 	info.UpstreamProtocol = proto.String()
 	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol

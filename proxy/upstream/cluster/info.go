@@ -60,8 +60,9 @@ type Info struct {
 	Preconnect    Preconnect
 	Protocol      Protocol
 	HappyEyeballs HappyEyeballs
-	Socket        *SocketOptions // nil: the system's defaults
-	Transport     Transport      // nil: plain bytes
+	Socket        *SocketOptions          // nil: the system's defaults
+	Transport     Transport               // nil: plain bytes
+	Filters       []network.FilterFactory // of each connection, before its user
 	// AutoSNI and AutoSANs make the request's host the SNI, and what the
 	// peer's certificate must be for.
 	AutoSNI, AutoSANs bool
@@ -117,6 +118,14 @@ func (o OverrideStatus) Allows(h *Host) bool {
 		return o.Degraded
 	}
 	return o.Healthy
+}
+
+// Chain is the network filters of a connection whose last one is its user's.
+func (i *Info) Chain(last network.FilterFactory) []network.FilterFactory {
+	if i == nil || len(i.Filters) == 0 {
+		return []network.FilterFactory{last}
+	}
+	return append(i.Filters[:len(i.Filters):len(i.Filters)], last)
 }
 
 // ForwardPort is the port of names without one, in a DynamicForward cluster.

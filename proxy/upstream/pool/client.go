@@ -130,7 +130,7 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 	if ev == network.Connected {
 		c.connected()
 		c.codec = http1.NewClient(c.conn, c, c.o.settings())
-		c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
+		c.conn.BuildFilters(c.o.Info.Chain(func(*network.ReadCallbacks) network.ReadFilter { return c }))
 		c.pool.connecting--
 		c.state = idle
 		if t := c.o.Info.MaxConnectionDuration; t > 0 {

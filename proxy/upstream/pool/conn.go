@@ -104,6 +104,9 @@ func (l *link) hangUp(how network.CloseType) {
 // connected is to be called when the connection stands.
 func (l *link) connected() {
 	l.up = true
+	if len(l.o.Info.Filters) > 0 {
+		l.conn.EnsureInfo().FilterState = map[string]any{} // for what they find out
+	}
 	l.o.Stats.UpstreamCxConnectMs.Record(uint64((l.o.Loop.Now() - l.begun) / time.Millisecond))
 }
 

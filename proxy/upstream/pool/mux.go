@@ -213,7 +213,7 @@ func (c *muxClient) onConnected() {
 		c.lifetime.Enable(t)
 	}
 	c.speak()
-	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
+	c.conn.BuildFilters(c.o.Info.Chain(func(*network.ReadCallbacks) network.ReadFilter { return c }))
 	c.awaitUse()
 	c.pool.serveLater()
 }

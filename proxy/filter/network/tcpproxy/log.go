@@ -74,6 +74,9 @@ func (p *proxy) info() streaminfo.Info {
 	}
 	if p.up != nil {
 		i.UpstreamRemote = p.up.RemoteAddress()
+		if p.up.Info != nil {
+			i.UpstreamFilterState = p.up.Info.FilterState
+		}
 		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()
 		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.up.BytesReceived(), p.up.BytesSent()
 	}

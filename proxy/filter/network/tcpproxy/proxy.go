@@ -131,7 +131,7 @@ func (p *proxy) OnPoolReady(c *network.Connection, h *cluster.Host) {
 	p.failure = ""
 	c.EnableHalfClose(true)
 	c.AddCallbacks((*upSide)(p))
-	c.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return (*upSide)(p) }})
+	c.BuildFilters(h.Cluster.Chain(func(*network.ReadCallbacks) network.ReadFilter { return (*upSide)(p) }))
 	if p.down.Splicable() && c.Splicable() {
 		p.down.AllowSplice(everything)
 		c.AllowSplice(everything)
