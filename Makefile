@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/bin/go/bin:$(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/s
 export WEIR  = $(CURDIR)/bin/weir
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s vm test-all deps-k8s fuzz lint generate check-generate bench deps clean help
+.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s vm test-all deps-k8s fuzz lint generate check-generate bench bench-node deps clean help
 
 build: ## one static binary, bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
@@ -68,6 +68,9 @@ check-generate: ## the committed eBPF objects are those of the sources
 
 bench: ## the hot pieces; allocations are reported
 	$(GO) test -run '^$$' -bench . -benchmem ./proxy/...
+
+bench-node: build ## what the node path costs, against its bars; as root
+	bash -o pipefail -c "$(GO) test -tags costs -count=1 -v -timeout 10m ./test/costs | grep -E '^\||^ +[a-z]+_test.go|^(---|ok|FAIL)'"
 
 deps: ## what the demo and the tests need from the system and from PyPI
 	scripts/deps demo test

@@ -115,28 +115,36 @@ func (r *Redirect) DetachNetns(podID uint32) error {
 
 func netnsLinkName(podID uint32) string { return fmt.Sprintf("sk_lookup_%d", podID) }
 
-// loadSkLookup loads the program once more, with a namespace's cookie as its
-// constant and the maps that are loaded already.
-func (r *Redirect) loadSkLookup(cookie uint64) (*ebpf.Program, error) {
-	const name = "weir_sk_lookup"
-	spec := r.spec.Copy()
+const skLookup = "weir_sk_lookup"
+
+// lookupSpec is what of the specification sk_lookup needs. It is copied for
+// each pod.
+func lookupSpec(all *ebpf.CollectionSpec) *ebpf.CollectionSpec {
+	spec := all.Copy()
 	for prog := range spec.Programs {
-		if prog != name {
+		if prog != skLookup {
 			delete(spec.Programs, prog)
 		}
 	}
+	for _, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone // they are replaced
+	}
+	return spec
+}
+
+// loadSkLookup loads the program once more, with a namespace's cookie as its
+// constant and the maps that are loaded already.
+func (r *Redirect) loadSkLookup(cookie uint64) (*ebpf.Program, error) {
+	spec := r.lookup.Copy()
 	if err := spec.Variables["netns_cookie"].Set(cookie); err != nil {
 		return nil, fmt.Errorf("set netns_cookie: %w", err)
-	}
-	for _, m := range spec.Maps {
-		m.Pinning = ebpf.PinNone // replaced below
 	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: r.maps()})
 	if err != nil {
 		return nil, fmt.Errorf("load sk_lookup: %w", err)
 	}
 	defer coll.Close()
-	return coll.DetachProgram(name), nil
+	return coll.DetachProgram(skLookup), nil
 }
 
 // attach takes over the pinned link of that name when it is where it should
