@@ -98,6 +98,10 @@ func (p *proxy) PodAdded(pod handoff.Pod) {
 	fmt.Println("pod", pod.ID, pod.Name)
 }
 
+func (p *proxy) PodChanged(pod handoff.Pod) {
+	fmt.Println("changed", pod.ID, pod.ServiceAccount, pod.Labels)
+}
+
 func (p *proxy) PodRemoved(id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

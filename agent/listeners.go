@@ -131,7 +131,10 @@ func (p *pod) isComplete() bool {
 
 // forProxy is the pod as the proxies are told of it.
 func (p *pod) forProxy() handoff.Pod {
-	out := handoff.Pod{ID: p.id, Name: p.spec.Name, Namespace: p.spec.Namespace, Addresses: p.addresses}
+	out := handoff.Pod{
+		ID: p.id, Name: p.spec.Name, Namespace: p.spec.Namespace, Addresses: p.addresses,
+		ServiceAccount: p.spec.Identity.ServiceAccount, Labels: p.spec.Identity.Labels,
+	}
 	for _, l := range p.listeners {
 		out.Listeners = append(out.Listeners, handoff.Listener{
 			Direction: l.direction, Family: l.family, OriginalDst: l.originalDst, FD: l.fd,

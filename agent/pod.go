@@ -37,6 +37,7 @@ type pod struct {
 	looked    time.Time // when its interfaces' addresses were read
 	listeners []*listener
 	announced bool // to the proxies
+	changed   bool // since then
 }
 
 // openPod finds the pod's namespace and addresses.
@@ -103,6 +104,7 @@ func (a *Agent) isCurrent(p *pod) bool {
 	if p.ip4() != ip4 || p.ip6() != ip6 {
 		return false // its listeners and routes have them
 	}
+	p.changed = true // the proxies go by its addresses, too
 	entry, err := p.entry()
 	return err == nil && a.redirect.PutPod(entry) == nil
 }

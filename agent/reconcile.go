@@ -117,6 +117,7 @@ func (a *Agent) adjust(p *pod, spec pods.Spec) bool {
 		return false
 	}
 	a.log.Info("pod is changed", "pod", spec.Key(), "id", p.id, "policy", spec.Policy, "exclude_inbound_ports", spec.ExcludeInboundPorts)
+	p.changed = p.changed || !reflect.DeepEqual(spec.Identity, old.Identity)
 	return true
 }
 
@@ -217,12 +218,13 @@ func (a *Agent) remakeListeners(p *pod, overdue bool) error {
 	return a.redirect.PutPod(entry)
 }
 
-// announce tells the proxies of a pod when all of its listeners are there.
+// announce tells the proxies of a pod when all of its listeners are there, and
+// again when they should know of a change.
 func (a *Agent) announce(p *pod) {
-	if p.announced || p.spec.External() || !p.isComplete() {
+	if p.announced && !p.changed || p.spec.External() || !p.isComplete() {
 		return
 	}
-	p.announced = true
+	p.announced, p.changed = true, false
 	a.server.Add(p.forProxy())
 }
 

@@ -16,6 +16,9 @@ import (
 type Events interface {
 	// PodAdded hands over a pod; its listeners' descriptors are the receiver's.
 	PodAdded(Pod)
+	// PodChanged says that a pod has other addresses or another identity. Its
+	// listeners are those that it was added with, and are not handed over again.
+	PodChanged(Pod)
 	// PodRemoved says that a pod is gone. Its descriptors must be closed:
 	// they keep its network namespace.
 	PodRemoved(id uint32)
@@ -127,8 +130,8 @@ func (c *Client) greet(conn *conn) error {
 		return fmt.Errorf("no hello (is this user one of its --proxy-uid?): %w", err)
 	}
 	defer closeAll(fds)
-	if m.Type != typeHello || m.Version != Version || len(fds) != 1 {
-		return fmt.Errorf("%w: %q of version %d, not hello of version %d", errProtocol, m.Type, m.Version, Version)
+	if m.Type != typeHello || m.Version < oldestVersion || len(fds) != 1 {
+		return fmt.Errorf("%w: %q of version %d, not hello of version %d or later", errProtocol, m.Type, m.Version, oldestVersion)
 	}
 	if err := c.pulse.use(fds[0]); err != nil {
 		return err
@@ -148,6 +151,10 @@ func (c *Client) talk(conn *conn, events Events) error {
 		m, fds, err := conn.receive()
 		if err != nil {
 			return err
+		}
+		if !m.isKnown() {
+			closeAll(fds)
+			continue
 		}
 		switch m.Type {
 		case typePodAdded:

@@ -11,11 +11,14 @@
 //	               ready          that was all it held
 //	               want_upstream  pod, family, count
 //	agent → proxy  hello          version, + the heartbeat map
-//	               pod_added      a pod, + its listening sockets
+//	               pod_added      a pod, + its listening sockets; again when it changed
 //	               synced         that was every pod there is
 //	               pod_removed    pod
 //	               upstream       pod, family, + unconnected sockets
 //	               refused        pod, family, error
+//
+// Agent and proxy are upgraded at different times: fields and messages that one
+// does not know it skips, and of versions they speak the lower.
 //
 // The agent keeps every listening socket, so connections queue while there is
 // no proxy. A proxy keeps them too, and returns them (held) to an agent that

@@ -119,6 +119,9 @@ func (e *events) PodAdded(p Pod) {
 	}
 	e.seen <- fmt.Sprintf("+%d", p.ID)
 }
+func (e *events) PodChanged(p Pod) {
+	e.seen <- fmt.Sprintf("~%d %s %v", p.ID, p.ServiceAccount, p.Labels)
+}
 func (e *events) PodRemoved(id uint32) { e.seen <- fmt.Sprintf("-%d", id) }
 
 func (e *events) want(t *testing.T, want ...string) {
@@ -350,7 +353,7 @@ func TestBadMessages(t *testing.T) {
 		"a type that is none":   {hello, `{"type":"shutdown"}`},
 		"deep":                  {hello, strings.Repeat("[", maxMessage)},
 		"no hello":              {`{"type":"ready"}`},
-		"another version":       {`{"type":"hello","version":99}`},
+		"no version":            {`{"type":"hello"}`},
 		"ready twice":           {hello, `{"type":"ready"}`, `{"type":"ready"}`},
 		"an agent's message":    {hello, `{"type":"pod_removed","id":1}`},
 		"held without a socket": {hello, `{"type":"held","id":1,"listener":{"direction":"inbound","family":4,"original_dst":"sockopt"}}`},

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"fmt"
+	"reflect"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,6 +10,7 @@ import (
 // heldPod is a pod that the client was given: its own copies of the listening
 // sockets, to return them to an agent that was started again.
 type heldPod struct {
+	told      Pod // as the receiver knows it; without its listeners
 	listeners []Listener
 	cookies   []uint64
 }
@@ -24,8 +26,8 @@ func (c *Client) returnHeld(conn *conn) error {
 	return conn.send(&message{Type: typeReady})
 }
 
-// podAdded takes the descriptors over. A pod that is known with the same
-// sockets is no news.
+// podAdded takes the descriptors over. Of a pod that is known with the same
+// sockets only the rest can be news.
 func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 	cookies := make([]uint64, len(fds))
 	for i, fd := range fds {
@@ -36,6 +38,10 @@ func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 	if known && equalSets(old.cookies, cookies) {
 		closeAll(fds)
 		c.fillPools(p)
+		if p.Listeners = nil; !reflect.DeepEqual(p, old.told) {
+			old.told = p
+			events.PodChanged(p)
+		}
 		return nil
 	}
 	held, err := hold(p, cookies)
@@ -67,7 +73,8 @@ func (c *Client) fillPools(p Pod) {
 }
 
 func hold(p Pod, cookies []uint64) (*heldPod, error) {
-	held := &heldPod{cookies: cookies}
+	held := &heldPod{told: p, cookies: cookies}
+	held.told.Listeners = nil
 	for _, l := range p.Listeners {
 		fd, err := unix.FcntlInt(uintptr(l.FD), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {

@@ -7,8 +7,13 @@ import (
 	"net/netip"
 )
 
-// Version is the protocol's. Peers of different versions refuse each other.
+// Version is the newest that this weir speaks. Peers speak the lower of theirs,
+// and refuse each other only if one of them does not speak that any more. New
+// fields and messages are no new version: who does not know them skips them.
 const Version = 1
+
+// oldestVersion is the oldest that this weir still speaks.
+const oldestVersion = 1
 
 const (
 	maxMessage   = 16 << 10
@@ -16,6 +21,9 @@ const (
 	maxName      = 253 // a Kubernetes name
 	maxAddresses = 32
 	maxListeners = 8
+	maxLabels    = 64
+	maxLabel     = 512     // bytes of a label's name, and of its value
+	maxAllLabels = 4 << 10 // bytes of all of a pod's labels
 )
 
 // Family is an address family.
@@ -53,6 +61,10 @@ type Pod struct {
 	Namespace string       `json:"namespace,omitempty"`
 	Addresses []netip.Addr `json:"addresses"`
 	Listeners []Listener   `json:"listeners"`
+	// ServiceAccount and Labels are empty if the agent does not know them, or
+	// is older than they are.
+	ServiceAccount string            `json:"service_account,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
 }
 
 // Listener is a non-blocking listening TCP socket in the pod's namespace.
@@ -90,8 +102,8 @@ type message struct {
 	Error    string      `json:"error,omitempty"`
 }
 
-// parse reads a packet that came with fds descriptors. Fields that it does
-// not know are skipped: they are how the protocol grows.
+// parse reads a packet that came with fds descriptors. Fields and types that
+// it does not know are no error: they are how the protocol grows.
 func parse(packet []byte, fds int) (*message, error) {
 	if len(packet) > maxMessage {
 		return nil, fmt.Errorf("a message of %d bytes; %d are allowed", len(packet), maxMessage)
@@ -103,7 +115,7 @@ func parse(packet []byte, fds int) (*message, error) {
 	if err := m.validate(); err != nil {
 		return nil, fmt.Errorf("message %q: %w", m.Type, err)
 	}
-	if want, exact := m.wantFDs(); exact && fds != want || fds > maxFDs {
+	if want, exact := m.wantFDs(); m.isKnown() && exact && fds != want || fds > maxFDs {
 		return nil, fmt.Errorf("message %q: %d descriptors, not %d", m.Type, fds, want)
 	}
 	return &m, nil
@@ -134,11 +146,20 @@ func (m *message) validate() error {
 		return errors.Join(checkID(m.ID), m.Family.validate())
 	case typeUpstream, typeRefused:
 		return errors.Join(checkID(m.ID), m.Family.validate())
-	case typeReady, typeSynced:
-	default:
-		return errors.New("unknown type")
+	case "":
+		return errors.New("no type")
 	}
 	return nil
+}
+
+// isKnown reports whether this weir knows the message's type. One that it does
+// not know is skipped, with its descriptors closed: the peer is newer.
+func (m *message) isKnown() bool {
+	switch m.Type {
+	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused:
+		return true
+	}
+	return false
 }
 
 // wantFDs is how many descriptors belong to the message, if its type says.
@@ -167,6 +188,15 @@ func (p *Pod) validate() error {
 		return fmt.Errorf("%d addresses; %d are allowed", len(p.Addresses), maxAddresses)
 	case len(p.Listeners) > maxListeners:
 		return fmt.Errorf("%d listeners; %d are allowed", len(p.Listeners), maxListeners)
+	case len(p.ServiceAccount) > maxName:
+		return fmt.Errorf("a service account's name has at most %d bytes", maxName)
+	case len(p.Labels) > maxLabels:
+		return fmt.Errorf("%d labels; %d are allowed", len(p.Labels), maxLabels)
+	}
+	for name, value := range p.Labels {
+		if name == "" || len(name) > maxLabel || len(value) > maxLabel {
+			return fmt.Errorf("a label's name has 1 to %d bytes, its value at most %[1]d", maxLabel)
+		}
 	}
 	for _, a := range p.Addresses {
 		if !a.IsValid() || a.Is4In6() || a.Zone() != "" {

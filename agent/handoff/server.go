@@ -82,10 +82,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// Add announces a pod to all proxies, or again when its sockets changed.
+// Add announces a pod to all proxies, or again when its sockets or its
+// identity changed. Labels beyond what a message may have are left out.
 func (s *Server) Add(p Pod) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	p.Labels = bounded(p.Labels)
 	s.pods[p.ID] = p
 	for c := range s.clients {
 		s.sendOrDrop(c, podAdded(p), p.fds()...)
@@ -160,8 +162,8 @@ func (s *Server) greet(c *conn) error {
 	if err := c.send(&message{Type: typeHello, Version: Version}, s.opts.HeartbeatFD); err != nil {
 		return err
 	}
-	if m.Version != Version {
-		return fmt.Errorf("it speaks version %d, this agent %d", m.Version, Version)
+	if m.Version < oldestVersion {
+		return fmt.Errorf("it speaks version %d, this agent %d to %d", m.Version, oldestVersion, Version)
 	}
 	return c.unix.SetReadDeadline(time.Time{})
 }
@@ -173,6 +175,10 @@ func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 		m, fds, err := c.receive()
 		if err != nil {
 			return err
+		}
+		if !m.isKnown() {
+			closeAll(fds)
+			continue
 		}
 		switch m.Type {
 		case typeHeld:

@@ -40,6 +40,8 @@ type Pod struct {
 	// ProxyCgroup is the ID of the cgroup of a proxy in the pod's own
 	// namespace: what that connects is not caught. 0: none.
 	ProxyCgroup uint64
+	// DNS catches the pod's DNS questions; zero: they are left alone.
+	DNS DNS
 }
 
 // PutPod makes the pod's connections caught from now on, or changes how.
@@ -63,7 +65,7 @@ func (r *Redirect) PutPod(p Pod) error {
 	if err := r.objects.WeirPods.Put(p.Cookie, p.value()); err != nil {
 		return putError(bpf.WeirMapWeirPods, r.objects.WeirPods, err)
 	}
-	return nil
+	return r.putDNS(p)
 }
 
 // RemovePod leaves the pod's connections alone from now on and forgets all
@@ -73,6 +75,7 @@ func (r *Redirect) RemovePod(id uint32, cookie uint64) error {
 		return fmt.Errorf("weir_pods, pod %d: %w", id, err)
 	}
 	return errors.Join(
+		r.removeDNS(cookie),
 		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return k.PodId == id }),
 		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return k.PodId == id }),
 		r.removeListeners(id),

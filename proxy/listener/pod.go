@@ -1,6 +1,9 @@
 package listener
 
-import "github.com/weirproxy/weir/proxy/network"
+import (
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/pods"
+)
 
 // OrigDst is how the original destination of a connection is learned.
 type OrigDst uint8
@@ -14,24 +17,27 @@ const (
 	SockOpt
 )
 
-// PodInfo is what the agent says of a socket that it hands over.
-type PodInfo struct {
-	ID              uint32
-	Name, Namespace string
-	Kind            string // "inbound", "outbound"; for people
-	OrigDst         OrigDst
-}
-
-// pod is a PodInfo ready for use.
-type pod struct {
-	PodInfo
-	label string // "namespace/name"
+// PodSocket is what the agent says of a socket that it hands over.
+type PodSocket struct {
+	Pod       *pods.Pod
+	Direction pods.Direction
+	OrigDst   OrigDst
 }
 
 // restore notes whose connection this is and where it was going.
-func (p *pod) restore(s *Socket, bound network.Address) {
+func (p *PodSocket) restore(s *Socket, bound network.Address) {
+	s.pod = p
 	info := s.Info()
-	info.Pod, info.PodID = p.label, p.ID
+	info.PodID = p.Pod.ID
+	p.restoreLocal(s, bound)
+	peer := s.Remote
+	if p.Direction == pods.Outbound {
+		peer = s.Local
+	}
+	info.ShareFilterState(p.Pod.FilterState(peer.Addr()))
+}
+
+func (p *PodSocket) restoreLocal(s *Socket, bound network.Address) {
 	switch p.OrigDst {
 	case Transparent:
 		// Who connects to the listening socket itself was not redirected;
@@ -45,4 +51,32 @@ func (p *pod) restore(s *Socket, bound network.Address) {
 			s.RestoreLocal(a)
 		}
 	}
+}
+
+// podConn is what is kept of a pod's connection.
+type podConn struct {
+	socket *PodSocket
+	stats  *pods.Stats
+	bytes  network.ByteCounters // besides those of
+	begin  network.ByteCounters // the connection, until a filter sets others
+}
+
+// opened has the connection counted among its pod's.
+func (p *PodSocket) opened(c *network.Connection) {
+	st := p.Pod.Stats(p.Direction, c.Loop().Worker)
+	st.CxTotal.Inc()
+	st.CxActive.Inc()
+	of := &podConn{socket: p, stats: st, bytes: network.ByteCounters{Rx: (*uint64)(&st.RxBytes), Tx: (*uint64)(&st.TxBytes)}}
+	c.Info.Pod = of
+	of.begin.Besides = &of.bytes
+	c.SetCounters(&of.begin)
+}
+
+// podOf is what is kept of c if it is a pod's connection; nil if not.
+func podOf(c *network.Connection) *podConn {
+	if c.Info == nil {
+		return nil
+	}
+	of, _ := c.Info.Pod.(*podConn)
+	return of
 }

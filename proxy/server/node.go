@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/agent/handoff"
+	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/pods"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -20,6 +22,8 @@ import (
 type node struct {
 	s      *server
 	client *handoff.Client
+	pods   *pods.Table
+	tell   *event.Timer
 	fds    map[uint32][]int // attached listening sockets by pod; main only
 	hosts  atomic.Pointer[map[netip.Addr]bool]
 }
@@ -50,7 +54,7 @@ func newNode(s *server) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--agent-socket %s: %w", s.o.AgentSocket, err)
 	}
-	n := &node{s: s, client: client, fds: map[uint32][]int{}}
+	n := &node{s: s, client: client, pods: pods.NewTable(s.stats), fds: map[uint32][]int{}}
 	n.hosts.Store(&map[netip.Addr]bool{})
 	n.findHosts()
 	return n, nil
@@ -66,22 +70,40 @@ func (n *node) beat() {
 func (n *node) PodAdded(p handoff.Pod) {
 	n.s.loops[0].Post(func() {
 		n.s.main.Info("pod added", "pod", p.Name, "namespace", p.Namespace, "id", p.ID, "addresses", fmt.Sprint(p.Addresses), "sockets", len(p.Listeners))
+		pod := n.putPod(p)
 		for _, l := range p.Listeners {
 			name, od := n.s.o.OutboundListener, listener.Transparent
+			direction := pods.Outbound
 			if l.Direction == handoff.Inbound {
-				name = n.s.o.InboundListener
+				name, direction = n.s.o.InboundListener, pods.Inbound
 			}
 			if l.OriginalDst == handoff.Sockopt {
 				od = listener.SockOpt
 			}
-			info := listener.PodInfo{ID: p.ID, Name: p.Name, Namespace: p.Namespace, Kind: string(l.Direction), OrigDst: od}
-			if err := n.s.listeners.AttachSocket(name, l.FD, info); err != nil {
+			socket := listener.PodSocket{Pod: pod, Direction: direction, OrigDst: od}
+			if err := n.s.listeners.AttachSocket(name, l.FD, socket); err != nil {
 				n.s.main.Error("a pod's socket can't be used", "pod", p.Name, "error", err)
 				continue
 			}
 			n.fds[p.ID] = append(n.fds[p.ID], l.FD)
 		}
 	})
+}
+
+// PodChanged implements handoff.Events.
+func (n *node) PodChanged(p handoff.Pod) {
+	n.s.loops[0].Post(func() {
+		n.s.main.Info("pod changed", "pod", p.Name, "namespace", p.Namespace, "id", p.ID, "addresses", fmt.Sprint(p.Addresses))
+		n.putPod(p)
+	})
+}
+
+// putPod tells who the pod is: the workers now, the management servers soon.
+func (n *node) putPod(p handoff.Pod) *pods.Pod {
+	who := pods.Identity{Namespace: p.Namespace, Name: p.Name, ServiceAccount: p.ServiceAccount, Labels: p.Labels}
+	pod := n.pods.Put(p.ID, who, p.Addresses)
+	n.tellServers()
+	return pod
 }
 
 // PodRemoved implements handoff.Events.
@@ -92,6 +114,8 @@ func (n *node) PodRemoved(id uint32) {
 			n.s.listeners.DetachSocket(fd)
 		}
 		delete(n.fds, id)
+		n.pods.Remove(id)
+		n.tellServers()
 		n.s.clusters.CloseKey(id)
 	})
 }

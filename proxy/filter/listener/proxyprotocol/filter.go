@@ -123,10 +123,7 @@ func (f *filter) apply(s *listener.Socket, h *header) {
 		}
 	}
 	if f.pass != nil {
-		if info.FilterState == nil {
-			info.FilterState = map[string]any{}
-		}
-		info.FilterState[network.ProxyHeaderKey] = &o
+		info.SetFilterState(network.ProxyHeaderKey, &o)
 	}
 }
 
