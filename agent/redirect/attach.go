@@ -117,17 +117,28 @@ func netnsLinkName(podID uint32) string { return fmt.Sprintf("sk_lookup_%d", pod
 
 const skLookup = "weir_sk_lookup"
 
-// lookupSpec is what of the specification sk_lookup needs. It is copied for
-// each pod.
-func lookupSpec(all *ebpf.CollectionSpec) *ebpf.CollectionSpec {
-	spec := all.Copy()
-	for prog := range spec.Programs {
-		if prog != skLookup {
-			delete(spec.Programs, prog)
+// alone cuts a specification down to one program and the maps and variables
+// that it needs, and pins none of them.
+func alone(spec *ebpf.CollectionSpec, prog string) *ebpf.CollectionSpec {
+	for name := range spec.Programs {
+		if name != prog {
+			delete(spec.Programs, name)
 		}
 	}
-	for _, m := range spec.Maps {
-		m.Pinning = ebpf.PinNone // they are replaced
+	used := map[string]bool{}
+	for _, ins := range spec.Programs[prog].Instructions {
+		used[ins.Reference()] = true
+	}
+	for name, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
+		if !used[name] {
+			delete(spec.Maps, name)
+		}
+	}
+	for name, v := range spec.Variables {
+		if spec.Maps[v.SectionName] == nil {
+			delete(spec.Variables, name)
+		}
 	}
 	return spec
 }
@@ -139,7 +150,13 @@ func (r *Redirect) loadSkLookup(cookie uint64) (*ebpf.Program, error) {
 	if err := spec.Variables["netns_cookie"].Set(cookie); err != nil {
 		return nil, fmt.Errorf("set netns_cookie: %w", err)
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: r.maps()})
+	loaded := map[string]*ebpf.Map{}
+	for name, m := range r.maps() {
+		if spec.Maps[name] != nil {
+			loaded[name] = m
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: loaded})
 	if err != nil {
 		return nil, fmt.Errorf("load sk_lookup: %w", err)
 	}

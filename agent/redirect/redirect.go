@@ -90,7 +90,7 @@ func (r *Redirect) load() error {
 		}
 		opts.Maps.PinPath = r.opts.Dir
 	}
-	r.lookup = lookupSpec(spec)
+	r.lookup = alone(spec.Copy(), skLookup)
 	switch err := spec.LoadAndAssign(&r.objects, &opts); {
 	case errors.Is(err, ebpf.ErrMapIncompatible):
 		return fmt.Errorf("the maps in %s are of another weir version; run `weir agent cleanup` (pods are not caught until the agent is up again): %w", r.opts.Dir, err)
