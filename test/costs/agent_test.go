@@ -125,6 +125,7 @@ func each(t *testing.T, n int, socket func() (int, error)) float64 {
 type events struct{ added chan handoff.Pod }
 
 func (e events) PodAdded(p handoff.Pod) { e.added <- p }
+func (e events) PodChanged(handoff.Pod) {}
 func (e events) PodRemoved(uint32)      {}
 
 // cpuTime is what a process has used.
