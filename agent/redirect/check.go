@@ -108,27 +108,7 @@ func loadAlone(prog string) (*ebpf.Collection, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name := range spec.Programs {
-		if name != prog {
-			delete(spec.Programs, name)
-		}
-	}
-	used := map[string]bool{}
-	for _, ins := range spec.Programs[prog].Instructions {
-		used[ins.Reference()] = true
-	}
-	for name, m := range spec.Maps {
-		m.Pinning = ebpf.PinNone
-		if !used[name] {
-			delete(spec.Maps, name)
-		}
-	}
-	for name, v := range spec.Variables {
-		if spec.Maps[v.SectionName] == nil {
-			delete(spec.Variables, name)
-		}
-	}
-	return ebpf.NewCollection(spec)
+	return ebpf.NewCollection(alone(spec, prog))
 }
 
 // probeCgroupLink attaches to a cgroup of its own, so that nobody notices.
