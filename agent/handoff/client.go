@@ -122,7 +122,7 @@ func (c *Client) greet(conn *conn) error {
 	if err := conn.unix.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return err
 	}
-	if err := conn.send(&message{Type: typeHello, Version: Version}); err != nil {
+	if err := conn.send(&message{Type: typeHello, Version: Version, DNS: true}); err != nil {
 		return err
 	}
 	m, fds, err := conn.receive()
@@ -133,6 +133,7 @@ func (c *Client) greet(conn *conn) error {
 	if m.Type != typeHello || m.Version < oldestVersion || len(fds) != 1 {
 		return fmt.Errorf("%w: %q of version %d, not hello of version %d or later", errProtocol, m.Type, m.Version, oldestVersion)
 	}
+	conn.dns = m.DNS
 	if err := c.pulse.use(fds[0]); err != nil {
 		return err
 	}
@@ -169,9 +170,9 @@ func (c *Client) talk(conn *conn, events Events) error {
 				c.podRemoved(id, events)
 			}
 		case typeUpstream:
-			c.fill(poolKey{m.ID, m.Family}, fds)
+			c.fill(m.pool(), fds)
 		case typeRefused:
-			c.refuse(poolKey{m.ID, m.Family}, m.Seq, m.Error)
+			c.refuse(m.pool(), m.Seq, m.Error)
 		default:
 			closeAll(fds)
 			return fmt.Errorf("%w: message %q is not an agent's", errProtocol, m.Type)
