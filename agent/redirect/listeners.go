@@ -28,7 +28,7 @@ var kinds = []Kind{Outbound4, Outbound6, Inbound4, Inbound6, DNS4, DNS6}
 func (r *Redirect) SetListener(podID uint32, kind Kind, fd int) error {
 	key := bpf.WeirListenerKey{PodId: podID, Kind: kind}
 	if err := r.objects.WeirListeners.Put(key, uint64(fd)); err != nil {
-		return fmt.Errorf("weir_listeners, pod %d, kind %d: %w", podID, kind, err)
+		return putError(bpf.WeirMapWeirListeners, r.objects.WeirListeners, err)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ type Info struct {
 	PodID             uint32   // the agent's number for the pod whose connection this is; 0: none
 	Pod               any      // what the listener keeps of that pod's connection
 	TLS               TLSInfo  // nil on a plain connection
+	UpstreamSource    Source   // where upstream connections are to come from
 	// TerminationDetails is why a filter ended the connection, for logs.
 	TerminationDetails string
 	// Metadata and FilterState are set by filters of this connection, the
