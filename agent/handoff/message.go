@@ -87,6 +87,10 @@ const (
 	typePodRemoved   messageType = "pod_removed"
 	typeUpstream     messageType = "upstream"
 	typeRefused      messageType = "refused"
+	typeList         messageType = "list_connections"
+	typeWatch        messageType = "watch_connections"
+	typeConnections  messageType = "connections"
+	typeClosed       messageType = "closed"
 )
 
 // message is one packet; which fields are set depends on Type.
@@ -100,6 +104,11 @@ type message struct {
 	Count    int         `json:"count,omitempty"`
 	Seq      uint32      `json:"seq,omitempty"` // of want_upstream, and its answer
 	Error    string      `json:"error,omitempty"`
+
+	Features    []string     `json:"features,omitempty"` // of hello: what the peer may be asked for
+	Watch       bool         `json:"watch,omitempty"`
+	Connections []Connection `json:"connections,omitempty"`
+	More        bool         `json:"more,omitempty"` // another message of that Seq follows
 }
 
 // parse reads a packet that came with fds descriptors. Fields and types that
@@ -146,6 +155,8 @@ func (m *message) validate() error {
 		return errors.Join(checkID(m.ID), m.Family.validate())
 	case typeUpstream, typeRefused:
 		return errors.Join(checkID(m.ID), m.Family.validate())
+	case typeConnections, typeClosed:
+		return checkConnections(m.Connections)
 	case "":
 		return errors.New("no type")
 	}
@@ -156,7 +167,8 @@ func (m *message) validate() error {
 // not know is skipped, with its descriptors closed: the peer is newer.
 func (m *message) isKnown() bool {
 	switch m.Type {
-	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused:
+	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused,
+		typeList, typeWatch, typeConnections, typeClosed:
 		return true
 	}
 	return false
