@@ -178,6 +178,7 @@ func sockoptDst(c *net.TCPConn) string {
 type node struct {
 	t    *testing.T
 	opts Options
+	wrap []string // a command that runs the agent
 }
 
 func newNode(t *testing.T) *node {
@@ -194,7 +195,7 @@ func newNode(t *testing.T) *node {
 	o.BPFDir = "/sys/fs/bpf/weir-test-" + strings.ReplaceAll(t.Name(), "/", "-")
 	o.MaxSilence = time.Hour
 	o.ProxyUIDs = []uint32{nobody}
-	n := &node{t, o}
+	n := &node{t: t, opts: o}
 	t.Cleanup(func() {
 		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 		if _, err := Cleanup(context.Background(), o); err != nil {
@@ -215,7 +216,11 @@ type process struct {
 
 func (n *node) start(role, options string) *process {
 	n.t.Helper()
-	cmd := exec.Command(os.Args[0])
+	argv := []string{os.Args[0]}
+	if role == "agent" {
+		argv = append(n.wrap, argv...)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "WEIR_TEST_ROLE="+role, "WEIR_TEST_OPTIONS="+options)
 	cmd.Stdout, cmd.Stderr = n.t.Output(), n.t.Output()
 	cmd.Dir = "/"
@@ -365,11 +370,7 @@ func serve(t *testing.T, p *netnsrig.Pod, addr, text string) {
 // left lists what of the agent is still in a pod and pinned.
 func (n *node) left(p *netnsrig.Pod) string {
 	n.t.Helper()
-	out, err := p.Output(n.t.Context(), "sh", "-c",
-		"for f in -4 -6; do ip $f rule | grep fwmark; ip $f route show table all | grep -w "+fmt.Sprint(routeTable)+"; done; true")
-	if err != nil {
-		n.t.Fatal(err)
-	}
+	out := n.inPod(p)
 	pins, err := filepath.Glob(n.opts.BPFDir + "*")
 	if err != nil {
 		n.t.Fatal(err)
@@ -382,6 +383,17 @@ func (n *node) left(p *netnsrig.Pod) string {
 		pins = append(pins, f.Name())
 	}
 	return out + strings.Join(pins, "\n")
+}
+
+// inPod lists the agent's rules and routes in a pod.
+func (n *node) inPod(p *netnsrig.Pod) string {
+	n.t.Helper()
+	out, err := p.Output(n.t.Context(), "sh", "-c",
+		"for f in -4 -6; do ip $f rule | grep fwmark; ip $f route show table all | grep -w "+fmt.Sprint(routeTable)+"; done; true")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return out
 }
 
 // startSleep keeps a process in the pod's cgroup and namespace.

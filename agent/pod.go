@@ -24,7 +24,7 @@ const (
 	routePriority = 100
 )
 
-// addressInterval is how often the pods' interfaces are looked at.
+// addressInterval is how often the pods' interfaces and routes are looked at.
 const addressInterval = 10 * time.Second
 
 // pod is a managed pod and what the agent holds for it.
@@ -82,8 +82,12 @@ func (a *Agent) isCurrent(p *pod) bool {
 		}
 		p.ns.MovedTo(path)
 	}
-	if len(p.spec.Addresses) > 0 || time.Since(p.looked) < addressInterval {
+	if time.Since(p.looked) < addressInterval {
 		return true
+	}
+	// Another program may have flushed the rules or routes of the namespace.
+	if err := p.ns.InstallMarkRoute(p.route()); err != nil {
+		return false
 	}
 	now, err := p.findAddresses()
 	if errors.Is(err, netns.ErrTentative) {

@@ -60,9 +60,31 @@ func (a *Agent) reconcile() {
 	for _, p := range a.managed {
 		a.mendListeners(p)
 	}
+	a.mendPins()
 	if changed {
 		a.saveState()
 	}
+}
+
+// mendPins keeps what is in the kernel there, should this agent end.
+func (a *Agent) mendPins() {
+	n, err := a.redirect.MendPins()
+	if n > 0 {
+		a.log.Warn("maps and links were not pinned any more and are again: was the bpf file system unmounted?", "dir", a.opts.BPFDir, "count", n)
+	}
+	a.tell(&a.unpinned, "maps and links are not pinned: pods will not be caught once this agent ends", err)
+}
+
+// tell logs an error once, and again only after it was another.
+func (a *Agent) tell(last *string, what string, err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	if now != "" && now != *last {
+		a.log.Error(what, "error", err)
+	}
+	*last = now
 }
 
 // askSources learns what the sources want now.
@@ -124,6 +146,7 @@ func (a *Agent) tryAdd(spec pods.Spec) error {
 		return err
 	}
 	p.id = a.idFor(p)
+	a.saveState(p) // should this be its end, the next knows where to clean up
 	if err := a.catch(p); err != nil {
 		return errors.Join(err, a.letGo(p))
 	}

@@ -11,8 +11,10 @@
 //	getsockopt.c   cgroup/getsockopt                  rewriting: SO_ORIGINAL_DST
 //	cookie.c       cgroup/connect4                    the cookie of a namespace, before Linux 5.14
 //	getpeername.c  cgroup/getpeername4, getpeername6  rewriting: the app sees the peer that it asked for
+//	dns.c          cgroup/connect, sendmsg, recvmsg, getpeername, each 4 and 6
+//	                                                  DNS questions to the proxy; answers from whom was asked
 //
-// Maps (maps.h), pinned by name:
+// Maps (maps.h, dns.h), pinned by name:
 //
 //	weir_pods       HASH          netns cookie → the pod: flags, mark, outbound listeners
 //	weir_settings   ARRAY[1]      bypass, max_silence_ms, flows, version of the layout
@@ -25,6 +27,9 @@
 //	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, between connect and accept
 //	weir_counters   PERCPU_ARRAY  see enum counter
 //	weir_flows      RINGBUF       struct flow, while settings.flows is set
+//	weir_dns_pods    HASH         netns cookie → slot and ports of a pod whose DNS is caught
+//	weir_dns_servers ARRAY        slot → the servers that the pod has asked; mmapable
+//	weir_dns_lock    ARRAY[1]     a spin lock for adding to them
 //
 // The contract that bites: a map's key and value are read by other versions of
 // weir and by people with bpftool. Whoever changes them changes layoutVersion

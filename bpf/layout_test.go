@@ -17,6 +17,7 @@ func TestLayoutsOfCAndGo(t *testing.T) {
 	for name, value := range map[string]any{
 		"pod": WeirPod{}, "settings": WeirSettings{}, "listener_key": WeirListenerKey{}, "pod_addr": WeirPodAddr{},
 		"pod_port": WeirPodPort{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
+		"dns_pod": WeirDnsPod{}, "dns_servers": WeirDnsServers{},
 	} {
 		for _, object := range objects {
 			spec := load(t, object)
@@ -55,16 +56,18 @@ func TestMapsHoldTheTypes(t *testing.T) {
 	for _, object := range objects {
 		spec := load(t, object)
 		for name, want := range map[string][2]any{
-			WeirMapWeirPods:      {uint64(0), WeirPod{}},
-			WeirMapWeirSettings:  {uint32(0), WeirSettings{}},
-			WeirMapWeirHeartbeat: {uint32(0), uint64(0)},
-			WeirMapWeirListeners: {WeirListenerKey{}, uint64(0)},
-			WeirMapWeirPodAddrs:  {WeirPodAddr{}, uint8(0)},
-			WeirMapWeirInExclude: {WeirPodPort{}, uint8(0)},
-			WeirMapWeirSkBypass:  {int32(0), uint32(0)},
-			WeirMapWeirSkOrig:    {int32(0), WeirOrig{}},
-			WeirMapWeirConnOrig:  {WeirConn{}, WeirOrig{}},
-			WeirMapWeirCounters:  {uint32(0), uint64(0)},
+			WeirMapWeirPods:       {uint64(0), WeirPod{}},
+			WeirMapWeirSettings:   {uint32(0), WeirSettings{}},
+			WeirMapWeirHeartbeat:  {uint32(0), uint64(0)},
+			WeirMapWeirListeners:  {WeirListenerKey{}, uint64(0)},
+			WeirMapWeirPodAddrs:   {WeirPodAddr{}, uint8(0)},
+			WeirMapWeirInExclude:  {WeirPodPort{}, uint8(0)},
+			WeirMapWeirSkBypass:   {int32(0), uint32(0)},
+			WeirMapWeirSkOrig:     {int32(0), WeirOrig{}},
+			WeirMapWeirConnOrig:   {WeirConn{}, WeirOrig{}},
+			WeirMapWeirCounters:   {uint32(0), uint64(0)},
+			WeirMapWeirDnsPods:    {uint64(0), WeirDnsPod{}},
+			WeirMapWeirDnsServers: {uint32(0), WeirDnsServers{}},
 		} {
 			m := spec.Maps[name]
 			if m == nil {

@@ -48,6 +48,8 @@ enum listener_kind {
 	LISTENER_OUTBOUND6 = 2,
 	LISTENER_INBOUND4 = 3,
 	LISTENER_INBOUND6 = 4,
+	LISTENER_DNS4 = 5, // a UDP socket
+	LISTENER_DNS6 = 6,
 };
 
 struct listener_key {
@@ -92,6 +94,7 @@ enum flow_verdict {
 	FLOW_INBOUND = 3,
 	FLOW_LEFT_ALONE = 4, // proxy silent, policy open
 	FLOW_DENIED = 5,     // proxy silent, policy closed
+	FLOW_DNS = 6,        // a question to a DNS server
 };
 
 // One decision. For an inbound connection addr and port are the pod's, the
@@ -119,6 +122,8 @@ enum counter {
 	COUNT_SILENT_CLOSED = 7,
 	COUNT_FAILED = 8,     // a helper failed: the pod's policy decided
 	COUNT_FLOWS_LOST = 9, // weir_flows was full
+	COUNT_DNS = 10,
+	COUNT_DNS_LEFT_ALONE = 11, // to one server more than the pod may ask
 	COUNTERS = 16,
 };
 
@@ -151,7 +156,7 @@ struct {
 // A value of 8 bytes: user space reads the socket's cookie.
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 24576);
 	__type(key, struct listener_key);
 	__type(value, __u64);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);

@@ -338,8 +338,20 @@ func TestBadMessages(t *testing.T) {
 	_, e := startClient(t, path)
 	e.want(t, "+1")
 	hello := `{"type":"hello","version":1}`
+	file, err := os.Create(filepath.Join(t.TempDir(), "unasked"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
 	for name, packets := range map[string][]string{
 		"not JSON":              {"hello"},
+		"another JSON":          {`[{"type":"hello","version":1}]`},
+		"cut off":               {`{"type":"hello","vers`},
+		"a number too large":    {hello, `{"type":"want_upstream","id":99999999999999999999,"family":4,"count":1}`},
+		"a negative count":      {hello, `{"type":"want_upstream","id":1,"family":4,"count":-1}`},
+		"no pod":                {hello, `{"type":"want_upstream","family":4,"count":1}`},
+		"a type that is none":   {hello, `{"type":"shutdown"}`},
+		"deep":                  {hello, strings.Repeat("[", maxMessage)},
 		"no hello":              {`{"type":"ready"}`},
 		"no version":            {`{"type":"hello"}`},
 		"ready twice":           {hello, `{"type":"ready"}`, `{"type":"ready"}`},
@@ -355,10 +367,12 @@ func TestBadMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer u.Close()
+			fds := unix.UnixRights(int(file.Fd()), int(file.Fd())) // that nobody asked for
 			for _, p := range packets {
-				if _, err := u.Write([]byte(p)); err != nil {
+				if _, _, err := u.WriteMsgUnix([]byte(p), fds, nil); err != nil {
 					break // ended already
 				}
+				fds = nil
 			}
 			u.SetReadDeadline(time.Now().Add(5 * time.Second))
 			for {
@@ -376,6 +390,26 @@ func TestBadMessages(t *testing.T) {
 	if p := a.server.Proxies(); len(p) != 1 {
 		t.Errorf("proxies %v, want the good one", p)
 	}
+	for deadline := time.Now().Add(5 * time.Second); descriptorsOf(t, file) > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("descriptors that came with the messages stay open")
+		}
+	}
+}
+
+// descriptorsOf counts this process's of a file.
+func descriptorsOf(t *testing.T, file *os.File) (n int) {
+	t.Helper()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if path, err := os.Readlink(fd); err == nil && path == file.Name() {
+			n++
+		}
+	}
+	return n
 }
 
 func FuzzParse(f *testing.F) {

@@ -83,11 +83,16 @@ func (o ListenOptions) sockopts() []sockopt {
 
 // UpstreamSockets makes n unconnected, non-blocking TCP sockets in the
 // namespace, for IPv6 when is6. It returns all or none.
-func (ns *NS) UpstreamSockets(is6 bool, n int) ([]int, error) {
+func (ns *NS) UpstreamSockets(is6 bool, n int) ([]int, error) { return ns.sockets(tcpSocket, is6, n) }
+
+// UDPSockets is the same for UDP; they are not bound either.
+func (ns *NS) UDPSockets(is6 bool, n int) ([]int, error) { return ns.sockets(udpSocket, is6, n) }
+
+func (ns *NS) sockets(socket func(is6 bool) (int, error), is6 bool, n int) ([]int, error) {
 	fds := make([]int, 0, n)
 	err := ns.Do(func() error {
 		for range n {
-			fd, err := tcpSocket(is6)
+			fd, err := socket(is6)
 			if err != nil {
 				return err
 			}
@@ -104,12 +109,15 @@ func (ns *NS) UpstreamSockets(is6 bool, n int) ([]int, error) {
 	return fds, nil
 }
 
-func tcpSocket(is6 bool) (int, error) {
+func tcpSocket(is6 bool) (int, error) { return socket(is6, unix.SOCK_STREAM, unix.IPPROTO_TCP) }
+func udpSocket(is6 bool) (int, error) { return socket(is6, unix.SOCK_DGRAM, unix.IPPROTO_UDP) }
+
+func socket(is6 bool, kind, protocol int) (int, error) {
 	domain := unix.AF_INET
 	if is6 {
 		domain = unix.AF_INET6
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_TCP)
+	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	return fd, os.NewSyscallError("socket", err)
 }
 

@@ -48,7 +48,7 @@ func Check() []Feature {
 }
 
 func neededFeatures() []Feature {
-	const outbound, inbound, rewriting, both = "outbound", "inbound", "rewriting mode", "all"
+	const outbound, inbound, rewriting, dns, both = "outbound", "inbound", "rewriting mode", "DNS", "all"
 	return []Feature{
 		{Name: "cgroup v2 mounted", For: both, Kernel: "4.5", probe: func() error { _, err := cgroup2.Mount(); return err }},
 		{Name: "bpf file system", For: both, Kernel: "4.4", probe: func() error { return mountBPFFS(DefaultDir) }},
@@ -74,6 +74,12 @@ func neededFeatures() []Feature {
 		program("getsockopt", rewriting, "5.3", bpf.WeirProgWeirGetsockopt),
 		program("getpeername4", rewriting, "5.8", bpf.WeirProgWeirGetpeername4),
 		program("getpeername6", rewriting, "5.8", bpf.WeirProgWeirGetpeername6),
+		program("sendmsg4", dns, "5.7", bpf.WeirProgWeirDnsSendmsg4),
+		program("sendmsg6", dns, "5.7", bpf.WeirProgWeirDnsSendmsg6),
+		program("recvmsg4", dns, "5.7", bpf.WeirProgWeirDnsRecvmsg4),
+		program("recvmsg6", dns, "5.7", bpf.WeirProgWeirDnsRecvmsg6),
+		program("getpeername4 of DNS", dns, "5.8", bpf.WeirProgWeirDnsGetpeername4),
+		program("getpeername6 of DNS", dns, "5.8", bpf.WeirProgWeirDnsGetpeername6),
 	}
 }
 

@@ -40,6 +40,8 @@ type Pod struct {
 	// ProxyCgroup is the ID of the cgroup of a proxy in the pod's own
 	// namespace: what that connects is not caught. 0: none.
 	ProxyCgroup uint64
+	// DNS catches the pod's DNS questions; zero: they are left alone.
+	DNS DNS
 }
 
 // PutPod makes the pod's connections caught from now on, or changes how.
@@ -57,9 +59,9 @@ func (r *Redirect) PutPod(p Pod) error {
 		return err
 	}
 	if err := r.objects.WeirPods.Put(p.Cookie, p.value()); err != nil {
-		return fmt.Errorf("weir_pods, pod %d: %w", p.ID, err)
+		return putError(bpf.WeirMapWeirPods, r.objects.WeirPods, err)
 	}
-	return nil
+	return r.putDNS(p)
 }
 
 // RemovePod leaves the pod's connections alone from now on and forgets all
@@ -69,6 +71,7 @@ func (r *Redirect) RemovePod(id uint32, cookie uint64) error {
 		return fmt.Errorf("weir_pods, pod %d: %w", id, err)
 	}
 	return errors.Join(
+		r.removeDNS(cookie),
 		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return k.PodId == id }),
 		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return k.PodId == id }),
 		r.removeListeners(id),
@@ -120,7 +123,7 @@ func (r *Redirect) putAddrs(p Pod) error {
 	for _, a := range p.Own {
 		want[bpf.WeirPodAddr{PodId: p.ID, Addr: a.As16()}] = true
 	}
-	return replaceKeys(r.objects.WeirPodAddrs, want, func(k bpf.WeirPodAddr) bool { return k.PodId == p.ID })
+	return replaceKeys(bpf.WeirMapWeirPodAddrs, r.objects.WeirPodAddrs, want, func(k bpf.WeirPodAddr) bool { return k.PodId == p.ID })
 }
 
 func (r *Redirect) putExcludes(p Pod) error {
@@ -128,15 +131,15 @@ func (r *Redirect) putExcludes(p Pod) error {
 	for _, port := range p.ExcludeInbound {
 		want[bpf.WeirPodPort{PodId: p.ID, Port: port}] = true
 	}
-	return replaceKeys(r.objects.WeirInExclude, want, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID })
+	return replaceKeys(bpf.WeirMapWeirInExclude, r.objects.WeirInExclude, want, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID })
 }
 
 // replaceKeys makes want the keys of m that are mine, new ones before old
 // ones go.
-func replaceKeys[K comparable](m *ebpf.Map, want map[K]bool, mine func(K) bool) error {
+func replaceKeys[K comparable](name string, m *ebpf.Map, want map[K]bool, mine func(K) bool) error {
 	for k := range want {
 		if err := m.Put(k, uint8(1)); err != nil {
-			return fmt.Errorf("%v: %w", m, err)
+			return putError(name, m, err)
 		}
 	}
 	return deleteIf(m, func(k K) bool { return mine(k) && !want[k] })

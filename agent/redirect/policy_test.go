@@ -120,7 +120,7 @@ func TestTakeOverAndCleanup(t *testing.T) {
 	}
 
 	removed, err := Cleanup(second.Dir())
-	if want := 7 + 11 + 2; err != nil || len(removed) != want {
+	if want := 7 + 14 + 2; err != nil || len(removed) != want {
 		t.Errorf("removed %d things, %v; want %d:\n%q", len(removed), err, want, removed)
 	}
 	if _, err := os.Stat(second.Dir()); !os.IsNotExist(err) {

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
 	"github.com/weirproxy/weir/proxy/filter/http/bandwidthlimit"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
@@ -30,6 +31,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/oauth2"
 	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
@@ -40,8 +42,8 @@ import (
 )
 
 // HTTP is the table of HTTP filters, by the type URL of their configuration.
-// tables gives each worker's cluster table.
-func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
+// tables gives each worker's cluster table, logs what access logs need.
+func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options) map[string]http.FilterMaker {
 	table := map[string]http.FilterMaker{
 		apikeyauth.TypeURL:       apikeyauth.Maker(),
 		bandwidthlimit.TypeURL:   bandwidthlimit.Maker(),
@@ -67,9 +69,10 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
+		oauth2.TypeURL:           oauth2.Maker(tables),
 		ratelimit.TypeURL:        ratelimit.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),
-		router.TypeURL:           router.Maker(tables),
+		router.TypeURL:           router.Maker(tables, logs),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
 	}

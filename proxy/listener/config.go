@@ -55,17 +55,20 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 		"per_connection_buffer_limit_bytes", "metadata", "deprecated_v1", "drain_type", "listener_filters", "listener_filters_timeout",
 		"continue_on_listener_filters_timeout", "transparent", "freebind", "socket_options", "tcp_fast_open_queue_length", "traffic_direction",
 		"connection_balance_config", "reuse_port", "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive"); err != nil {
+		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config"); err != nil {
 		return nil, err
 	}
 	if err := protos.Validate(c.path, p); err != nil {
 		return nil, err
 	}
-	if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
+	c.settings()
+	steps := []func() error{c.addresses, c.state, c.accessLogs, c.listenerFilters, c.chains}
+	if isUDP(p.GetAddress()) {
+		steps = []func() error{c.addresses, c.udpSettings, c.state, c.accessLogs, c.udpFilters}
+	} else if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
 		return nil, c.path.Dot("filter_chains").Errorf("listener %q has no filter chains", l.name)
 	}
-	c.settings()
-	for _, step := range []func() error{c.addresses, c.state, c.accessLogs, c.listenerFilters, c.chains} {
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -120,6 +123,9 @@ func (c *compiler) state() error {
 		}
 	}
 	l.stats = stats.NewGroup[Stats](c.server.Stats, stats.Scope{Prefix: l.statPrefix})
+	if l.udp != nil {
+		l.udp.stats = stats.NewGroup[UDPStats](c.server.Stats, stats.Scope{Prefix: l.statPrefix + "udp."})
+	}
 	for w := range c.server.Workers {
 		l.handlerStats = append(l.handlerStats, stats.NewGroup[HandlerStats](c.server.Stats, stats.Scope{Prefix: fmt.Sprintf("%sworker_%d.", l.statPrefix, w)}))
 	}
@@ -388,7 +394,7 @@ func (m *Manager) checkDuplicate(path field.Path, l *Listener) error {
 			}
 			for _, b := range l.bindings {
 				for _, o := range other.bindings {
-					if b.asked == o.asked && b.asked.Port() != 0 {
+					if b.asked == o.asked && b.udp == o.udp && b.asked.Port() != 0 {
 						return path.Dot("address").Errorf("listener %q has the address %v of listener %q", l.name, b.asked, name)
 					}
 				}

@@ -36,6 +36,7 @@ type Factories struct {
 	Listener  map[string]FilterFactory
 	Network   map[string]NetworkFilter
 	Transport map[string]TransportSocketFactory
+	UDP       map[string]UDPFactory // filters of UDP listeners
 }
 
 // NetworkFilter is a kind of network filter.

@@ -89,6 +89,7 @@ type Connection struct {
 	slowPeer   bool // the delay of FlushWriteAndDelay has run out
 
 	bigReads   uint8  // how many reads in a row filled their room
+	copies     uint8  // reads to go before a pipe is tried again
 	closeDelay uint32 // of FlushWriteAndDelay, in milliseconds; 0: none
 
 	splice int64 // bytes that may pass through a pipe

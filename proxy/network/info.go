@@ -20,6 +20,7 @@ type Info struct {
 	Pod               any      // what the listener keeps of that pod's connection
 	Cluster           string   // where it, or the last request on it, was sent
 	TLS               TLSInfo  // nil on a plain connection
+	UpstreamSource    Source   // where upstream connections are to come from
 	// TerminationDetails is why a filter ended the connection, for logs.
 	TerminationDetails string
 	// Metadata and FilterState are set by filters of this connection, the

@@ -178,10 +178,10 @@ func (c *Config) VirtualHost(h *http.HeaderMap) *VirtualHost {
 	}
 	host := h.Get(http.Authority)
 	if c.vhostHeader != "" {
-		host, _ = h.GetName(c.vhostHeader)
-	}
-	if host == "" {
-		return nil
+		var ok bool
+		if host, ok = h.GetName(c.vhostHeader); !ok {
+			return nil
+		}
 	}
 	if c.ignorePort {
 		host = withoutPort(host)

@@ -278,6 +278,7 @@ func (f *filter) onResponseTimeout() {
 	for _, u := range f.tries {
 		if u.active {
 			f.cluster.Stats().UpstreamRqTimeout.Inc()
+			u.outOfTime = true
 			f.eachCounted(func(c *route.RequestStats) { c.Timeout.Inc() })
 		}
 	}
@@ -294,6 +295,7 @@ func (f *filter) timedOut(details string) {
 			}
 		}
 	}
+	f.chargeBudget()
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
 	f.chargeAbort(f.timeouts.code, false)
 	f.cleanup()

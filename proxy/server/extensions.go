@@ -13,11 +13,13 @@ import (
 	"github.com/weirproxy/weir/proxy/filter"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
+	"github.com/weirproxy/weir/proxy/filter/udp/udpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
@@ -44,13 +46,14 @@ func (s *server) makeClusters() {
 
 func (s *server) makeListeners() {
 	tables := s.table
-	s.httpFilters = filter.HTTP(tables)
+	s.httpFilters = filter.HTTP(tables, s.logOptions)
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
+			UDP:       map[string]listener.UDPFactory{udpproxy.TypeURL: udpproxy.Factory(s.udpCluster)},
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
@@ -74,6 +77,13 @@ func (s *server) tcpCluster(l *network.Loop, name string) tcpproxy.Cluster {
 	return nil
 }
 
+func (s *server) udpCluster(l *network.Loop, name string) udpproxy.Cluster {
+	if c := s.table(l.Worker).Get(name); c != nil {
+		return c
+	}
+	return nil
+}
+
 // httpManager is the factory of the HTTP connection manager.
 func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 	m := &hcmv3.HttpConnectionManager{}
@@ -86,7 +96,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
 		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,

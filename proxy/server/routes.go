@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/xds"
 )
 
@@ -213,7 +214,7 @@ func (t *routeTable) ready() {
 // not given.
 func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate bool) (*route.Config, error) {
 	return route.Compile(p, m, route.Options{
-		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, LocalAddress: localAddress()}),
+		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, Secrets: secret.NewSource(r.s.secrets, nil), LocalAddress: localAddress()}),
 		ClusterKnown: r.s.clusters.Has, ValidateClusters: validate,
 		Runtime:       r.s.runtime.Value,
 		Stats:         r.s.stats,

@@ -122,7 +122,7 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	if cfg.waitForWarm && !m.complete {
 		m.starting[c] = struct{}{}
 	}
-	cfg.trackRemaining()
+	cfg.trackMore()
 	c.discovery = c.newDiscovery()
 	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Main: m.o.Main, Changed: c.healthChanged, Local: m.localHosts()})
 	err := c.watchHealth()

@@ -96,12 +96,7 @@ func (c *master) stop() {
 	c.discovery.stop()
 	c.cfg.warm.close()
 	c.closeMatches()
-	c.cfg.info.StatGroup.Close()
-	for p := range c.cfg.info.Resources {
-		if g := c.cfg.info.Resources[p].Remaining; g != nil {
-			g.Close()
-		}
-	}
+	c.cfg.untrack()
 	c.group.Close()
 	c.balancing.Close()
 	c.stopWatching()

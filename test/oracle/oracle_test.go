@@ -50,6 +50,7 @@ func TestCases(t *testing.T) {
 		echoes, upstreams[name] = append(echoes, e), port
 	}
 	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
+	upstreams["udp1"], upstreams["udp2"] = startUDP(t, "udp1"), startUDP(t, "udp2")
 	telemetry, upstreams["collector"], upstreams["collector-http"] = startCollector(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
@@ -282,7 +283,7 @@ func (c cleaner) headers(list [][2]string) [][2]string {
 			continue
 		case h[0] == "server" && (h[1] == "envoy" || h[1] == "weir"):
 			h[1] = "<proxy>"
-		case slices.Contains(presence, h[0]):
+		case slices.Contains(presence, h[0]), strings.HasSuffix(h[0], "-delay-ms"):
 			h[1] = "<any>"
 		default:
 			h[1] = c.text(h[1])

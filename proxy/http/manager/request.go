@@ -42,7 +42,7 @@ func (s *stream) prepareRequest(end bool) bool {
 		return s.reject(400, "", "connection_header_rejected")
 	}
 	connect := h.Get(http.Method) == "CONNECT"
-	if h.Get(http.Authority) == "" && !connect {
+	if !h.Has(http.Authority) && !connect {
 		s.connectionClose = true
 		return s.reject(400, "", "missing_host_header")
 	}

@@ -83,6 +83,13 @@ func (c *client) OnStreamEnd(reusable bool) {
 	}
 }
 
+// OnCutOff implements http1.CutOffCallbacks.
+func (c *client) OnCutOff() {
+	if c.state != closed {
+		c.closedBusy(network.LocalClose)
+	}
+}
+
 // OnGoAway implements http.ClientCallbacks.
 func (c *client) OnGoAway(uint32) { c.last = true }
 
@@ -133,7 +140,8 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 		c.pool.ready(c)
 		return
 	}
-	active := c.enc != nil
+	was, active := c.state, c.enc != nil
+	c.state = closed
 	if active && ev == network.RemoteClose {
 		// The end of the connection may be the end of the response.
 		if c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
@@ -142,8 +150,6 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 			active = c.enc != nil
 		}
 	}
-	was := c.state
-	c.state = closed
 	c.timer.Release()
 	if c.lifetime != nil {
 		c.lifetime.Release()
@@ -188,12 +194,8 @@ func (c *client) OnData(b *network.Buffer, _ bool) network.FilterStatus {
 		c.close()
 		return network.StopIteration
 	}
-	active := c.enc != nil
 	if c.codec.Dispatch(b) != nil {
 		c.blame()
-		if active {
-			c.closedBusy(network.LocalClose) // the codec has reset the request before
-		}
 		c.close()
 	}
 	return network.StopIteration
@@ -212,9 +214,13 @@ func (c *client) OnAboveWriteBufferHighWatermark() { c.codec.OnAboveWriteBufferH
 func (c *client) OnBelowWriteBufferLowWatermark() { c.codec.OnBelowWriteBufferLowWatermark() }
 
 // clientList is a stack from which any client can leave.
-type clientList struct{ first *client }
+type clientList struct {
+	first *client
+	n     int
+}
 
 func (l *clientList) push(c *client) {
+	l.n++
 	c.prev, c.next = nil, l.first
 	if l.first != nil {
 		l.first.prev = c
@@ -223,6 +229,7 @@ func (l *clientList) push(c *client) {
 }
 
 func (l *clientList) remove(c *client) {
+	l.n--
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else if l.first == c {

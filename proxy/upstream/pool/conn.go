@@ -43,12 +43,15 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	o, info := l.o, l.o.Info
 	o.nextID++
 	addr := l.host.Current()
-	bind := info.Socket.BindFor(addr)
+	bind, sockopts := info.Socket.BindFor(addr), info.Socket.Sockopts()
+	if l.asks != nil && l.asks.From.IsValid() {
+		bind, sockopts = l.asks.From.Bind(), append(l.asks.From.Sockopts(), sockopts...)
+	}
 	var transport network.TransportSocket
 	if info.Transport != nil {
 		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
 	}
-	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, info.Socket.Sockopts(), cb, network.Options{
+	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, sockopts, cb, network.Options{
 		Transport:   transport,
 		BufferLimit: info.BufferLimit,
 		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},

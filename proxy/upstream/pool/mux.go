@@ -101,6 +101,13 @@ func (c *muxClient) OnStreamEnd(reusable bool) {
 	}
 }
 
+// OnCutOff implements http1.CutOffCallbacks.
+func (c *muxClient) OnCutOff() {
+	if c.state != muxClosed {
+		c.closedBusy(network.LocalClose)
+	}
+}
+
 // OnStreamReset implements http2.ResetCallbacks.
 func (c *muxClient) OnStreamReset(r http.ResetReason) {
 	switch r {
@@ -175,16 +182,20 @@ func (c *muxClient) OnEvent(ev network.ConnectionEvent) {
 	if c.state == muxClosed {
 		return
 	}
-	was := c.state
-	if c.single != nil && ev == network.RemoteClose && c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
-		c.blame() // the end of the connection was not the end of the response
-	}
+	was, busy := c.state, c.active > 0
 	c.state = muxClosed
+	if c.single != nil && ev == network.RemoteClose {
+		if c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
+			c.blame() // the end of the connection was not the end of the response
+		} else {
+			busy = c.active > 0
+		}
+	}
 	c.timer.Release()
 	if c.lifetime != nil {
 		c.lifetime.Release()
 	}
-	c.closed(ev, c.active > 0)
+	c.closed(ev, busy)
 	if was == muxConnecting {
 		c.pool.lost(c, c.failure(ev), c.conn.FailureReason())
 		return
