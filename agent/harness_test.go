@@ -62,7 +62,7 @@ func runProxy(ctx context.Context, socket string) error {
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 		return err
 	}
-	c, err := handoff.Dial(socket)
+	c, err := handoff.Dial(socket, nil)
 	if err != nil {
 		return err
 	}

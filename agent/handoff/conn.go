@@ -27,6 +27,8 @@ type conn struct {
 	oob  []byte
 
 	sending sync.Mutex
+
+	reports bool // the peer is a proxy that tells of its connections
 }
 
 func newConn(c *net.UnixConn) *conn {

@@ -150,7 +150,7 @@ func (e *events) wantNone(t *testing.T) {
 
 func startClient(t *testing.T, path string) (*Client, *events) {
 	t.Helper()
-	c, err := Dial(path)
+	c, err := Dial(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestHeartbeat(t *testing.T) {
 func TestOtherUsersAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	a := startAgent(t, path, uint32(os.Getuid())+1)
-	if _, err := Dial(path); err == nil {
+	if _, err := Dial(path, nil); err == nil {
 		t.Error("a user that was not named was let in")
 	}
 	if p := a.server.Proxies(); len(p) != 0 {

@@ -77,6 +77,9 @@ type Pod struct {
 	DNSServers int    `json:"-"`
 }
 
+// FeatureDNS is in the hello of peers that know of DNS.
+const FeatureDNS = "dns"
+
 // HasDNS reports whether the pod's DNS is caught.
 func (p *Pod) HasDNS() bool {
 	return slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Direction == DNS })
@@ -112,13 +115,16 @@ const (
 	typePodRemoved   messageType = "pod_removed"
 	typeUpstream     messageType = "upstream"
 	typeRefused      messageType = "refused"
+	typeList         messageType = "list_connections"
+	typeWatch        messageType = "watch_connections"
+	typeConnections  messageType = "connections"
+	typeClosed       messageType = "closed"
 )
 
 // message is one packet; which fields are set depends on Type.
 type message struct {
 	Type     messageType `json:"type"`
 	Version  int         `json:"version,omitempty"`
-	DNS      bool        `json:"dns,omitempty"` // of hello: the peer knows of it
 	Pod      *Pod        `json:"pod,omitempty"`
 	ID       uint32      `json:"id,omitempty"`
 	Listener *Listener   `json:"listener,omitempty"`
@@ -127,6 +133,11 @@ type message struct {
 	Count    int         `json:"count,omitempty"`
 	Seq      uint32      `json:"seq,omitempty"` // of want_upstream, and its answer
 	Error    string      `json:"error,omitempty"`
+
+	Features    []string     `json:"features,omitempty"` // of hello: what the peer may be asked for
+	Watch       bool         `json:"watch,omitempty"`
+	Connections []Connection `json:"connections,omitempty"`
+	More        bool         `json:"more,omitempty"` // another message of that Seq follows
 }
 
 // parse reads a packet that came with fds descriptors. Fields and types that
@@ -173,6 +184,8 @@ func (m *message) validate() error {
 		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
 	case typeUpstream, typeRefused:
 		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
+	case typeConnections, typeClosed:
+		return checkConnections(m.Connections)
 	case "":
 		return errors.New("no type")
 	}
@@ -183,7 +196,8 @@ func (m *message) validate() error {
 // not know is skipped, with its descriptors closed: the peer is newer.
 func (m *message) isKnown() bool {
 	switch m.Type {
-	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused:
+	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused,
+		typeList, typeWatch, typeConnections, typeClosed:
 		return true
 	}
 	return false

@@ -45,6 +45,7 @@ type Server struct {
 	mu      sync.Mutex
 	pods    map[uint32]Pod
 	clients map[*conn]unix.Ucred
+	reports reports
 }
 
 // Listen makes the socket. A stale one of an agent that was killed is replaced.
@@ -61,7 +62,7 @@ func Listen(o ServerOptions, source Source) (*Server, error) {
 		l.Close()
 		return nil, err
 	}
-	return &Server{opts: o, source: source, listener: l, pods: map[uint32]Pod{}, clients: map[*conn]unix.Ucred{}}, nil
+	return &Server{opts: o, source: source, listener: l, pods: map[uint32]Pod{}, clients: map[*conn]unix.Ucred{}, reports: newReports()}, nil
 }
 
 // Run serves until ctx is done, and removes the socket.
@@ -156,11 +157,12 @@ func (s *Server) greet(c *conn) error {
 		return err
 	}
 	closeAll(fds)
+	c.reports = slices.Contains(m.Features, FeatureConnections)
 	if m.Type != typeHello {
 		return fmt.Errorf("message %q before hello", m.Type)
 	}
-	c.dns = m.DNS
-	if err := c.send(&message{Type: typeHello, Version: Version, DNS: true}, s.opts.HeartbeatFD); err != nil {
+	c.dns = slices.Contains(m.Features, FeatureDNS)
+	if err := c.send(&message{Type: typeHello, Version: Version, Features: []string{FeatureDNS}}, s.opts.HeartbeatFD); err != nil {
 		return err
 	}
 	if m.Version < oldestVersion {
@@ -192,6 +194,10 @@ func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 			joined = true
 			s.source.Ready()
 			s.join(c, cred)
+		case typeConnections:
+			s.listed(c, m)
+		case typeClosed:
+			s.closed(m)
 		case typeWantUpstream:
 			if err := s.giveUpstream(c, m, log); err != nil {
 				return err
@@ -222,12 +228,16 @@ func (s *Server) join(c *conn, cred unix.Ucred) {
 		s.announce(c, p)
 	}
 	s.sendOrDrop(c, &message{Type: typeSynced})
+	if c.reports && len(s.reports.watchers) > 0 {
+		s.sendOrDrop(c, &message{Type: typeWatch, Watch: true})
+	}
 }
 
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
+	s.gone(c)
 }
 
 // sendOrDrop ends a client that cannot be told: it would miss a change.

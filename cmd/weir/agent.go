@@ -65,7 +65,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "`USER` (name or number) whose proxies are served; may be repeated")
 	check, cleanup := agentCheckCommand(), agentCleanupCommand(&o)
 	privileged(cmd, check, cleanup)
-	cmd.AddCommand(agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), agentPodsCommand(&o), check, cleanup)
+	cmd.AddCommand(agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), agentPodsCommand(&o), agentConnectionsCommand(&o), check, cleanup)
 	return cmd
 }
 

@@ -87,10 +87,10 @@ func (p *PodSocket) restoreLocal(s *Socket, bound network.Address) {
 
 // podConn is what is kept of a pod's connection.
 type podConn struct {
-	socket *PodSocket
-	stats  *pods.Stats
-	bytes  network.ByteCounters // besides those of
-	begin  network.ByteCounters // the connection, until a filter sets others
+	*PodSocket
+	stats *pods.Stats
+	bytes network.ByteCounters // besides those of
+	begin network.ByteCounters // the connection, until a filter sets others
 }
 
 // opened has the connection counted among its pod's.
@@ -98,7 +98,7 @@ func (p *PodSocket) opened(c *network.Connection) {
 	st := p.Pod.Stats(p.Direction, c.Loop().Worker)
 	st.CxTotal.Inc()
 	st.CxActive.Inc()
-	of := &podConn{socket: p, stats: st, bytes: network.ByteCounters{Rx: (*uint64)(&st.RxBytes), Tx: (*uint64)(&st.TxBytes)}}
+	of := &podConn{PodSocket: p, stats: st, bytes: network.ByteCounters{Rx: (*uint64)(&st.RxBytes), Tx: (*uint64)(&st.TxBytes)}}
 	c.Info.Pod = of
 	of.begin.Besides = &of.bytes
 	c.SetCounters(&of.begin)

@@ -39,6 +39,9 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 	f.startCounting(h)
 	ci := f.cluster.Info()
 	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
+	if c := f.cb.Connection(); c != nil && c.Info != nil {
+		c.Info.Cluster = ci.Name
+	}
 	info.ClusterMetadata = ci.Metadata
 	info.RouteMetadata, info.VirtualHostMetadata = f.route.Metadata(), f.route.VirtualHostMetadata()
 	return true

@@ -27,6 +27,7 @@ type node struct {
 	fds    map[uint32][]int // attached listening sockets by pod; main only
 	hosts  atomic.Pointer[map[netip.Addr]bool]
 	dns    *nodeDNS
+	closed chan handoff.Connection // to be told to the agent
 }
 
 // heartbeatPeriod is how often the heartbeat is renewed: well below any
@@ -46,17 +47,18 @@ func (s *server) startAgent() {
 			s.main.Error("the connection to the agent has ended", "socket", s.o.AgentSocket, "error", err)
 		}
 	}()
+	go n.reportClosed(ctx)
 	n.beat()
 	n.watchHosts()
 	s.namesChanged()
 }
 
 func newNode(s *server) (*node, error) {
-	client, err := handoff.Dial(s.o.AgentSocket)
-	if err != nil {
+	n := &node{s: s, closed: make(chan handoff.Connection, closedQueue), pods: pods.NewTable(s.stats), fds: map[uint32][]int{}}
+	var err error
+	if n.client, err = handoff.Dial(s.o.AgentSocket, n); err != nil {
 		return nil, fmt.Errorf("--agent-socket %s: %w", s.o.AgentSocket, err)
 	}
-	n := &node{s: s, client: client, pods: pods.NewTable(s.stats), fds: map[uint32][]int{}}
 	n.dns = newNodeDNS(n)
 	n.hosts.Store(&map[netip.Addr]bool{})
 	n.findHosts()

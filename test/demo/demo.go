@@ -93,7 +93,7 @@ func (d *demo) showLog() {
 func (d *demo) suggest() {
 	for _, c := range []string{
 		fmt.Sprintf("ip netns exec %s curl http://%s/", filepath.Base(d.client.Netns), service4),
-		"bin/weir observe " + strings.Join(d.node.AgentArgs(), " "),
+		"bin/weir observe --follow " + strings.Join(d.node.AgentArgs(), " "),
 		"bin/weir agent status " + strings.Join(d.node.AgentArgs(), " "),
 		fmt.Sprintf("curl http://%s/help", d.node.AdminAddr()),
 	} {

@@ -126,10 +126,10 @@ func (d *demo) oneRequest(ctx context.Context, _ string) error {
 			return fmt.Errorf("curl should be answered by the web server, as %s", addr)
 		}
 	}
-	if err := until(ctx, "weir observe", func() bool { return strings.Count(observed.String(), "marked") >= 2 }); err != nil {
+	if err := until(ctx, "weir observe", func() bool { return strings.Count(observed.String(), "marked\n") >= 2 }); err != nil {
 		return err
 	}
-	d.command("node", "weir observe")
+	d.command("node", "weir observe --follow")
 	d.output(observed.String())
 	log, err := d.newLogLines(ctx, 2)
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *demo) oneRequest(ctx context.Context, _ string) error {
 func (d *demo) observe(ctx context.Context) (out *transcript, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	out = &transcript{}
-	cmd := d.node.Command(ctx, append([]string{"observe"}, d.node.AgentArgs()...)...)
+	cmd := d.node.Command(ctx, append([]string{"observe", "--follow"}, d.node.AgentArgs()...)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {

@@ -80,6 +80,9 @@ func (p *proxy) connect() {
 		p.fail(streaminfo.UpstreamRetryLimitExceeded, "upstream_connect_failed")
 		return
 	}
+	if i := p.down.Info; i != nil {
+		i.Cluster = p.cluster.Info().Name
+	}
 	p.attempts++
 	if p.host = p.cluster.ChooseHost(p); p.host == nil {
 		p.fail(streaminfo.NoHealthyUpstream, "no_healthy_upstream")
