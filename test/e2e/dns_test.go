@@ -151,6 +151,15 @@ func TestDNS(t *testing.T) {
 		if got := n.run("curl -sS -m 5 http://shop.mesh:81/"); !strings.HasPrefix(got, "curl: ") || n.stat("cluster.original_dst.upstream_cx_connect_timeout") != "0" {
 			t.Errorf("a host of the mesh that no route is for: %s", got)
 		}
+		c, err := n.client.Dial(t.Context(), "tcp", n.run("dig +short shop.mesh")+":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		n.eventually("the agent knows the connection's name", func() bool {
+			open, err := n.Client().Connections(t.Context())
+			return err == nil && len(open) == 1 && open[0].Name == "shop.mesh"
+		})
 		if c := n.counters(); c["dns"] == 0 || c["dns_left_alone"] != 0 || c["failed"] != 0 {
 			t.Errorf("counters %v", c)
 		}
