@@ -53,6 +53,7 @@ type FactoryContext struct {
 	StatPrefix string // "listener.0.0.0.0_80."
 	Chain      string // name of the filter chain; "" for listener filters
 	Direction  Direction
+	Bound      bool // it has sockets of its own
 	Static     bool // configured in the bootstrap: what it refers to must be there
 	Drain      DrainDecision
 	warm       *warming
