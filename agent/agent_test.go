@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -294,10 +295,13 @@ func TestDescriptorsDoNotLeak(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	e := Event{Pod: "shop/web", Verdict: "denied"}
+	e := Event{Pod: "shop/web", Verdict: "denied", Service: "payments", Destination: netip.MustParseAddrPort("10.1.2.3:80")}
 	for f, want := range map[Filter]bool{
 		{}: true, {Pod: "web"}: true, {Pod: "shop/web"}: true, {Pod: "eb"}: false, {Pod: "other/web"}: false,
-		{Verdict: "denied"}: true, {Verdict: "marked"}: false, {Pod: "web", Verdict: "marked"}: false,
+		{Verdict: "denied"}: true, {Verdict: "marked"}: false,
+		{Service: "payments"}: true, {Service: "pay"}: false, {Port: 80}: true, {Port: 81}: false,
+		{To: netip.MustParsePrefix("10.1.0.0/16")}: true, {To: netip.MustParsePrefix("10.2.0.0/16")}: false,
+		{Pod: "web", Verdict: "marked"}: false,
 	} {
 		if got := f.passes(e); got != want {
 			t.Errorf("%+v passes %v, want %v", f, got, want)
@@ -331,7 +335,7 @@ func TestObserve(t *testing.T) {
 	if err := json.NewDecoder(r).Decode(&e); err != nil {
 		t.Fatal(err)
 	}
-	if e.Pod != "default/a" || e.Verdict != "marked" || e.Destination.String() != service || e.Command != "curl" || time.Since(e.Time).Abs() > time.Minute {
+	if e.Pod != "default/a" || e.Verdict != "marked" || e.Destination.String() != service || e.State != StateOpened || e.Command != "curl" || time.Since(e.Time).Abs() > time.Minute {
 		t.Errorf("%+v", e)
 	}
 	cancel()

@@ -35,9 +35,17 @@ func WritePods(w io.Writer, pods []PodStatus) error {
 			state += " (" + strings.ReplaceAll(p.Error, "\n", "; ") + ")"
 		}
 		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.Mode, p.Policy, p.Source, state, p.Netns)
+			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.modes(), p.Policy, p.Source, state, p.Netns)
 	}
 	return t.Flush()
+}
+
+// modes is all that is caught besides what always is.
+func (p *PodStatus) modes() string {
+	if p.DNS {
+		return string(p.Mode) + ", dns"
+	}
+	return string(p.Mode)
 }
 
 func (s *Status) proxies() string {

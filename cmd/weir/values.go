@@ -42,6 +42,31 @@ func (u *uids) String() string  { return list(*u) }
 func (p *ports) String() string { return list(*p) }
 func (a *addrs) String() string { return list(*a) }
 
+// prefix is a flag that takes a CIDR, or an address that stands for itself.
+type prefix netip.Prefix
+
+func (p *prefix) Set(s string) error {
+	parsed, err := parsePrefix(s)
+	*p = prefix(parsed)
+	return err
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}
+
+func (p *prefix) Type() string { return "cidr" }
+func (p *prefix) String() string {
+	if !netip.Prefix(*p).IsValid() {
+		return ""
+	}
+	return netip.Prefix(*p).String()
+}
+
 // list is empty for no values: a flag's default is then not shown.
 func list[T any](values []T) string {
 	if len(values) == 0 {

@@ -166,7 +166,7 @@ func (c *FactoryContext) AccessLogs(path field.Path, logs []*accesslogv3.AccessL
 
 func (c *compiler) context(chain string) *FactoryContext {
 	l := c.out
-	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Metadata: metadata(c.proto.GetMetadata()), Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Metadata: metadata(c.proto.GetMetadata()), Direction: l.direction, Bound: l.bind, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
 }
 
 func metadata(m *corev3.Metadata) map[string]map[string]any {

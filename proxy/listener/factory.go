@@ -57,6 +57,7 @@ type FactoryContext struct {
 	// Metadata and ChainMetadata are the listener's and the chain's, by namespace.
 	Metadata, ChainMetadata map[string]map[string]any
 	Direction               Direction
+	Bound                   bool // it has sockets of its own
 	Static                  bool // configured in the bootstrap: what it refers to must be there
 	Drain                   DrainDecision
 	warm                    *warming

@@ -36,6 +36,9 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 	f.startCounting(h)
 	ci := f.cluster.Info()
 	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
+	if c := f.cb.Connection(); c != nil && c.Info != nil {
+		c.Info.Cluster = ci.Name
+	}
 	info.ClusterMetadata = ci.Metadata
 	return true
 }

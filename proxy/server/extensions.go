@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/network/metadataexchange"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
+	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
 	"github.com/weirproxy/weir/proxy/filter/udp/udpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -61,7 +62,10 @@ func (s *server) makeListeners() {
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
-			UDP:       map[string]listener.UDPFactory{udpproxy.TypeURL: udpproxy.Factory(s.udpCluster)},
+			UDP: map[string]listener.UDPFactory{
+				udpproxy.TypeURL:  udpproxy.Factory(s.udpCluster),
+				dnsfilter.TypeURL: dnsfilter.Factory(s.o.DNSListener, s.takeDNSTable, s.leaveDNSTable),
+			},
 			Discovery: s.extensions,
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,

@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/admin"
+	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
@@ -65,6 +66,7 @@ type server struct {
 	watchMain, watchWorkers watchLimits
 	node                    *node // nil without an agent
 	stopNode                func()
+	dnsTables               []*dnsfilter.Table // of the DNS listener
 
 	state      atomic.Value // admin.State
 	healthFail atomic.Bool
@@ -327,6 +329,7 @@ func (s *server) closeLoops() {
 func (s *server) shutdown() {
 	if s.stopNode != nil {
 		s.stopNode()
+		s.node.dns.server.Close()
 	}
 	if s.stopRuntime != nil {
 		s.stopRuntime()

@@ -41,6 +41,7 @@ func TestSpec(t *testing.T) {
 			Name: "web", Namespace: "shop", Labels: map[string]string{"app": "web"},
 			Annotations: map[string]string{
 				AnnotationMode: "rewrite", AnnotationPolicy: "open", AnnotationInbound: "false", AnnotationExcludeInbound: "9090, 9091",
+				AnnotationDNS: "true",
 			},
 		},
 		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
@@ -49,12 +50,15 @@ func TestSpec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got.DNS == nil || !*got.DNS {
+		t.Errorf("dns: %v", got.DNS)
+	}
 	if got.Key() != "shop/web" || got.Mode != pods.Rewrite || got.Policy != pods.Open || *got.Inbound ||
 		!slices.Equal(got.ExcludeInboundPorts, []uint16{9090, 9091}) ||
 		got.Identity.ServiceAccount != "seller" || got.Identity.Labels["app"] != "web" {
 		t.Errorf("%+v", got)
 	}
-	for annotation, value := range map[string]string{AnnotationExcludeInbound: "http", AnnotationInbound: "maybe"} {
+	for annotation, value := range map[string]string{AnnotationExcludeInbound: "http", AnnotationInbound: "maybe", AnnotationDNS: "53"} {
 		pod.Annotations = map[string]string{annotation: value}
 		if _, err := spec(&pod); err == nil || !strings.Contains(err.Error(), annotation) {
 			t.Errorf("%s: %s: %v", annotation, value, err)
