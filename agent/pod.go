@@ -29,19 +29,21 @@ const addressInterval = 10 * time.Second
 
 // pod is a managed pod and what the agent holds for it.
 type pod struct {
-	id        uint32
-	spec      pods.Spec
-	ns        *netns.NS
-	cookie    uint64
-	addresses []netip.Addr
-	looked    time.Time // when its interfaces' addresses were read
-	listeners []*listener
-	announced bool // to the proxies
-	changed   bool // since then
+	id   uint32
+	spec pods.Spec
+	// everywhere is what all pods of the node exclude.
+	everywhere pods.Exclusions
+	ns         *netns.NS
+	cookie     uint64
+	addresses  []netip.Addr
+	looked     time.Time // when its interfaces' addresses were read
+	listeners  []*listener
+	announced  bool // to the proxies
+	changed    bool // since then
 }
 
 // openPod finds the pod's namespace and addresses.
-func openPod(spec pods.Spec) (*pod, error) {
+func openPod(spec pods.Spec, everywhere pods.Exclusions) (*pod, error) {
 	path, err := spec.NetnsPath()
 	if err != nil {
 		return nil, err
@@ -50,7 +52,7 @@ func openPod(spec pods.Spec) (*pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pod{spec: spec, ns: ns}
+	p := &pod{spec: spec, everywhere: everywhere, ns: ns}
 	if p.cookie, err = redirect.NetnsCookie(ns); err != nil {
 		return nil, errors.Join(err, ns.Close())
 	}
@@ -180,11 +182,13 @@ func (p *pod) route() netns.MarkRoute {
 }
 
 func (p *pod) entry() (redirect.Pod, error) {
+	excluded := p.spec.Exclusions.With(p.everywhere)
 	e := redirect.Pod{
 		ID: p.id, Cookie: p.cookie, Name: p.spec.Key(), Own: p.addresses,
 		Outbound4: p.outbound(p.ip4(), handoff.IPv4), Outbound6: p.outbound(p.ip6(), handoff.IPv6),
 		Rewrite: p.spec.Mode == pods.Rewrite, Mark: routeMark,
 		Inbound: *p.spec.Inbound, ExcludeInbound: p.spec.ExcludeInboundPorts,
+		ExcludeCIDRs: excluded.CIDRs, ExcludePorts: excluded.Ports, ExcludeUIDs: excluded.UIDs,
 		FailOpen: p.spec.Policy == pods.Open, External: p.spec.External(),
 	}
 	if p.spec.External() {

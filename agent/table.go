@@ -28,16 +28,31 @@ func (s *Status) WriteTable(w io.Writer) error {
 // WritePods writes the pods for people.
 func WritePods(w io.Writer, pods []PodStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tPOD\tADDRESSES\tMODE\tPOLICY\tSOURCE\tSTATE\tNETNS")
+	fmt.Fprintln(t, "ID\tPOD\tADDRESSES\tMODE\tPOLICY\tEXCLUDED\tSOURCE\tSTATE\tNETNS")
 	for _, p := range pods {
 		state := p.State
 		if p.Error != "" {
 			state += " (" + strings.ReplaceAll(p.Error, "\n", "; ") + ")"
 		}
-		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.Mode, p.Policy, p.Source, state, p.Netns)
+		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.Mode, p.Policy, p.excluded(), p.Source, state, p.Netns)
 	}
 	return t.Flush()
+}
+
+// excluded is what is left alone, in words.
+func (p *PodStatus) excluded() string {
+	var words []string
+	add := func(what string, n int, values any) {
+		if n > 0 {
+			words = append(words, what+" "+strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ","))
+		}
+	}
+	add("in", len(p.ExcludeInboundPorts), p.ExcludeInboundPorts)
+	add("to", len(p.CIDRs), p.CIDRs)
+	add("port", len(p.Ports), p.Ports)
+	add("uid", len(p.UIDs), p.UIDs)
+	return orDash(strings.Join(words, " "))
 }
 
 func (s *Status) proxies() string {

@@ -4,7 +4,7 @@
 //
 // cgroup/connect4 and connect6: catch a managed pod's outbound TCP
 // connections, by mark or by rewriting, and leave everyone else alone.
-#include "helpers.h"
+#include "exclude.h"
 
 #define SOL_SOCKET 1
 #define SO_BINDTODEVICE 25
@@ -62,7 +62,9 @@ static __always_inline int is_exempt(struct bpf_sock_addr *ctx, const struct pod
 		count(COUNT_OWN_ADDRESS);
 		return 1;
 	}
-	return pod->proxy_cgroup && pod->proxy_cgroup == bpf_get_current_cgroup_id();
+	if (pod->proxy_cgroup && pod->proxy_cgroup == bpf_get_current_cgroup_id())
+		return 1;
+	return is_excluded(pod, dst->addr, dst->port);
 }
 
 static __always_inline int pod_has_family(const struct pod *pod, const struct dest *dst)
@@ -131,8 +133,12 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 // not answer for this one.
 static __always_inline void forget(struct bpf_sock_addr *ctx, const struct pod *pod)
 {
+	__u32 none = 0;
+
 	if (pod->rewrite)
 		bpf_sk_storage_delete(&weir_sk_orig, ctx->sk);
+	else if (ctx->sk->mark == pod->mark)
+		bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &none, sizeof(none));
 }
 
 SEC("cgroup/connect4")

@@ -350,7 +350,6 @@ func TestBadMessages(t *testing.T) {
 		"a number too large":    {hello, `{"type":"want_upstream","id":99999999999999999999,"family":4,"count":1}`},
 		"a negative count":      {hello, `{"type":"want_upstream","id":1,"family":4,"count":-1}`},
 		"no pod":                {hello, `{"type":"want_upstream","family":4,"count":1}`},
-		"a type that is none":   {hello, `{"type":"shutdown"}`},
 		"deep":                  {hello, strings.Repeat("[", maxMessage)},
 		"no hello":              {`{"type":"ready"}`},
 		"no version":            {`{"type":"hello"}`},

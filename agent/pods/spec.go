@@ -49,6 +49,7 @@ type Spec struct {
 	// Inbound catches connections to the pod; default: true.
 	Inbound             *bool    `json:"inbound,omitempty"`
 	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
+	Exclusions
 	// ProxyCgroup is the cgroup of a proxy that runs in the pod and listens
 	// for itself, on OutboundPort: the agent then makes no sockets and
 	// expects no heartbeat. It needs mode rewrite.
@@ -108,6 +109,9 @@ func (s *Spec) Complete() error {
 			refuse("addresses[%d]: %s is not an address that a pod has", i, a)
 		}
 	}
+	if err := s.Exclusions.check(); err != nil {
+		errs = append(errs, err)
+	}
 	if s.External() && (s.Mode != Rewrite || *s.Inbound) {
 		refuse("proxy_cgroup: needs mode %s and inbound false", Rewrite)
 	}
@@ -138,7 +142,7 @@ func (s *Spec) fill() {
 // is not compared.
 func (s Spec) SameSockets(o Spec) bool {
 	for _, p := range []*Spec{&s, &o} {
-		p.Netns, p.Cgroup, p.Policy, p.ExcludeInboundPorts, p.Identity = "", "", "", nil, Identity{}
+		p.Netns, p.Cgroup, p.Policy, p.ExcludeInboundPorts, p.Exclusions, p.Identity = "", "", "", nil, Exclusions{}, Identity{}
 	}
 	return reflect.DeepEqual(s, o)
 }

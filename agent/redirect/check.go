@@ -62,6 +62,8 @@ func neededFeatures() []Feature {
 		helper("bpf_sk_storage_get in connect hooks", both, "5.3", ebpf.CGroupSockAddr, asm.FnSkStorageGet),
 		helper("bpf_get_current_cgroup_id in connect hooks", "proxies in the pod", "5.7", ebpf.CGroupSockAddr, asm.FnGetCurrentCgroupId),
 		helper("bpf_get_current_pid_tgid in connect hooks", "flow events", "5.7", ebpf.CGroupSockAddr, asm.FnGetCurrentPidTgid),
+		mapType("LPM tries", "exclusions by range", "4.11", ebpf.LPMTrie),
+		helper("bpf_get_current_uid_gid in connect hooks", "exclusions by user", "4.18", ebpf.CGroupSockAddr, asm.FnGetCurrentUidGid),
 		program("connect4 (bpf_setsockopt: SO_MARK, SO_BINDTODEVICE)", outbound, "5.8", bpf.WeirProgWeirConnect4),
 		program("connect6 (bpf_setsockopt: SO_MARK, SO_BINDTODEVICE)", outbound, "5.8", bpf.WeirProgWeirConnect6),
 		{Name: "links to cgroups", For: both, Kernel: "5.7", probe: probeCgroupLink},

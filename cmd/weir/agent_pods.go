@@ -41,6 +41,7 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 	f.StringVar((*string)(&spec.Policy), "policy", string(pods.Closed), "what happens to connections while the proxy is silent: closed (fail) or open (pass)")
 	f.BoolVar(&inbound, "inbound", true, "catch connections to the pod, too")
 	f.Var((*ports)(&spec.ExcludeInboundPorts), "exclude-inbound-port", "`PORT` whose inbound connections are left alone; may be repeated")
+	excludeFlags(cmd, &spec.Exclusions)
 	f.StringVar(&spec.Identity.ServiceAccount, "service-account", "", "its service account's `NAME`, for access rules, logs and control planes")
 	f.StringToStringVar(&spec.Identity.Labels, "label", nil, "its labels, `KEY=VALUE`; may be repeated")
 	f.StringVar(&spec.ProxyCgroup, "proxy-cgroup", "", "cgroup v2 `DIR` of a proxy that runs in the pod and listens on --outbound-port itself")
