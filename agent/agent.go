@@ -42,6 +42,8 @@ type Options struct {
 	BPFDir string
 	// Cgroup is what the programs are attached to; empty: the whole machine.
 	Cgroup string
+	// DNS catches the DNS of pods that do not say whether they want it.
+	DNS bool
 	// MetricsAddress is where Prometheus is answered (HOST:PORT); empty: nowhere.
 	MetricsAddress string
 	// MaxSilence is how long a proxy may go without a heartbeat before each

@@ -53,5 +53,7 @@ func cleanNetns(saved savedPod) ([]string, error) {
 	if cookie, err := redirect.NetnsCookie(ns); err != nil || cookie != saved.Cookie {
 		return nil, err
 	}
-	return ns.RemoveMarkRoute(netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority})
+	removed, err := ns.RemoveMarkRoute(netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority})
+	aliases, e := ns.RemoveLocalRoute(redirect.DNSAliases6)
+	return append(removed, aliases...), errors.Join(err, e)
 }

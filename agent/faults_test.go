@@ -152,15 +152,14 @@ func TestMapFull(t *testing.T) {
 	n.opts.Config = filepath.Join(n.opts.RunDir, "agent.yaml")
 	text := "pods: [{name: a, netns: " + a.Netns + ", exclude_inbound_ports: [9090]}]"
 	for _, tt := range []struct {
-		name   string
-		key    func(i uint32) any
-		value  any
-		number uint32
+		name  string
+		key   func(i uint32) any
+		value any
 	}{
-		{bpf.WeirMapWeirPods, func(i uint32) any { return 1<<40 + uint64(i) }, bpf.WeirPod{}, 4096},
-		{bpf.WeirMapWeirPodAddrs, func(i uint32) any { return bpf.WeirPodAddr{PodId: 1<<31 + i} }, uint8(1), 65536},
-		{bpf.WeirMapWeirInExclude, func(i uint32) any { return bpf.WeirPodPort{PodId: 1<<31 + i} }, uint8(1), 65536},
-		{bpf.WeirMapWeirListeners, func(i uint32) any { return bpf.WeirListenerKey{PodId: 1<<31 + i} }, listeningSocket(t), 16384},
+		{bpf.WeirMapWeirPods, func(i uint32) any { return 1<<40 + uint64(i) }, bpf.WeirPod{}},
+		{bpf.WeirMapWeirPodAddrs, func(i uint32) any { return bpf.WeirPodAddr{PodId: 1<<31 + i} }, uint8(1)},
+		{bpf.WeirMapWeirInExclude, func(i uint32) any { return bpf.WeirPodPort{PodId: 1<<31 + i} }, uint8(1)},
+		{bpf.WeirMapWeirListeners, func(i uint32) any { return bpf.WeirListenerKey{PodId: 1<<31 + i} }, listeningSocket(t)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n.t = t
@@ -175,7 +174,8 @@ func TestMapFull(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			for i := range tt.number {
+			number := m.MaxEntries()
+			for i := range number {
 				if err := m.Put(tt.key(i), tt.value); err != nil {
 					t.Fatalf("entry %d: %v", i, err)
 				}
@@ -187,13 +187,13 @@ func TestMapFull(t *testing.T) {
 				t.Fatal(err)
 			}
 			n.wantState("a", "failed")
-			if got, want := n.status().Pods[0].Error, fmt.Sprintf("%s is full: it holds %d entries", tt.name, tt.number); !strings.Contains(got, want) {
+			if got, want := n.status().Pods[0].Error, fmt.Sprintf("%s is full: it holds %d entries", tt.name, number); !strings.Contains(got, want) {
 				t.Errorf("the agent says %q, want %q", got, want)
 			}
 			if got := n.inPod(a); got != before {
 				t.Errorf("left in the pod:\n%s", got)
 			}
-			for i := range tt.number {
+			for i := range number {
 				if err := m.Delete(tt.key(i)); err != nil {
 					t.Fatal(err)
 				}

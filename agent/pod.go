@@ -40,6 +40,11 @@ type pod struct {
 	listeners  []*listener
 	announced  bool // to the proxies
 	changed    bool // since then
+
+	dns        bool         // its DNS is caught
+	dnsWas     redirect.DNS // by the last agent
+	dnsSlot    uint32
+	dnsServers int // the table's descriptor; redirect's
 }
 
 // openPod finds the pod's namespace and addresses.
@@ -130,6 +135,9 @@ func (a *Agent) catch(p *pod) error {
 	if err := p.ns.InstallMarkRoute(p.route()); err != nil {
 		return err
 	}
+	if err := p.installDNSRoute(); err != nil {
+		return err
+	}
 	if err := a.redirect.AttachNetns(p.id, p.cookie, p.ns.FD(), p.ns.Inode()); err != nil {
 		return err
 	}
@@ -138,6 +146,9 @@ func (a *Agent) catch(p *pod) error {
 		return err
 	}
 	if err := a.redirect.PutPod(entry); err != nil {
+		return err
+	}
+	if err := a.findDNSSlot(p); err != nil {
 		return err
 	}
 	if p.spec.Cgroup != "" {
@@ -154,6 +165,8 @@ func (a *Agent) letGo(p *pod) error {
 	}
 	errs = append(errs, a.redirect.DetachNetns(p.id))
 	_, err := p.ns.RemoveMarkRoute(p.route())
+	errs = append(errs, err)
+	_, err = p.ns.RemoveLocalRoute(redirect.DNSAliases6)
 	p.close()
 	return errors.Join(append(errs, err)...)
 }
@@ -189,7 +202,7 @@ func (p *pod) entry() (redirect.Pod, error) {
 		Rewrite: p.spec.Mode == pods.Rewrite, Mark: routeMark,
 		Inbound: *p.spec.Inbound, ExcludeInbound: p.spec.ExcludeInboundPorts,
 		ExcludeCIDRs: excluded.CIDRs, ExcludePorts: excluded.Ports, ExcludeUIDs: excluded.UIDs,
-		FailOpen: p.spec.Policy == pods.Open, External: p.spec.External(),
+		FailOpen: p.spec.Policy == pods.Open, External: p.spec.External(), DNS: p.dnsPorts(),
 	}
 	if p.spec.External() {
 		id, err := cgroup2.ID(p.spec.ProxyCgroup)

@@ -57,7 +57,7 @@ func (s *source) Ready() {
 }
 
 // UpstreamSockets makes sockets that are never caught.
-func (s *source) UpstreamSockets(podID uint32, f handoff.Family, n int) ([]int, error) {
+func (s *source) UpstreamSockets(podID uint32, f handoff.Family, protocol handoff.Protocol, n int) ([]int, error) {
 	a := (*Agent)(s)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -65,7 +65,11 @@ func (s *source) UpstreamSockets(podID uint32, f handoff.Family, n int) ([]int, 
 	if p == nil {
 		return nil, fmt.Errorf("no pod %d", podID)
 	}
-	fds, err := p.ns.UpstreamSockets(f == handoff.IPv6, n)
+	make := p.ns.UpstreamSockets
+	if protocol == handoff.UDP {
+		make = p.ns.UDPSockets
+	}
+	fds, err := make(f == handoff.IPv6, n)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,9 +125,9 @@ func (c *Client) greet(conn *conn) error {
 	if err := conn.unix.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return err
 	}
-	hello := &message{Type: typeHello, Version: Version}
+	hello := &message{Type: typeHello, Version: Version, Features: []string{FeatureDNS}}
 	if c.reporter != nil {
-		hello.Features = []string{FeatureConnections}
+		hello.Features = append(hello.Features, FeatureConnections)
 	}
 	if err := conn.send(hello); err != nil {
 		return err
@@ -139,6 +140,7 @@ func (c *Client) greet(conn *conn) error {
 	if m.Type != typeHello || m.Version < oldestVersion || len(fds) != 1 {
 		return fmt.Errorf("%w: %q of version %d, not hello of version %d or later", errProtocol, m.Type, m.Version, oldestVersion)
 	}
+	conn.dns = slices.Contains(m.Features, FeatureDNS)
 	if err := c.pulse.use(fds[0]); err != nil {
 		return err
 	}
@@ -178,7 +180,7 @@ func (c *Client) talk(conn *conn, events Events) error {
 				c.podRemoved(id, events)
 			}
 		case typeUpstream:
-			c.fill(poolKey{m.ID, m.Family}, fds)
+			c.fill(m.pool(), fds)
 		case typeList:
 			if c.reporter != nil {
 				go answerList(conn, c.reporter, m.Seq)
@@ -188,7 +190,7 @@ func (c *Client) talk(conn *conn, events Events) error {
 				c.reporter.Watch(m.Watch)
 			}
 		case typeRefused:
-			c.refuse(poolKey{m.ID, m.Family}, m.Seq, m.Error)
+			c.refuse(m.pool(), m.Seq, m.Error)
 		default:
 			closeAll(fds)
 			return fmt.Errorf("%w: message %q is not an agent's", errProtocol, m.Type)

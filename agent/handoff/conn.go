@@ -22,6 +22,7 @@ const network = "unixpacket"
 // conn sends and receives messages. One goroutine receives; any may send.
 type conn struct {
 	unix *net.UnixConn
+	dns  bool // the peer knows of DNS
 	buf  []byte
 	oob  []byte
 

@@ -70,7 +70,7 @@ func (a *agent) Adopt(podID uint32, l Listener) {
 
 func (a *agent) Ready() { a.ready <- struct{}{} }
 
-func (a *agent) UpstreamSockets(_ uint32, f Family, n int) ([]int, error) {
+func (a *agent) UpstreamSockets(_ uint32, f Family, p Protocol, n int) ([]int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refuse != nil {
@@ -79,7 +79,8 @@ func (a *agent) UpstreamSockets(_ uint32, f Family, n int) ([]int, error) {
 	fds := make([]int, n)
 	for i := range fds {
 		domain := map[Family]int{IPv4: unix.AF_INET, IPv6: unix.AF_INET6}[f]
-		fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		kind := map[Protocol]int{TCP: unix.SOCK_STREAM, UDP: unix.SOCK_DGRAM}[p]
+		fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -111,12 +112,14 @@ func pod(t *testing.T, id uint32) Pod {
 type events struct {
 	seen chan string
 	fds  sync.Map // pod ID to its listener's descriptor
+	pods sync.Map // pod ID to Pod
 }
 
 func (e *events) PodAdded(p Pod) {
 	for _, l := range p.Listeners {
 		e.fds.Store(p.ID, l.FD)
 	}
+	e.pods.Store(p.ID, p)
 	e.seen <- fmt.Sprintf("+%d", p.ID)
 }
 func (e *events) PodChanged(p Pod) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Version is the newest that this weir speaks. Peers speak the lower of theirs,
@@ -42,6 +43,8 @@ type Direction string
 const (
 	Outbound Direction = "outbound"
 	Inbound  Direction = "inbound"
+	// DNS is what the pod asks of DNS servers: a UDP socket.
+	DNS Direction = "dns"
 )
 
 // OriginalDst is how an accepted connection tells where it was going.
@@ -52,6 +55,9 @@ const (
 	Transparent OriginalDst = "transparent"
 	// Sockopt: SO_ORIGINAL_DST (IP6T_SO_ORIGINAL_DST) answers it.
 	Sockopt OriginalDst = "sockopt"
+	// Alias: the address that a datagram came to stands for it, by the pod's
+	// table of servers.
+	Alias OriginalDst = "alias"
 )
 
 // Pod is a managed pod and the sockets that take its connections.
@@ -65,15 +71,37 @@ type Pod struct {
 	// is older than they are.
 	ServiceAccount string            `json:"service_account,omitempty"`
 	Labels         map[string]string `json:"labels,omitempty"`
+	// DNSSlot is the pod's place in the table of servers that DNSServers is the
+	// descriptor of (package dnsproxy), if it has listeners for DNS.
+	DNSSlot    uint32 `json:"dns_slot,omitempty"`
+	DNSServers int    `json:"-"`
 }
 
-// Listener is a non-blocking listening TCP socket in the pod's namespace.
+// FeatureDNS is in the hello of peers that know of DNS.
+const FeatureDNS = "dns"
+
+// HasDNS reports whether the pod's DNS is caught.
+func (p *Pod) HasDNS() bool {
+	return slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Direction == DNS })
+}
+
+// Listener is a non-blocking listening TCP socket in the pod's namespace, or a
+// bound UDP socket if its direction is DNS.
 type Listener struct {
 	Direction   Direction   `json:"direction"`
 	Family      Family      `json:"family"`
 	OriginalDst OriginalDst `json:"original_dst"`
 	FD          int         `json:"-"`
 }
+
+// Protocol is what upstream sockets speak.
+type Protocol string
+
+// The protocols; TCP is the one of older peers, which do not say.
+const (
+	TCP Protocol = ""
+	UDP Protocol = "udp"
+)
 
 type messageType string
 
@@ -101,6 +129,7 @@ type message struct {
 	ID       uint32      `json:"id,omitempty"`
 	Listener *Listener   `json:"listener,omitempty"`
 	Family   Family      `json:"family,omitempty"`
+	Protocol Protocol    `json:"protocol,omitempty"`
 	Count    int         `json:"count,omitempty"`
 	Seq      uint32      `json:"seq,omitempty"` // of want_upstream, and its answer
 	Error    string      `json:"error,omitempty"`
@@ -152,9 +181,9 @@ func (m *message) validate() error {
 		if m.Count < 1 || m.Count > maxFDs {
 			return fmt.Errorf("count %d is not from 1 to %d", m.Count, maxFDs)
 		}
-		return errors.Join(checkID(m.ID), m.Family.validate())
+		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
 	case typeUpstream, typeRefused:
-		return errors.Join(checkID(m.ID), m.Family.validate())
+		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
 	case typeConnections, typeClosed:
 		return checkConnections(m.Connections)
 	case "":
@@ -182,6 +211,9 @@ func (m *message) wantFDs() (n int, exact bool) {
 	case typeHeld:
 		return 1, true
 	case typePodAdded:
+		if m.Pod.HasDNS() {
+			return len(m.Pod.Listeners) + 1, true
+		}
 		return len(m.Pod.Listeners), true
 	case typeUpstream:
 		return maxFDs, false
@@ -224,11 +256,18 @@ func (p *Pod) validate() error {
 }
 
 func (l *Listener) validate() error {
-	if l.Direction != Outbound && l.Direction != Inbound {
+	switch l.Direction {
+	case Outbound, Inbound, DNS:
+	default:
 		return fmt.Errorf("direction %q", l.Direction)
 	}
-	if l.OriginalDst != Transparent && l.OriginalDst != Sockopt {
+	switch l.OriginalDst {
+	case Transparent, Sockopt, Alias:
+	default:
 		return fmt.Errorf("original_dst %q", l.OriginalDst)
+	}
+	if (l.Direction == DNS) != (l.OriginalDst == Alias) {
+		return fmt.Errorf("direction %q with original_dst %q", l.Direction, l.OriginalDst)
 	}
 	return l.Family.validate()
 }
@@ -236,6 +275,13 @@ func (l *Listener) validate() error {
 func (f Family) validate() error {
 	if f != IPv4 && f != IPv6 {
 		return fmt.Errorf("family %d is neither 4 nor 6", f)
+	}
+	return nil
+}
+
+func (p Protocol) validate() error {
+	if p != TCP && p != UDP {
+		return fmt.Errorf("protocol %q", p)
 	}
 	return nil
 }

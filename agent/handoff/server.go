@@ -24,7 +24,7 @@ type Source interface {
 	// Ready is called when a proxy has returned all that it held.
 	Ready()
 	// UpstreamSockets makes n sockets in the pod; they are the caller's.
-	UpstreamSockets(podID uint32, f Family, n int) ([]int, error)
+	UpstreamSockets(podID uint32, f Family, p Protocol, n int) ([]int, error)
 }
 
 // ServerOptions says where to listen and whom to serve.
@@ -91,7 +91,7 @@ func (s *Server) Add(p Pod) {
 	p.Labels = bounded(p.Labels)
 	s.pods[p.ID] = p
 	for c := range s.clients {
-		s.sendOrDrop(c, podAdded(p), p.fds()...)
+		s.announce(c, p)
 	}
 }
 
@@ -161,7 +161,8 @@ func (s *Server) greet(c *conn) error {
 	if m.Type != typeHello {
 		return fmt.Errorf("message %q before hello", m.Type)
 	}
-	if err := c.send(&message{Type: typeHello, Version: Version}, s.opts.HeartbeatFD); err != nil {
+	c.dns = slices.Contains(m.Features, FeatureDNS)
+	if err := c.send(&message{Type: typeHello, Version: Version, Features: []string{FeatureDNS}}, s.opts.HeartbeatFD); err != nil {
 		return err
 	}
 	if m.Version < oldestVersion {
@@ -209,13 +210,13 @@ func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 }
 
 func (s *Server) giveUpstream(c *conn, m *message, log *slog.Logger) error {
-	fds, err := s.source.UpstreamSockets(m.ID, m.Family, m.Count)
+	fds, err := s.source.UpstreamSockets(m.ID, m.Family, m.Protocol, m.Count)
 	if err != nil {
 		log.Warn("no upstream sockets", "pod", m.ID, "error", err)
-		return c.send(&message{Type: typeRefused, ID: m.ID, Family: m.Family, Seq: m.Seq, Error: err.Error()})
+		return c.send(&message{Type: typeRefused, ID: m.ID, Family: m.Family, Protocol: m.Protocol, Seq: m.Seq, Error: err.Error()})
 	}
 	defer closeAll(fds)
-	return c.send(&message{Type: typeUpstream, ID: m.ID, Family: m.Family, Seq: m.Seq}, fds...)
+	return c.send(&message{Type: typeUpstream, ID: m.ID, Family: m.Family, Protocol: m.Protocol, Seq: m.Seq}, fds...)
 }
 
 // join sends every pod; from then on the client hears of each change.
@@ -224,7 +225,7 @@ func (s *Server) join(c *conn, cred unix.Ucred) {
 	defer s.mu.Unlock()
 	s.clients[c] = cred
 	for _, p := range s.pods {
-		s.sendOrDrop(c, podAdded(p), p.fds()...)
+		s.announce(c, p)
 	}
 	s.sendOrDrop(c, &message{Type: typeSynced})
 	if c.reports && len(s.reports.watchers) > 0 {
@@ -247,12 +248,23 @@ func (s *Server) sendOrDrop(c *conn, m *message, fds ...int) {
 	}
 }
 
+// announce leaves DNS out for proxies that do not know of it.
+func (s *Server) announce(c *conn, p Pod) {
+	if !c.dns {
+		p.Listeners = slices.DeleteFunc(slices.Clone(p.Listeners), func(l Listener) bool { return l.Direction == DNS })
+	}
+	s.sendOrDrop(c, podAdded(p), p.fds()...)
+}
+
 func podAdded(p Pod) *message { return &message{Type: typePodAdded, Pod: &p} }
 
 func (p Pod) fds() []int {
 	fds := make([]int, len(p.Listeners))
 	for i, l := range p.Listeners {
 		fds[i] = l.FD
+	}
+	if p.HasDNS() {
+		fds = append(fds, p.DNSServers)
 	}
 	return fds
 }

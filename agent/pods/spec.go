@@ -50,6 +50,8 @@ type Spec struct {
 	Inbound             *bool    `json:"inbound,omitempty"`
 	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
 	Exclusions
+	// DNS catches what the pod asks of DNS servers; default: the agent's.
+	DNS *bool `json:"dns,omitempty"`
 	// ProxyCgroup is the cgroup of a proxy that runs in the pod and listens
 	// for itself, on OutboundPort: the agent then makes no sockets and
 	// expects no heartbeat. It needs mode rewrite.
@@ -71,6 +73,7 @@ type Identity struct {
 const (
 	DefaultOutboundPort = 15001
 	DefaultInboundPort  = 15006
+	DefaultDNSPort      = 15053
 )
 
 // Key names a pod: NAMESPACE/NAME.
@@ -114,6 +117,9 @@ func (s *Spec) Complete() error {
 	}
 	if s.External() && (s.Mode != Rewrite || *s.Inbound) {
 		refuse("proxy_cgroup: needs mode %s and inbound false", Rewrite)
+	}
+	if s.External() && s.DNS != nil && *s.DNS {
+		refuse("dns: a proxy in the pod (proxy_cgroup) does not answer it")
 	}
 	return errors.Join(errs...)
 }

@@ -319,6 +319,7 @@ func (s *server) closeLoops() {
 func (s *server) shutdown() {
 	if s.stopNode != nil {
 		s.stopNode()
+		s.node.dns.server.Close()
 	}
 	if s.stopRuntime != nil {
 		s.stopRuntime()

@@ -314,7 +314,7 @@ func TestCertificateWhileASecretIsMissing(t *testing.T) {
 	if err := s.listen("common_tls_context: {tls_certificates: [{certificate_chain: {inline_string: a}, private_key: {inline_string: b}}], validation_context_sds_secret_config: {name: ca, sds_config: {ads: {}}}}"); err != nil {
 		t.Fatal(err)
 	}
-	err := s.set(secret(t, fmt.Sprintf("{name: ca, validation_context: {trusted_ca: {inline_string: %q}}}", testca.New(t, "root").PEM())))
+	err := s.set(newSecret(t, fmt.Sprintf("{name: ca, validation_context: {trusted_ca: {inline_string: %q}}}", testca.New(t, "root").PEM())))
 	if err == nil || !strings.Contains(err.Error(), "tls_certificates[0]") {
 		t.Errorf("the secret that completes them: %v", err)
 	}

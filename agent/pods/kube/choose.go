@@ -34,6 +34,9 @@ const (
 	AnnotationPolicy = "weir.dev/policy"
 	// AnnotationInbound with "false" catches outbound connections only.
 	AnnotationInbound = "weir.dev/inbound"
+	// AnnotationDNS with "true" or "false" catches the pod's DNS or leaves it
+	// alone, whatever the agent's default is.
+	AnnotationDNS = "weir.dev/dns"
 )
 
 // wants reports whether pod is to be caught; namespace are its namespace's
@@ -60,15 +63,13 @@ func spec(pod *corev1.Pod) (pods.Spec, error) {
 		Mode:     pods.Mode(pod.Annotations[AnnotationMode]),
 		Policy:   pods.Policy(pod.Annotations[AnnotationPolicy]),
 	}
-	switch v := pod.Annotations[AnnotationInbound]; v {
-	case "", "true":
-	case "false":
-		no := false
-		s.Inbound = &no
-	default:
-		return s, fmt.Errorf("annotation %s: %q is neither true nor false", AnnotationInbound, v)
-	}
 	var err error
+	if s.Inbound, err = choice(pod, AnnotationInbound); err != nil {
+		return s, err
+	}
+	if s.DNS, err = choice(pod, AnnotationDNS); err != nil {
+		return s, err
+	}
 	if s.ExcludeInboundPorts, err = ports(pod.Annotations[AnnotationExcludeInbound]); err != nil {
 		return s, fmt.Errorf("annotation %s: %w", AnnotationExcludeInbound, err)
 	}
@@ -99,6 +100,21 @@ func uid(s string) (uint32, error) {
 		return 0, fmt.Errorf("%q is not a user's number", s)
 	}
 	return uint32(n), nil
+}
+
+// choice is nil where the annotation is not given.
+func choice(pod *corev1.Pod, annotation string) (*bool, error) {
+	chosen := false
+	switch v := pod.Annotations[annotation]; v {
+	case "":
+		return nil, nil
+	case "true":
+		chosen = true
+	case "false":
+	default:
+		return nil, fmt.Errorf("annotation %s: %q is neither true nor false", annotation, v)
+	}
+	return &chosen, nil
 }
 
 // each parses a list of values with commas between.
