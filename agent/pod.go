@@ -138,7 +138,14 @@ func (a *Agent) catch(p *pod) error {
 	if err := p.installDNSRoute(); err != nil {
 		return err
 	}
-	if err := a.redirect.AttachNetns(p.id, p.cookie, p.ns.FD(), p.ns.Inode()); err != nil {
+	if p.spec.KeepClientAddress {
+		if err := p.ns.AcceptMarks(true); err != nil {
+			return err
+		}
+	}
+	if err := a.redirect.AttachNetns(redirect.Namespace{
+		PodID: p.id, Cookie: p.cookie, FD: p.ns.FD(), Inode: p.ns.Inode(), KeepsClient: p.spec.KeepClientAddress,
+	}); err != nil {
 		return err
 	}
 	entry, err := p.entry()
@@ -167,8 +174,12 @@ func (a *Agent) letGo(p *pod) error {
 	_, err := p.ns.RemoveMarkRoute(p.route())
 	errs = append(errs, err)
 	_, err = p.ns.RemoveLocalRoute(redirect.DNSAliases6)
+	errs = append(errs, err)
+	if p.spec.KeepClientAddress {
+		errs = append(errs, p.ns.AcceptMarks(false))
+	}
 	p.close()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errs...)
 }
 
 // close closes the agent's descriptors and nothing more.
@@ -184,7 +195,7 @@ func (p *pod) close() {
 
 func (p *pod) route() netns.MarkRoute {
 	r := netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority}
-	if p.spec.Mode == pods.Mark {
+	if p.spec.Mode == pods.Mark || p.spec.KeepClientAddress {
 		for _, ip := range []netip.Addr{p.ip4(), p.ip6()} {
 			if ip.IsValid() {
 				r.Sources = append(r.Sources, ip)

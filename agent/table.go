@@ -81,6 +81,9 @@ func WriteFeatures(w io.Writer, features []redirect.Feature) error {
 		here := "yes"
 		if f.Error != "" {
 			here = "no: " + f.Error
+			if f.Optional {
+				here = "no (it is optional): " + f.Error
+			}
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Name, f.For, f.Kernel, here)
 	}
@@ -92,7 +95,7 @@ func WriteFeatures(w io.Writer, features []redirect.Feature) error {
 func Missing(features []redirect.Feature) error {
 	var names []string
 	for _, f := range features {
-		if f.Error != "" {
+		if f.Error != "" && !f.Optional {
 			names = append(names, fmt.Sprintf("%s (Linux %s, for %s)", f.Name, f.Kernel, f.For))
 		}
 	}

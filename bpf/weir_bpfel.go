@@ -198,6 +198,7 @@ const (
 	WeirProgWeirGetsockopt      = "weir_getsockopt"
 	WeirProgWeirSkLookup        = "weir_sk_lookup"
 	WeirProgWeirSockops         = "weir_sockops"
+	WeirVarKeepsClient          = "keeps_client"
 	WeirVarNetnsCookie          = "netns_cookie"
 )
 
@@ -287,6 +288,7 @@ type WeirMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WeirVariableSpecs struct {
+	KeepsClient *ebpf.VariableSpec `ebpf:"keeps_client"`
 	NetnsCookie *ebpf.VariableSpec `ebpf:"netns_cookie"`
 }
 
@@ -355,6 +357,7 @@ func (m *WeirMaps) Close() error {
 //
 // It can be passed to LoadWeirObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WeirVariables struct {
+	KeepsClient *ebpf.Variable `ebpf:"keeps_client"`
 	NetnsCookie *ebpf.Variable `ebpf:"netns_cookie"`
 }
 

@@ -47,7 +47,10 @@ type Spec struct {
 	Mode      Mode         `json:"mode,omitempty"`   // default: mark
 	Policy    Policy       `json:"policy,omitempty"` // default: closed
 	// Inbound catches connections to the pod; default: true.
-	Inbound             *bool    `json:"inbound,omitempty"`
+	Inbound *bool `json:"inbound,omitempty"`
+	// KeepClientAddress has the proxy connect to the pod's own program from
+	// the client's address, so that the program sees it. Linux 5.17.
+	KeepClientAddress   bool     `json:"keep_client_address,omitempty"`
 	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
 	Exclusions
 	// DNS catches what the pod asks of DNS servers; default: the agent's.
@@ -114,6 +117,9 @@ func (s *Spec) Complete() error {
 	}
 	if err := s.Exclusions.check(); err != nil {
 		errs = append(errs, err)
+	}
+	if s.KeepClientAddress && !*s.Inbound {
+		refuse("keep_client_address: needs inbound")
 	}
 	if s.External() && (s.Mode != Rewrite || *s.Inbound) {
 		refuse("proxy_cgroup: needs mode %s and inbound false", Rewrite)

@@ -30,7 +30,9 @@ func TestExclusions(t *testing.T) {
 			mapped := "[::ffff:" + server.IPv4.String() + "]:80"
 			a := manage(t, r, rig[0], func(p *Pod) { p.Rewrite = rewrite })
 			manage(t, r, rig[1], func(p *Pod) { p.Rewrite = rewrite })
-			caught := func(addr string) string { return "outbound " + strings.ReplaceAll(addr, "[::ffff:"+server.IPv4.String()+"]", server.IPv4.String()) }
+			caught := func(addr string) string {
+				return "outbound " + strings.ReplaceAll(addr, "[::ffff:"+server.IPv4.String()+"]", server.IPv4.String())
+			}
 			for _, tt := range []struct {
 				name        string
 				exclude     func(*Pod)

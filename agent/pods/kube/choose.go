@@ -32,6 +32,9 @@ const (
 	AnnotationMode = "weir.dev/mode"
 	// AnnotationPolicy is closed or open.
 	AnnotationPolicy = "weir.dev/policy"
+	// AnnotationKeepClient with "true" has the pod's program see the client's
+	// address.
+	AnnotationKeepClient = "weir.dev/keep-client-address"
 	// AnnotationInbound with "false" catches outbound connections only.
 	AnnotationInbound = "weir.dev/inbound"
 	// AnnotationDNS with "true" or "false" catches the pod's DNS or leaves it
@@ -73,6 +76,11 @@ func spec(pod *corev1.Pod) (pods.Spec, error) {
 	if s.ExcludeInboundPorts, err = ports(pod.Annotations[AnnotationExcludeInbound]); err != nil {
 		return s, fmt.Errorf("annotation %s: %w", AnnotationExcludeInbound, err)
 	}
+	keep, err := choice(pod, AnnotationKeepClient)
+	if err != nil {
+		return s, err
+	}
+	s.KeepClientAddress = keep != nil && *keep
 	if s.Exclusions, err = exclusions(pod.Annotations); err != nil {
 		return s, err
 	}

@@ -41,7 +41,7 @@ func TestSpec(t *testing.T) {
 			Name: "web", Namespace: "shop", Labels: map[string]string{"app": "web"},
 			Annotations: map[string]string{
 				AnnotationMode: "rewrite", AnnotationPolicy: "open", AnnotationInbound: "false", AnnotationExcludeInbound: "9090, 9091",
-				AnnotationExcludeCIDRs: "10.8.0.0/16,fd00::/8", AnnotationExcludePorts: "5432", AnnotationExcludeUIDs: "101, 65532",
+				AnnotationExcludeCIDRs: "10.8.0.0/16,fd00::/8", AnnotationExcludePorts: "5432", AnnotationExcludeUIDs: "101, 65532", AnnotationKeepClient: "false",
 			},
 		},
 		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
@@ -59,7 +59,7 @@ func TestSpec(t *testing.T) {
 		t.Errorf("exclusions %+v", got.Exclusions)
 	}
 	for annotation, value := range map[string]string{
-		AnnotationExcludeCIDRs: "10.8.0.0", AnnotationExcludePorts: "0", AnnotationExcludeUIDs: "root", AnnotationExcludeInbound: "http", AnnotationInbound: "maybe"} {
+		AnnotationExcludeCIDRs: "10.8.0.0", AnnotationExcludePorts: "0", AnnotationExcludeUIDs: "root", AnnotationKeepClient: "1", AnnotationExcludeInbound: "http", AnnotationInbound: "maybe"} {
 		pod.Annotations = map[string]string{annotation: value}
 		if _, err := spec(&pod); err == nil || !strings.Contains(err.Error(), annotation) {
 			t.Errorf("%s: %s: %v", annotation, value, err)
