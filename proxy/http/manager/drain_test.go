@@ -44,14 +44,14 @@ func TestDrainNow(t *testing.T) {
 	io.WriteString(busy, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
 	<-started
 	r.WantStat("http.in.downstream_cx_active", "4")
-	r.Main(r.Manager.DrainNow)
+	r.Main(func() { r.Manager.DrainNow(nil) })
 	if b, err := io.ReadAll(usedR); len(b) > 0 || err != nil {
 		t.Errorf("used: %q, %v", b, err)
 	}
 	if resp := exchange(t, late, bufio.NewReader(late), "GET / HTTP/1.1\r\nHost: h"); !resp.Close {
 		t.Error("the first request of a connection that was there before the drain: no Connection: close")
 	}
-	r.Main(r.Manager.DrainNow)
+	r.Main(func() { r.Manager.DrainNow(nil) })
 	if b, err := io.ReadAll(fresh); len(b) > 0 || err != nil {
 		t.Errorf("fresh: %q, %v", b, err)
 	}
