@@ -2,12 +2,14 @@ package extauthz
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
@@ -48,7 +50,10 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		"with_request_body", "clear_route_cache", "status_on_error", "validate_mutations", "metadata_context_namespaces",
 		"route_metadata_context_namespaces", "filter_enabled", "filter_enabled_metadata", "deny_at_disable", "stat_prefix", "allowed_headers",
 		"disallowed_headers", "include_tls_session", "include_peer_certificate", "charge_cluster_response_stats", "encode_raw_headers", "decoder_header_mutation_rules",
-		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes"); err != nil {
+		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes", "clear_route_cache_headers", "bootstrap_metadata_labels_key", "shadow_mode", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	//lint:ignore SA1019 to refuse it
@@ -56,6 +61,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
 	}
 	f := &factory{
+		shadow: m.ShadowMode, labels: labels(ctx.NodeMetadata[m.BootstrapMetadataLabelsKey]), routeHeaders: lowered(m.ClearRouteCacheHeaders),
 		allowOnFailure: m.FailureModeAllow, failureHeader: m.FailureModeAllowHeaderAdd, clearRouteCache: m.ClearRouteCache,
 		statusOnError: 403, validate: m.ValidateMutations, metadata: m.MetadataContextNamespaces, routeMetadata: m.RouteMetadataContextNamespaces,
 		tlsSession: m.IncludeTlsSession, peerCertificate: m.IncludePeerCertificate, chargeCluster: m.ChargeClusterResponseStats == nil || m.ChargeClusterResponseStats.Value,
@@ -106,6 +112,35 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 	return f, nil
 }
 
+// noClientSpan takes emit_client_span where it says what weir does: there are
+// no spans for the questions to authorization servers.
+func noClientSpan(p field.Path, emit *wrapperspb.BoolValue) error {
+	if emit.GetValue() {
+		return p.Dot("emit_client_span").Errorf("weir has no spans for these requests; it takes false only")
+	}
+	return nil
+}
+
+// labels are the strings of an object in the node's metadata.
+func labels(metadata any) map[string]string {
+	fields, _ := metadata.(map[string]any)
+	if len(fields) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(fields))
+	for k, v := range fields {
+		out[k], _ = v.(string)
+	}
+	return out
+}
+
+func lowered(names []string) (out []string) {
+	for _, n := range names {
+		out = append(out, strings.ToLower(n))
+	}
+	return out
+}
+
 func compileBody(b *extauthzv3.BufferSettings) *bodySettings {
 	if b == nil {
 		return nil
@@ -153,7 +188,10 @@ func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any
 	}
 	c := m.GetCheckSettings()
 	p = p.Dot("check_settings")
-	if err := field.Only(p, c, "context_extensions", "disable_request_body_buffering", "with_request_body", "grpc_service", "http_service"); err != nil {
+	if err := field.Only(p, c, "context_extensions", "disable_request_body_buffering", "with_request_body", "grpc_service", "http_service", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, c.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	if c.GetDisableRequestBodyBuffering() && c.GetWithRequestBody() != nil {
