@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -150,8 +151,15 @@ func (k *compiler) requirement(p field.Path, c *jwtauthnv3.JwtRequirement, sibli
 		return &tokensOf{providers: all, byIssuer: true, allowMissing: true}, nil
 	case *jwtauthnv3.JwtRequirement_AllowMissingOrFailed:
 		return &tokensOf{providers: all, byIssuer: true, allowFailed: true}, nil
+	case *jwtauthnv3.JwtRequirement_ExtractOnlyWithoutValidation:
+		// In spite of its name only what is valid is extracted.
+		header := matcher.LowerASCII(t.ExtractOnlyWithoutValidation.GetVerificationStatusHeader())
+		if header == "" {
+			header = "x-jwt-signature-verified"
+		}
+		return &tokensOf{providers: k.f.providers, byIssuer: true, allowFailed: true, unverified: header}, nil
 	}
-	return nil, field.Only(p, c, "provider_name", "provider_and_audiences", "requires_any", "requires_all", "allow_missing", "allow_missing_or_failed")
+	return nil, field.Only(p, c, "provider_name", "provider_and_audiences", "requires_any", "requires_all", "allow_missing", "allow_missing_or_failed", "extract_only_without_validation")
 }
 
 func (k *compiler) list(p field.Path, cs []*jwtauthnv3.JwtRequirement, any bool) ([]requirement, error) {
