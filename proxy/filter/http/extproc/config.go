@@ -8,6 +8,7 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/cel"
@@ -50,7 +51,10 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 	if err := field.Only(p, m, "grpc_service", "failure_mode_allow", "processing_mode", "message_timeout", "stat_prefix", "mutation_rules",
 		"max_message_timeout", "forward_rules", "allow_mode_override", "disable_immediate_response", "metadata_options", "observability_mode",
 		"disable_clear_route_cache", "route_cache_action", "deferred_close_timeout", "request_attributes", "response_attributes", "allowed_override_modes", "status_on_error",
-		"allow_content_length_header"); err != nil {
+		"allow_content_length_header", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	f := &factory{
@@ -197,7 +201,10 @@ func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any
 	r := &routeSettings{disabled: m.GetDisabled()}
 	o := m.GetOverrides()
 	p = p.Dot("overrides")
-	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes"); err != nil {
+	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, o.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	if o.GetProcessingMode() != nil {
@@ -228,4 +235,13 @@ func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any
 		r.service, err = grpc.Compile(p.Dot("grpc_service"), s, 0, ctx.LocalAddress)
 	}
 	return r, err
+}
+
+// noClientSpan takes emit_client_span where it says what weir does: there are
+// no spans for the calls of processors.
+func noClientSpan(p field.Path, emit *wrapperspb.BoolValue) error {
+	if emit.GetValue() {
+		return p.Dot("emit_client_span").Errorf("weir has no spans for these calls; it takes false only")
+	}
+	return nil
 }

@@ -36,6 +36,9 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 			return nil, err
 		}
 		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		if ctx.LocalAddress.IsValid() {
+			f.forwardedFor = ctx.LocalAddress.String()
+		}
 		f.fetchAhead(ctx)
 		return f, nil
 	}}
