@@ -125,7 +125,7 @@ type Info struct {
 	RedirectRoutes    []string
 
 	HealthCheck bool // a health-check request
-	Trace       bool // sampled
+	ForceTrace  bool // traced because the request demanded it
 }
 
 // Attempt is one try at an upstream host.
