@@ -5,20 +5,18 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	admissionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/admission_control/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.admission_control.v3.AdmissionControl"
 
 // Maker makes the filter's factories.
-func Maker() http.FilterMaker { return http.FilterMaker{New: newFactory} }
+func Maker() http.FilterMaker { return http.FilterMaker{New: http.NewFrom(compile)} }
 
 // What counts where the configuration does not say.
 const (
@@ -28,15 +26,11 @@ const (
 	defaultMaxProbability = 80 // percent
 )
 
-func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-	m, err := protos.UnpackAs[*admissionv3.AdmissionControl](p, config)
-	if err != nil {
-		return nil, err
-	}
+func compile(p field.Path, m *admissionv3.AdmissionControl, ctx *http.FactoryContext) (f *factory, err error) {
 	if c := m.GetSrThreshold(); c != nil && c.GetDefaultValue().GetValue() < 1 {
 		return nil, p.Dot("sr_threshold").Errorf("Success rate threshold cannot be less than 1.0%%.")
 	}
-	f := &factory{
+	f = &factory{
 		rpsThreshold:   func() uint64 { return 0 },
 		aggression:     number(ctx, m.GetAggression().GetRuntimeKey(), defaultAggression),
 		threshold:      percent(ctx, m.GetSrThreshold(), defaultThreshold),

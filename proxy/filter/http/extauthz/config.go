@@ -8,7 +8,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -19,7 +18,6 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -30,19 +28,15 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m, err := protos.UnpackAs[*extauthzv3.ExtAuthz](p, config)
-		if err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
 		}
-		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		f.client = async.Clients(tables)
 		f.table = tables
 		return f, nil
-	}}
+	})}
 }
 
 func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*factory, error) {
@@ -181,11 +175,7 @@ type routeSettings struct {
 }
 
 // routeConfig compiles an ExtAuthzPerRoute.
-func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*extauthzv3.ExtAuthzPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
+func routeConfig(p field.Path, m *extauthzv3.ExtAuthzPerRoute, ctx *http.FactoryContext) (r *routeSettings, err error) {
 	c := m.GetCheckSettings()
 	p = p.Dot("check_settings")
 	if err := field.Only(p, c, "context_extensions", "disable_request_body_buffering", "with_request_body", "grpc_service", "http_service", "emit_client_span"); err != nil {
@@ -197,15 +187,12 @@ func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any
 	if c.GetDisableRequestBodyBuffering() && c.GetWithRequestBody() != nil {
 		return nil, p.Errorf("disable_request_body_buffering and with_request_body must not both be set")
 	}
-	r := &routeSettings{disabled: m.GetDisabled(), extensions: maps.Clone(c.GetContextExtensions()), noBody: c.GetDisableRequestBodyBuffering(), body: compileBody(c.GetWithRequestBody())}
+	r = &routeSettings{disabled: m.GetDisabled(), extensions: maps.Clone(c.GetContextExtensions()), noBody: c.GetDisableRequestBodyBuffering(), body: compileBody(c.GetWithRequestBody())}
 	switch {
 	case c.GetGrpcService() != nil:
 		r.service, err = compileGrpc(p.Dot("grpc_service"), c.GetGrpcService(), ctx)
 	case c.GetHttpService() != nil:
 		r.service, err = compileHTTP(p.Dot("http_service"), c.GetHttpService(), nil)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+	return r, err
 }
