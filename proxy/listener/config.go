@@ -55,7 +55,7 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 		"per_connection_buffer_limit_bytes", "metadata", "deprecated_v1", "drain_type", "listener_filters", "listener_filters_timeout",
 		"continue_on_listener_filters_timeout", "transparent", "freebind", "socket_options", "tcp_fast_open_queue_length", "traffic_direction",
 		"connection_balance_config", "reuse_port", "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config"); err != nil {
+		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config", "filter_chain_matcher"); err != nil {
 		return nil, err
 	}
 	if err := protos.Validate(c.path, p); err != nil {
@@ -254,7 +254,12 @@ func compileSet(path field.Path, set *listenerv3.ListenerFilterChainMatchPredica
 
 func (c *compiler) chains() (err error) {
 	l := c.out
-	if l.table, err = match.Compile(c.path, c.proto.GetFilterChains()); err != nil {
+	if c.proto.GetFilterChainMatcher() != nil {
+		err = c.chainMatcher()
+	} else {
+		l.table, err = match.Compile(c.path, c.proto.GetFilterChains())
+	}
+	if err != nil {
 		return err
 	}
 	for i, p := range c.proto.GetFilterChains() {
@@ -263,6 +268,9 @@ func (c *compiler) chains() (err error) {
 			return err
 		}
 		l.chains = append(l.chains, chain)
+		if l.matcher != nil {
+			l.byName[p.GetName()] = chain
+		}
 	}
 	if p := c.proto.GetDefaultFilterChain(); p != nil {
 		l.defaultChain, err = c.chain(c.path.Dot("default_filter_chain"), p)
@@ -345,7 +353,7 @@ func onlyChainsDiffer(old, p *listenerv3.Listener) bool {
 
 func withoutChains(p *listenerv3.Listener) *listenerv3.Listener {
 	p = proto.Clone(p).(*listenerv3.Listener)
-	p.FilterChains, p.DefaultFilterChain = nil, nil
+	p.FilterChains, p.DefaultFilterChain, p.FilterChainMatcher = nil, nil, nil
 	return p
 }
 
