@@ -16,6 +16,12 @@ func (c *compiler) addresses() error {
 		return nil
 	}
 	p, l := c.proto, c.out
+	if l.internal {
+		if p.GetAddress() != nil || len(p.GetAdditionalAddresses()) > 0 {
+			return c.path.Dot("address").Errorf("an internal listener has none")
+		}
+		return nil
+	}
 	if p.GetAddress() == nil {
 		return c.path.Dot("address").Errorf("listener %q has no address", p.GetName())
 	}

@@ -32,7 +32,8 @@ type Listener struct {
 	balancer          *balancer
 	accessLogs        []AccessLog
 
-	udp *udpListener // nil for one that accepts connections
+	udp      *udpListener // nil for one that accepts connections
+	internal bool         // takes connections of the process's own only
 
 	table        *match.Table
 	matcher      *tree.Tree[string] // instead of table: it names chains
@@ -58,6 +59,9 @@ func (l *Listener) Name() string { return l.name }
 // Addresses are where the listener listens, with the ports that the kernel
 // chose.
 func (l *Listener) Addresses() []network.Address {
+	if l.internal {
+		return []network.Address{network.InternalAddress(l.name, "")}
+	}
 	var out []network.Address
 	for _, b := range l.bindings {
 		out = append(out, b.addr)
