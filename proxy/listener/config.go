@@ -55,7 +55,7 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 		"per_connection_buffer_limit_bytes", "metadata", "deprecated_v1", "drain_type", "listener_filters", "listener_filters_timeout",
 		"continue_on_listener_filters_timeout", "transparent", "freebind", "socket_options", "tcp_fast_open_queue_length", "traffic_direction",
 		"connection_balance_config", "reuse_port", "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config", "filter_chain_matcher", "internal_listener"); err != nil {
+		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config", "filter_chain_matcher", "internal_listener", "enable_mptcp"); err != nil {
 		return nil, err
 	}
 	if err := protos.Validate(c.path, p); err != nil {
