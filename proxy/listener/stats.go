@@ -14,6 +14,8 @@ type Stats struct {
 	FilterError            stats.Counter   `stat:"downstream_listener_filter_error"`
 	TransportTimeout       stats.Counter   `stat:"downstream_cx_transport_socket_connect_timeout"`
 	NoFilterChainMatch     stats.Counter   `stat:"no_filter_chain_match"`
+	ConfigMissing          stats.Counter   `stat:"extension_config_missing"`
+	NetworkConfigMissing   stats.Counter   `stat:"network_extension_config_missing"`
 	CxActive               stats.Gauge     `stat:"downstream_cx_active"`
 	PreCxActive            stats.Gauge     `stat:"downstream_pre_cx_active"`
 	CxLengthMs             stats.Histogram `stat:"downstream_cx_length_ms"`

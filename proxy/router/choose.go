@@ -49,7 +49,7 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	code, body, contentType, location := 0, "", "", f.route.Location(h)
 	switch {
 	case f.route.Redirect() != nil:
-		f.stats.RqRedirect.Inc()
+		f.stats.RqDirectResponse.Inc() // so Envoy counts it; rq_redirect stays 0
 		code = f.route.Redirect().Code
 	case f.route.DirectResponse() != nil:
 		f.stats.RqDirectResponse.Inc()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -68,6 +69,13 @@ func (p *proxy) wantStat(name, value string) {
 	p.until(name+" is "+value, func() bool {
 		return strings.Contains("\n"+p.page("/stats?filter=^"+name+"$"), "\n"+name+": "+value+"\n")
 	})
+}
+
+// count is a statistic's value now, 0 when there is none.
+func (p *proxy) count(name string) (n int) {
+	_, value, _ := strings.Cut("\n"+p.page("/stats?filter=^"+name+"$"), "\n"+name+": ")
+	fmt.Sscan(value, &n)
+	return n
 }
 
 // listener is the address of the only listener, once it is there.

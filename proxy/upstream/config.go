@@ -76,6 +76,7 @@ type config struct {
 type edsConfig struct {
 	service string
 	given   string               // service_name
+	file    bool                 // the source is a file
 	source  *corev3.ConfigSource // passed on to who subscribes
 }
 
@@ -268,6 +269,7 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 		return nil, p.Dot("eds_config").Errorf("missing")
 	}
 	out := &edsConfig{service: e.GetServiceName(), given: e.GetServiceName(), source: e.GetEdsConfig()}
+	out.file = e.GetEdsConfig().GetPathConfigSource() != nil || e.GetEdsConfig().GetPath() != ""
 	if out.service == "" {
 		out.service = c.GetName()
 	}

@@ -94,9 +94,13 @@ func NewManager(o Options) *Manager {
 	}
 	m.stats = stats.NewGroup[managerStats](o.Stats, stats.Scope{Prefix: "cluster_manager."}).For(0)
 	for _, w := range o.Workers {
-		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}})
+		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}, stats: m.tableStats(w)})
 	}
 	return m
+}
+
+func (m *Manager) tableStats(l *network.Loop) *tableStats {
+	return stats.NewGroup[tableStats](m.o.Stats, stats.Scope{Prefix: "thread_local_cluster_manager." + l.Name() + "."}).For(l.Worker)
 }
 
 // Table is the table of the worker with the index i in Options.Workers.

@@ -38,6 +38,7 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
+	c.o.settings() // their statistics are there from the first attempt on
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
 	return nil
