@@ -16,9 +16,9 @@ type multiplex[T multiplexed] struct {
 	key     string // in client.streams
 	target  *target
 	stats   Stats
-	types   []T      // in the order of subscription
-	session *session // nil: not connected
-	asked   bool     // the node was sent in this session
+	types   []T          // in the order of subscription
+	session *session     // nil: not connected
+	told    *corev3.Node // in this session
 	stop    context.CancelFunc
 	send    func(T) // the protocol's request for a type
 }
@@ -101,11 +101,11 @@ func (m *multiplex[T]) request(t T) {
 
 // node is what the next request says of the proxy; nil when the server knows.
 func (m *multiplex[T]) node() *corev3.Node {
-	if m.asked && m.target.nodeFirstOnly {
+	if m.told == m.client.node && m.target.nodeFirstOnly {
 		return nil
 	}
-	m.asked = true
-	return m.client.node
+	m.told = m.client.node
+	return m.told
 }
 
 // begin takes a new session, unless the stream has been stopped meanwhile.
@@ -113,7 +113,7 @@ func (m *multiplex[T]) begin(s *session) bool {
 	if m.client.closed || len(m.types) == 0 {
 		return false
 	}
-	m.session, m.asked = s, false
+	m.session, m.told = s, nil
 	m.stats.Set(statConnected, 1)
 	return true
 }

@@ -6,8 +6,10 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -48,6 +50,12 @@ type FactoryContext struct {
 	// HealthCheckFailed tells whether the admin interface has the instance
 	// fail health checks; nil: never. Workers call it.
 	HealthCheckFailed func() bool
+	// Secrets has the generic secrets that a configuration names.
+	Secrets secret.Source
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
+	// Discovery brings configurations of filters within filters, for which
+	// Scope waits; nil where there are none (in routes).
+	Discovery ecds.Discovery
+	Scope     ecds.Scope
 }

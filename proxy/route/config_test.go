@@ -45,7 +45,6 @@ func TestRefused(t *testing.T) {
 		{one(`{match: {prefix: /}, route: {cluster: c, path_rewrite: /x}}`), "routes[0].route: weir does not support path_rewrite"},
 		{one(`{match: {prefix: /}, route: {cluster: c, prefix_rewrite: /x, regex_rewrite: {pattern: {regex: a}}}}`), "only one of prefix_rewrite and regex_rewrite"},
 		{one(`{match: {prefix: /}, route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: "\\1"}}}`), "regex_rewrite.substitution: substitution \"\\\\1\" refers to group 1"},
-		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {retry_on: "5xx,sometimes"}}}`), "route.retry_policy.retry_on: unknown condition \"sometimes\""},
 		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}}}`), "retry_policy.retry_back_off.max_interval: "},
 		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {refresh_cluster_on_retry: true}}}`), "retry_policy: weir does not support refresh_cluster_on_retry"},
 		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a}]}}}`), "weighted_clusters: the sum of weights must be greater than 0"},

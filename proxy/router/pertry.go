@@ -47,6 +47,7 @@ func (u *upstreamRequest) tookTooLong(details string) {
 		u.host.Stats(f.cb.Worker()).RqTimeout++
 		u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
 	}
+	u.log.failed(streaminfo.UpstreamRequestTimeout, "")
 	u.cancel()
 	if f.retryAfterReset(u, http.LocalReset, true, true) {
 		return

@@ -47,6 +47,7 @@ type attemptState struct {
 	context      *tracing.Span   // what the upstream continues
 	protocol     string
 	code         int
+	log          *tryLog // nil: tries are not logged
 	respTrailers *http.HeaderMap
 	sizes        messageSizes
 }
@@ -78,6 +79,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	info.UpstreamMetadata = f.host.Metadata()
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
+	u.startLog()
 	u.touch()
 	if f.tunnel != nil {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
@@ -113,6 +115,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	info.UpstreamProtocol = proto.String()
 	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
+	u.log.ready(u.protocol)
 	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {
 		if c != nil {
@@ -142,6 +145,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	if u.wait.Len() > 0 || u.waitEnd {
 		end := u.waitEnd && u.trailer == nil
+		u.log.sent(u.wait.Len())
 		enc.EncodeData(&u.wait, end)
 		if end {
 			u.encoded()
@@ -162,11 +166,16 @@ func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure strin
 	u.pending = nil
 	if h != nil {
 		u.host = h
+	} else {
+		info := u.f.cb.StreamInfo()
+		info.UpstreamHost, info.UpstreamHostname, info.UpstreamMetadata = network.Address{}, "", nil
 	}
 	u.disarm()
 	u.chargeTry()
 	u.active = false
 	u.endSpan(reason.ResetReason().String(), flagOf(reason.ResetReason()))
+	u.log.failed(flagOf(reason.ResetReason()), failure)
+	u.log.end()
 	u.f.onReset(u, reason.ResetReason(), failure, false)
 }
 
@@ -174,6 +183,7 @@ func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
 	u.touch()
 	u.sizes.requestBody += uint64(b.Len())
 	if u.enc != nil {
+		u.log.sent(b.Len())
 		u.enc.EncodeData(b, end)
 		if end {
 			u.encoded()
@@ -226,12 +236,17 @@ func (u *upstreamRequest) release(reset bool) {
 	}
 	u.endSpan("", 0)
 	if enc == nil {
+		u.log.end()
 		return
 	}
 	if m, ok := enc.(http.Metered); ok {
+		// Envoy adds up all tries, too.
 		info, b := u.f.cb.StreamInfo(), m.Bytes()
-		info.UpstreamBytesReceived, info.UpstreamBytesSent, info.UpstreamHeaderSent = b.Received, b.Sent, b.HeaderSent
+		info.UpstreamBytesReceived += b.Received
+		info.UpstreamBytesSent += b.Sent
+		info.UpstreamHeaderSent += b.HeaderSent
 	}
+	u.log.end()
 	enc.SetCallbacks(nil)
 	for ; u.paused > 0; u.paused-- {
 		enc.ReadDisable(false)
@@ -282,6 +297,7 @@ func (u *upstreamRequest) DecodeData(b *network.Buffer, end bool) {
 		return
 	}
 	u.touch()
+	u.log.received(b.Len())
 	u.sizes.body += uint64(b.Len())
 	if info := u.f.cb.StreamInfo(); info.FirstUpstreamRxBody == 0 {
 		info.FirstUpstreamRxBody = u.f.cb.Loop().Now()
@@ -340,6 +356,7 @@ func (u *upstreamRequest) OnResetStream(reason http.ResetReason, failure string)
 	}
 	u.disarm()
 	u.endSpan(reason.String(), flagOf(reason))
+	u.log.failed(flagOf(reason), failure)
 	u.release(false)
 	u.wait.Reset()
 	u.f.onReset(u, reason, failure, true)

@@ -14,11 +14,14 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/network/metadataexchange"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
+	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
+	"github.com/weirproxy/weir/proxy/filter/udp/udpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
@@ -52,13 +55,18 @@ func (s *server) istioNode() metadataexchange.Node {
 
 func (s *server) makeListeners() {
 	tables := s.table
-	s.httpFilters = filter.HTTP(tables)
+	s.httpFilters = filter.HTTP(tables, s.logOptions)
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
+			UDP: map[string]listener.UDPFactory{
+				udpproxy.TypeURL:  udpproxy.Factory(s.udpCluster),
+				dnsfilter.TypeURL: dnsfilter.Factory(s.o.DNSListener, s.takeDNSTable, s.leaveDNSTable),
+			},
+			Discovery: s.extensions,
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
@@ -83,6 +91,13 @@ func (s *server) tcpCluster(l *network.Loop, name string) tcpproxy.Cluster {
 	return nil
 }
 
+func (s *server) udpCluster(l *network.Loop, name string) udpproxy.Cluster {
+	if c := s.table(l.Worker).Get(name); c != nil {
+		return c
+	}
+	return nil
+}
+
 // httpManager is the factory of the HTTP connection manager.
 func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 	m := &hcmv3.HttpConnectionManager{}
@@ -91,12 +106,13 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	c, err := manager.Compile(p, m, manager.Options{
 		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
+		Cluster: s.clusterInfo, ListenerMetadata: ctx.Metadata, ChainMetadata: ctx.ChainMetadata,
 		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
-		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
+		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload, Discovery: s.extensions, Scope: ctx,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
 			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),
@@ -108,6 +124,15 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	ctx.OnClose(c.Close)
 	return c.Filter, nil
+}
+
+// clusterInfo implements manager.ClusterInfo.
+func (s *server) clusterInfo(worker int, name string) (stat string, metadata map[string]map[string]any, ok bool) {
+	c := s.table(worker).Get(name)
+	if c == nil {
+		return "", nil, false
+	}
+	return c.Info().StatName, c.Info().Metadata, true
 }
 
 func (s *server) logOptions() accesslog.Options {

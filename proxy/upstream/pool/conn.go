@@ -41,15 +41,15 @@ func (l *link) mayConnect(poolIsEmpty bool) bool {
 
 // dial starts the connection; cb is told of its end.
 func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) error {
-	start := func(addr network.Address, cb network.ConnectionCallbacks) (*network.Connection, error) {
-		return l.dialAddress(key, addr, cb, halfClose)
-	}
 	var err error
 	if all := l.host.Addresses(); len(all) > 1 {
+		start := func(addr network.Address, cb network.ConnectionCallbacks) (*network.Connection, error) {
+			return l.dialAddress(key, addr, cb, halfClose)
+		}
 		l.race = &race{l: l, start: start, user: cb, left: all}
 		err = l.race.run(l.o.Loop)
 	} else {
-		l.conn, err = start(l.host.Current(), cb)
+		l.conn, err = l.dialAddress(key, l.host.Current(), cb, halfClose)
 	}
 	if err != nil {
 		return err
@@ -71,12 +71,15 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 func (l *link) dialAddress(key uint32, addr network.Address, cb network.ConnectionCallbacks, halfClose bool) (*network.Connection, error) {
 	o, info := l.o, l.o.Info
 	o.nextID++
-	bind := info.Socket.BindFor(addr)
+	bind, sockopts := info.Socket.BindFor(addr), info.Socket.Sockopts()
+	if l.asks != nil && l.asks.From.IsValid() {
+		bind, sockopts = l.asks.From.Bind(), append(l.asks.From.Sockopts(), sockopts...)
+	}
 	var transport network.TransportSocket
 	if info.Transport != nil {
 		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
 	}
-	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, info.Socket.Sockopts(), cb, network.Options{
+	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, sockopts, cb, network.Options{
 		Transport:   transport,
 		BufferLimit: info.BufferLimit,
 		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
