@@ -35,6 +35,11 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 	}
 	f.startCounting(h)
 	ci := f.cluster.Info()
+	if p, ok := ci.HTTPPolicies.(*route.ClusterPolicies); ok {
+		f.own = *f.action
+		p.Override(&f.own)
+		f.action = &f.own
+	}
 	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
 	if c := f.cb.Connection(); c != nil && c.Info != nil {
 		c.Info.Cluster = ci.Name

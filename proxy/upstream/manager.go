@@ -33,6 +33,7 @@ type Options struct {
 	Transports map[string]TransportFactory
 	// NetworkFilters are the network filters that clusters can use, likewise.
 	NetworkFilters map[string]NetworkFactory
+	HTTPPolicies   PolicyCompiler
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	// Locality is where the proxy runs (node.locality), nil when it is not
