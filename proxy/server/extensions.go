@@ -6,6 +6,7 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -23,6 +24,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -47,7 +49,17 @@ func (s *server) makeClusters() {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
 	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
+	o.HTTPPolicies = s.clusterPolicies
 	s.clusters = upstream.NewManager(o)
+}
+
+// clusterPolicies is an upstream.PolicyCompiler.
+func (s *server) clusterPolicies(p field.Path, o *httpv3.HttpProtocolOptions) (any, error) {
+	c, err := route.CompileClusterPolicies(p, o, route.Options{Runtime: s.runtime.Value, CompileFormat: manager.CompileFormat})
+	if c == nil {
+		return nil, err
+	}
+	return c, err
 }
 
 // istioNode is what Istio's proxies tell each other of themselves.
