@@ -122,6 +122,17 @@ func (f *filter) autoHostRewrite(h *http.HeaderMap) {
 	}
 }
 
+// setScheme makes the scheme that of the connection to the host, when it is
+// to be.
+func (f *filter) setScheme(h *http.HeaderMap) {
+	switch {
+	case f.cb.SchemeFromUpstream() && cluster.Secure(f.host.Cluster.Transport, f.host):
+		h.Set(http.Scheme, "https")
+	case f.cb.SchemeFromUpstream(), h.Get(http.Scheme) == "":
+		h.Set(http.Scheme, "http")
+	}
+}
+
 func (f *filter) priority() cluster.Priority {
 	if f.action.HighPriority {
 		return cluster.High

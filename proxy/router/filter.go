@@ -99,9 +99,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 		h.SetInt(http.XEnvoyAttemptCount, 1)
 	}
 	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
-	if h.Get(http.Scheme) == "" {
-		h.Set(http.Scheme, "http")
-	}
+	f.setScheme(h)
 	f.autoHostRewrite(h)
 	f.startMirrors(h, end)
 	if end {

@@ -3,7 +3,6 @@ package manager
 import (
 	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -55,15 +54,16 @@ type Config struct {
 	maxRequestsPerConnection uint32
 	http1SafeMaxDuration     bool
 
-	serverName   string
-	serverHeader serverHeader
-	via          string
-	userAgent    string
-	nodeID       string
-	scheme       string
-	upgrades     map[string]bool
-	localReplies *localReplies
-	proxyStatus  *proxyStatus // nil: there is no such header
+	serverName         string
+	serverHeader       serverHeader
+	via                string
+	userAgent          string
+	nodeID             string
+	scheme             string // instead of the client's
+	schemeFromUpstream bool
+	upgrades           map[string]upgrade // by type, lower case
+	localReplies       *localReplies
+	proxyStatus        *proxyStatus // nil: there is no such header
 
 	detectors      []detector
 	earlyMutations []*route.Mutations
@@ -90,12 +90,6 @@ type Config struct {
 	stripAnyPort      bool
 	stripMatchingPort bool
 	stripTrailingDot  bool
-}
-
-type namedFilter struct {
-	name     string
-	factory  http.FilterFactory
-	disabled bool
 }
 
 // Drain tells whether connections should end when they next can.
@@ -150,6 +144,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		serverName:                m.ServerName,
 		via:                       m.Via,
 		scheme:                    m.GetSchemeHeaderTransformation().GetSchemeToOverwrite(),
+		schemeFromUpstream:        m.GetSchemeHeaderTransformation().GetMatchUpstream(),
 		useRemoteAddress:          m.GetUseRemoteAddress().GetValue(),
 		trustedHops:               m.XffNumTrustedHops,
 		skipXFFAppend:             m.SkipXffAppend,
@@ -190,11 +185,10 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildProxyStatus(p, m.ProxyStatusConfig) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
-		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildDetection(p, m) },
 		func() error { return c.buildEarlyMutations(p, m) },
 		func() error { return c.buildLogMoments(p, m) },
-		func() error { return c.buildFilters(p, m, o) },
+		func() error { return c.buildFilters(p, m, o) }, // and those of upgrades
 		func() error { return c.buildTracing(p, m, o) },
 		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
 		func() (err error) {
@@ -232,7 +226,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
-		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite"); err != nil {
+		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite", "match_upstream"); err != nil {
 			return err
 		}
 	}
@@ -265,71 +259,6 @@ func (c *Config) isInternal(a netip.Addr) bool {
 	return within(c.internal, a)
 }
 
-func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) error {
-	for i, u := range m.UpgradeConfigs {
-		p := p.Dot("upgrade_configs").Index(i)
-		if err := field.Only(p, u, "upgrade_type", "enabled"); err != nil {
-			return err
-		}
-		if c.upgrades == nil {
-			c.upgrades = make(map[string]bool)
-		}
-		kind := strings.ToLower(u.UpgradeType)
-		if _, ok := c.upgrades[kind]; ok {
-			return p.Errorf("upgrade type %q is configured twice", kind)
-		}
-		c.upgrades[kind] = u.Enabled == nil || u.Enabled.Value
-	}
-	return nil
-}
-
-func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
-		HealthCheckFailed: o.HealthCheckFailed, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope}
-	for i, f := range m.HttpFilters {
-		p := p.Dot("http_filters").Index(i)
-		if err := field.Only(p, f, "name", "typed_config", "config_discovery", "disabled", "is_optional"); err != nil {
-			return err
-		}
-		last := i == len(m.HttpFilters)-1
-		if d := f.GetConfigDiscovery(); d != nil {
-			factory, err := http.Discover(p.Dot("config_discovery"), f.Name, d, last, o.Filter, ctx)
-			if err != nil {
-				return err
-			}
-			c.filters = append(c.filters, namedFilter{name: f.Name, factory: factory, disabled: f.Disabled})
-			c.filtersVary = true
-			continue
-		}
-		maker, ok := o.Filter(f.GetTypedConfig())
-		if !ok {
-			if f.IsOptional {
-				continue
-			}
-			return p.Dot("typed_config").Errorf("weir has no HTTP filter of type %q (filter %q)", f.GetTypedConfig().GetTypeUrl(), f.Name)
-		}
-		if maker.Terminal != last {
-			if last {
-				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
-			}
-			return p.Errorf("the terminal HTTP filter %q must be the last one", f.Name)
-		}
-		if f.Disabled && last {
-			return p.Dot("disabled").Errorf("the terminal HTTP filter %q cannot be disabled", f.Name)
-		}
-		factory, err := maker.New(p.Dot("typed_config"), f.GetTypedConfig(), ctx)
-		if err != nil {
-			return err
-		}
-		c.filters = append(c.filters, namedFilter{name: f.Name, factory: factory, disabled: f.Disabled})
-		c.filtersVary = c.filtersVary || !maker.Terminal
-	}
-	if len(c.filters) == 0 {
-		return p.Dot("http_filters").Errorf("no filter; add envoy.filters.http.router")
-	}
-	return nil
-}
-
 func (c *Config) buildWorkers(prefix string, o Options) {
 	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + "."})
 	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + "."})
@@ -350,10 +279,9 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
-	for _, f := range c.filters {
-		if x, ok := f.factory.(interface{ Close() }); ok {
-			x.Close()
-		}
+	closeFilters(c.filters)
+	for _, u := range c.upgrades {
+		closeFilters(u.filters)
 	}
 }
 

@@ -71,13 +71,18 @@ func (w *worker) getStream() *stream {
 	w.loop.InitTimer(&s.maxLife, s.onMaxDuration)
 	w.loop.InitTimer(&s.periodic, s.logPeriodic)
 	s.decoding, s.encoding = w.loop.NewBuffer(), w.loop.NewBuffer()
-	s.slots = make([]slot, len(cfg.filters))
-	for i := range s.slots {
-		f := &s.slots[i]
-		f.s, f.index, f.name = s, i, cfg.filters[i].name
-		f.set(cfg.filters[i].factory.New(w.index, f))
-	}
+	s.slots = s.newSlots(cfg.filters)
 	return s
+}
+
+func (s *stream) newSlots(filters []namedFilter) []slot {
+	slots := make([]slot, len(filters))
+	for i := range slots {
+		f := &slots[i]
+		f.s, f.index, f.of = s, i, &filters[i]
+		f.set(f.of.factory.New(s.w.index, f))
+	}
+	return slots
 }
 
 // putStream recycles a stream: everything back to the start, and new filters
@@ -92,6 +97,9 @@ func (w *worker) putStream(s *stream) {
 		s.decoding.Reset()
 		s.encoding.Reset()
 		return
+	}
+	if s.usual != nil { // an upgrade had filters of its own
+		s.slots, s.usual = s.usual, nil
 	}
 	for i := range s.slots {
 		s.renew(&s.slots[i])

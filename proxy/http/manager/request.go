@@ -222,13 +222,16 @@ func (s *stream) checkUpgrade() {
 		allowed, known = r.UpgradeAllowed(kind)
 	}
 	if !known {
-		allowed = s.cfg.upgrades[kind]
+		allowed = s.cfg.upgrades[kind].enabled
 	}
 	if allowed {
 		s.upgrade = kind
 		s.w.stats.DownstreamCxUpgradesTotal.Inc()
 		s.w.stats.DownstreamCxUpgradesActive.Inc()
 		s.idle.Enable(s.idleTimeout)
+		if filters := s.cfg.upgrades[kind].filters; filters != nil {
+			s.usual, s.slots = s.slots, s.newSlots(filters)
+		}
 		return
 	}
 	if s.route == nil && kind == "connect" {
@@ -247,11 +250,11 @@ func (s *stream) chooseFilters() {
 	r := s.findRoute()
 	for i := range s.slots {
 		f := &s.slots[i]
-		f.skip = s.cfg.filters[i].disabled
+		f.skip = f.of.disabled
 		if r == nil {
 			continue
 		}
-		if disabled, known := r.FilterDisabled(f.name); known {
+		if disabled, known := r.FilterDisabled(f.of.name); known {
 			f.skip = disabled
 		}
 	}

@@ -26,6 +26,7 @@ type stream struct {
 	info             streaminfo.Info
 
 	slots      []slot
+	usual      []slot // the slots when an upgrade has filters of its own in their place
 	watermarks []http.DownstreamWatermarks
 	decoding   *network.Buffer // request data kept for filters that stopped
 	encoding   *network.Buffer // response data likewise
