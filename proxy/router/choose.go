@@ -46,7 +46,7 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 
 // answerDirectly answers routes that redirect or have a response of their own.
 func (f *filter) answerDirectly(h *http.HeaderMap) bool {
-	code, body, contentType, location := 0, "", "", f.route.Location(h)
+	code, body, contentType, location := 0, "", "", f.route.Location(h, f.formatContext(nil))
 	switch {
 	case f.route.Redirect() != nil:
 		f.stats.RqRedirect.Inc()
@@ -117,7 +117,7 @@ func (f *filter) badRequest(err error) {
 
 // autoHostRewrite makes the host that of the endpoint.
 func (f *filter) autoHostRewrite(h *http.HeaderMap) {
-	if f.action.AutoHostRewrite && f.host.Hostname != "" && !f.action.HostRewritten(h) {
+	if f.action.AutoHostRewrite && f.host.Hostname != "" {
 		route.UpdateAuthority(h, f.host.Hostname, f.action.AppendForwardedHost(), !f.cfg.suppressEnvoyHeaders)
 	}
 }

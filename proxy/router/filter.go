@@ -115,6 +115,12 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 		b.Reset()
 		return http.DataStopNoBuffer
 	}
+	if f.cfg.rejectEarlyData && b.Len() > 0 && !f.responseStarted && f.cb.UpgradeType() == "connect" {
+		b.Reset()
+		f.cleanup()
+		f.reply(400, "", false, "early_connect_data")
+		return http.DataStopNoBuffer
+	}
 	if f.keepBody && uint64(f.body.Len()+b.Len()) > f.retryBufferLimit() {
 		// Too much to keep: the request is sent once only.
 		f.cluster.Stats().RetryOrShadowAbandoned.Inc()

@@ -44,7 +44,9 @@ type Config struct {
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
+	durationJitter    float64 // of it, added at random
 	drainTimeout      time.Duration
+	drainJitter       float64
 	streamIdleTimeout time.Duration
 	requestTimeout    time.Duration
 	headersTimeout    time.Duration
@@ -73,6 +75,8 @@ type Config struct {
 	trustedHops         uint32
 	skipXFFAppend       bool
 	appendForwardedPort bool
+	schemeByPort        map[uint16]string // forward_proto_config
+	appendLocalOverload bool
 	xfcc                xfccMode
 	xfccDetails         xfccDetails
 	internal            []netip.Prefix
@@ -148,6 +152,9 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		useRemoteAddress:          m.GetUseRemoteAddress().GetValue(),
 		trustedHops:               m.XffNumTrustedHops,
 		skipXFFAppend:             m.SkipXffAppend,
+		appendLocalOverload:       m.AppendLocalOverload,
+		drainJitter:               m.GetDrainTimeoutJitter().GetValue() / 100,
+		durationJitter:            m.GetCommonHttpProtocolOptions().GetMaxConnectionDurationJitter().GetValue() / 100,
 		appendForwardedPort:       m.AppendXForwardedPort,
 		generateRequestID:         m.GenerateRequestId == nil || m.GenerateRequestId.Value,
 		preserveExternalRequestID: m.PreserveExternalRequestId,
@@ -183,6 +190,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.clientCert(p, m) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
+		func() error { return c.buildForwardProto(p, m.ForwardProtoConfig) },
 		func() error { return c.buildProxyStatus(p, m.ProxyStatusConfig) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildDetection(p, m) },
@@ -222,7 +230,8 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
 		"request_id_extension", "tracing", "http1_safe_max_connection_duration", "stream_flush_timeout",
 		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
-		"flush_access_log_on_new_request", "proxy_status_config"); err != nil {
+		"flush_access_log_on_new_request", "proxy_status_config", "append_local_overload", "forward_proto_config",
+		"drain_timeout_jitter"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
@@ -231,7 +240,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		}
 	}
 	return field.Only(p.Dot("common_http_protocol_options"), m.CommonHttpProtocolOptions, "idle_timeout", "max_connection_duration",
-		"max_headers_count", "max_stream_duration", "headers_with_underscores_action", "max_requests_per_connection")
+		"max_connection_duration_jitter", "max_headers_count", "max_stream_duration", "headers_with_underscores_action", "max_requests_per_connection")
 }
 
 func duration(d *durationpb.Duration, otherwise time.Duration) time.Duration {

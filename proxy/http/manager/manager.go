@@ -59,7 +59,7 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
 		m.life = m.conn.Loop().NewTimer(m.onMaxDuration)
-		m.life.Enable(d)
+		m.life.Enable(m.w.jittered(d, m.w.cfg.durationJitter))
 	}
 	m.conn.SetDelayedClose(m.w.cfg.closeDelay)
 	return network.Continue
@@ -153,7 +153,7 @@ func (m *ConnManager) startDrain() {
 		m.life.Release()
 	}
 	m.life = m.conn.Loop().NewTimer(m.onDrainTimeout)
-	m.life.Enable(m.w.cfg.drainTimeout)
+	m.life.Enable(m.w.jittered(m.w.cfg.drainTimeout, m.w.cfg.drainJitter))
 }
 
 func (m *ConnManager) onDrainTimeout() {

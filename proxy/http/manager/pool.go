@@ -2,6 +2,7 @@ package manager
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http/http1"
@@ -51,6 +52,14 @@ func (w *worker) open(c *Config) {
 	w.http2.Counters = c.groups.http2.For(w.index).Counters()
 	w.http2.Counters.TooManyPrematureResets = (*uint64)(&w.stats.DownstreamRqTooManyPrematureResets)
 	w.bytes = network.ByteCounters{Rx: (*uint64)(&w.stats.DownstreamCxRxBytesTotal), Tx: (*uint64)(&w.stats.DownstreamCxTxBytesTotal)}
+}
+
+// jittered is d and up to a share of it more.
+func (w *worker) jittered(d time.Duration, share float64) time.Duration {
+	if share == 0 {
+		return d
+	}
+	return d + time.Duration(w.rand.Float64()*share*float64(d))
 }
 
 // maxFreeStreams bounds the streams kept for reuse: some 10 kB each.

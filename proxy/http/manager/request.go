@@ -16,7 +16,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	st.rqProtocol(proto)
 	if s.cfg.overload.StopsAcceptingRequests() {
 		st.DownstreamRqOverloadClose.Inc()
-		s.sendLocalReply(503, "envoy overloaded", nil, http.NoGrpcStatus, "overload")
+		s.sendLocalReply(503, "envoy overloaded", s.tellOverload, http.NoGrpcStatus, "overload")
 		return false
 	}
 
@@ -76,6 +76,13 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.refreshTimeouts()
 	s.logStart()
 	return true
+}
+
+// tellOverload marks an answer that is due to overload, when it is to be.
+func (s *stream) tellOverload(h *http.HeaderMap) {
+	if s.cfg.appendLocalOverload {
+		h.SetName("x-envoy-local-overloaded", "true")
+	}
 }
 
 // reject answers a bad request. To Envoy such a one is no protocol error: those
