@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -27,7 +28,7 @@ type delta struct {
 	stats   Stats
 	types   []*deltaType // in the order of subscription
 	session *session     // nil: not connected
-	asked   bool         // the node was sent in this session
+	node    *corev3.Node // that this session was told
 	stop    context.CancelFunc
 }
 
@@ -160,9 +161,9 @@ func (s *delta) send(t *deltaType) {
 		// no other way.
 		req.ResourceNamesSubscribe = nil
 	}
-	if !s.asked || !s.target.nodeFirstOnly {
+	if s.node != s.client.node || !s.target.nodeFirstOnly {
 		req.Node = s.client.node
-		s.asked = true
+		s.node = req.Node
 	}
 	// Requests build on each other: none replaces one that waits.
 	s.session.push(outgoing{req.TypeUrl, req, true})
@@ -173,7 +174,7 @@ func (s *delta) opened(sess *session) {
 	if s.client.closed || len(s.types) == 0 {
 		return
 	}
-	s.session, s.asked = sess, false
+	s.session, s.node = sess, nil
 	s.stats.Set(statConnected, 1)
 	for _, t := range s.types {
 		t.asked, t.answer, t.told = false, nil, map[string]bool{}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -24,9 +25,9 @@ type sotw struct {
 	key     string // in client.streams
 	target  *target
 	stats   Stats
-	types   []*sotwType // in the order of subscription
-	session *session    // nil: not connected
-	asked   bool        // the node was sent in this session
+	types   []*sotwType  // in the order of subscription
+	session *session     // nil: not connected
+	node    *corev3.Node // that this session was told
 	stop    context.CancelFunc
 }
 
@@ -123,9 +124,9 @@ func (s *sotw) send(t *sotwType) {
 		ResponseNonce: t.nonce,
 		ErrorDetail:   t.nack,
 	}
-	if !s.asked || !s.target.nodeFirstOnly {
+	if s.node != s.client.node || !s.target.nodeFirstOnly {
 		req.Node = s.client.node
-		s.asked = true
+		s.node = req.Node
 	}
 	s.session.push(outgoing{req.TypeUrl, req, t.nack != nil || req.Node != nil && s.target.nodeFirstOnly})
 	t.asked, t.sent, t.nack = true, t.col.revision, nil
@@ -138,7 +139,7 @@ func (s *sotw) opened(sess *session) {
 	if len(s.types) == 0 { // stopped meanwhile
 		return
 	}
-	s.session, s.asked = sess, false
+	s.session, s.node = sess, nil
 	s.stats.Set(statConnected, 1)
 	for _, t := range s.types {
 		t.nonce, t.asked, t.nack = "", false, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/credentials"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
 	"github.com/weirproxy/weir/proxy/filter/http/decompressor"
@@ -31,10 +32,12 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/oauth2"
 	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
 	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
+	"github.com/weirproxy/weir/proxy/filter/http/statefulsession"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -50,6 +53,7 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		buffer.TypeURL:           buffer.Maker(),
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
+		credentials.TypeURL:      credentials.Maker(tables),
 		csrf.TypeURL:             csrf.Maker(),
 		customresponse.TypeURL:   customresponse.Maker(),
 		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
@@ -68,11 +72,13 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
+		oauth2.TypeURL:           oauth2.Maker(tables),
 		ratelimit.TypeURL:        ratelimit.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),
 		router.TypeURL:           router.Maker(tables, logs),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
+		statefulsession.TypeURL:  statefulsession.Maker(),
 	}
 	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
 		m, ok := table[TypeURL(config)]

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -49,6 +50,8 @@ type FactoryContext struct {
 	// HealthCheckFailed tells whether the admin interface has the instance
 	// fail health checks; nil: never. Workers call it.
 	HealthCheckFailed func() bool
+	// Secrets has the generic secrets that a configuration names.
+	Secrets secret.Source
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
 	// Discovery brings configurations of filters within filters, for which

@@ -55,17 +55,20 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 		"per_connection_buffer_limit_bytes", "metadata", "deprecated_v1", "drain_type", "listener_filters", "listener_filters_timeout",
 		"continue_on_listener_filters_timeout", "transparent", "freebind", "socket_options", "tcp_fast_open_queue_length", "traffic_direction",
 		"connection_balance_config", "reuse_port", "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive"); err != nil {
+		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config"); err != nil {
 		return nil, err
 	}
 	if err := protos.Validate(c.path, p); err != nil {
 		return nil, err
 	}
-	if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
+	c.settings()
+	steps := []func() error{c.addresses, c.state, c.accessLogs, c.listenerFilters, c.chains}
+	if isUDP(p.GetAddress()) {
+		steps = []func() error{c.addresses, c.udpSettings, c.state, c.accessLogs, c.udpFilters}
+	} else if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
 		return nil, c.path.Dot("filter_chains").Errorf("listener %q has no filter chains", l.name)
 	}
-	c.settings()
-	for _, step := range []func() error{c.addresses, c.state, c.accessLogs, c.listenerFilters, c.chains} {
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -120,6 +123,9 @@ func (c *compiler) state() error {
 		}
 	}
 	l.stats = stats.NewGroup[Stats](c.server.Stats, stats.Scope{Prefix: l.statPrefix})
+	if l.udp != nil {
+		l.udp.stats = stats.NewGroup[UDPStats](c.server.Stats, stats.Scope{Prefix: l.statPrefix + "udp."})
+	}
 	for w := range c.server.Workers {
 		l.handlerStats = append(l.handlerStats, stats.NewGroup[HandlerStats](c.server.Stats, stats.Scope{Prefix: fmt.Sprintf("%sworker_%d.", l.statPrefix, w)}))
 	}
@@ -160,7 +166,18 @@ func (c *FactoryContext) AccessLogs(path field.Path, logs []*accesslogv3.AccessL
 
 func (c *compiler) context(chain string) *FactoryContext {
 	l := c.out
-	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Metadata: metadata(c.proto.GetMetadata()), Direction: l.direction, Bound: l.bind, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+}
+
+func metadata(m *corev3.Metadata) map[string]map[string]any {
+	if len(m.GetFilterMetadata()) == 0 {
+		return nil
+	}
+	out := map[string]map[string]any{}
+	for namespace, s := range m.GetFilterMetadata() {
+		out[namespace] = s.AsMap()
+	}
+	return out
 }
 
 func (c *compiler) listenerFilters() error {
@@ -299,7 +316,7 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 	chain := &Chain{name: p.GetName(), connectTimeout: p.GetTransportSocketConnectTimeout().AsDuration(), drain: c.out.drain.child(), on: make([]place, len(c.server.Workers))}
 	c.out.hold(chain)
 	ctx := c.context(chain.name)
-	ctx.Drain, ctx.closers = chain.drain, &chain.closers
+	ctx.Drain, ctx.closers, ctx.ChainMetadata = chain.drain, &chain.closers, metadata(p.GetMetadata())
 	for i, f := range p.GetFilters() {
 		path := path.Dot("filters").Index(i)
 		if err := field.Only(path, f, "name", "typed_config", "config_discovery"); err != nil {
@@ -402,7 +419,7 @@ func (m *Manager) checkDuplicate(path field.Path, l *Listener) error {
 			}
 			for _, b := range l.bindings {
 				for _, o := range other.bindings {
-					if b.asked == o.asked && b.asked.Port() != 0 {
+					if b.asked == o.asked && b.udp == o.udp && b.asked.Port() != 0 {
 						return path.Dot("address").Errorf("listener %q has the address %v of listener %q", l.name, b.asked, name)
 					}
 				}

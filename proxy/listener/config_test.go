@@ -18,7 +18,6 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"no chains", address, `listener.filter_chains: listener "a" has no filter chains`},
 		{"no address", chain("x"), `listener.address: listener "a" has no address`},
 		{"a name for an address", "address: {socket_address: {address: localhost, port_value: 1}}\n" + chain("x"), `listener.address.socket_address.address: "localhost" is not an IP address`},
-		{"UDP", "address: {socket_address: {protocol: UDP, address: 127.0.0.1, port_value: 1}}\n" + chain("x"), "listener.address.socket_address.protocol: "},
 		{"taken", "address: {socket_address: {address: 127.0.0.1, port_value: " + port + "}}\n" + chain("x"), `listener.address: listener "a" has the address ` + taken + ` of listener "other"`},
 		{"not ours", "address: {socket_address: {address: 192.0.2.1, port_value: 80}}\n" + chain("x"), "bind: cannot assign requested address"},
 		{"unknown field", address + "enable_mptcp: true\n" + chain("x"), "weir does not support enable_mptcp"},

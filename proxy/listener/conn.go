@@ -75,6 +75,9 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 	al.stats.CxActive.Inc()
 	al.hstats.CxTotal.Inc()
 	al.hstats.CxActive.Inc()
+	if s.pod != nil {
+		s.pod.opened(&c.Connection)
+	}
 	if chain.connectTimeout > 0 && o.Transport != nil {
 		c.watchConnect()
 	}
@@ -110,6 +113,9 @@ func (c *conn) OnEvent(ev network.ConnectionEvent) {
 	al.stats.CxDestroy.Inc()
 	al.stats.CxActive.Dec()
 	al.hstats.CxActive.Dec()
+	if p := podOf(&c.Connection); p != nil {
+		p.closed(al.h.shared, &c.Connection)
+	}
 	al.stats.CxLengthMs.Record(uint64((c.Loop().Now() - c.Opened()).Milliseconds()))
 	if len(al.l.accessLogs) > 0 {
 		c.log()

@@ -31,6 +31,8 @@ type Listener struct {
 	balancer          *balancer
 	accessLogs        []AccessLog
 
+	udp *udpListener // nil for one that accepts connections
+
 	table        *match.Table
 	chains       []*Chain
 	defaultChain *Chain
@@ -98,6 +100,9 @@ func runAll(fs []func()) {
 func (l *Listener) closeStats() {
 	if l.stats != nil {
 		l.stats.Close()
+	}
+	if l.udp != nil && l.udp.stats != nil {
+		l.udp.stats.Close()
 	}
 	for _, g := range l.handlerStats {
 		g.Close()

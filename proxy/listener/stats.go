@@ -30,6 +30,11 @@ type HandlerStats struct {
 	CxActive stats.Gauge   `stat:"downstream_cx_active"`
 }
 
+// UDPStats are a UDP listener's, at listener.<…>.udp.
+type UDPStats struct {
+	Dropped stats.Counter `stat:"downstream_rx_datagram_dropped"`
+}
+
 // ManagerStats are at listener_manager. and are kept by main.
 type ManagerStats struct {
 	Added          stats.Counter `stat:"listener_added"`

@@ -111,11 +111,7 @@ func (o ListenOptions) prepare(fd, domain int) error {
 		}
 	}
 	if o.Transparent {
-		level, name := unix.IPPROTO_IP, unix.IP_TRANSPARENT
-		if domain == unix.AF_INET6 {
-			level, name = unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT
-		}
-		if err := set(level, name, 1); err != nil {
+		if err := setTransparent(fd, domain == unix.AF_INET6); err != nil {
 			return err
 		}
 	}

@@ -282,6 +282,7 @@ func (f *filter) onResponseTimeout() {
 	for _, u := range f.tries {
 		if u.active {
 			f.cluster.Stats().UpstreamRqTimeout.Inc()
+			u.outOfTime = true
 			f.eachCounted(func(c *route.RequestStats) { c.Timeout.Inc() })
 		}
 	}
@@ -298,6 +299,7 @@ func (f *filter) timedOut(details string) {
 			}
 		}
 	}
+	f.chargeBudget()
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
 	f.chargeAbort(f.timeouts.code, false)
 	f.cleanup()

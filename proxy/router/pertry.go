@@ -55,9 +55,34 @@ func (u *upstreamRequest) tookTooLong(details string) {
 	f.timedOut(details)
 }
 
+// startMaxDuration bounds the try by the cluster's max_stream_duration.
+func (u *upstreamRequest) startMaxDuration() {
+	if most := u.f.cluster.Info().MaxStreamDuration; most > 0 {
+		u.life.Enable(most)
+	}
+}
+
+func (u *upstreamRequest) onMaxDuration() {
+	f := u.f
+	if !u.active || f.done {
+		return
+	}
+	f.cluster.Stats().UpstreamRqMaxDuration.Inc()
+	u.cancel()
+	if f.retryAfterReset(u, http.LocalReset, true, false) {
+		return
+	}
+	code := 408 // the client has not sent everything yet
+	if f.requestEnd {
+		code = 504
+	}
+	f.abort(code, streaminfo.UpstreamMaxStreamDurationReached, "upstream max stream duration reached", false, "upstream_max_stream_duration_reached")
+}
+
 func (u *upstreamRequest) disarm() {
 	u.perTry.Disable()
 	u.idle.Disable()
+	u.life.Disable()
 }
 
 // touch starts per_try_idle_timeout anew.

@@ -101,6 +101,7 @@ func (f *filter) retryAfterHeaders(u *upstreamRequest, h *http.HeaderMap, code i
 // onComplete is called when the response is received whole.
 func (f *filter) onComplete(u *upstreamRequest, now time.Duration) {
 	f.response.Disable()
+	f.chargeBudget()
 	if f.requestEnd {
 		f.chargeTime(u, uint64((now-f.began)/time.Millisecond))
 	}
@@ -112,8 +113,10 @@ func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure st
 	if f.done {
 		return
 	}
-	if u.host != nil && reason != http.Overflow {
-		u.host.Monitor().Failed(f.cb.Worker())
+	if u.host != nil {
+		if reason != http.Overflow {
+			u.host.Monitor().Failed(f.cb.Worker())
+		}
 		u.host.Stats(f.cb.Worker()).RqError++
 	}
 	f.cb.StreamInfo().UpstreamFailure = failure

@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/xds"
 )
 
@@ -113,6 +114,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 	key := name + "\x00" + source.String()
 	if t := r.rds[key]; t != nil {
 		t.users[listener]++
+		r.s.namesChanged()
 		return t, nil
 	}
 	t := r.newTable(name, listener)
@@ -141,6 +143,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 func (r *routes) newTable(name, listener string) *routeTable {
 	t := &routeTable{name: name, byWorker: make([]*route.Config, len(r.s.loops)), users: map[string]int{listener: 1}}
 	r.live[t] = true
+	r.s.namesChanged()
 	return t
 }
 
@@ -150,6 +153,7 @@ func (r *routes) leave(t *routeTable, listener string) {
 		return
 	}
 	delete(t.users, listener)
+	r.s.namesChanged()
 	if len(t.users) > 0 {
 		return
 	}
@@ -195,6 +199,7 @@ func (r *routes) take(t *routeTable, m *routev3.RouteConfiguration, version stri
 		t.current.Close()
 	}
 	t.proto, t.version, t.current, t.have, t.updated = m, version, c, true, time.Now()
+	r.s.namesChanged()
 	for i, l := range r.s.loops {
 		l.Post(func() { t.byWorker[i] = c })
 	}
@@ -213,7 +218,7 @@ func (t *routeTable) ready() {
 // not given.
 func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate bool) (*route.Config, error) {
 	return route.Compile(p, m, route.Options{
-		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, LocalAddress: localAddress()}),
+		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, Secrets: secret.NewSource(r.s.secrets, nil), LocalAddress: localAddress()}),
 		ClusterKnown: r.s.clusters.Has, ValidateClusters: validate,
 		Runtime:       r.s.runtime.Value,
 		Stats:         r.s.stats,

@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/admin"
+	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
@@ -65,6 +66,7 @@ type server struct {
 	watchMain, watchWorkers watchLimits
 	node                    *node // nil without an agent
 	stopNode                func()
+	dnsTables               []*dnsfilter.Table // of the DNS listener
 
 	state      atomic.Value // admin.State
 	healthFail atomic.Bool
@@ -146,6 +148,9 @@ func (s *server) build() error {
 		return err
 	}
 	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
+		return err
+	}
+	if err := s.checkDialogues(); err != nil {
 		return err
 	}
 	for _, f := range s.afterXDS {
@@ -252,6 +257,10 @@ func (s *server) initializeClusters() {
 		s.fail(err)
 		return
 	}
+	if err := s.startDialogues(); err != nil {
+		s.fail(err)
+		return
+	}
 	s.clusters.OnInitialized(func() {
 		s.main.Info("all clusters initialized, starting listeners")
 		if err := s.listeners.Start(); err != nil {
@@ -320,6 +329,7 @@ func (s *server) closeLoops() {
 func (s *server) shutdown() {
 	if s.stopNode != nil {
 		s.stopNode()
+		s.node.dns.server.Close()
 	}
 	if s.stopRuntime != nil {
 		s.stopRuntime()

@@ -109,12 +109,13 @@ func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info)
 	if o == nil {
 		return nil
 	}
-	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_requests_per_connection"); err != nil {
+	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_requests_per_connection", "max_stream_duration"); err != nil {
 		return err
 	}
 	if d := o.GetIdleTimeout(); d != nil {
 		info.IdleTimeout = d.AsDuration() // 0 turns it off
 	}
+	info.MaxStreamDuration = o.GetMaxStreamDuration().AsDuration()
 	info.MaxConnectionDuration = o.GetMaxConnectionDuration().AsDuration()
 	if o.GetMaxHeadersCount() != nil || o.GetMaxResponseHeadersKb() != nil {
 		set := settings(info)

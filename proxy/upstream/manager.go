@@ -31,6 +31,8 @@ type Options struct {
 	// Transports are the transport sockets that clusters can use, by the
 	// type URL of their configuration.
 	Transports map[string]TransportFactory
+	// NetworkFilters are the network filters that clusters can use, likewise.
+	NetworkFilters map[string]NetworkFactory
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	// Locality is where the proxy runs (node.locality), nil when it is not
@@ -122,7 +124,7 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	if cfg.waitForWarm && !m.complete {
 		m.starting[c] = struct{}{}
 	}
-	cfg.trackRemaining()
+	cfg.trackMore()
 	c.discovery = c.newDiscovery()
 	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Main: m.o.Main, Changed: c.healthChanged, Local: m.localHosts()})
 	err := c.watchHealth()

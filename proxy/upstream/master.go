@@ -29,6 +29,7 @@ type master struct {
 	failed    []*cluster.Host   // to tell workers of
 	last      *assignment       // that was applied
 	drop      float64           // of requests: drop_overloads
+	category  string            // of the requests that are dropped
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -96,12 +97,7 @@ func (c *master) stop() {
 	c.discovery.stop()
 	c.cfg.warm.close()
 	c.closeMatches()
-	c.cfg.info.StatGroup.Close()
-	for p := range c.cfg.info.Resources {
-		if g := c.cfg.info.Resources[p].Remaining; g != nil {
-			g.Close()
-		}
-	}
+	c.cfg.untrack()
 	c.group.Close()
 	c.balancing.Close()
 	c.stopWatching()

@@ -26,6 +26,7 @@ type testCase struct {
 	Router          object            `json:"router"`
 	NetworkFilters  []object          `json:"network_filters"`
 	ListenerFilters []object          `json:"listener_filters"`
+	UDPFilters      []object          `json:"udp_filters"`
 	Listener        object            `json:"listener"`
 	TLS             object            `json:"tls"`
 	Clusters        map[string]object `json:"clusters"`
@@ -53,6 +54,9 @@ type request struct {
 	Body    *string        `json:"body"`
 	Chunked bool           `json:"chunked"`
 	Then    string         `json:"then"` // sent after the answer; as much is read back
+	// UDP are datagrams, sent one after another by one client that waits for an
+	// answer to each.
+	UDP []string `json:"udp"`
 	// Raw is sent as it is, instead; up to ten answers are read.
 	Raw string     `json:"raw"`
 	TLS *tlsClient `json:"tls"`
@@ -72,7 +76,7 @@ type request struct {
 // loadCases reads the case files, by the name of the file.
 func loadCases(t *testing.T) map[string][]testCase {
 	t.Helper()
-	files, err := filepath.Glob("cases/*.yaml")
+	files, err := filepath.Glob(*caseFiles)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no case files", err)
 	}
@@ -100,6 +104,7 @@ const (
 var shortTypes = map[string]string{
 	"HttpConnectionManager": extensions + "network.http_connection_manager.v3.HttpConnectionManager",
 	"TcpProxy":              extensions + "network.tcp_proxy.v3.TcpProxy",
+	"UdpProxyConfig":        extensions + "udp.udp_proxy.v3.UdpProxyConfig",
 	"FileAccessLog":         "envoy.extensions.access_loggers.file.v3.FileAccessLog",
 	"Router":                extensions + "http.router.v3.Router",
 }
@@ -202,6 +207,11 @@ func (p *proxy) write(files map[string]any) error {
 }
 
 func (c *testCase) listener(p *proxy) object {
+	if c.UDPFilters != nil {
+		l := object{"name": "l", "address": socketAddress(p.port), "listener_filters": extensionList(c.UDPFilters)}
+		l["address"].(object)["socket_address"].(object)["protocol"] = "UDP"
+		return merge(l, c.Listener)
+	}
 	chain := object{"filters": []any{c.hcm(p)}}
 	if c.NetworkFilters != nil {
 		chain["filters"] = extensionList(c.NetworkFilters)

@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -29,6 +30,7 @@ type Config struct {
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
 	scoped      ScopedRoutes // routes, when they differ by request
+	cluster     ClusterInfo  // may be nil
 	accessLogs  []accesslog.Logger
 	http1       http1.Settings
 	http2       http2.Settings
@@ -36,11 +38,13 @@ type Config struct {
 	workers     []*worker
 	groups      groups
 	listener    string
-	chain       string
-	log         *slog.Logger
-	drain       Drain
-	tracing     *tracing.Config // nil without one
-	overload    *overload.Manager
+	// Metadata, by namespace.
+	listenerMetadata, chainMetadata map[string]map[string]any
+	chain                           string
+	log                             *slog.Logger
+	drain                           Drain
+	tracing                         *tracing.Config // nil without one
+	overload                        *overload.Manager
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -108,14 +112,19 @@ type Options struct {
 	ListenerPrefix string          // "listener.127.0.0.1_80."
 	Listener       string          // its name
 	Chain          string          // the filter chain's
+	// ListenerMetadata and ChainMetadata are the listener's and the chain's, by namespace.
+	ListenerMetadata, ChainMetadata map[string]map[string]any
+
 	Filter         http.FilterLookup
 	Routes         RouteFactory
+	Cluster        ClusterInfo // may be nil
 	AccessLogs     accesslog.Options
 	NodeID         string
 	ServiceCluster string
 
 	NodeMetadata      map[string]any
 	HealthCheckFailed func() bool
+	Secrets           secret.Source
 	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain             Drain
 	Runtime           fraction.Runtime
@@ -132,7 +141,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		listener: o.Listener, chain: o.Chain, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
@@ -170,7 +179,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.serverName = "weir"
 	}
 	if m.GetAddUserAgent().GetValue() {
-		c.userAgent = m.StatPrefix
+		c.userAgent = o.ServiceCluster
 	}
 	switch m.ServerHeaderTransformation {
 	case hcmv3.HttpConnectionManager_APPEND_IF_ABSENT:
@@ -210,6 +219,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		},
 	} {
 		if err := build(); err != nil {
+			c.closeFilters()
 			return nil, err
 		}
 	}
@@ -288,6 +298,10 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
+	c.closeFilters()
+}
+
+func (c *Config) closeFilters() {
 	closeFilters(c.filters)
 	for _, u := range c.upgrades {
 		closeFilters(u.filters)

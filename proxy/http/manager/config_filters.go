@@ -25,7 +25,7 @@ type upgrade struct {
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (err error) {
 	ctx := &http.FactoryContext{
 		Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
-		HealthCheckFailed: o.HealthCheckFailed, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope,
+		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope,
 	}
 	if c.filters, err = c.filterChain(p.Dot("http_filters"), m.HttpFilters, ctx, o); err != nil {
 		return err
@@ -56,17 +56,23 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 
 // filterChain compiles a chain of filters, of which only the last is terminal.
 func (c *Config) filterChain(p field.Path, fs []*hcmv3.HttpFilter, ctx *http.FactoryContext, o Options) (out []namedFilter, err error) {
+	defer func() {
+		if err != nil {
+			closeFilters(out)
+			out = nil
+		}
+	}()
 	for i, f := range fs {
 		p, last := p.Index(i), i == len(fs)-1
 		if err := field.Only(p, f, "name", "typed_config", "config_discovery", "disabled", "is_optional"); err != nil {
-			return nil, err
+			return out, err
 		}
 		if f.Disabled && last {
-			return nil, p.Dot("disabled").Errorf("the terminal HTTP filter %q cannot be disabled", f.Name)
+			return out, p.Dot("disabled").Errorf("the terminal HTTP filter %q cannot be disabled", f.Name)
 		}
 		factory, err := c.filter(p, f, last, ctx, o)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		if factory == nil {
 			continue

@@ -62,6 +62,9 @@ func (s *stream) finishResponse(end bool) {
 		m.startDrain()
 	}
 	if proto < http.HTTP2 {
+		if s.info.Protocol == "HTTP/1.0" && !h.Has(http.ContentLength) && s.request.Get(http.Method) != "HEAD" {
+			s.connectionClose = true // what has no length ends with the connection
+		}
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}

@@ -86,6 +86,24 @@ type Stats struct {
 	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time"`
 }
 
+// SizeStats are the histograms of track_cluster_stats.request_response_sizes,
+// in bytes and lines.
+type SizeStats struct {
+	RequestHeaders      stats.Histogram `stat:"upstream_rq_headers_size"`
+	RequestHeaderCount  stats.Histogram `stat:"upstream_rq_headers_count"`
+	RequestBody         stats.Histogram `stat:"upstream_rq_body_size"`
+	ResponseHeaders     stats.Histogram `stat:"upstream_rs_headers_size"`
+	ResponseHeaderCount stats.Histogram `stat:"upstream_rs_headers_count"`
+	ResponseBody        stats.Histogram `stat:"upstream_rs_body_size"`
+}
+
+// BudgetStats are the histograms of track_cluster_stats.timeout_budgets, in
+// percent of a request's or try's timeout.
+type BudgetStats struct {
+	Request stats.Histogram `stat:"upstream_rq_timeout_budget_percent_used"`
+	PerTry  stats.Histogram `stat:"upstream_rq_timeout_budget_per_try_percent_used"`
+}
+
 // LBStats are the load balancers'.
 type LBStats struct {
 	HealthyPanic              stats.Counter `stat:"healthy_panic"`

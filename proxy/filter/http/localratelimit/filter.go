@@ -133,10 +133,7 @@ func (f *filter) limitsOf(s *settings) *limits {
 	own, ok := info.FilterState[connectionKey].(*connectionLimits)
 	if !ok {
 		own = &connectionLimits{of: map[*settings]*limits{}}
-		if info.FilterState == nil {
-			info.FilterState = map[string]any{}
-		}
-		info.FilterState[connectionKey] = own
+		info.SetFilterState(connectionKey, own)
 	}
 	l := own.of[s]
 	if l == nil {

@@ -122,12 +122,7 @@ func (f *filter) apply(s *listener.Socket, h *header) {
 			o.TLVs = append(o.TLVs, network.TLV{Type: kind, Value: append([]byte(nil), value...)})
 		}
 	}
-	if f.pass != nil {
-		if info.FilterState == nil {
-			info.FilterState = map[string]any{}
-		}
-		info.FilterState[network.ProxyHeaderKey] = &o
-	}
+	info.SetFilterState(network.ProxyHeaderKey, &o)
 }
 
 func setMetadata(info *network.Info, r rule, value []byte) {
