@@ -9,13 +9,18 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 )
 
+// CompileHashPolicy compiles the hash policies of a cluster, at p.
+func CompileHashPolicy(p field.Path, cs []*routev3.RouteAction_HashPolicy) (*HashPolicy, error) {
+	return (&compiler{regexes: matcher.NewRegexes()}).hashPolicy(p, cs)
+}
+
 func (k *compiler) hashPolicy(p field.Path, cs []*routev3.RouteAction_HashPolicy) (*HashPolicy, error) {
 	if len(cs) == 0 {
 		return nil, nil
 	}
 	out := &HashPolicy{methods: make([]hashMethod, len(cs))}
 	for i, c := range cs {
-		m, err := k.hashMethod(p.Dot("hash_policy").Index(i), c)
+		m, err := k.hashMethod(p.Index(i), c)
 		if err != nil {
 			return nil, err
 		}

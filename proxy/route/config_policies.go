@@ -34,7 +34,7 @@ func (k *compiler) policies(p field.Path, c *routev3.RouteAction, f *Forward) (e
 	if f.RateLimits, err = k.rateLimits(p, c.GetRateLimits()); err != nil {
 		return err
 	}
-	if f.Hash, err = k.hashPolicy(p, c.GetHashPolicy()); err != nil {
+	if f.Hash, err = k.hashPolicy(p.Dot("hash_policy"), c.GetHashPolicy()); err != nil {
 		return err
 	}
 	if f.InternalRedirect, err = internalRedirect(p, c); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
 // HashPolicy is the compiled hash_policy list of a route.
@@ -43,9 +44,8 @@ type cookie struct {
 	attributes string // "; name=value" of each
 }
 
-// CookieSetter takes a set-cookie line that the response must carry. The line
-// lies in the request headers' memory.
-type CookieSetter interface{ SetCookie(line string) }
+// CookieSetter takes the set-cookie lines of cookies that policies make.
+type CookieSetter = cluster.CookieSetter
 
 // Key is the request's hash, by which consistent load balancers choose; ok is
 // false when no policy yields one. Cookies that the policies ask to be made

@@ -12,10 +12,14 @@ import (
 
 // HashKey implements lb.Context.
 func (f *filter) HashKey() (uint64, bool) {
+	h, info := f.cb.RequestHeaders(), f.cb.StreamInfo()
+	if own := f.cluster.Info().Hash; own != nil {
+		return own.Key(h, info, f)
+	}
 	if f.action.Hash == nil {
 		return 0, false
 	}
-	return f.action.Hash.Key(f.cb.RequestHeaders(), f.cb.StreamInfo(), f)
+	return f.action.Hash.Key(h, info, f)
 }
 
 // DownstreamConnection implements lb.Context.

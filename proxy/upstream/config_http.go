@@ -11,6 +11,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
+	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
@@ -36,11 +37,18 @@ func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 		return p.Wrap(err)
 	}
 	if err := firstError(
-		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"),
+		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config", "hash_policy"),
 		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
 		autoSNI(p.Dot("upstream_http_protocol_options"), o.GetUpstreamHttpProtocolOptions(), info),
 	); err != nil {
 		return err
+	}
+	if len(o.GetHashPolicy()) > 0 {
+		hash, err := route.CompileHashPolicy(p.Dot("hash_policy"), o.GetHashPolicy())
+		if err != nil {
+			return err
+		}
+		info.Hash = hash
 	}
 	switch u := o.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:

@@ -4,10 +4,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // Metadata is a compiled envoy.config.core.v3.Metadata: values by namespace.
@@ -34,6 +36,16 @@ const (
 	// UseDownstream is what the request came by.
 	UseDownstream
 )
+
+// HashPolicy makes the key by which consistent balancers choose a host for a
+// request. Package route has it.
+type HashPolicy interface {
+	Key(h *http.HeaderMap, info *streaminfo.Info, set CookieSetter) (key uint64, ok bool)
+}
+
+// CookieSetter takes a set-cookie line that the response must carry. The line
+// lies in the request headers' memory.
+type CookieSetter interface{ SetCookie(line string) }
 
 // Info is a cluster's settings, immutable.
 type Info struct {
@@ -71,12 +83,15 @@ type Info struct {
 	// SendsAddresses tells that the transport sends the downstream
 	// connection's addresses on.
 	SendsAddresses bool
-	Metadata       Metadata
-	Resources      *[NumPriorities]Resources
-	StatGroup      *stats.Group[Stats]
-	Sizes          *stats.Group[SizeStats]   // nil unless they are tracked
-	Budgets        *stats.Group[BudgetStats] // likewise
-	Store          *stats.Store              // for what is counted by few clusters only
+	// Hash makes the key by which consistent balancers choose, instead of the
+	// route's; nil: the route's.
+	Hash      HashPolicy
+	Metadata  Metadata
+	Resources *[NumPriorities]Resources
+	StatGroup *stats.Group[Stats]
+	Sizes     *stats.Group[SizeStats]   // nil unless they are tracked
+	Budgets   *stats.Group[BudgetStats] // likewise
+	Store     *stats.Store              // for what is counted by few clusters only
 
 	// CloseOnHealthFailure closes TCP connections to a host that has failed.
 	CloseOnHealthFailure bool
