@@ -65,6 +65,8 @@ type Config struct {
 	via                string
 	userAgent          string
 	nodeID             string
+	node               map[string]any
+	direction          uint8
 	scheme             string // instead of the client's
 	schemeFromUpstream bool
 	upgrades           map[string]upgrade // by type, lower case
@@ -120,6 +122,8 @@ type Options struct {
 	Cluster        ClusterInfo // may be nil
 	AccessLogs     accesslog.Options
 	NodeID         string
+	Node           map[string]any // its fields
+	Direction      uint8          // the listener's traffic_direction
 	ServiceCluster string
 
 	NodeMetadata      map[string]any
@@ -141,7 +145,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, node: o.Node, direction: o.Direction, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
