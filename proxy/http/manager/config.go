@@ -15,6 +15,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
+	"github.com/weirproxy/weir/proxy/matcher/tree"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
@@ -83,8 +84,8 @@ type Config struct {
 	appendForwardedPort bool
 	schemeByPort        map[uint16]string // forward_proto_config
 	appendLocalOverload bool
-	xfcc                xfccMode
-	xfccDetails         xfccDetails
+	xfcc                *xfccPolicy
+	xfccTree            *tree.Tree[*xfccPolicy] // chooses another by request; nil: none
 	internal            []netip.Prefix
 	internalPipes       bool // clients on Unix sockets are internal
 	localAddress        netip.Addr
@@ -200,7 +201,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.slashes = slashesUnescapeAndForward
 	}
 	for _, build := range []func() error{
-		func() error { return c.clientCert(p, m) },
+		func() error { return c.clientCert(p, m, o) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
 		func() error { return c.buildForwardProto(p, m.ForwardProtoConfig) },
@@ -238,7 +239,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
 		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",
 		"xff_num_trusted_hops", "internal_address_config", "skip_xff_append", "via", "generate_request_id",
-		"preserve_external_request_id", "always_set_request_id_in_response", "forward_client_cert_details",
+		"preserve_external_request_id", "always_set_request_id_in_response", "forward_client_cert_details", "forward_client_cert_matcher",
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",

@@ -30,7 +30,8 @@ type ConnManager struct {
 	idleSince          time.Duration
 	parked             bool
 
-	xfcc     string               // what x-forwarded-client-cert says of the client, once asked for
+	xfcc     string               // what x-forwarded-client-cert says of the client, once asked for,
+	xfccOf   *xfccPolicy          // by this policy
 	protocol http.ProtocolVersion // 0 before the first byte
 	drain    drainState
 	requests uint32 // streams begun, for max_requests_per_connection
