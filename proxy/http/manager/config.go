@@ -133,6 +133,7 @@ type Options struct {
 	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain             Drain
 	Runtime           fraction.Runtime
+	RuntimeNumber     func(key string, otherwise float64) float64 // may be nil
 	Log               *slog.Logger
 	Tracing           tracing.Options   // its StatPrefix is the manager's
 	Overload          *overload.Manager // nil: never overloaded
