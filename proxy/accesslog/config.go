@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -34,14 +35,11 @@ type Options struct {
 	Loops   []*network.Loop
 	Stats   *stats.Store
 	// Runtime is the value of a runtime key; nil: always the default.
-	Runtime func(key string, otherwise uint64) uint64
+	Runtime fraction.Runtime
 }
 
 func (o *Options) runtime(key string, otherwise uint64) uint64 {
-	if o.Runtime == nil || key == "" {
-		return otherwise
-	}
-	return o.Runtime(key, otherwise)
+	return o.Runtime.Get(key, otherwise)
 }
 
 // Compile compiles the access logs of a listener, connection manager or TCP

@@ -218,6 +218,10 @@ func xds(in *Input, key string) (any, bool) {
 		return metadata(i.ListenerMetadata), true
 	case "filter_chain_name":
 		return i.FilterChain, true
+	case "listener_direction":
+		return int64(i.Direction), true
+	case "node":
+		return i.Node, i.Node != nil
 	}
 	return nil, false
 }

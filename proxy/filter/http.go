@@ -11,6 +11,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/bandwidthlimit"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
 	"github.com/weirproxy/weir/proxy/filter/http/buffer"
+	"github.com/weirproxy/weir/proxy/filter/http/cdnloop"
 	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
@@ -53,6 +54,7 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		bandwidthlimit.TypeURL:   bandwidthlimit.Maker(),
 		basicauth.TypeURL:        basicauth.Maker(),
 		buffer.TypeURL:           buffer.Maker(),
+		cdnloop.TypeURL:          cdnloop.Maker(),
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
 		credentials.TypeURL:      credentials.Maker(tables),

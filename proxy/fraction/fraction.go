@@ -4,12 +4,48 @@ package fraction
 // not set. It is called on workers. A nil Runtime has no keys.
 type Runtime func(key string, def uint64) uint64
 
-// Get is the key's value, def when the key is "" or not set.
+// Get is the key's value, def when the key is "", not set or a share.
 func (r Runtime) Get(key string, def uint64) uint64 {
 	if r == nil || key == "" {
 		return def
 	}
-	return r(key, def)
+	if v := r(key, def); v == def || v < isShare {
+		return v
+	}
+	return def
+}
+
+// A FractionalPercent in the runtime is a number, too, for a Runtime: isShare,
+// the denominator's place in denominators, and 32 bits of numerator.
+const isShare = 1 << 63
+
+var denominators = [...]uint64{100, 10_000, 1_000_000}
+
+// Share is the number that a Runtime yields for numerator/denominator.
+func Share(numerator, denominator uint64) uint64 {
+	n := uint64(isShare) | min(numerator, 1<<32-1)
+	for i, d := range denominators {
+		if d == denominator {
+			n |= uint64(i) << 32
+		}
+	}
+	return n
+}
+
+// Share is the key's value as a share: a plain number is a percentage. ok is
+// false when the key is "" or not set.
+func (r Runtime) Share(key string) (numerator, denominator uint64, ok bool) {
+	if r == nil || key == "" {
+		return 0, 0, false
+	}
+	switch v := r(key, unset); {
+	case v == unset:
+		return 0, 0, false
+	case v >= isShare:
+		return v & (1<<32 - 1), denominators[min(v>>32&3, 2)], true
+	default:
+		return v, 100, true
+	}
 }
 
 // Percent is a share of requests.
@@ -28,11 +64,11 @@ func Of(numerator, denominator uint64) Percent {
 const unset = ^uint64(0)
 
 // Picks tells whether the share takes the request with that random number. A
-// number in the runtime is a percentage, whatever the default's denominator.
+// plain number in the runtime is a percentage, whatever the default's denominator.
 func (p *Percent) Picks(random uint64) bool {
 	numerator, denominator := p.numerator, p.denominator
-	if v := p.runtime.Get(p.key, unset); v != unset {
-		numerator, denominator = v, 100
+	if n, d, ok := p.runtime.Share(p.key); ok {
+		numerator, denominator = n, d
 	}
 	return denominator != 0 && random%denominator < numerator
 }

@@ -62,3 +62,31 @@ func TestFlag(t *testing.T) {
 		}
 	}
 }
+
+// TestShares: a share in the runtime has its own denominator, and is no number.
+func TestShares(t *testing.T) {
+	runtime := Runtime(func(key string, def uint64) uint64 {
+		switch key {
+		case "share":
+			return Share(1, 1_000_000)
+		case "number":
+			return 7
+		}
+		return def
+	})
+	for key, want := range map[string][2]uint64{"share": {1, 1_000_000}, "number": {7, 100}} {
+		if n, d, ok := runtime.Share(key); !ok || n != want[0] || d != want[1] {
+			t.Errorf("%s: %d of %d, %v", key, n, d, ok)
+		}
+	}
+	if _, _, ok := runtime.Share("other"); ok {
+		t.Error("a key that is not set has a share")
+	}
+	if got := runtime.Get("share", 5); got != 5 {
+		t.Errorf("as a number a share is %d, want the default", got)
+	}
+	p := Of(100, 100).WithKey("share", runtime)
+	if !p.Picks(0) || p.Picks(1) || !p.Picks(1_000_000) {
+		t.Error("one in a million is not picked by its own denominator")
+	}
+}

@@ -176,6 +176,9 @@ type RouterCallbacks interface {
 	// UpgradeType is the upgrade the request asks for and is allowed, "" for
 	// none.
 	UpgradeType() string
+	// SchemeFromUpstream tells that the request's scheme is to be that of the
+	// upstream connection (scheme_header_transformation.match_upstream).
+	SchemeFromUpstream() bool
 }
 
 // DownstreamWatermarks is told of the downstream's ability to take more.

@@ -12,6 +12,7 @@ import (
 	templaterewritev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/rewrite/uri_template/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/xds/protos"
@@ -24,7 +25,7 @@ const subsetNamespace = "envoy.lb"
 
 func (k *compiler) forward(p field.Path, c *routev3.RouteAction, e *Entry, inherited *defaults) (*Forward, error) {
 	if err := field.Only(p, c, "cluster", "cluster_header", "weighted_clusters", "cluster_not_found_response_code", "metadata_match",
-		"prefix_rewrite", "regex_rewrite", "path_rewrite_policy", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
+		"prefix_rewrite", "regex_rewrite", "path_rewrite_policy", "path_rewrite", "host_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
 		"append_x_forwarded_host", "timeout", "idle_timeout", "flush_timeout", "retry_policy", "request_mirror_policies", "priority",
 		"rate_limits", "include_vh_rate_limits", "hash_policy", "max_grpc_timeout", "grpc_timeout_offset", "upgrade_configs",
 		"internal_redirect_policy", "internal_redirect_action", "max_internal_redirects", "hedge_policy", "max_stream_duration"); err != nil {
@@ -141,6 +142,14 @@ func (k *compiler) timeouts(p field.Path, c *routev3.RouteAction, f *Forward) (e
 }
 
 func (k *compiler) rewrites(p field.Path, c *routev3.RouteAction, e *Entry, f *Forward) (err error) {
+	if c.GetPathRewrite() != "" {
+		if c.GetPrefixRewrite() != "" || c.GetRegexRewrite() != nil || c.GetPathRewritePolicy() != nil {
+			return p.Errorf("only one of prefix_rewrite, regex_rewrite, path_rewrite_policy and path_rewrite may be set")
+		}
+		if f.pathRewrite.format, err = formatter.CompileHeader(p.Dot("path_rewrite"), c.GetPathRewrite()); err != nil {
+			return err
+		}
+	}
 	if c.GetPathRewritePolicy() != nil {
 		if c.GetPrefixRewrite() != "" || c.GetRegexRewrite() != nil {
 			return p.Errorf("only one of prefix_rewrite, regex_rewrite and path_rewrite_policy may be set")
@@ -169,6 +178,9 @@ func (k *compiler) rewrites(p field.Path, c *routev3.RouteAction, e *Entry, f *F
 		f.AutoHostRewrite = h.AutoHostRewrite.GetValue()
 	case *routev3.RouteAction_HostRewriteHeader:
 		f.hostRewrite.header = headerName(h.HostRewriteHeader)
+	case *routev3.RouteAction_HostRewrite:
+		// A missing value shows as "-" here, and as nothing in a path.
+		f.hostRewrite.format, err = formatter.Compile(p.Dot("host_rewrite"), h.HostRewrite)
 	case *routev3.RouteAction_HostRewritePathRegex:
 		f.hostRewrite.pathRegex, err = matcher.NewSubstitution(p.Dot("host_rewrite_path_regex"), h.HostRewritePathRegex, k.regexes)
 	}

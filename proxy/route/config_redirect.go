@@ -10,7 +10,7 @@ import (
 
 func (k *compiler) redirect(p field.Path, c *routev3.RedirectAction) (*Redirect, error) {
 	if err := field.Only(p, c, "https_redirect", "scheme_redirect", "host_redirect", "port_redirect", "path_redirect", "prefix_rewrite",
-		"regex_rewrite", "response_code", "strip_query"); err != nil {
+		"regex_rewrite", "path_rewrite", "response_code", "strip_query"); err != nil {
 		return nil, err
 	}
 	d := &Redirect{
@@ -36,6 +36,8 @@ func (k *compiler) redirect(p field.Path, c *routev3.RedirectAction) (*Redirect,
 		}
 	case *routev3.RedirectAction_RegexRewrite:
 		d.rewrite.regex, err = matcher.NewSubstitution(p.Dot("regex_rewrite"), s.RegexRewrite, k.regexes)
+	case *routev3.RedirectAction_PathRewrite:
+		d.rewrite.format, err = formatter.CompileHeader(p.Dot("path_rewrite"), s.PathRewrite)
 	}
 	return d, err
 }

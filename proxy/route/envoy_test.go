@@ -290,7 +290,7 @@ virtual_hosts:
 		} else if d := r.DirectResponse(); d != nil {
 			code = d.Status
 		}
-		if got := r.Location(h); got != tc.want || code != tc.code {
+		if got := r.Location(h, &FormatContext{Info: &streaminfo.Info{}, RequestHeaders: h}); got != tc.want || code != tc.code {
 			t.Errorf("%s%s: %d %q, want %d %q", tc.host, tc.path, code, got, tc.code, tc.want)
 		}
 	}

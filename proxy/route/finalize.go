@@ -13,12 +13,17 @@ type rewrite struct {
 	regex  *matcher.Substitution
 	// template is a path_rewrite_policy.
 	template *templateRewrite
+	format   ValueFormatter // path_rewrite: makes the path
 }
 
 // path is the rewritten form of full, a path with its query, in the memory of
 // h; "" to leave it as it is.
-func (w *rewrite) path(h *http.HeaderMap, full string, p *pathMatch) string {
+func (w *rewrite) path(h *http.HeaderMap, full string, p *pathMatch, c *FormatContext) string {
 	switch {
+	case w.format != nil:
+		if to := w.format.Append(nil, c); len(to) > 0 {
+			return h.Concat(string(to), full[len(pathOnly(full)):])
+		}
 	case w.prefix != nil:
 		if n, ok := p.matched(full); ok {
 			return h.Concat(*w.prefix, full[n:])
@@ -35,17 +40,20 @@ func (w *rewrite) path(h *http.HeaderMap, full string, p *pathMatch) string {
 	return ""
 }
 
-// hostRewrite changes the host. At most one of the first three is set.
+// hostRewrite changes the host. At most one of the first four is set.
 type hostRewrite struct {
 	literal   string
 	header    string // lower case
 	pathRegex *matcher.Substitution
-	appendXFH bool // append_x_forwarded_host
+	format    ValueFormatter // host_rewrite
+	appendXFH bool           // append_x_forwarded_host
 }
 
 // host is the new host, "" to leave it.
-func (w *hostRewrite) host(h *http.HeaderMap) string {
+func (w *hostRewrite) host(h *http.HeaderMap, c *FormatContext) string {
 	switch {
+	case w.format != nil:
+		return h.OwnBytes(w.format.Append(nil, c))
 	case w.literal != "":
 		return w.literal
 	case w.header != "":
@@ -65,13 +73,13 @@ func (w *hostRewrite) host(h *http.HeaderMap) string {
 func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keepOriginal bool) {
 	r.mutate(h, c, requestList)
 	f := r.entry.forward
-	if host := f.hostRewrite.host(h); host != "" {
+	if host := f.hostRewrite.host(h, c); host != "" {
 		UpdateAuthority(h, host, f.hostRewrite.appendXFH, keepOriginal)
 	} else if r.cluster != nil && r.cluster.hostRewrite != "" {
 		h.Set(http.Authority, r.cluster.hostRewrite)
 	}
 	full := h.Get(http.Path)
-	if path := f.pathRewrite.path(h, full, &r.entry.path); path != "" {
+	if path := f.pathRewrite.path(h, full, &r.entry.path, c); path != "" {
 		if keepOriginal {
 			h.Set(http.XEnvoyOriginalPath, full)
 		}
@@ -101,10 +109,6 @@ func UpdateAuthority(h *http.HeaderMap, host string, appendForwardedHost, keepOr
 	}
 	h.Set(http.Authority, host)
 }
-
-// HostRewritten tells whether the route sets the host itself, so that
-// auto_host_rewrite has nothing to do.
-func (f *Forward) HostRewritten(h *http.HeaderMap) bool { return f.hostRewrite.host(h) != "" }
 
 // AppendForwardedHost tells whether a changed host leaves its trace in
 // x-forwarded-host (append_x_forwarded_host).

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -155,25 +156,17 @@ type Fraction struct {
 }
 
 // Picks tells whether the fraction takes the request with that random number.
-// A number in the runtime is a percentage, whatever the denominator is.
+// A plain number in the runtime is a percentage, whatever the denominator is.
 func (f *Fraction) Picks(random uint64) bool {
-	const unset = ^uint64(0)
-	if n := f.runtime.get(f.key, unset); n != unset {
-		return random%100 < n
+	if n, d, ok := f.runtime.Share(f.key); ok {
+		return random%d < n
 	}
 	return random%f.Denominator < f.Numerator
 }
 
 // Runtime looks up a number in the runtime, def when it is not set. It is
 // called on workers.
-type Runtime func(key string, def uint64) uint64
-
-func (r Runtime) get(key string, def uint64) uint64 {
-	if r == nil || key == "" {
-		return def
-	}
-	return r(key, def)
-}
+type Runtime = fraction.Runtime
 
 // pathOnly is path without its query and fragment.
 func pathOnly(path string) string {

@@ -43,21 +43,23 @@ func (d *DirectResponse) Text(c *FormatContext) (body, contentType string) {
 // Location is the location header of the answer, in the memory of h: where
 // the route redirects to. A direct response has one too when its status is
 // 201 or 3xx: the request's own URL. "" for none.
-func (r *Route) Location(h *http.HeaderMap) string {
+func (r *Route) Location(h *http.HeaderMap, c *FormatContext) string {
 	if d := r.entry.redirect; d != nil {
-		return d.location(h, &r.entry.path)
+		return d.location(h, &r.entry.path, c)
 	}
 	if d := sameURL(r.entry.direct); d != nil {
-		return d.location(h, &r.entry.path)
+		return d.location(h, &r.entry.path, c)
 	}
 	return ""
 }
 
 // Location is where a redirect without a route leads the request with the head
 // h, in the memory of h.
-func (d *Redirect) Location(h *http.HeaderMap) string { return d.location(h, &pathMatch{}) }
+func (d *Redirect) Location(h *http.HeaderMap, c *FormatContext) string {
+	return d.location(h, &pathMatch{}, c)
+}
 
-func (d *Redirect) location(h *http.HeaderMap, matched *pathMatch) string {
+func (d *Redirect) location(h *http.HeaderMap, matched *pathMatch, c *FormatContext) string {
 	host, full := h.Get(http.Authority), h.Get(http.Path)
 	if d.verbatim {
 		return h.Concat("https://", host, full)
@@ -80,7 +82,7 @@ func (d *Redirect) location(h *http.HeaderMap, matched *pathMatch) string {
 	if d.host != "" {
 		host = d.host
 	}
-	return h.Concat(scheme, "://", host, port, d.newPath(h, full, matched))
+	return h.Concat(scheme, "://", host, port, d.newPath(h, full, matched, c))
 }
 
 // defaultPort tells whether a port is the default of the scheme that the
@@ -89,14 +91,14 @@ func defaultPort(old, port, scheme string) bool {
 	return old != scheme && (old == "http" && port == ":80" || old == "https" && port == ":443")
 }
 
-func (d *Redirect) newPath(h *http.HeaderMap, full string, matched *pathMatch) string {
+func (d *Redirect) newPath(h *http.HeaderMap, full string, matched *pathMatch, c *FormatContext) string {
 	switch {
 	case d.path != "" && (d.stripQuery || strings.IndexByte(d.path, '?') >= 0):
 		return d.path // with its own query, whatever strip_query says
 	case d.path != "":
 		return h.Concat(d.path, full[len(pathOnly(full)):])
 	}
-	if path := d.rewrite.path(h, full, matched); path != "" {
+	if path := d.rewrite.path(h, full, matched, c); path != "" {
 		full = path
 	}
 	if d.stripQuery {

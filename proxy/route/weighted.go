@@ -52,7 +52,7 @@ func (w *weightedClusters) pick(h *http.HeaderMap, info *streaminfo.Info, random
 	return &w.clusters[len(w.clusters)-1].route
 }
 
-func (c *weightedCluster) weightNow(r Runtime) uint64 { return r.get(c.runtimeKey, c.weight) }
+func (c *weightedCluster) weightNow(r Runtime) uint64 { return r.Get(c.runtimeKey, c.weight) }
 
 // number is the request's: of a header that has exactly one line and is a
 // number, of the hash policy, or the random one.

@@ -84,6 +84,7 @@ func (f *filter) retryNow() {
 		f.noHost()
 		return
 	}
+	f.setScheme(h)
 	if f.route.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, int64(f.attempts))
 	}

@@ -50,7 +50,11 @@ func (f *filter) chargeCode(code int, u *upstreamRequest, canary bool) {
 		return
 	}
 	st := f.cluster.Stats()
-	st.UpstreamRq.Inc(code)
+	if f.grpc && f.cfg.grpcCodesUnnamed {
+		st.UpstreamRq.IncUnnamed()
+	} else {
+		st.UpstreamRq.Inc(code)
+	}
 	if canary || u.host != nil && u.host.Canary() {
 		st.CanaryRq.Inc(code)
 	}

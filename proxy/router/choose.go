@@ -56,7 +56,7 @@ func (f *filter) noCluster(code int) {
 
 // answerDirectly answers routes that redirect or have a response of their own.
 func (f *filter) answerDirectly(h *http.HeaderMap) bool {
-	code, body, contentType, location := 0, "", "", f.route.Location(h)
+	code, body, contentType, location := 0, "", "", f.route.Location(h, f.formatContext(nil))
 	switch {
 	case f.route.Redirect() != nil:
 		f.stats.RqDirectResponse.Inc() // so Envoy counts it; rq_redirect stays 0
@@ -135,8 +135,19 @@ func (f *filter) badRequest(err error) {
 
 // autoHostRewrite makes the host that of the endpoint.
 func (f *filter) autoHostRewrite(h *http.HeaderMap) {
-	if f.action.AutoHostRewrite && f.host.Hostname != "" && !f.action.HostRewritten(h) {
+	if f.action.AutoHostRewrite && f.host.Hostname != "" {
 		route.UpdateAuthority(h, f.host.Hostname, f.action.AppendForwardedHost(), !f.cfg.suppressEnvoyHeaders)
+	}
+}
+
+// setScheme makes the scheme that of the connection to the host, when it is
+// to be.
+func (f *filter) setScheme(h *http.HeaderMap) {
+	switch {
+	case f.cb.SchemeFromUpstream() && cluster.Secure(f.host.Cluster.Transport, f.host):
+		h.Set(http.Scheme, "https")
+	case f.cb.SchemeFromUpstream(), h.Get(http.Scheme) == "":
+		h.Set(http.Scheme, "http")
 	}
 }
 

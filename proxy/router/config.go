@@ -24,6 +24,8 @@ type Config struct {
 	suppressEnvoyHeaders   bool
 	respectExpectedTimeout bool // x-envoy-expected-rq-timeout-ms is an egress proxy's
 	noDynamicStats         bool
+	grpcCodesUnnamed       bool            // gRPC responses count without their HTTP status
+	rejectEarlyData        bool            // CONNECT requests must not send before they are answered
 	localAddress           string          // the proxy's own, for x-forwarded-for of mirrors
 	strict                 []http.HeaderID // headers whose values must be sound
 	workers                []worker
@@ -47,7 +49,7 @@ func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Option
 			return nil, err
 		}
 		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers", "upstream_http_filters",
-			"upstream_log", "upstream_log_options"); err != nil {
+			"upstream_log", "upstream_log_options", "suppress_grpc_request_failure_code_stats", "reject_connect_request_early_data"); err != nil {
 			return nil, err
 		}
 		for i, u := range m.UpstreamHttpFilters {
@@ -62,6 +64,7 @@ func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Option
 			childSpans:           m.StartChildSpan,
 			suppressEnvoyHeaders: m.SuppressEnvoyHeaders, respectExpectedTimeout: m.RespectExpectedRqTimeout,
 			noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
+			grpcCodesUnnamed: m.SuppressGrpcRequestFailureCodeStats, rejectEarlyData: m.GetRejectConnectRequestEarlyData().GetValue(),
 		}
 		if ctx.LocalAddress.IsValid() {
 			c.localAddress = ctx.LocalAddress.String()

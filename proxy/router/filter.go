@@ -100,9 +100,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 		h.SetInt(http.XEnvoyAttemptCount, 1)
 	}
 	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
-	if h.Get(http.Scheme) == "" {
-		h.Set(http.Scheme, "http")
-	}
+	f.setScheme(h)
 	f.autoHostRewrite(h)
 	f.startMirrors(h, end)
 	if end {
@@ -116,6 +114,12 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 	if f.done {
 		b.Reset()
+		return http.DataStopNoBuffer
+	}
+	if f.cfg.rejectEarlyData && b.Len() > 0 && !f.responseStarted && f.cb.UpgradeType() == "connect" {
+		b.Reset()
+		f.cleanup()
+		f.reply(400, "", false, "early_connect_data")
 		return http.DataStopNoBuffer
 	}
 	if f.keepBody && uint64(f.body.Len()+b.Len()) > f.retryBufferLimit() {

@@ -30,6 +30,7 @@ func (u *upstreamRequest) startSpan() {
 // injectSpan writes the context that the upstream continues into the headers.
 func (u *upstreamRequest) injectSpan(h *http.HeaderMap) {
 	if u.context != nil {
+		u.span.SetPeer(u.host.Current())
 		u.tracing.Inject(u.context, h)
 	}
 }

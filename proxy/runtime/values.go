@@ -1,5 +1,7 @@
 package runtime
 
+import "github.com/weirproxy/weir/proxy/fraction"
+
 // Percent is Numerator in Denominator, which is 100, 10,000 or 1,000,000.
 type Percent struct{ Numerator, Denominator uint64 }
 
@@ -103,11 +105,13 @@ func (l *Loader) PercentOf(key string, otherwise Percent) Percent {
 	return otherwise
 }
 
-// Value is the key's value as a number: flags are 1 and 0.
+// Value is the key's value as a fraction.Runtime has it: flags are 1 and 0.
 func (l *Loader) Value(key string, otherwise uint64) uint64 {
 	switch e, ok := l.find(key); {
 	case ok && e.is&isInteger != 0:
 		return e.integer
+	case ok && e.is&isFraction != 0:
+		return fraction.Share(e.fraction.Numerator, e.fraction.Denominator)
 	case ok && e.is&isFlag != 0 && e.flag:
 		return 1
 	case ok && e.is&isFlag != 0:

@@ -178,7 +178,11 @@ func (s *server) dumpConfig() []proto.Message {
 		&adminv3.BootstrapConfigDump{Bootstrap: s.bootstrap, LastUpdated: timestamppb.New(s.started)},
 		s.dumpClusterConfig(),
 	}
-	return append(out, s.dumpListenerConfig(), s.dumpRouteConfig(), s.secrets.dump())
+	out = append(out, s.dumpListenerConfig(), s.dumpRouteConfig(), s.secrets.dump())
+	if d := s.extensions.dump(); d != nil {
+		out = append(out, d)
+	}
+	return out
 }
 
 func (s *server) dumpListenerConfig() proto.Message {

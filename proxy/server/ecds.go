@@ -1,10 +1,15 @@
 package server
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/ecds"
@@ -112,7 +117,7 @@ func (e *extension) update(m *corev3.TypedExtensionConfig, version string) error
 			return err
 		}
 	}
-	e.proto, e.version, e.updated, e.settled = m, version, time.Now(), true
+	e.proto, e.version, e.updated, e.settled = m, version, time.Now().Truncate(time.Millisecond), true
 	return nil
 }
 
@@ -121,6 +126,27 @@ func (e *extension) missing() {
 	for _, w := range slices.Clone(e.watchers) {
 		w.Missing()
 	}
+}
+
+// dump is what /config_dump shows of them; nil when there are none.
+func (x *extensions) dump() proto.Message {
+	m := &adminv3.EcdsConfigDump{}
+	list := slices.SortedFunc(maps.Values(x.byKey), func(a, b *extension) int { return strings.Compare(a.key, b.key) })
+	for _, e := range list {
+		if e.proto == nil {
+			continue
+		}
+		d := &adminv3.EcdsConfigDump_EcdsFilterConfig{VersionInfo: e.version, EcdsFilter: pack(e.proto), LastUpdated: timestamppb.New(e.updated)}
+		if r := e.sub.Status().Rejected; r != nil {
+			d.ErrorState = &adminv3.UpdateFailureState{VersionInfo: r.Version, Details: r.Err.Error(), LastUpdateAttempt: timestamppb.New(r.Time)}
+			d.ClientStatus = adminv3.ClientResourceStatus_NACKED
+		}
+		m.EcdsFilters = append(m.EcdsFilters, d)
+	}
+	if len(m.EcdsFilters) == 0 {
+		return nil
+	}
+	return m
 }
 
 // leave ends a watch; a configuration that nobody watches is forgotten.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -13,8 +14,8 @@ import (
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
 	"github.com/weirproxy/weir/proxy/filter/network/extauthz"
-	"github.com/weirproxy/weir/proxy/filter/network/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/network/metadataexchange"
+	"github.com/weirproxy/weir/proxy/filter/network/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
 	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
@@ -69,6 +70,7 @@ func (s *server) istioNode() metadataexchange.Node {
 }
 
 func (s *server) makeListeners() {
+	s.nodeFields = nodeFields(s.xds.Node())
 	tables := s.table
 	s.httpFilters = filter.HTTP(tables, s.logOptions)
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
@@ -128,7 +130,8 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
-		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
+		Node:       s.nodeFields, Direction: uint8(ctx.Direction),
+		NodeID: s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
 		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
 		Drain: ctx.Drain, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number, Overload: s.overload, Discovery: s.extensions, Scope: ctx,
 		Tracing: tracing.Options{
@@ -198,3 +201,15 @@ func localAddress() netip.Addr {
 }
 
 var _ stats.Owner = (*network.Loop)(nil)
+
+// nodeFields are what expressions see of the node.
+func nodeFields(n *corev3.Node) map[string]any {
+	out := map[string]any{"id": n.GetId(), "cluster": n.GetCluster(), "user_agent_name": n.GetUserAgentName()}
+	if l := n.GetLocality(); l != nil {
+		out["locality"] = map[string]any{"region": l.GetRegion(), "zone": l.GetZone(), "sub_zone": l.GetSubZone()}
+	}
+	if m := n.GetMetadata(); m != nil {
+		out["metadata"] = m.AsMap()
+	}
+	return out
+}

@@ -49,6 +49,7 @@ type server struct {
 	clusters   *upstream.Manager
 	listeners  *listener.Manager
 	routes     *routes
+	nodeFields map[string]any // for expressions
 	extensions *extensions
 	afterXDS   []func() error // to be done once the xDS client is made
 	secrets    *secrets

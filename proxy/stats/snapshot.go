@@ -165,6 +165,10 @@ func (g *group) snapshot(parts [][]*part, i int, config *Config) *groupSnapshot 
 // appendCodes turns counts by code into the counters that Envoy shows.
 func appendCodes(dst []number, prefix string, seen []codeCount) []number {
 	for _, s := range seen {
+		if s.code == unnamed {
+			dst = append(dst, number{name: prefix + "completed", value: int64(s.n), used: true})
+			continue
+		}
 		code := strconv.Itoa(int(s.code))
 		for _, suffix := range []string{code, code[:1] + "xx", "completed"} {
 			dst = append(dst, number{name: prefix + suffix, value: int64(s.n), used: true})

@@ -77,6 +77,20 @@ func (c *Codes) Inc(code int) {
 	}
 }
 
+// unnamed counts responses whose code is not told.
+const unnamed = 0
+
+// IncUnnamed counts one response without telling its code.
+func (c *Codes) IncUnnamed() {
+	for i := range c.seen {
+		if c.seen[i].code == unnamed {
+			c.seen[i].n++
+			return
+		}
+	}
+	c.seen = append(c.seen, codeCount{unnamed, 1})
+}
+
 // Value is this owner's count of one code.
 func (c *Codes) Value(code int) uint64 {
 	for _, s := range c.seen {

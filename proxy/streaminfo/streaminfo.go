@@ -71,6 +71,11 @@ type Info struct {
 	FilterChain     string
 	Listener        string
 
+	// Node is the proxy's own, by the fields of envoy.config.core.v3.Node;
+	// Direction is the listener's traffic_direction: 1 inbound, 2 outbound.
+	Node      map[string]any
+	Direction uint8
+
 	DownstreamLocal        network.Address
 	DownstreamDirectLocal  network.Address
 	DownstreamRemote       network.Address // after XFF

@@ -39,6 +39,7 @@ var Types = map[string]func(*Providers, field.Path, *tracev3.Tracing_Http) (*Tra
 	"envoy.config.trace.v3.OpenTelemetryConfig": (*Providers).newOpenTelemetry,
 	"envoy.config.trace.v3.ZipkinConfig":        (*Providers).newZipkin,
 	"envoy.config.trace.v3.DatadogConfig":       (*Providers).newDatadog,
+	"envoy.config.trace.v3.SkyWalkingConfig":    (*Providers).newSkyWalking,
 }
 
 // get is the tracer of a provider at p; nil when there is none.

@@ -5,7 +5,7 @@
 // x-client-trace-id, x-envoy-force-trace and the sampling percentages; its
 // [Tracer] begins a span, continuing what the request's headers say, and
 // writes the span's context into the headers that go upstream. What goes out:
-// finished spans, to OpenTelemetry, Zipkin or Datadog through package
+// finished spans, to OpenTelemetry, Zipkin, Datadog or SkyWalking through package
 // telemetry, with Envoy's names and tags.
 //
 // Who calls it: the connection manager for the downstream span, the router

@@ -3,6 +3,7 @@ package tracing
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"time"
 
@@ -119,7 +120,12 @@ func otelSpan(s *Span) *tracepb.Span {
 		out.Flags |= uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
 	}
 	for _, t := range s.Tags {
-		out.Attributes = append(out.Attributes, telemetry.Attribute(t.Key, t.Value))
+		// Attributes are unique: the last value stands.
+		if i := slices.IndexFunc(out.Attributes, func(a *commonpb.KeyValue) bool { return a.Key == t.Key }); i >= 0 {
+			out.Attributes[i] = telemetry.Attribute(t.Key, t.Value)
+		} else {
+			out.Attributes = append(out.Attributes, telemetry.Attribute(t.Key, t.Value))
+		}
 		if failed(s.Kind, t) {
 			out.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR}
 		}

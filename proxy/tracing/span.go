@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/network"
 )
 
 // Kind is a span's role.
@@ -35,6 +36,7 @@ type Context struct {
 	single              bool   // it came in a b3 header
 	datadog             string // x-datadog-tags
 	origin              string // x-datadog-origin
+	sky                 *skySegment
 }
 
 // Span is one operation. A nil Span takes every call and does nothing.
@@ -48,7 +50,8 @@ type Span struct {
 	End    time.Time
 	Tags   []Tag
 	Events []Event
-	remote bool // its parent came in headers
+	remote bool   // its parent came in headers
+	peer   string // the host that a SkyWalking span is for
 }
 
 // SetTag adds a tag, of a copy of value. A span that is not exported has none.
@@ -60,8 +63,15 @@ func (s *Span) SetTag(key, value string) {
 
 // SetOperation renames the span.
 func (s *Span) SetOperation(name string) {
-	if s != nil {
+	if s != nil && !s.tracer.byPath {
 		s.Name = strings.Clone(name)
+	}
+}
+
+// SetPeer says which host the span's request goes to, before it is injected.
+func (s *Span) SetPeer(a network.Address) {
+	if s != nil && s.sky != nil {
+		s.peer = a.String()
 	}
 }
 
@@ -86,6 +96,10 @@ func (s *Span) Spawn(name string, now time.Time) *Span {
 	}
 	child := &Span{Context: s.Context, tracer: s.tracer, worker: s.worker, Name: name, Kind: Client, Start: now}
 	child.Parent, child.ID, child.Remote = s.ID, newID(), false
+	if s.sky != nil {
+		child.Name, child.ID = s.Name, s.sky.next
+		s.sky.next++
+	}
 	return child
 }
 
@@ -112,6 +126,9 @@ func appendHex(dst []byte, n uint64) []byte {
 
 // AppendTraceID appends the trace's id as the format's logs show it.
 func (s *Span) AppendTraceID(dst []byte) []byte {
+	if s.sky != nil {
+		return append(dst, s.sky.traceID...)
+	}
 	if s.TraceHigh != 0 || s.tracer.format.long() {
 		dst = appendHex(dst, s.TraceHigh)
 	}

@@ -105,7 +105,7 @@ func (c *Config) tagCommon(s *Span, ctx *formatter.Context, r *Result, downstrea
 	}
 	s.SetTag(tagStatusCode, strconv.Itoa(max(r.Code, 0)))
 	s.SetTag("response_flags", r.Flags)
-	failed := r.Code >= 500 || downstream && r.Code == 0
+	failed := r.Code >= 500 || r.Code == 0
 	if r.grpcStatus != "" {
 		s.SetTag(tagGRPCStatus, r.grpcStatus)
 		if r.grpcMessage != "" {

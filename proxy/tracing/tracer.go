@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http"
@@ -36,6 +37,7 @@ type Tracer struct {
 	sampler  sampler // nil: the connection manager decides
 	begin    func(t *Tracer, parent *Context, traced bool) Context
 	byHost   bool // spans are named by the request's host
+	byPath   bool // or by its path, whatever else names are for
 	refs     int
 	key      string
 }
@@ -59,6 +61,9 @@ func (t *Tracer) start(worker int, h *http.HeaderMap, name string, kind Kind, tr
 		return nil
 	case found:
 		parent = &c
+	}
+	if t.byPath {
+		name = strings.Clone(h.Get(http.Path))
 	}
 	return &Span{Context: t.begin(t, parent, traced), tracer: t, worker: worker, Name: name, Kind: kind, Start: now, remote: parent != nil}
 }

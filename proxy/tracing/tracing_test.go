@@ -190,7 +190,7 @@ func (c *capture) close()      {}
 
 func TestCompileErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"provider": {"name": "x", "typed_config": {"@type": "type.googleapis.com/envoy.config.trace.v3.SkyWalkingConfig"}}}`: `tracing.provider.typed_config: weir has no tracer "x"`,
+		`{"provider": {"name": "x", "typed_config": {"@type": "type.googleapis.com/envoy.config.trace.v3.XRayConfig"}}}`: `tracing.provider.typed_config: weir has no tracer "x"`,
 		`{"custom_tags": [{"tag": "a"}]}`:                 "custom_tags[0]: needs one of",
 		`{"custom_tags": [{"tag": "a", "metadata": {}}]}`: "custom_tags[0].metadata.kind: is required",
 		`{"operation": "%NOPE%"}`:                         "tracing.operation: column 1",

@@ -117,17 +117,25 @@ func (m *socketMatch) matches(of cluster.Metadata) bool {
 	return true
 }
 
+// of is the transport of connections to h; nil is a plain one.
+func (t *socketMatches) of(h *cluster.Host) cluster.Transport {
+	if m := t.find(h); m != nil {
+		return m.transport
+	}
+	return t.fallback
+}
+
 // Socket implements cluster.Transport.
 func (t *socketMatches) Socket(l *network.Loop, h *cluster.Host, o cluster.TransportOptions) network.TransportSocket {
-	x := t.fallback
-	if m := t.find(h); m != nil {
-		x = m.transport
-	}
+	x := t.of(h)
 	if x == nil {
 		return nil
 	}
 	return x.Socket(l, h, o)
 }
+
+// Secure implements cluster.Conditional.
+func (t *socketMatches) Secure(h *cluster.Host) bool { return cluster.Secure(t.of(h), h) }
 
 // matchStats are those of one match, under its name.
 type matchStats struct {

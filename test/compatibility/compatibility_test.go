@@ -29,7 +29,7 @@ const (
 // partly says what of an extension weir doesn't do. What it does of the others
 // it does whole, but for fields that it refuses by name.
 var partly = map[string]string{
-	"access_loggers/filters/cel":               "attributes of xds.node and listener_direction have no value",
+	"access_loggers/filters/cel":               "xds.node and listener_direction are known of HTTP streams only",
 	"bootstrap/internal_listener":              "without the internal_upstream transport socket, which passes metadata on",
 	"stat_sinks/open_telemetry":                "custom_metric_conversions is refused",
 	"tracers/opentelemetry/resource_detectors": "static and environment; not Dynatrace",

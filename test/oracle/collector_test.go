@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // collector takes the telemetry of the proxy under test: OpenTelemetry and
@@ -102,6 +103,8 @@ func (c *collector) serve(_ any, st grpc.ServerStream) error {
 			in = &alsv3.StreamAccessLogsMessage{}
 		case strings.Contains(method, "MetricsService"):
 			in = &metricsv3.StreamMetricsMessage{}
+		case strings.Contains(method, "TraceSegmentReportService"):
+			in = &emptypb.Empty{} // all of it is unknown fields
 		}
 		if err := st.RecvMsg(in); err != nil {
 			return nil
@@ -115,6 +118,8 @@ func (c *collector) serve(_ any, st grpc.ServerStream) error {
 
 func (c *collector) take(m proto.Message) {
 	switch m := m.(type) {
+	case *emptypb.Empty:
+		c.add("segment %s", skyWalking(m.ProtoReflect().GetUnknown()))
 	case *tracespb.ExportTraceServiceRequest:
 		for _, r := range m.ResourceSpans {
 			for _, scope := range r.ScopeSpans {

@@ -318,6 +318,8 @@ func (c cleaner) headers(list [][2]string) [][2]string {
 			continue
 		case h[0] == "server" && (h[1] == "envoy" || h[1] == "weir"):
 			h[1] = "<proxy>"
+		case h[0] == "sw8":
+			h[1] = withoutIDs(h[1])
 		case slices.Contains(presence, h[0]), strings.HasSuffix(h[0], "-delay-ms"):
 			h[1] = "<any>"
 		default:

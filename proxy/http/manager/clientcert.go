@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/internal/x509name"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher/tree"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
@@ -25,9 +26,28 @@ const (
 // xfccDetails are the parts of set_current_client_cert_details.
 type xfccDetails struct{ cert, chain, subject, uri, dns, issuer bool }
 
+// xfccPolicy is what becomes of the header, and what is in it.
+type xfccPolicy struct {
+	mode    xfccMode
+	details xfccDetails
+}
+
+// xfcc is the policy for the request: the matcher's, else the manager's.
+func (s *stream) xfcc() *xfccPolicy {
+	if t := s.cfg.xfccTree; t != nil {
+		d := tree.Data{RequestHeaders: &s.request}
+		d.SetStream(&s.info)
+		if p, r := t.Match(&d); r == tree.Matched {
+			return p
+		}
+	}
+	return s.cfg.xfcc
+}
+
 // forwardClientCert removes or sets x-forwarded-client-cert.
 func (s *stream) forwardClientCert() {
-	h, mode := &s.request, s.cfg.xfcc
+	h, policy := &s.request, s.xfcc()
+	mode := policy.mode
 	if mode == xfccAlwaysForwardOnly {
 		return
 	}
@@ -42,8 +62,8 @@ func (s *stream) forwardClientCert() {
 	if mode == xfccForwardOnly {
 		return
 	}
-	if s.m.xfcc == "" {
-		s.m.xfcc = s.cfg.xfccDetails.describe(session)
+	if s.m.xfcc == "" || s.m.xfccOf != policy {
+		s.m.xfcc, s.m.xfccOf = policy.details.describe(session), policy
 	}
 	if mode == xfccSanitizeSet {
 		h.Set(http.XForwardedClientCert, s.m.xfcc)

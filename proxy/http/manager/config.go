@@ -3,7 +3,6 @@ package manager
 import (
 	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -16,6 +15,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
+	"github.com/weirproxy/weir/proxy/matcher/tree"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
@@ -49,7 +49,9 @@ type Config struct {
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
+	durationJitter    float64 // of it, added at random
 	drainTimeout      time.Duration
+	drainJitter       float64
 	streamIdleTimeout time.Duration
 	requestTimeout    time.Duration
 	headersTimeout    time.Duration
@@ -59,15 +61,18 @@ type Config struct {
 	maxRequestsPerConnection uint32
 	http1SafeMaxDuration     bool
 
-	serverName   string
-	serverHeader serverHeader
-	via          string
-	userAgent    string
-	nodeID       string
-	scheme       string
-	upgrades     map[string]bool
-	localReplies *localReplies
-	proxyStatus  *proxyStatus // nil: there is no such header
+	serverName         string
+	serverHeader       serverHeader
+	via                string
+	userAgent          string
+	nodeID             string
+	node               map[string]any
+	direction          uint8
+	scheme             string // instead of the client's
+	schemeFromUpstream bool
+	upgrades           map[string]upgrade // by type, lower case
+	localReplies       *localReplies
+	proxyStatus        *proxyStatus // nil: there is no such header
 
 	detectors      []detector
 	earlyMutations []*route.Mutations
@@ -77,8 +82,10 @@ type Config struct {
 	trustedHops         uint32
 	skipXFFAppend       bool
 	appendForwardedPort bool
-	xfcc                xfccMode
-	xfccDetails         xfccDetails
+	schemeByPort        map[uint16]string // forward_proto_config
+	appendLocalOverload bool
+	xfcc                *xfccPolicy
+	xfccTree            *tree.Tree[*xfccPolicy] // chooses another by request; nil: none
 	internal            []netip.Prefix
 	internalPipes       bool // clients on Unix sockets are internal
 	localAddress        netip.Addr
@@ -94,12 +101,6 @@ type Config struct {
 	stripAnyPort      bool
 	stripMatchingPort bool
 	stripTrailingDot  bool
-}
-
-type namedFilter struct {
-	name     string
-	factory  http.FilterFactory
-	disabled bool
 }
 
 // Drain tells whether connections should end when they next can.
@@ -122,6 +123,8 @@ type Options struct {
 	Cluster        ClusterInfo // may be nil
 	AccessLogs     accesslog.Options
 	NodeID         string
+	Node           map[string]any // its fields
+	Direction      uint8          // the listener's traffic_direction
 	ServiceCluster string
 
 	NodeMetadata      map[string]any
@@ -144,7 +147,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, node: o.Node, direction: o.Direction, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
@@ -160,9 +163,13 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		serverName:                m.ServerName,
 		via:                       m.Via,
 		scheme:                    m.GetSchemeHeaderTransformation().GetSchemeToOverwrite(),
+		schemeFromUpstream:        m.GetSchemeHeaderTransformation().GetMatchUpstream(),
 		useRemoteAddress:          m.GetUseRemoteAddress().GetValue(),
 		trustedHops:               m.XffNumTrustedHops,
 		skipXFFAppend:             m.SkipXffAppend,
+		appendLocalOverload:       m.AppendLocalOverload,
+		drainJitter:               m.GetDrainTimeoutJitter().GetValue() / 100,
+		durationJitter:            m.GetCommonHttpProtocolOptions().GetMaxConnectionDurationJitter().GetValue() / 100,
 		appendForwardedPort:       m.AppendXForwardedPort,
 		generateRequestID:         m.GenerateRequestId == nil || m.GenerateRequestId.Value,
 		preserveExternalRequestID: m.PreserveExternalRequestId,
@@ -195,16 +202,16 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.slashes = slashesUnescapeAndForward
 	}
 	for _, build := range []func() error{
-		func() error { return c.clientCert(p, m) },
+		func() error { return c.clientCert(p, m, o) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
+		func() error { return c.buildForwardProto(p, m.ForwardProtoConfig) },
 		func() error { return c.buildProxyStatus(p, m.ProxyStatusConfig) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
-		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildDetection(p, m) },
 		func() error { return c.buildEarlyMutations(p, m) },
 		func() error { return c.buildLogMoments(p, m) },
-		func() error { return c.buildFilters(p, m, o) },
+		func() error { return c.buildFilters(p, m, o) }, // and those of upgrades
 		func() error { return c.buildTracing(p, m, o) },
 		func() error { return c.buildLocalReplies(p, m.LocalReplyConfig, o) },
 		func() (err error) {
@@ -233,22 +240,23 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"scheme_header_transformation", "max_request_headers_kb", "stream_idle_timeout", "request_timeout",
 		"request_headers_timeout", "drain_timeout", "delayed_close_timeout", "access_log", "use_remote_address",
 		"xff_num_trusted_hops", "internal_address_config", "skip_xff_append", "via", "generate_request_id",
-		"preserve_external_request_id", "always_set_request_id_in_response", "forward_client_cert_details",
+		"preserve_external_request_id", "always_set_request_id_in_response", "forward_client_cert_details", "forward_client_cert_matcher",
 		"set_current_client_cert_details", "proxy_100_continue", "upgrade_configs", "normalize_path", "merge_slashes",
 		"path_with_escaped_slashes_action", "local_reply_config", "strip_matching_host_port", "strip_any_host_port",
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
 		"request_id_extension", "tracing", "http1_safe_max_connection_duration", "stream_flush_timeout",
 		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
-		"flush_access_log_on_new_request", "proxy_status_config"); err != nil {
+		"flush_access_log_on_new_request", "proxy_status_config", "append_local_overload", "forward_proto_config",
+		"drain_timeout_jitter"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
-		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite"); err != nil {
+		if err := field.Only(p.Dot("scheme_header_transformation"), s, "scheme_to_overwrite", "match_upstream"); err != nil {
 			return err
 		}
 	}
 	return field.Only(p.Dot("common_http_protocol_options"), m.CommonHttpProtocolOptions, "idle_timeout", "max_connection_duration",
-		"max_headers_count", "max_stream_duration", "headers_with_underscores_action", "max_requests_per_connection")
+		"max_connection_duration_jitter", "max_headers_count", "max_stream_duration", "headers_with_underscores_action", "max_requests_per_connection")
 }
 
 func duration(d *durationpb.Duration, otherwise time.Duration) time.Duration {
@@ -276,71 +284,6 @@ func (c *Config) isInternal(a netip.Addr) bool {
 	return within(c.internal, a)
 }
 
-func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) error {
-	for i, u := range m.UpgradeConfigs {
-		p := p.Dot("upgrade_configs").Index(i)
-		if err := field.Only(p, u, "upgrade_type", "enabled"); err != nil {
-			return err
-		}
-		if c.upgrades == nil {
-			c.upgrades = make(map[string]bool)
-		}
-		kind := strings.ToLower(u.UpgradeType)
-		if _, ok := c.upgrades[kind]; ok {
-			return p.Errorf("upgrade type %q is configured twice", kind)
-		}
-		c.upgrades[kind] = u.Enabled == nil || u.Enabled.Value
-	}
-	return nil
-}
-
-func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, RuntimeNumber: o.RuntimeNumber, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
-		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope}
-	for i, f := range m.HttpFilters {
-		p := p.Dot("http_filters").Index(i)
-		if err := field.Only(p, f, "name", "typed_config", "config_discovery", "disabled", "is_optional"); err != nil {
-			return err
-		}
-		last := i == len(m.HttpFilters)-1
-		if d := f.GetConfigDiscovery(); d != nil {
-			factory, err := http.Discover(p.Dot("config_discovery"), f.Name, d, last, o.Filter, ctx)
-			if err != nil {
-				return err
-			}
-			c.filters = append(c.filters, namedFilter{name: f.Name, factory: factory, disabled: f.Disabled})
-			c.filtersVary = true
-			continue
-		}
-		maker, ok := o.Filter(f.GetTypedConfig())
-		if !ok {
-			if f.IsOptional {
-				continue
-			}
-			return p.Dot("typed_config").Errorf("weir has no HTTP filter of type %q (filter %q)", f.GetTypedConfig().GetTypeUrl(), f.Name)
-		}
-		if maker.Terminal != last {
-			if last {
-				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
-			}
-			return p.Errorf("the terminal HTTP filter %q must be the last one", f.Name)
-		}
-		if f.Disabled && last {
-			return p.Dot("disabled").Errorf("the terminal HTTP filter %q cannot be disabled", f.Name)
-		}
-		factory, err := maker.New(p.Dot("typed_config"), f.GetTypedConfig(), ctx)
-		if err != nil {
-			return err
-		}
-		c.filters = append(c.filters, namedFilter{name: f.Name, factory: factory, disabled: f.Disabled})
-		c.filtersVary = c.filtersVary || !maker.Terminal
-	}
-	if len(c.filters) == 0 {
-		return p.Dot("http_filters").Errorf("no filter; add envoy.filters.http.router")
-	}
-	return nil
-}
-
 func (c *Config) buildWorkers(prefix string, o Options) {
 	group := stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + "."})
 	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + "."})
@@ -365,10 +308,9 @@ func (c *Config) Close() {
 }
 
 func (c *Config) closeFilters() {
-	for _, f := range c.filters {
-		if x, ok := f.factory.(interface{ Close() }); ok {
-			x.Close()
-		}
+	closeFilters(c.filters)
+	for _, u := range c.upgrades {
+		closeFilters(u.filters)
 	}
 }
 

@@ -6,6 +6,21 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 )
 
+// buildForwardProto compiles by which restored ports x-forwarded-proto is chosen.
+func (c *Config) buildForwardProto(p field.Path, m *hcmv3.ForwardProtoConfig) error {
+	if err := field.Only(p.Dot("forward_proto_config"), m, "https_destination_ports", "http_destination_ports"); err != nil {
+		return err
+	}
+	c.schemeByPort = map[uint16]string{}
+	for _, port := range m.GetHttpDestinationPorts() {
+		c.schemeByPort[uint16(port)] = "http"
+	}
+	for _, port := range m.GetHttpsDestinationPorts() {
+		c.schemeByPort[uint16(port)] = "https"
+	}
+	return nil
+}
+
 func (c *Config) buildProxyStatus(p field.Path, m *hcmv3.HttpConnectionManager_ProxyStatusConfig) error {
 	if m == nil {
 		return nil

@@ -82,6 +82,11 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 	if s.secure() {
 		scheme = "https"
 	}
+	if i := s.m.conn.Info; i != nil && i.LocalRestored {
+		if by, ok := c.schemeByPort[s.m.conn.LocalAddress().Port()]; ok {
+			scheme = by
+		}
+	}
 	if c.useRemoteAddress {
 		trusted = !h.Has(http.XForwardedFor)
 		if c.trustedHops > 0 {

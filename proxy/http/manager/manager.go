@@ -30,7 +30,8 @@ type ConnManager struct {
 	idleSince          time.Duration
 	parked             bool
 
-	xfcc     string               // what x-forwarded-client-cert says of the client, once asked for
+	xfcc     string               // what x-forwarded-client-cert says of the client, once asked for,
+	xfccOf   *xfccPolicy          // by this policy
 	protocol http.ProtocolVersion // 0 before the first byte
 	drain    drainState
 	// askedToDrain: OnDrain was called before the first request came.
@@ -61,7 +62,7 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
 		m.life = m.conn.Loop().NewTimer(m.onMaxDuration)
-		m.life.Enable(d)
+		m.life.Enable(m.w.jittered(d, m.w.cfg.durationJitter))
 	}
 	m.conn.SetDelayedClose(m.w.cfg.closeDelay)
 	return network.Continue
@@ -155,7 +156,7 @@ func (m *ConnManager) startDrain() {
 		m.life.Release()
 	}
 	m.life = m.conn.Loop().NewTimer(m.onDrainTimeout)
-	m.life.Enable(m.w.cfg.drainTimeout)
+	m.life.Enable(m.w.jittered(m.w.cfg.drainTimeout, m.w.cfg.drainJitter))
 }
 
 func (m *ConnManager) onDrainTimeout() {

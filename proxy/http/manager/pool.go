@@ -2,6 +2,7 @@ package manager
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http/http1"
@@ -53,6 +54,14 @@ func (w *worker) open(c *Config) {
 	w.bytes = network.ByteCounters{Rx: (*uint64)(&w.stats.DownstreamCxRxBytesTotal), Tx: (*uint64)(&w.stats.DownstreamCxTxBytesTotal)}
 }
 
+// jittered is d and up to a share of it more.
+func (w *worker) jittered(d time.Duration, share float64) time.Duration {
+	if share == 0 {
+		return d
+	}
+	return d + time.Duration(w.rand.Float64()*share*float64(d))
+}
+
 // maxFreeStreams bounds the streams kept for reuse: some 10 kB each.
 const maxFreeStreams = 512
 
@@ -71,13 +80,18 @@ func (w *worker) getStream() *stream {
 	w.loop.InitTimer(&s.maxLife, s.onMaxDuration)
 	w.loop.InitTimer(&s.periodic, s.logPeriodic)
 	s.decoding, s.encoding = w.loop.NewBuffer(), w.loop.NewBuffer()
-	s.slots = make([]slot, len(cfg.filters))
-	for i := range s.slots {
-		f := &s.slots[i]
-		f.s, f.index, f.name = s, i, cfg.filters[i].name
-		f.set(cfg.filters[i].factory.New(w.index, f))
-	}
+	s.slots = s.newSlots(cfg.filters)
 	return s
+}
+
+func (s *stream) newSlots(filters []namedFilter) []slot {
+	slots := make([]slot, len(filters))
+	for i := range slots {
+		f := &slots[i]
+		f.s, f.index, f.of = s, i, &filters[i]
+		f.set(f.of.factory.New(s.w.index, f))
+	}
+	return slots
 }
 
 // putStream recycles a stream: everything back to the start, and new filters
@@ -92,6 +106,9 @@ func (w *worker) putStream(s *stream) {
 		s.decoding.Reset()
 		s.encoding.Reset()
 		return
+	}
+	if s.usual != nil { // an upgrade had filters of its own
+		s.slots, s.usual = s.usual, nil
 	}
 	for i := range s.slots {
 		s.renew(&s.slots[i])

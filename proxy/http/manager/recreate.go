@@ -82,6 +82,6 @@ func (s *stream) renew(f *slot) {
 	if r, ok := f.filter.(http.Recycler); ok {
 		r.Recycle()
 	} else {
-		f.set(s.cfg.filters[f.index].factory.New(s.w.index, f))
+		f.set(f.of.factory.New(s.w.index, f))
 	}
 }

@@ -16,7 +16,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	st.rqProtocol(proto)
 	if s.cfg.overload.StopsAcceptingRequests() {
 		st.DownstreamRqOverloadClose.Inc()
-		s.sendLocalReply(503, "envoy overloaded", nil, http.NoGrpcStatus, "overload")
+		s.sendLocalReply(503, "envoy overloaded", s.tellOverload, http.NoGrpcStatus, "overload")
 		return false
 	}
 
@@ -76,6 +76,13 @@ func (s *stream) prepareRequest(end bool) bool {
 	s.refreshTimeouts()
 	s.logStart()
 	return true
+}
+
+// tellOverload marks an answer that is due to overload, when it is to be.
+func (s *stream) tellOverload(h *http.HeaderMap) {
+	if s.cfg.appendLocalOverload {
+		h.SetName("x-envoy-local-overloaded", "true")
+	}
 }
 
 // reject answers a bad request. To Envoy such a one is no protocol error: those
@@ -222,13 +229,16 @@ func (s *stream) checkUpgrade() {
 		allowed, known = r.UpgradeAllowed(kind)
 	}
 	if !known {
-		allowed = s.cfg.upgrades[kind]
+		allowed = s.cfg.upgrades[kind].enabled
 	}
 	if allowed {
 		s.upgrade = kind
 		s.w.stats.DownstreamCxUpgradesTotal.Inc()
 		s.w.stats.DownstreamCxUpgradesActive.Inc()
 		s.idle.Enable(s.idleTimeout)
+		if filters := s.cfg.upgrades[kind].filters; filters != nil {
+			s.usual, s.slots = s.slots, s.newSlots(filters)
+		}
 		return
 	}
 	if s.route == nil && kind == "connect" {
@@ -247,11 +257,11 @@ func (s *stream) chooseFilters() {
 	r := s.findRoute()
 	for i := range s.slots {
 		f := &s.slots[i]
-		f.skip = s.cfg.filters[i].disabled
+		f.skip = f.of.disabled
 		if r == nil {
 			continue
 		}
-		if disabled, known := r.FilterDisabled(f.name); known {
+		if disabled, known := r.FilterDisabled(f.of.name); known {
 			f.skip = disabled
 		}
 	}

@@ -31,7 +31,7 @@ type slot struct {
 	filter   http.StreamFilter
 	dec      http.DecoderFilter // nil when the filter does not see requests
 	enc      http.EncoderFilter // nil when the filter does not see responses
-	name     string
+	of       *namedFilter
 	index    int
 	skip     bool // switched off for this stream's route
 	decoding direction
@@ -54,11 +54,12 @@ func (f *slot) Worker() int                     { return f.s.w.index }
 func (f *slot) Connection() *network.Connection { return f.s.m.conn }
 func (f *slot) StreamInfo() *streaminfo.Info    { return &f.s.info }
 func (f *slot) StreamID() uint64                { return f.s.id }
-func (f *slot) FilterName() string              { return f.name }
+func (f *slot) FilterName() string              { return f.of.name }
 func (f *slot) Route() http.Route               { return f.s.findRoute() }
 func (f *slot) ClearRouteCache()                { f.s.routeKnown = false }
 func (f *slot) RequestHeaders() *http.HeaderMap { return &f.s.request }
 func (f *slot) UpgradeType() string             { return f.s.upgrade }
+func (f *slot) SchemeFromUpstream() bool        { return f.s.cfg.schemeFromUpstream }
 func (f *slot) BufferLimit() uint32             { return f.s.bufferLimit }
 func (f *slot) SetBufferLimit(n uint32)         { f.s.bufferLimit = n }
 

@@ -26,6 +26,7 @@ type stream struct {
 	info             streaminfo.Info
 
 	slots      []slot
+	usual      []slot // the slots when an upgrade has filters of its own in their place
 	watermarks []http.DownstreamWatermarks
 	decoding   *network.Buffer // request data kept for filters that stopped
 	encoding   *network.Buffer // response data likewise
@@ -112,6 +113,7 @@ func (s *stream) startInfo() {
 	loop := m.conn.Loop()
 	i.Conn, i.Start, i.Begin = m.conn, loop.Time(), loop.Now()
 	i.Listener, i.FilterChain = s.cfg.listener, s.cfg.chain
+	i.Node, i.Direction = s.cfg.node, s.cfg.direction
 	i.ListenerMetadata, i.FilterChainMetadata = s.cfg.listenerMetadata, s.cfg.chainMetadata
 	i.Protocol = m.protocol.String() // as far as it is known before the head
 	i.DownstreamLocal = m.conn.LocalAddress()

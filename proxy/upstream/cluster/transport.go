@@ -14,6 +14,21 @@ type Transport interface {
 	Socket(l *network.Loop, h *Host, o TransportOptions) network.TransportSocket
 }
 
+// Conditional is a Transport that encrypts the connections to some hosts only.
+// Others encrypt all.
+type Conditional interface {
+	Secure(h *Host) bool
+}
+
+// Secure tells whether connections to h are encrypted by t, which is nil for
+// plain ones.
+func Secure(t Transport, h *Host) bool {
+	if c, ok := t.(Conditional); ok {
+		return c.Secure(h)
+	}
+	return t != nil
+}
+
 // TransportOptions are what one connection asks of its transport socket,
 // beyond what its cluster is configured with. Connections are shared by those
 // who ask for the same. Lists are joined by commas.

@@ -29,6 +29,9 @@ func (t *transport) Socket(l *network.Loop, h *cluster.Host, o cluster.Transport
 	return s
 }
 
+// Secure implements cluster.Conditional.
+func (t *transport) Secure(h *cluster.Host) bool { return cluster.Secure(t.inner, h) }
+
 // tlvs are the values to send: the configured ones, and those of the client's
 // header that they do not replace.
 func (t *transport) tlvs(client []network.TLV) []network.TLV {

@@ -42,7 +42,7 @@ func (p *redirectPolicy) follow(f *filter, response *http.HeaderMap) bool {
 	h, info, st := f.cb.RequestHeaders(), f.cb.StreamInfo(), p.stats.For(f.cb.Worker())
 	uri := p.uri
 	if p.redirect != nil {
-		uri = p.redirect.Location(h)
+		uri = p.redirect.Location(h, f.formatContext(response))
 	}
 	scheme, host, path, ok := splitURI(uri)
 	if !ok {
