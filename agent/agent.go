@@ -33,12 +33,17 @@ type Options struct {
 	RunDir string
 	// ControlSocket and ProxySocket are elsewhere if not empty.
 	ControlSocket, ProxySocket string
+	// Exclude is left alone in every pod, besides what the pod's own
+	// configuration excludes.
+	Exclude pods.Exclusions
 	// ProxyUIDs are the users whose proxies are served.
 	ProxyUIDs []uint32
 	// BPFDir is where maps and links are pinned.
 	BPFDir string
 	// Cgroup is what the programs are attached to; empty: the whole machine.
 	Cgroup string
+	// DNS catches the DNS of pods that do not say whether they want it.
+	DNS bool
 	// MetricsAddress is where Prometheus is answered (HOST:PORT); empty: nowhere.
 	MetricsAddress string
 	// MaxSilence is how long a proxy may go without a heartbeat before each

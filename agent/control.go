@@ -17,6 +17,8 @@ import (
 // The control socket speaks HTTP with JSON, to root only:
 //
 //	GET    /status                    Status
+//	GET    /connections               Events of the connections that live
+//	GET    /closed                    Events of those that end, a line each, for ever
 //	POST   /pods                      a pods.Spec
 //	DELETE /pods/NAMESPACE/NAME
 //	POST   /starting                  Starting; {"caught": BOOL} when it is done
@@ -49,6 +51,10 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) error {
 		s, err := a.Status()
 		reply(w, s, http.StatusInternalServerError, err)
 	})
+	mux.HandleFunc("GET /connections", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, a.Connections(r.Context()), http.StatusOK, nil)
+	})
+	mux.HandleFunc("GET /closed", a.streamClosed)
 	mux.HandleFunc("POST /pods", func(w http.ResponseWriter, r *http.Request) {
 		var spec pods.Spec
 		err := read(w, r, &spec)

@@ -137,7 +137,7 @@ func (a *Agent) add(spec pods.Spec) error {
 }
 
 func (a *Agent) tryAdd(spec pods.Spec) error {
-	p, err := openPod(spec)
+	p, err := openPod(spec, a.opts.Exclude)
 	if err != nil {
 		return err
 	}
@@ -146,6 +146,11 @@ func (a *Agent) tryAdd(spec pods.Spec) error {
 		return err
 	}
 	p.id = a.idFor(p)
+	p.dns = a.wantsDNS(&spec)
+	if _, p.dnsWas, _, err = a.redirect.DNSOf(p.cookie); err != nil {
+		p.close()
+		return err
+	}
 	a.saveState(p) // should this be its end, the next knows where to clean up
 	if err := a.catch(p); err != nil {
 		return errors.Join(err, a.letGo(p))

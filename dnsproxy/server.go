@@ -23,21 +23,17 @@ const (
 // Pod is whose questions a socket brings.
 type Pod struct {
 	ID   uint32
-	Slot uint32 // in the table of [Servers]
-	IPv6 bool   // it has an IPv6 address
 	Name string // for people
+	IPv6 bool   // it has an IPv6 address
+	// Servers tells whom it asked. It is the Server's from [Server.Add] on. nil
+	// if questions come by connections only.
+	Servers *Servers
 }
 
 // Options are what a [Server] works with.
 type Options struct {
-	// Servers tells whom a pod asked; it stays the caller's. nil if there are
-	// connections only.
-	Servers *Servers
-	Dial    Dial
-	// Learned is told of the addresses that a pod's answers had. It is called
-	// from many goroutines and must not block. nil: nobody is told.
-	Learned func(pod uint32, name string, addrs []netip.Addr)
-	Log     *slog.Logger
+	Dial Dial
+	Log  *slog.Logger
 }
 
 // Stats count what became of the questions.
@@ -91,8 +87,8 @@ func New(o Options) *Server {
 // SetNames replaces what the proxy itself knows.
 func (s *Server) SetNames(n *Names) { s.names.Store(n) }
 
-// Add answers a pod's questions from now on. It takes the sockets over, and
-// replaces those that the pod had.
+// Add answers a pod's questions from now on. It takes the sockets over, which
+// need p.Servers, and replaces those that the pod had.
 func (s *Server) Add(p Pod, fds []int) error {
 	s.Remove(p.ID)
 	added := &pod{Pod: p, slots: make(chan struct{}, questionsPerPod)}
@@ -108,9 +104,16 @@ func (s *Server) Add(p Pod, fds []int) error {
 	s.mu.Lock()
 	s.pods[p.ID] = added
 	s.mu.Unlock()
+	var reading sync.WaitGroup
 	for _, socket := range added.sockets {
-		s.serving.Go(func() { s.serve(added, socket) })
+		reading.Go(func() { s.serve(added, socket) })
 	}
+	s.serving.Go(func() {
+		reading.Wait()
+		if p.Servers != nil {
+			p.Servers.Close()
+		}
+	})
 	return errors.Join(errs...)
 }
 
@@ -173,7 +176,7 @@ func (s *Server) serve(p *pod, socket *socket) {
 			continue
 		}
 		s.Stats.Questions.Add(1)
-		server, known := s.opts.Servers.Of(p.Slot, alias)
+		server, known := p.Servers.Of(alias)
 		if !known || n < headerSize || n > len(buf) || isResponse(buf[:n]) || !s.enter(p) {
 			s.Stats.Dropped.Add(1)
 			continue

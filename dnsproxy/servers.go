@@ -1,6 +1,7 @@
 package dnsproxy
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 
@@ -26,27 +27,36 @@ var (
 
 // Servers tells whom a pod asked by the alias that its question was sent to:
 // 127.53.0.N or fd77:6569:7200:53::N is the Nth server that the pod ever asked.
-type Servers struct{ table []byte }
+type Servers struct {
+	page  []byte
+	table []byte // the pod's part of it
+}
 
-// OpenServers maps the table; fd stays the caller's.
-func OpenServers(fd int) (*Servers, error) {
-	table, err := unix.Mmap(fd, 0, maxPods*podSize, unix.PROT_READ, unix.MAP_SHARED)
+// OpenServers maps the pod's part of the table that fd is, which stays the
+// caller's. slot is the pod's place in it.
+func OpenServers(fd int, slot uint32) (*Servers, error) {
+	if slot >= maxPods {
+		return nil, fmt.Errorf("slot %d of weir_dns_servers; it has %d", slot, maxPods)
+	}
+	at, page := int64(slot)*podSize, int64(os.Getpagesize())
+	mapped, err := unix.Mmap(fd, at/page*page, int(page), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, os.NewSyscallError("mmap weir_dns_servers", err)
 	}
-	return &Servers{table}, nil
+	in := at % page
+	return &Servers{mapped, mapped[in : in+podSize]}, nil
 }
 
 // Close unmaps the table.
-func (s *Servers) Close() error { return unix.Munmap(s.table) }
+func (s *Servers) Close() error { return unix.Munmap(s.page) }
 
-// Of is the server behind an alias of the pod that has that slot.
-func (s *Servers) Of(slot uint32, alias netip.Addr) (netip.Addr, bool) {
+// Of is the server behind an alias; false if the pod has asked none by it.
+func (s *Servers) Of(alias netip.Addr) (netip.Addr, bool) {
 	n, ok := aliasNumber(alias)
-	if !ok || slot >= maxPods {
+	if !ok {
 		return netip.Addr{}, false
 	}
-	at := int(slot)*podSize + (n-1)*addrSize
+	at := (n - 1) * addrSize
 	addr := netip.AddrFrom16([addrSize]byte(s.table[at : at+addrSize])).Unmap()
 	return addr, !addr.IsUnspecified() && addr.Is4() == alias.Is4()
 }

@@ -173,7 +173,7 @@ func pod(ctx context.Context, p agent.PodStatus, a *archive) {
 	dir := "pods/" + p.Namespace + "_" + p.Name + "/"
 	for name, command := range map[string]string{
 		"addresses.txt": "ip -br address", "rules.txt": "ip rule; ip -6 rule", "routes.txt": "ip route show table all; ip -6 route show table all",
-		"sockets.txt": "ss -tane",
+		"sockets.txt": "ss -tuane",
 	} {
 		run(ctx, a, dir+name, "nsenter", "--net="+p.Netns, "sh", "-c", command)
 	}

@@ -61,6 +61,7 @@ func TestNewerAgent(t *testing.T) {
 	}
 	defer l.Close()
 	beat := startAgent(t, filepath.Join(t.TempDir(), "other")).beat // any page will do
+	p := pod(t, 1)
 	go func() {
 		u, err := l.AcceptUnix()
 		if err != nil {
@@ -69,7 +70,6 @@ func TestNewerAgent(t *testing.T) {
 		c := newConn(u)
 		c.send(&message{Type: typeHello, Version: 99}, int(beat.Fd()))
 		c.send(&message{Type: "sing"}, int(beat.Fd()))
-		p := pod(t, 1)
 		c.send(podAdded(p), p.fds()...)
 	}()
 	_, e := startClient(t, path)

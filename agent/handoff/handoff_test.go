@@ -70,7 +70,7 @@ func (a *agent) Adopt(podID uint32, l Listener) {
 
 func (a *agent) Ready() { a.ready <- struct{}{} }
 
-func (a *agent) UpstreamSockets(_ uint32, f Family, n int) ([]int, error) {
+func (a *agent) UpstreamSockets(_ uint32, f Family, p Protocol, n int) ([]int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refuse != nil {
@@ -79,7 +79,8 @@ func (a *agent) UpstreamSockets(_ uint32, f Family, n int) ([]int, error) {
 	fds := make([]int, n)
 	for i := range fds {
 		domain := map[Family]int{IPv4: unix.AF_INET, IPv6: unix.AF_INET6}[f]
-		fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		kind := map[Protocol]int{TCP: unix.SOCK_STREAM, UDP: unix.SOCK_DGRAM}[p]
+		fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -111,12 +112,14 @@ func pod(t *testing.T, id uint32) Pod {
 type events struct {
 	seen chan string
 	fds  sync.Map // pod ID to its listener's descriptor
+	pods sync.Map // pod ID to Pod
 }
 
 func (e *events) PodAdded(p Pod) {
 	for _, l := range p.Listeners {
 		e.fds.Store(p.ID, l.FD)
 	}
+	e.pods.Store(p.ID, p)
 	e.seen <- fmt.Sprintf("+%d", p.ID)
 }
 func (e *events) PodChanged(p Pod) {
@@ -147,7 +150,7 @@ func (e *events) wantNone(t *testing.T) {
 
 func startClient(t *testing.T, path string) (*Client, *events) {
 	t.Helper()
-	c, err := Dial(path)
+	c, err := Dial(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,11 +228,11 @@ func TestTakeUpstreamNeverWaits(t *testing.T) {
 	a.server.Add(pod(t, 1))
 	c, e := startClient(t, path)
 	e.want(t, "+1")
-	if _, ok := c.TakeUpstream(9, IPv4); ok {
+	if _, ok := c.TakeUpstream(9, IPv4, TCP); ok {
 		t.Error("a socket of a pod that is not there")
 	}
 	for taken, deadline := 0, time.Now().Add(5*time.Second); taken < 100; {
-		fd, ok := c.TakeUpstream(1, IPv4)
+		fd, ok := c.TakeUpstream(1, IPv4, TCP)
 		if ok {
 			unix.Close(fd)
 			taken++
@@ -322,7 +325,7 @@ func TestHeartbeat(t *testing.T) {
 func TestOtherUsersAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	a := startAgent(t, path, uint32(os.Getuid())+1)
-	if _, err := Dial(path); err == nil {
+	if _, err := Dial(path, nil); err == nil {
 		t.Error("a user that was not named was let in")
 	}
 	if p := a.server.Proxies(); len(p) != 0 {

@@ -18,6 +18,9 @@ type heldPod struct {
 func (c *Client) returnHeld(conn *conn) error {
 	for id, pod := range c.pods { // only this goroutine changes it
 		for _, l := range pod.listeners {
+			if l.Direction == DNS && !conn.dns {
+				continue
+			}
 			if err := conn.send(&message{Type: typeHeld, ID: id, Listener: &l}, l.FD); err != nil {
 				return err
 			}
@@ -29,8 +32,8 @@ func (c *Client) returnHeld(conn *conn) error {
 // podAdded takes the descriptors over. Of a pod that is known with the same
 // sockets only the rest can be news.
 func (c *Client) podAdded(p Pod, fds []int, events Events) error {
-	cookies := make([]uint64, len(fds))
-	for i, fd := range fds {
+	cookies := make([]uint64, len(p.Listeners))
+	for i, fd := range fds[:len(cookies)] {
 		p.Listeners[i].FD = fd
 		cookies[i] = socketCookie(fd)
 	}
@@ -56,6 +59,9 @@ func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 	c.pods[p.ID] = held
 	c.mu.Unlock()
 	c.fillPools(p)
+	if p.HasDNS() {
+		p.DNSServers = fds[len(cookies)]
+	}
 	events.PodAdded(p)
 	return nil
 }
@@ -63,12 +69,21 @@ func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 func (c *Client) fillPools(p Pod) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	protocols := []Protocol{TCP}
+	if p.HasDNS() {
+		protocols = append(protocols, UDP)
+	}
+	if p.KeepClientAddress {
+		protocols = append(protocols, TransparentTCP)
+	}
 	for _, a := range p.Addresses {
-		key := poolKey{p.ID, familyOf(a)}
-		if c.pools[key] == nil {
-			c.pools[key] = newPool()
+		for _, protocol := range protocols {
+			key := poolKey{p.ID, familyOf(a), protocol}
+			if c.pools[key] == nil {
+				c.pools[key] = newPool()
+			}
+			c.refill(key)
 		}
-		c.refill(key)
 	}
 }
 
@@ -110,12 +125,14 @@ func (c *Client) forget(id uint32) {
 		delete(c.pods, id)
 	}
 	for _, f := range []Family{IPv4, IPv6} {
-		key := poolKey{id, f}
-		if p, ok := c.pools[key]; ok {
-			closeAll(p.fds)
-			p.fds = nil
-			delete(c.pools, key)
-			p.wake()
+		for _, protocol := range protocols {
+			key := poolKey{id, f, protocol}
+			if p, ok := c.pools[key]; ok {
+				closeAll(p.fds)
+				p.fds = nil
+				delete(c.pools, key)
+				p.wake()
+			}
 		}
 	}
 }

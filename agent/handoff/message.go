@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Version is the newest that this weir speaks. Peers speak the lower of theirs,
@@ -42,6 +43,8 @@ type Direction string
 const (
 	Outbound Direction = "outbound"
 	Inbound  Direction = "inbound"
+	// DNS is what the pod asks of DNS servers: a UDP socket.
+	DNS Direction = "dns"
 )
 
 // OriginalDst is how an accepted connection tells where it was going.
@@ -52,6 +55,9 @@ const (
 	Transparent OriginalDst = "transparent"
 	// Sockopt: SO_ORIGINAL_DST (IP6T_SO_ORIGINAL_DST) answers it.
 	Sockopt OriginalDst = "sockopt"
+	// Alias: the address that a datagram came to stands for it, by the pod's
+	// table of servers.
+	Alias OriginalDst = "alias"
 )
 
 // Pod is a managed pod and the sockets that take its connections.
@@ -65,15 +71,45 @@ type Pod struct {
 	// is older than they are.
 	ServiceAccount string            `json:"service_account,omitempty"`
 	Labels         map[string]string `json:"labels,omitempty"`
+	// KeepClientAddress asks for connections to the pod to be made from the
+	// client's address. Agents that are older do not ask.
+	KeepClientAddress bool `json:"keep_client_address,omitempty"`
+	// DNSSlot is the pod's place in the table of servers that DNSServers is the
+	// descriptor of (package dnsproxy), if it has listeners for DNS.
+	DNSSlot    uint32 `json:"dns_slot,omitempty"`
+	DNSServers int    `json:"-"`
 }
 
-// Listener is a non-blocking listening TCP socket in the pod's namespace.
+// FeatureDNS is in the hello of peers that know of DNS.
+const FeatureDNS = "dns"
+
+// HasDNS reports whether the pod's DNS is caught.
+func (p *Pod) HasDNS() bool {
+	return slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Direction == DNS })
+}
+
+// Listener is a non-blocking listening TCP socket in the pod's namespace, or a
+// bound UDP socket if its direction is DNS.
 type Listener struct {
 	Direction   Direction   `json:"direction"`
 	Family      Family      `json:"family"`
 	OriginalDst OriginalDst `json:"original_dst"`
 	FD          int         `json:"-"`
 }
+
+// Protocol is what upstream sockets speak.
+type Protocol string
+
+// The protocols; TCP is the one of older peers, which do not say.
+const (
+	TCP Protocol = ""
+	UDP Protocol = "udp"
+	// TransparentTCP sockets may be bound to a client's address, to connect to
+	// the pod itself. Of pods with KeepClientAddress only.
+	TransparentTCP Protocol = "tcp_transparent"
+)
+
+var protocols = []Protocol{TCP, UDP, TransparentTCP}
 
 type messageType string
 
@@ -87,6 +123,10 @@ const (
 	typePodRemoved   messageType = "pod_removed"
 	typeUpstream     messageType = "upstream"
 	typeRefused      messageType = "refused"
+	typeList         messageType = "list_connections"
+	typeWatch        messageType = "watch_connections"
+	typeConnections  messageType = "connections"
+	typeClosed       messageType = "closed"
 )
 
 // message is one packet; which fields are set depends on Type.
@@ -97,9 +137,15 @@ type message struct {
 	ID       uint32      `json:"id,omitempty"`
 	Listener *Listener   `json:"listener,omitempty"`
 	Family   Family      `json:"family,omitempty"`
+	Protocol Protocol    `json:"protocol,omitempty"`
 	Count    int         `json:"count,omitempty"`
 	Seq      uint32      `json:"seq,omitempty"` // of want_upstream, and its answer
 	Error    string      `json:"error,omitempty"`
+
+	Features    []string     `json:"features,omitempty"` // of hello: what the peer may be asked for
+	Watch       bool         `json:"watch,omitempty"`
+	Connections []Connection `json:"connections,omitempty"`
+	More        bool         `json:"more,omitempty"` // another message of that Seq follows
 }
 
 // parse reads a packet that came with fds descriptors. Fields and types that
@@ -143,9 +189,11 @@ func (m *message) validate() error {
 		if m.Count < 1 || m.Count > maxFDs {
 			return fmt.Errorf("count %d is not from 1 to %d", m.Count, maxFDs)
 		}
-		return errors.Join(checkID(m.ID), m.Family.validate())
+		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
 	case typeUpstream, typeRefused:
-		return errors.Join(checkID(m.ID), m.Family.validate())
+		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
+	case typeConnections, typeClosed:
+		return checkConnections(m.Connections)
 	case "":
 		return errors.New("no type")
 	}
@@ -156,7 +204,8 @@ func (m *message) validate() error {
 // not know is skipped, with its descriptors closed: the peer is newer.
 func (m *message) isKnown() bool {
 	switch m.Type {
-	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused:
+	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused,
+		typeList, typeWatch, typeConnections, typeClosed:
 		return true
 	}
 	return false
@@ -170,6 +219,9 @@ func (m *message) wantFDs() (n int, exact bool) {
 	case typeHeld:
 		return 1, true
 	case typePodAdded:
+		if m.Pod.HasDNS() {
+			return len(m.Pod.Listeners) + 1, true
+		}
 		return len(m.Pod.Listeners), true
 	case typeUpstream:
 		return maxFDs, false
@@ -212,11 +264,18 @@ func (p *Pod) validate() error {
 }
 
 func (l *Listener) validate() error {
-	if l.Direction != Outbound && l.Direction != Inbound {
+	switch l.Direction {
+	case Outbound, Inbound, DNS:
+	default:
 		return fmt.Errorf("direction %q", l.Direction)
 	}
-	if l.OriginalDst != Transparent && l.OriginalDst != Sockopt {
+	switch l.OriginalDst {
+	case Transparent, Sockopt, Alias:
+	default:
 		return fmt.Errorf("original_dst %q", l.OriginalDst)
+	}
+	if (l.Direction == DNS) != (l.OriginalDst == Alias) {
+		return fmt.Errorf("direction %q with original_dst %q", l.Direction, l.OriginalDst)
 	}
 	return l.Family.validate()
 }
@@ -224,6 +283,13 @@ func (l *Listener) validate() error {
 func (f Family) validate() error {
 	if f != IPv4 && f != IPv6 {
 		return fmt.Errorf("family %d is neither 4 nor 6", f)
+	}
+	return nil
+}
+
+func (p Protocol) validate() error {
+	if !slices.Contains(protocols, p) {
+		return fmt.Errorf("protocol %q", p)
 	}
 	return nil
 }

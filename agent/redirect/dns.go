@@ -43,20 +43,22 @@ func (r *Redirect) EnableDNS() error {
 }
 
 // DNSServersFD is the table of the servers that the pods have asked: mmap it
-// to read it (see package dnsproxy). It is r's.
+// to read it (see package dnsproxy). It is r's. The kernel maps no descriptor
+// that is for reading only; a proxy that writes there deceives about answers
+// that it makes anyway.
 func (r *Redirect) DNSServersFD() int { return r.objects.WeirDnsServers.FD() }
 
-// DNSSlot is the pod's place in that table; ok is false if its DNS is not
-// caught.
-func (r *Redirect) DNSSlot(cookie uint64) (slot uint32, ok bool, err error) {
-	var dns bpf.WeirDnsPod
-	switch err := r.objects.WeirDnsPods.Lookup(cookie, &dns); {
+// DNSOf is how the pod's DNS is caught, and its place in the table of servers;
+// ok is false if it is not.
+func (r *Redirect) DNSOf(cookie uint64) (slot uint32, d DNS, ok bool, err error) {
+	var value bpf.WeirDnsPod
+	switch err := r.objects.WeirDnsPods.Lookup(cookie, &value); {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
-		return 0, false, nil
+		return 0, d, false, nil
 	case err != nil:
-		return 0, false, fmt.Errorf("weir_dns_pods: %w", err)
+		return 0, d, false, fmt.Errorf("weir_dns_pods: %w", err)
 	}
-	return dns.Slot, true, nil
+	return value.Slot, DNS{value.Port4, value.Port6}, true, nil
 }
 
 // putDNS makes the pod's questions caught, or no longer if it has no DNS.
@@ -67,7 +69,7 @@ func (r *Redirect) putDNS(p Pod) error {
 	if err := r.EnableDNS(); err != nil {
 		return err
 	}
-	slot, ok, err := r.DNSSlot(p.Cookie)
+	slot, _, ok, err := r.DNSOf(p.Cookie)
 	if err == nil && !ok {
 		slot, err = r.takeDNSSlot()
 	}

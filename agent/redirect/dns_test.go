@@ -63,12 +63,8 @@ func nameserver(t *testing.T, p *netnsrig.Pod, address netip.Addr) {
 // proxy/server do.
 func (m *managed) withDNS() *dnsproxy.Server {
 	m.t.Helper()
-	servers, err := dnsproxy.OpenServers(m.r.DNSServersFD())
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	proxy := dnsproxy.New(dnsproxy.Options{Servers: servers, Dial: m.dialDNS, Log: slog.Default()})
-	m.t.Cleanup(func() { proxy.Close(); servers.Close() })
+	proxy := dnsproxy.New(dnsproxy.Options{Dial: m.dialDNS, Log: slog.Default()})
+	m.t.Cleanup(proxy.Close)
 	if err := m.ns.InstallLocalRoute(netns.LocalRoute{Prefix: DNSAliases6, Source: m.IPv6}); err != nil {
 		m.t.Fatal(err)
 	}
@@ -89,11 +85,15 @@ func (m *managed) withDNS() *dnsproxy.Server {
 	}
 	m.pod.DNS = DNS{Port4: 15053, Port6: 15053}
 	m.put()
-	slot, ok, err := m.r.DNSSlot(m.pod.Cookie)
+	slot, _, ok, err := m.r.DNSOf(m.pod.Cookie)
 	if !ok || err != nil {
 		m.t.Fatal(ok, err)
 	}
-	if err := proxy.Add(dnsproxy.Pod{ID: m.pod.ID, Slot: slot, IPv6: true, Name: m.Name}, fds); err != nil {
+	servers, err := dnsproxy.OpenServers(m.r.DNSServersFD(), slot)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := proxy.Add(dnsproxy.Pod{ID: m.pod.ID, Servers: servers, IPv6: true, Name: m.Name}, fds); err != nil {
 		m.t.Fatal(err)
 	}
 	return proxy

@@ -32,6 +32,11 @@ type Flow struct {
 	Command string
 }
 
+// IsCaught reports whether the proxy got the connection.
+func (f Flow) IsCaught() bool {
+	return f.Verdict == "marked" || f.Verdict == "rewritten" || f.Verdict == "inbound"
+}
+
 var verdictNames = map[bpf.WeirFlowVerdict]string{
 	bpf.WeirFlowVerdictFLOW_MARKED:     "marked",
 	bpf.WeirFlowVerdictFLOW_REWRITTEN:  "rewritten",

@@ -114,7 +114,7 @@ func (c *conn) OnEvent(ev network.ConnectionEvent) {
 	al.stats.CxActive.Dec()
 	al.hstats.CxActive.Dec()
 	if p := podOf(&c.Connection); p != nil {
-		p.stats.CxActive.Dec()
+		p.closed(al.h.shared, &c.Connection)
 	}
 	al.stats.CxLengthMs.Record(uint64((c.Loop().Now() - c.Opened()).Milliseconds()))
 	if len(al.l.accessLogs) > 0 {

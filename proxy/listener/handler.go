@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,8 @@ type server struct {
 	overload Overload // nil: never overloaded
 	log      *slog.Logger
 	open     limit // connections of all listeners
+
+	closedPod atomic.Pointer[func(PodConnection)] // see Manager.WatchPods
 }
 
 func newHandler(l *network.Loop, worker int, s *server) *handler {

@@ -26,6 +26,7 @@ type Manager struct {
 	server    *Server
 	factories *Factories
 	handlers  []*handler
+	shared    *server
 	drain     *drain
 	validate  bool
 	drainTime time.Duration
@@ -61,7 +62,7 @@ func NewManager(s *Server, o Options) *Manager {
 	for w, loop := range s.Workers {
 		shared.handlers = append(shared.handlers, newHandler(loop, w, shared))
 	}
-	m.handlers = shared.handlers
+	m.handlers, m.shared = shared.handlers, shared
 	return m
 }
 

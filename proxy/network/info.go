@@ -18,6 +18,7 @@ type Info struct {
 	Listener          string   // the listener's name
 	PodID             uint32   // the agent's number for the pod whose connection this is; 0: none
 	Pod               any      // what the listener keeps of that pod's connection
+	Cluster           string   // where it, or the last request on it, was sent
 	TLS               TLSInfo  // nil on a plain connection
 	UpstreamSource    Source   // where upstream connections are to come from
 	// TerminationDetails is why a filter ended the connection, for logs.

@@ -114,6 +114,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 	key := name + "\x00" + source.String()
 	if t := r.rds[key]; t != nil {
 		t.users[listener]++
+		r.s.namesChanged()
 		return t, nil
 	}
 	t := r.newTable(name, listener)
@@ -142,6 +143,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 func (r *routes) newTable(name, listener string) *routeTable {
 	t := &routeTable{name: name, byWorker: make([]*route.Config, len(r.s.loops)), users: map[string]int{listener: 1}}
 	r.live[t] = true
+	r.s.namesChanged()
 	return t
 }
 
@@ -151,6 +153,7 @@ func (r *routes) leave(t *routeTable, listener string) {
 		return
 	}
 	delete(t.users, listener)
+	r.s.namesChanged()
 	if len(t.users) > 0 {
 		return
 	}
@@ -196,6 +199,7 @@ func (r *routes) take(t *routeTable, m *routev3.RouteConfiguration, version stri
 		t.current.Close()
 	}
 	t.proto, t.version, t.current, t.have, t.updated = m, version, c, true, time.Now()
+	r.s.namesChanged()
 	for i, l := range r.s.loops {
 		l.Post(func() { t.byWorker[i] = c })
 	}

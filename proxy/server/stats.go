@@ -53,6 +53,9 @@ func (s *server) updateServerStats() {
 	st.Uptime.Set(int64(time.Since(s.started) / time.Second))
 	st.State.Set(s.stateNumber())
 	st.Version.Set(s.versionNumber())
+	if s.node != nil {
+		s.node.dns.updateStats()
+	}
 	st.TotalConnections.Set(int64(s.listeners.Connections()))
 	if first, ok := s.certs.FirstExpiry(); ok {
 		st.DaysUntilFirstCert.Set(max(0, int64(time.Until(first)/(24*time.Hour))))
