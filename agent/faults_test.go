@@ -165,7 +165,7 @@ func TestNamespaceVanishesMidOperation(t *testing.T) {
 		}
 		use() // some descriptors stay after the first
 		leave()
-		before, proxysBefore := agent.fds(t), proxy.fds(t)
+		before, proxysBefore := agent.settledFDs(t), proxy.settledFDs(t)
 		use()
 		var working sync.WaitGroup
 		for i, p := range rig[1:] {
