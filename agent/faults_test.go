@@ -154,9 +154,19 @@ func TestNamespaceVanishesMidOperation(t *testing.T) {
 		n := newNode(t)
 		agent := n.startAgent()
 		proxy := n.startProxy()
-		n.addPod(rig[0], mode)
-		wantAnswer(t, rig[0], service, "outbound "+service)
+		use := func() {
+			n.addPod(rig[0], mode)
+			wantAnswer(t, rig[0], service, "outbound "+service)
+		}
+		leave := func() {
+			if err := n.client().RemovePod(t.Context(), "default", rig[0].Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		use() // some descriptors stay after the first
+		leave()
 		before, proxysBefore := agent.settledFDs(t), proxy.settledFDs(t)
+		use()
 		var working sync.WaitGroup
 		for i, p := range rig[1:] {
 			added := make(chan struct{})
@@ -172,9 +182,7 @@ func TestNamespaceVanishesMidOperation(t *testing.T) {
 		for _, p := range rig[1:] {
 			n.client().RemovePod(t.Context(), "default", p.Name) // most were never there
 		}
-		n.eventually("all is as before", func() bool {
-			return agent.fds(t) <= before && proxy.fds(t) <= proxysBefore
-		})
+		wantAnswer(t, rig[0], service, "outbound "+service)
 		for name, want := range map[string]int{
 			bpf.WeirMapWeirPods: 1, bpf.WeirMapWeirPodAddrs: 2, bpf.WeirMapWeirListeners: 4,
 		} {
@@ -186,7 +194,10 @@ func TestNamespaceVanishesMidOperation(t *testing.T) {
 		if err != nil || len(links) != 1 {
 			t.Errorf("links %q, %v; want that of one pod", links, err)
 		}
-		wantAnswer(t, rig[0], service, "outbound "+service)
+		leave()
+		n.eventually("no descriptor is left", func() bool {
+			return agent.fds(t) <= before && proxy.fds(t) <= proxysBefore
+		})
 	})
 }
 

@@ -35,10 +35,20 @@ func TestMapFull(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n.t = t
-			if err := os.WriteFile(n.opts.Config, []byte("pods: []"), 0o600); err != nil {
-				t.Fatal(err)
+			configure := func(text string) {
+				t.Helper()
+				if err := os.WriteFile(n.opts.Config, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
+			configure("pods: []")
 			agent := n.startAgent()
+			reload := func() {
+				t.Helper()
+				if err := agent.cmd.Process.Signal(unix.SIGHUP); err != nil {
+					t.Fatal(err)
+				}
+			}
 			proxy := n.startProxy()
 			before := n.inPod(a)
 			m, err := ebpf.LoadPinnedMap(filepath.Join(n.opts.BPFDir, tt.name), nil)
@@ -52,19 +62,21 @@ func TestMapFull(t *testing.T) {
 					t.Fatalf("entry %d: %v", i, err)
 				}
 			}
-			if err := os.WriteFile(n.opts.Config, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := agent.cmd.Process.Signal(unix.SIGHUP); err != nil {
-				t.Fatal(err)
-			}
+			configure(text)
+			reload()
 			n.wantState("a", "failed")
 			if got, want := n.status().Pods[0].Error, fmt.Sprintf("%s is full: it holds %d entries", tt.name, number); !strings.Contains(got, want) {
 				t.Errorf("the agent says %q, want %q", got, want)
 			}
+			configure("pods: []") // it is no longer tried
+			reload()
+			n.wantState("a", "")
 			if got := n.inPod(a); got != before {
 				t.Errorf("left in the pod:\n%s", got)
 			}
+			configure(text)
+			reload()
+			n.wantState("a", "failed")
 			for i := range number {
 				if err := m.Delete(tt.key(i)); err != nil {
 					t.Fatal(err)

@@ -93,7 +93,7 @@ func (a *Agent) isCurrent(p *pod) bool {
 		return true
 	}
 	// Another program may have flushed the rules or routes of the namespace.
-	if err := p.ns.InstallMarkRoute(p.route()); err != nil {
+	if errors.Join(p.ns.InstallMarkRoute(p.route()), p.installDNSRoute()) != nil {
 		return false
 	}
 	now, err := p.findAddresses()

@@ -200,16 +200,8 @@ func (r *Redirect) removeStrays() error {
 }
 
 func deleteIf[K any](m *ebpf.Map, doomed func(K) bool) error {
-	var key K
-	var value uint8
-	var keys []K
-	it := m.Iterate()
-	for it.Next(&key, &value) {
-		if doomed(key) {
-			keys = append(keys, key)
-		}
-	}
-	if err := it.Err(); err != nil {
+	keys, err := keysOf(m, doomed)
+	if err != nil {
 		return fmt.Errorf("%v: %w", m, err)
 	}
 	for _, k := range keys {
@@ -218,4 +210,40 @@ func deleteIf[K any](m *ebpf.Map, doomed func(K) bool) error {
 		}
 	}
 	return nil
+}
+
+// keysPerCall is how many keys of a map are read at once.
+const keysPerCall = 512
+
+// keysOf are the keys of m that fit. To read them one by one would take two
+// system calls for each.
+func keysOf[K any](m *ebpf.Map, fits func(K) bool) (found []K, err error) {
+	var cursor ebpf.MapBatchCursor
+	keys, values := make([]K, keysPerCall), make([]uint8, keysPerCall)
+	for {
+		n, err := m.BatchLookup(&cursor, keys, values, nil)
+		for _, k := range keys[:n] {
+			if fits(k) {
+				found = append(found, k)
+			}
+		}
+		switch {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			return found, nil
+		case err != nil: // of this type of map this kernel reads no batches
+			return keysOneByOne(m, fits)
+		}
+	}
+}
+
+func keysOneByOne[K any](m *ebpf.Map, fits func(K) bool) (found []K, err error) {
+	var key K
+	var value uint8
+	it := m.Iterate()
+	for it.Next(&key, &value) {
+		if fits(key) {
+			found = append(found, key)
+		}
+	}
+	return found, it.Err()
 }

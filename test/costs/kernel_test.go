@@ -195,7 +195,7 @@ func manage(t *testing.T, r *redirect.Redirect, p *netnsrig.Pod, rewrite bool) {
 	if err := ns.InstallMarkRoute(netns.MarkRoute{Mark: mark, Table: mark, Priority: 100, Sources: []netip.Addr{p.IPv4}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.AttachNetns(id, cookie, ns.FD(), ns.Inode()); err != nil {
+	if err := r.AttachNetns(redirect.Namespace{PodID: id, Cookie: cookie, FD: ns.FD(), Inode: ns.Inode()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.PutPod(redirect.Pod{

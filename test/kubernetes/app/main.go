@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,9 +46,10 @@ func serve(addr string) {
 }
 
 // load asks url in two ways, over kept connections and over one connection a
-// request, and tells how it went at http://addr/.
+// request, and tells how it went at http://addr/: how many were answered, how
+// many failed, and how many of these after they were connected.
 func load(url, addr string) {
-	var ok, failed atomic.Int64
+	var ok, failed, lost atomic.Int64
 	var last atomic.Value
 	for _, reuse := range []bool{true, false} {
 		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
@@ -58,6 +60,9 @@ func load(url, addr string) {
 				for ; ; time.Sleep(5 * time.Millisecond) {
 					if err := ask(client, url); err != nil {
 						failed.Add(1)
+						if wasConnected(err) {
+							lost.Add(1)
+						}
 						last.Store(fmt.Sprintf("%s (keep-alive %v): %v", time.Now().Format(time.TimeOnly), reuse, err))
 						continue
 					}
@@ -68,10 +73,16 @@ func load(url, addr string) {
 	}
 	err := http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		text, _ := last.Load().(string)
-		fmt.Fprintf(w, "%d %d %s\n", ok.Load(), failed.Load(), text)
+		fmt.Fprintf(w, "%d %d %d %s\n", ok.Load(), failed.Load(), lost.Load(), text)
 	}))
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
+}
+
+// wasConnected reports whether the connection of a request that failed was made,
+// and then ended.
+func wasConnected(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func ask(client *http.Client, url string) error {
