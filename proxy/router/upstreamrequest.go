@@ -161,6 +161,9 @@ func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure strin
 	u.pending = nil
 	if h != nil {
 		u.host = h
+	} else {
+		info := u.f.cb.StreamInfo()
+		info.UpstreamHost, info.UpstreamHostname, info.UpstreamMetadata = network.Address{}, "", nil
 	}
 	u.disarm()
 	u.chargeTry()

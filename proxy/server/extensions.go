@@ -58,6 +58,7 @@ func (s *server) makeListeners() {
 				udpproxy.TypeURL:  udpproxy.Factory(s.udpCluster),
 				dnsfilter.TypeURL: dnsfilter.Factory(s.o.DNSListener, s.takeDNSTable, s.leaveDNSTable),
 			},
+			Discovery: s.extensions,
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
@@ -96,12 +97,13 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	c, err := manager.Compile(p, m, manager.Options{
 		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
+		Cluster: s.clusterInfo, ListenerMetadata: ctx.Metadata, ChainMetadata: ctx.ChainMetadata,
 		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
 		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
-		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
+		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload, Discovery: s.extensions, Scope: ctx,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
 			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),
@@ -113,6 +115,15 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	ctx.OnClose(c.Close)
 	return c.Filter, nil
+}
+
+// clusterInfo implements manager.ClusterInfo.
+func (s *server) clusterInfo(worker int, name string) (stat string, metadata map[string]map[string]any, ok bool) {
+	c := s.table(worker).Get(name)
+	if c == nil {
+		return "", nil, false
+	}
+	return c.Info().StatName, c.Info().Metadata, true
 }
 
 func (s *server) logOptions() accesslog.Options {

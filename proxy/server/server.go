@@ -43,18 +43,19 @@ type server struct {
 	loops   []*network.Loop // main, then the workers
 	running sync.WaitGroup
 
-	stats     *stats.Store
-	serverSt  *stats.Group[serverStats]
-	logs      *accesslog.Writers
-	clusters  *upstream.Manager
-	listeners *listener.Manager
-	routes    *routes
-	afterXDS  []func() error // to be done once the xDS client is made
-	secrets   *secrets
-	certs     tls.Inventory
-	xds       *xds.Client
-	admin     *admin.Server
-	lds, cds  *xds.Subscription
+	stats      *stats.Store
+	serverSt   *stats.Group[serverStats]
+	logs       *accesslog.Writers
+	clusters   *upstream.Manager
+	listeners  *listener.Manager
+	routes     *routes
+	extensions *extensions
+	afterXDS   []func() error // to be done once the xDS client is made
+	secrets    *secrets
+	certs      tls.Inventory
+	xds        *xds.Client
+	admin      *admin.Server
+	lds, cds   *xds.Subscription
 
 	httpFilters             map[string]http.FilterMaker
 	runtime                 *runtime.Loader
@@ -166,7 +167,7 @@ func (s *server) build() error {
 	if err = s.makeTracers(); err != nil {
 		return err
 	}
-	s.routes = newRoutes(s)
+	s.routes, s.extensions = newRoutes(s), newExtensions(s)
 	s.makeClusters()
 	s.makeListeners()
 	return s.addStatic()

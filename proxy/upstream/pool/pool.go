@@ -38,7 +38,7 @@ type StreamCallbacks interface {
 	// decoder's message ends or ResetStream.
 	OnPoolReady(enc http.RequestEncoder, h *cluster.Host, conn *network.Connection, proto http.ProtocolVersion)
 	// OnPoolFailure tells that there is none; transportFailure says what the
-	// connection died of, or is "".
+	// connection died of, or is "". h is nil when too many wait already.
 	OnPoolFailure(reason FailureReason, transportFailure string, h *cluster.Host)
 }
 
