@@ -33,6 +33,9 @@ type Options struct {
 	RunDir string
 	// ControlSocket and ProxySocket are elsewhere if not empty.
 	ControlSocket, ProxySocket string
+	// Exclude is left alone in every pod, besides what the pod's own
+	// configuration excludes.
+	Exclude pods.Exclusions
 	// ProxyUIDs are the users whose proxies are served.
 	ProxyUIDs []uint32
 	// BPFDir is where maps and links are pinned.

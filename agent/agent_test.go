@@ -183,6 +183,25 @@ func TestCleanupLeavesNothing(t *testing.T) {
 	})
 }
 
+// The sysctl that keeping clients' addresses needs is taken back, too.
+func TestCleanupOfKeptClients(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	before := n.left(a)
+	agent := n.startAgent()
+	n.addPod(a, func(s *pods.Spec) { s.Mode, s.KeepClientAddress = pods.Rewrite, true })
+	agent.kill()
+	if _, err := Cleanup(t.Context(), n.opts); err != nil {
+		t.Error(err)
+	}
+	if after := n.left(a); after != before {
+		t.Errorf("left after cleanup:\n%s", after)
+	}
+	if out, err := a.Output(t.Context(), "cat", "/proc/sys/net/ipv4/tcp_fwmark_accept"); out != "0\n" {
+		t.Errorf("tcp_fwmark_accept is %s, %v", out, err)
+	}
+}
+
 func TestRemovedPodIsClean(t *testing.T) {
 	a := netnsrig.Test(t, "a")[0]
 	n := newNode(t)

@@ -55,5 +55,10 @@ func cleanNetns(saved savedPod) ([]string, error) {
 	}
 	removed, err := ns.RemoveMarkRoute(netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority})
 	aliases, e := ns.RemoveLocalRoute(redirect.DNSAliases6)
-	return append(removed, aliases...), errors.Join(err, e)
+	removed, err = append(removed, aliases...), errors.Join(err, e)
+	if saved.KeepsClient {
+		err = errors.Join(err, ns.AcceptMarks(false))
+		removed = append(removed, "sysctl net.ipv4.tcp_fwmark_accept=1")
+	}
+	return removed, err
 }

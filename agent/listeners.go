@@ -140,7 +140,8 @@ func (p *pod) isComplete() bool {
 func (p *pod) forProxy() handoff.Pod {
 	out := handoff.Pod{
 		ID: p.id, Name: p.spec.Name, Namespace: p.spec.Namespace, Addresses: p.addresses,
-		ServiceAccount: p.spec.Identity.ServiceAccount, Labels: p.spec.Identity.Labels,
+		KeepClientAddress: p.spec.KeepClientAddress,
+		ServiceAccount:    p.spec.Identity.ServiceAccount, Labels: p.spec.Identity.Labels,
 	}
 	for _, l := range p.listeners {
 		out.Listeners = append(out.Listeners, handoff.Listener{

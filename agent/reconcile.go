@@ -137,7 +137,7 @@ func (a *Agent) add(spec pods.Spec) error {
 }
 
 func (a *Agent) tryAdd(spec pods.Spec) error {
-	p, err := openPod(spec)
+	p, err := openPod(spec, a.opts.Exclude)
 	if err != nil {
 		return err
 	}

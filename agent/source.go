@@ -65,11 +65,7 @@ func (s *source) UpstreamSockets(podID uint32, f handoff.Family, protocol handof
 	if p == nil {
 		return nil, fmt.Errorf("no pod %d", podID)
 	}
-	make := p.ns.UpstreamSockets
-	if protocol == handoff.UDP {
-		make = p.ns.UDPSockets
-	}
-	fds, err := make(f == handoff.IPv6, n)
+	fds, err := p.makeSockets(f == handoff.IPv6, protocol, n)
 	if err != nil {
 		return nil, err
 	}
@@ -82,4 +78,16 @@ func (s *source) UpstreamSockets(podID uint32, f handoff.Family, protocol handof
 		}
 	}
 	return fds, nil
+}
+
+func (p *pod) makeSockets(is6 bool, protocol handoff.Protocol, n int) ([]int, error) {
+	switch {
+	case protocol == handoff.UDP:
+		return p.ns.UDPSockets(is6, n)
+	case protocol == handoff.TCP:
+		return p.ns.UpstreamSockets(is6, n)
+	case p.spec.KeepClientAddress:
+		return p.ns.TransparentSockets(is6, n, routeMark)
+	}
+	return nil, fmt.Errorf("pod %s does not keep its clients' addresses", p.spec.Key())
 }

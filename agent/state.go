@@ -22,9 +22,13 @@ type state struct {
 type savedPod struct {
 	Cookie uint64 `json:"netns_cookie"`
 	Netns  string `json:"netns"`
+	// KeepsClient: a sysctl of the namespace was changed for it.
+	KeepsClient bool `json:"keeps_client,omitempty"`
 }
 
-func (p *pod) saved() savedPod { return savedPod{Cookie: p.cookie, Netns: p.ns.Path()} }
+func (p *pod) saved() savedPod {
+	return savedPod{Cookie: p.cookie, Netns: p.ns.Path(), KeepsClient: p.spec.KeepClientAddress}
+}
 
 func readState(path string) (state, error) {
 	var s state

@@ -37,7 +37,10 @@ type PodStatus struct {
 	Policy    pods.Policy  `json:"policy"`
 	External  bool         `json:"external,omitempty"` // it has a proxy of its own
 	DNS       bool         `json:"dns,omitempty"`      // what it asks of DNS servers is caught
-	Source    string       `json:"source"`             // config, added, or a source's name (kubernetes)
+	// What is left alone; of outbound connections also what all pods exclude.
+	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
+	pods.Exclusions
+	Source string `json:"source"` // config, added, or a source's name (kubernetes)
 	// State is caught, waiting (for a proxy to return its sockets) or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
@@ -73,6 +76,7 @@ func (a *Agent) podStatus(spec pods.Spec) PodStatus {
 	key := spec.Key()
 	s := PodStatus{
 		Name: spec.Name, Namespace: spec.Namespace, Netns: spec.Netns, Addresses: spec.Addresses,
+		ExcludeInboundPorts: spec.ExcludeInboundPorts, Exclusions: spec.Exclusions.With(a.opts.Exclude),
 		Mode: spec.Mode, Policy: spec.Policy, External: spec.External(), Source: a.sourceOf(key), State: "failed", Error: a.failed[key],
 	}
 	if p := a.managed[key]; p != nil {

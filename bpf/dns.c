@@ -10,6 +10,7 @@
 //	recvmsg4, recvmsg6          whom an answer is from
 //	getpeername4, getpeername6  whom a connected socket asks
 #include "dns.h"
+#include "exclude.h"
 
 enum dns_action { DNS_LEAVE, DNS_DENY, DNS_CATCH };
 
@@ -50,6 +51,8 @@ static __always_inline int dns_is_exempt(struct bpf_sock_addr *ctx, const struct
 		count(COUNT_OWN_ADDRESS);
 		return 1;
 	}
+	if (is_excluded(pod, addr, DNS_PORT))
+		return 1;
 	// The way to an alias is by loopback, and only connect can unbind a socket.
 	return ctx->sk->bound_dev_if != 0;
 }

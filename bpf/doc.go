@@ -22,6 +22,9 @@
 //	weir_listeners  SOCKHASH      pod, kind → listening socket
 //	weir_pod_addrs  HASH          pod, address → 1: its own, never caught
 //	weir_in_exclude HASH          pod, port → 1: inbound is left alone
+//	weir_out_cidrs  LPM_TRIE      pod, range → 1: outbound is left alone
+//	weir_out_ports  HASH          pod, port → 1: likewise
+//	weir_out_uids   HASH          pod, user → 1: likewise
 //	weir_sk_bypass  SK_STORAGE    the proxy's upstream sockets: never caught
 //	weir_sk_orig    SK_STORAGE    rewriting: a socket's original destination
 //	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, between connect and accept

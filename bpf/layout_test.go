@@ -16,7 +16,7 @@ var objects = []string{"weir_bpfel.o", "weir_bpfeb.o"}
 func TestLayoutsOfCAndGo(t *testing.T) {
 	for name, value := range map[string]any{
 		"pod": WeirPod{}, "settings": WeirSettings{}, "listener_key": WeirListenerKey{}, "pod_addr": WeirPodAddr{},
-		"pod_port": WeirPodPort{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
+		"pod_port": WeirPodPort{}, "pod_cidr": WeirPodCidr{}, "pod_uid": WeirPodUid{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
 		"dns_pod": WeirDnsPod{}, "dns_servers": WeirDnsServers{},
 	} {
 		for _, object := range objects {
@@ -62,6 +62,9 @@ func TestMapsHoldTheTypes(t *testing.T) {
 			WeirMapWeirListeners:  {WeirListenerKey{}, uint64(0)},
 			WeirMapWeirPodAddrs:   {WeirPodAddr{}, uint8(0)},
 			WeirMapWeirInExclude:  {WeirPodPort{}, uint8(0)},
+			WeirMapWeirOutCidrs:   {WeirPodCidr{}, uint8(0)},
+			WeirMapWeirOutPorts:   {WeirPodPort{}, uint8(0)},
+			WeirMapWeirOutUids:    {WeirPodUid{}, uint8(0)},
 			WeirMapWeirSkBypass:   {int32(0), uint32(0)},
 			WeirMapWeirSkOrig:     {int32(0), WeirOrig{}},
 			WeirMapWeirConnOrig:   {WeirConn{}, WeirOrig{}},

@@ -24,19 +24,20 @@ type WeirConn struct {
 type WeirCounter uint32
 
 const (
-	WeirCounterCOUNT_MARKED         WeirCounter = 0
-	WeirCounterCOUNT_REWRITTEN      WeirCounter = 1
-	WeirCounterCOUNT_INBOUND        WeirCounter = 2
-	WeirCounterCOUNT_BYPASS_SOCKET  WeirCounter = 3
-	WeirCounterCOUNT_OWN_ADDRESS    WeirCounter = 4
-	WeirCounterCOUNT_EXCLUDED_PORT  WeirCounter = 5
-	WeirCounterCOUNT_SILENT_OPEN    WeirCounter = 6
-	WeirCounterCOUNT_SILENT_CLOSED  WeirCounter = 7
-	WeirCounterCOUNT_FAILED         WeirCounter = 8
-	WeirCounterCOUNT_FLOWS_LOST     WeirCounter = 9
-	WeirCounterCOUNT_DNS            WeirCounter = 10
-	WeirCounterCOUNT_DNS_LEFT_ALONE WeirCounter = 11
-	WeirCounterCOUNTERS             WeirCounter = 16
+	WeirCounterCOUNT_MARKED            WeirCounter = 0
+	WeirCounterCOUNT_REWRITTEN         WeirCounter = 1
+	WeirCounterCOUNT_INBOUND           WeirCounter = 2
+	WeirCounterCOUNT_BYPASS_SOCKET     WeirCounter = 3
+	WeirCounterCOUNT_OWN_ADDRESS       WeirCounter = 4
+	WeirCounterCOUNT_EXCLUDED_PORT     WeirCounter = 5
+	WeirCounterCOUNT_SILENT_OPEN       WeirCounter = 6
+	WeirCounterCOUNT_SILENT_CLOSED     WeirCounter = 7
+	WeirCounterCOUNT_FAILED            WeirCounter = 8
+	WeirCounterCOUNT_FLOWS_LOST        WeirCounter = 9
+	WeirCounterCOUNT_DNS               WeirCounter = 10
+	WeirCounterCOUNT_DNS_LEFT_ALONE    WeirCounter = 11
+	WeirCounterCOUNT_EXCLUDED_OUTBOUND WeirCounter = 12
+	WeirCounterCOUNTERS                WeirCounter = 16
 )
 
 type WeirDnsLock struct {
@@ -122,7 +123,9 @@ type WeirPod struct {
 	Ip4           [4]uint8
 	Ip6           [16]uint8
 	Loopback      uint8
-	Pad           [3]uint8
+	OutCidrs      uint8
+	OutPorts      uint8
+	OutUids       uint8
 }
 
 type WeirPodAddr struct {
@@ -131,11 +134,24 @@ type WeirPodAddr struct {
 	Addr  [16]uint8
 }
 
+type WeirPodCidr struct {
+	_         structs.HostLayout
+	PrefixLen uint32
+	PodId     uint32
+	Addr      [16]uint8
+}
+
 type WeirPodPort struct {
 	_     structs.HostLayout
 	PodId uint32
 	Port  uint16
 	Pad   uint16
+}
+
+type WeirPodUid struct {
+	_     structs.HostLayout
+	PodId uint32
+	Uid   uint32
 }
 
 type WeirSettings struct {
@@ -159,6 +175,9 @@ const (
 	WeirMapWeirHeartbeat        = "weir_heartbeat"
 	WeirMapWeirInExclude        = "weir_in_exclude"
 	WeirMapWeirListeners        = "weir_listeners"
+	WeirMapWeirOutCidrs         = "weir_out_cidrs"
+	WeirMapWeirOutPorts         = "weir_out_ports"
+	WeirMapWeirOutUids          = "weir_out_uids"
 	WeirMapWeirPodAddrs         = "weir_pod_addrs"
 	WeirMapWeirPods             = "weir_pods"
 	WeirMapWeirSettings         = "weir_settings"
@@ -179,6 +198,7 @@ const (
 	WeirProgWeirGetsockopt      = "weir_getsockopt"
 	WeirProgWeirSkLookup        = "weir_sk_lookup"
 	WeirProgWeirSockops         = "weir_sockops"
+	WeirVarKeepsClient          = "keeps_client"
 	WeirVarNetnsCookie          = "netns_cookie"
 )
 
@@ -254,6 +274,9 @@ type WeirMapSpecs struct {
 	WeirHeartbeat  *ebpf.MapSpec `ebpf:"weir_heartbeat"`
 	WeirInExclude  *ebpf.MapSpec `ebpf:"weir_in_exclude"`
 	WeirListeners  *ebpf.MapSpec `ebpf:"weir_listeners"`
+	WeirOutCidrs   *ebpf.MapSpec `ebpf:"weir_out_cidrs"`
+	WeirOutPorts   *ebpf.MapSpec `ebpf:"weir_out_ports"`
+	WeirOutUids    *ebpf.MapSpec `ebpf:"weir_out_uids"`
 	WeirPodAddrs   *ebpf.MapSpec `ebpf:"weir_pod_addrs"`
 	WeirPods       *ebpf.MapSpec `ebpf:"weir_pods"`
 	WeirSettings   *ebpf.MapSpec `ebpf:"weir_settings"`
@@ -265,6 +288,7 @@ type WeirMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WeirVariableSpecs struct {
+	KeepsClient *ebpf.VariableSpec `ebpf:"keeps_client"`
 	NetnsCookie *ebpf.VariableSpec `ebpf:"netns_cookie"`
 }
 
@@ -297,6 +321,9 @@ type WeirMaps struct {
 	WeirHeartbeat  *ebpf.Map `ebpf:"weir_heartbeat"`
 	WeirInExclude  *ebpf.Map `ebpf:"weir_in_exclude"`
 	WeirListeners  *ebpf.Map `ebpf:"weir_listeners"`
+	WeirOutCidrs   *ebpf.Map `ebpf:"weir_out_cidrs"`
+	WeirOutPorts   *ebpf.Map `ebpf:"weir_out_ports"`
+	WeirOutUids    *ebpf.Map `ebpf:"weir_out_uids"`
 	WeirPodAddrs   *ebpf.Map `ebpf:"weir_pod_addrs"`
 	WeirPods       *ebpf.Map `ebpf:"weir_pods"`
 	WeirSettings   *ebpf.Map `ebpf:"weir_settings"`
@@ -315,6 +342,9 @@ func (m *WeirMaps) Close() error {
 		m.WeirHeartbeat,
 		m.WeirInExclude,
 		m.WeirListeners,
+		m.WeirOutCidrs,
+		m.WeirOutPorts,
+		m.WeirOutUids,
 		m.WeirPodAddrs,
 		m.WeirPods,
 		m.WeirSettings,
@@ -327,6 +357,7 @@ func (m *WeirMaps) Close() error {
 //
 // It can be passed to LoadWeirObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WeirVariables struct {
+	KeepsClient *ebpf.Variable `ebpf:"keeps_client"`
 	NetnsCookie *ebpf.Variable `ebpf:"netns_cookie"`
 }
 

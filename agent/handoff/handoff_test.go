@@ -228,11 +228,11 @@ func TestTakeUpstreamNeverWaits(t *testing.T) {
 	a.server.Add(pod(t, 1))
 	c, e := startClient(t, path)
 	e.want(t, "+1")
-	if _, ok := c.TakeUpstream(9, IPv4); ok {
+	if _, ok := c.TakeUpstream(9, IPv4, TCP); ok {
 		t.Error("a socket of a pod that is not there")
 	}
 	for taken, deadline := 0, time.Now().Add(5*time.Second); taken < 100; {
-		fd, ok := c.TakeUpstream(1, IPv4)
+		fd, ok := c.TakeUpstream(1, IPv4, TCP)
 		if ok {
 			unix.Close(fd)
 			taken++

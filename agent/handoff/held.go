@@ -73,6 +73,9 @@ func (c *Client) fillPools(p Pod) {
 	if p.HasDNS() {
 		protocols = append(protocols, UDP)
 	}
+	if p.KeepClientAddress {
+		protocols = append(protocols, TransparentTCP)
+	}
 	for _, a := range p.Addresses {
 		for _, protocol := range protocols {
 			key := poolKey{p.ID, familyOf(a), protocol}
@@ -122,7 +125,7 @@ func (c *Client) forget(id uint32) {
 		delete(c.pods, id)
 	}
 	for _, f := range []Family{IPv4, IPv6} {
-		for _, protocol := range []Protocol{TCP, UDP} {
+		for _, protocol := range protocols {
 			key := poolKey{id, f, protocol}
 			if p, ok := c.pools[key]; ok {
 				closeAll(p.fds)

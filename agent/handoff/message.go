@@ -71,6 +71,9 @@ type Pod struct {
 	// is older than they are.
 	ServiceAccount string            `json:"service_account,omitempty"`
 	Labels         map[string]string `json:"labels,omitempty"`
+	// KeepClientAddress asks for connections to the pod to be made from the
+	// client's address. Agents that are older do not ask.
+	KeepClientAddress bool `json:"keep_client_address,omitempty"`
 	// DNSSlot is the pod's place in the table of servers that DNSServers is the
 	// descriptor of (package dnsproxy), if it has listeners for DNS.
 	DNSSlot    uint32 `json:"dns_slot,omitempty"`
@@ -101,7 +104,12 @@ type Protocol string
 const (
 	TCP Protocol = ""
 	UDP Protocol = "udp"
+	// TransparentTCP sockets may be bound to a client's address, to connect to
+	// the pod itself. Of pods with KeepClientAddress only.
+	TransparentTCP Protocol = "tcp_transparent"
 )
+
+var protocols = []Protocol{TCP, UDP, TransparentTCP}
 
 type messageType string
 
@@ -280,7 +288,7 @@ func (f Family) validate() error {
 }
 
 func (p Protocol) validate() error {
-	if p != TCP && p != UDP {
+	if !slices.Contains(protocols, p) {
 		return fmt.Errorf("protocol %q", p)
 	}
 	return nil

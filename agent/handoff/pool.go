@@ -50,11 +50,15 @@ func (p *pool) grow() { p.batch = min(2*p.batch, maxFDs) }
 var ErrUnknownPod = errors.New("no such pod, or it has no address of that family")
 
 // TakeUpstream returns a TCP socket that is at hand, without waiting; ok is
-// false when there is none. It is the caller's.
-func (c *Client) TakeUpstream(podID uint32, f Family) (fd int, ok bool) {
+// false when there is none. It is the caller's. The protocol is TCP or
+// TransparentTCP.
+func (c *Client) TakeUpstream(podID uint32, f Family, p Protocol) (fd int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := poolKey{podID, f, TCP}
+	return c.takeNow(poolKey{podID, f, p})
+}
+
+func (c *Client) takeNow(key poolKey) (fd int, ok bool) {
 	p := c.pools[key]
 	if p == nil {
 		return -1, false
@@ -74,6 +78,15 @@ func (c *Client) TakeUpstream(podID uint32, f Family) (fd int, ok bool) {
 // for the agent when too few are at hand. They are the caller's.
 func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
 	return c.sockets(poolKey{podID, f, TCP}, n)
+}
+
+// TransparentSocket is the same for one of TransparentTCP.
+func (c *Client) TransparentSocket(podID uint32, f Family) (int, error) {
+	fds, err := c.sockets(poolKey{podID, f, TransparentTCP}, 1)
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
 }
 
 // UDPSocket is the same for one UDP socket. Of pods whose DNS is caught only.

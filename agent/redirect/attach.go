@@ -89,21 +89,32 @@ func (r *Redirect) CheckEffective(cgroup string) error {
 	return nil
 }
 
+// Namespace is a pod's network namespace.
+type Namespace struct {
+	PodID  uint32
+	Cookie uint64
+	FD     int
+	Inode  uint64
+	// KeepsClient says that the proxy connects to the app from the client's
+	// address, by sockets of [netns.NS.TransparentSockets].
+	KeepsClient bool
+}
+
 // AttachNetns gives the namespace's incoming and marked connections to the
 // listeners of the pod with that netns cookie. The link ends with the
 // namespace, or with DetachNetns.
-func (r *Redirect) AttachNetns(podID uint32, cookie uint64, nsFD int, nsInode uint64) error {
-	name := netnsLinkName(podID)
-	prog, err := r.loadSkLookup(cookie)
+func (r *Redirect) AttachNetns(ns Namespace) error {
+	name := netnsLinkName(ns.PodID)
+	prog, err := r.loadSkLookup(ns)
 	if err != nil {
 		return err
 	}
 	defer prog.Close()
 	err = r.attach(name, prog, func() (link.Link, error) {
-		return link.AttachNetNs(nsFD, prog)
-	}, func(l link.Link) bool { return isOnNetns(l, nsInode) })
+		return link.AttachNetNs(ns.FD, prog)
+	}, func(l link.Link) bool { return isOnNetns(l, ns.Inode) })
 	if err != nil {
-		return fmt.Errorf("attach sk_lookup of pod %d: %w", podID, err)
+		return fmt.Errorf("attach sk_lookup of pod %d: %w", ns.PodID, err)
 	}
 	return nil
 }
@@ -117,7 +128,7 @@ func netnsLinkName(podID uint32) string { return fmt.Sprintf("sk_lookup_%d", pod
 
 // loadSkLookup loads the program once more, with a namespace's cookie as its
 // constant and the maps that are loaded already.
-func (r *Redirect) loadSkLookup(cookie uint64) (*ebpf.Program, error) {
+func (r *Redirect) loadSkLookup(ns Namespace) (*ebpf.Program, error) {
 	const name = "weir_sk_lookup"
 	spec := r.spec.Copy()
 	for prog := range spec.Programs {
@@ -125,8 +136,11 @@ func (r *Redirect) loadSkLookup(cookie uint64) (*ebpf.Program, error) {
 			delete(spec.Programs, prog)
 		}
 	}
-	if err := spec.Variables["netns_cookie"].Set(cookie); err != nil {
+	if err := spec.Variables["netns_cookie"].Set(ns.Cookie); err != nil {
 		return nil, fmt.Errorf("set netns_cookie: %w", err)
+	}
+	if err := spec.Variables["keeps_client"].Set(number[uint8](ns.KeepsClient)); err != nil {
+		return nil, fmt.Errorf("set keeps_client: %w", err)
 	}
 	for _, m := range spec.Maps {
 		m.Pinning = ebpf.PinNone // replaced below

@@ -28,6 +28,12 @@ type Pod struct {
 	// Inbound catches connections to the pod, but not to ExcludeInbound.
 	Inbound        bool
 	ExcludeInbound []uint16
+	// What is going to ExcludeCIDRs or ExcludePorts, or comes from processes
+	// of the users ExcludeUIDs, is not caught on its way out. Users are as the
+	// node sees them.
+	ExcludeCIDRs []netip.Prefix
+	ExcludePorts []uint16
+	ExcludeUIDs  []uint32
 	// Loopback catches connections to loopback addresses, too. The proxy must
 	// then have ProxyCgroup or be out of the programs' cgroup, or it would
 	// catch its own.
@@ -58,6 +64,9 @@ func (r *Redirect) PutPod(p Pod) error {
 	if err := r.putExcludes(p); err != nil {
 		return err
 	}
+	if err := r.putExclusions(p); err != nil {
+		return err
+	}
 	if err := r.objects.WeirPods.Put(p.Cookie, p.value()); err != nil {
 		return putError(bpf.WeirMapWeirPods, r.objects.WeirPods, err)
 	}
@@ -74,6 +83,7 @@ func (r *Redirect) RemovePod(id uint32, cookie uint64) error {
 		r.removeDNS(cookie),
 		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return k.PodId == id }),
 		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return k.PodId == id }),
+		r.putExclusions(Pod{ID: id}),
 		r.removeListeners(id),
 	)
 }
@@ -100,6 +110,9 @@ func (p Pod) value() bpf.WeirPod {
 		FailOpen:      number[uint8](p.FailOpen),
 		External:      number[uint8](p.External),
 		Loopback:      number[uint8](p.Loopback),
+		OutCidrs:      number[uint8](len(p.ExcludeCIDRs) > 0),
+		OutPorts:      number[uint8](len(p.ExcludePorts) > 0),
+		OutUids:       number[uint8](len(p.ExcludeUIDs) > 0),
 		Outbound4Port: p.Outbound4.Port(),
 		Outbound6Port: p.Outbound6.Port(),
 	}

@@ -63,6 +63,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "how long a proxy may be silent before the pods' policy decides; 0: for ever")
 	f.BoolVar(&o.DNS, "dns", false, "catch the DNS of pods that do not say whether they want it")
 	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "`USER` (name or number) whose proxies are served; may be repeated")
+	excludeFlags(cmd, &o.Exclude)
 	check, cleanup := agentCheckCommand(), agentCleanupCommand(&o)
 	privileged(cmd, check, cleanup)
 	cmd.AddCommand(agentAddPodCommand(&o), agentRemovePodCommand(&o), agentStatusCommand(&o), agentPodsCommand(&o), agentConnectionsCommand(&o), check, cleanup)

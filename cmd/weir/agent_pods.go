@@ -45,6 +45,8 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 	f.BoolVar(&inbound, "inbound", true, "catch connections to the pod, too")
 	f.BoolVar(&dns, "dns", false, "catch what the pod asks of DNS servers (default what the agent's --dns says)")
 	f.Var((*ports)(&spec.ExcludeInboundPorts), "exclude-inbound-port", "`PORT` whose inbound connections are left alone; may be repeated")
+	f.BoolVar(&spec.KeepClientAddress, "keep-client-address", false, "have the pod's program see its clients' addresses (Linux 5.17)")
+	excludeFlags(cmd, &spec.Exclusions)
 	f.StringVar(&spec.Identity.ServiceAccount, "service-account", "", "its service account's `NAME`, for access rules, logs and control planes")
 	f.StringToStringVar(&spec.Identity.Labels, "label", nil, "its labels, `KEY=VALUE`; may be repeated")
 	f.StringVar(&spec.ProxyCgroup, "proxy-cgroup", "", "cgroup v2 `DIR` of a proxy that runs in the pod and listens on --outbound-port itself")

@@ -5,6 +5,10 @@ import (
 	"net/netip"
 	"os/user"
 	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirproxy/weir/agent/pods"
 )
 
 // Flags that may be repeated, each value checked as it is read.
@@ -12,6 +16,7 @@ type (
 	uids  []uint32
 	ports []uint16
 	addrs []netip.Addr
+	cidrs []netip.Prefix
 )
 
 func (u *uids) Set(s string) error {
@@ -33,6 +38,23 @@ func (a *addrs) Set(s string) error {
 	addr, err := netip.ParseAddr(s)
 	*a = append(*a, addr)
 	return err
+}
+
+func (c *cidrs) Set(s string) error {
+	p, err := parsePrefix(s)
+	*c = append(*c, p)
+	return err
+}
+
+func (c *cidrs) Type() string   { return "cidr" }
+func (c *cidrs) String() string { return list(*c) }
+
+// excludeFlags are the outbound connections that are left alone.
+func excludeFlags(cmd *cobra.Command, e *pods.Exclusions) {
+	f := cmd.Flags()
+	f.Var((*cidrs)(&e.CIDRs), "exclude-outbound-cidr", "`CIDR` whose connections from pods are left alone; may be repeated")
+	f.Var((*ports)(&e.Ports), "exclude-outbound-port", "`PORT` to which connections from pods are left alone; may be repeated")
+	f.Var((*uids)(&e.UIDs), "exclude-uid", "`USER` whose processes' connections are left alone; may be repeated")
 }
 
 func (u *uids) Type() string    { return "uid" }

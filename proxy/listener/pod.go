@@ -25,6 +25,8 @@ type PodSocket struct {
 	Direction pods.Direction
 	OrigDst   OrigDst
 	DNS       DNS // nil unless the pod's DNS is caught
+	// KeepClient has upstream connections come from the client's address.
+	KeepClient bool
 }
 
 // DNS is what is known of a pod's DNS. Its methods are called on workers and
@@ -57,6 +59,9 @@ func (p *PodSocket) restore(s *Socket, bound network.Address) {
 	info := s.Info()
 	info.PodID = p.Pod.ID
 	p.restoreLocal(s, bound)
+	if p.KeepClient {
+		info.UpstreamSource = network.Source{Addr: s.Remote.Addr().Unmap()}
+	}
 	peer := s.Remote
 	if p.Direction == pods.Outbound {
 		peer = s.Local

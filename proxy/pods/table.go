@@ -82,6 +82,12 @@ func (t *Table) index() {
 	t.byAddress.Store(&byAddress)
 }
 
+// Has reports whether the address is the pod's. Anybody may ask.
+func (t *Table) Has(id uint32, a netip.Addr) bool {
+	p := (*t.byAddress.Load())[a.Unmap()]
+	return p != nil && p.ID == id
+}
+
 // At is who has the address; nil: none of the node's pods.
 func (t *Table) At(a netip.Addr) *Identity {
 	if p := (*t.byAddress.Load())[a.Unmap()]; p != nil {

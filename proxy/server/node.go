@@ -94,7 +94,7 @@ func (n *node) PodAdded(p handoff.Pod) {
 			if l.OriginalDst == handoff.Sockopt {
 				od = listener.SockOpt
 			}
-			socket := listener.PodSocket{Pod: pod, Direction: direction, OrigDst: od, DNS: dns}
+			socket := listener.PodSocket{Pod: pod, Direction: direction, OrigDst: od, KeepClient: p.KeepClientAddress && direction == pods.Inbound, DNS: dns}
 			if err := n.s.listeners.AttachSocket(name, l.FD, socket); err != nil {
 				n.s.main.Error("a pod's socket can't be used", "pod", p.Name, "error", err)
 				continue
@@ -156,7 +156,10 @@ func (n *node) Dial(l *network.Loop, key uint32, addr, bind network.Address, so 
 	if addr.Addr().Is6() {
 		family = handoff.IPv6
 	}
-	if fd, ok := n.client.TakeUpstream(key, family); ok {
+	if n.isFromClient(key, addr, bind, so) {
+		return n.dialFrom(l, key, family, addr, bind, cb, o)
+	}
+	if fd, ok := n.client.TakeUpstream(key, family, handoff.TCP); ok {
 		return network.DialSocket(l, fd, addr, cb, o)
 	}
 	return network.DialLater(l, func() (int, error) {
