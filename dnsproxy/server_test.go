@@ -84,6 +84,11 @@ func TestHostsOfTheMesh(t *testing.T) {
 	} {
 		r.want(1, query(tt.name, tt.kind), tt.want)
 	}
+	asked := r.asked.Load()
+	r.want(1, query("silent.stores.mesh", dns.TypeA), standIn("silent.stores.mesh."))
+	if r.asked.Load() != asked {
+		t.Error("a server that was silent is asked again at once")
+	}
 	four, _ := r.standIns.of("shop.mesh.")
 	if got := r.Name(podID, four); got != "shop.mesh" || !IsStandIn(four) {
 		t.Errorf("%s stands for %q", four, got)
