@@ -87,6 +87,8 @@ func (f *filter) dropped() bool {
 	if !drop {
 		return false
 	}
+	f.cluster.Info().Dropped.Add(1)
+	f.cluster.Info().DropOverload.Add(1)
 	flag, body, details, header := streaminfo.DropOverLoad, "drop overload", "drop_overload", "x-envoy-drop-overload"
 	if all {
 		flag, body, details = streaminfo.UnconditionalDropOverload, "unconditional drop overload", "unconditional_drop_overload"

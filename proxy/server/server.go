@@ -150,6 +150,9 @@ func (s *server) build() error {
 	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
 		return err
 	}
+	if err := s.checkDialogues(); err != nil {
+		return err
+	}
 	for _, f := range s.afterXDS {
 		if err := f(); err != nil {
 			return err
@@ -251,6 +254,10 @@ func (s *server) initialize() {
 
 func (s *server) initializeClusters() {
 	if err := s.subscribeClusters(); err != nil {
+		s.fail(err)
+		return
+	}
+	if err := s.startDialogues(); err != nil {
 		s.fail(err)
 		return
 	}

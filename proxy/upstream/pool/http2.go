@@ -188,7 +188,7 @@ func (p *HTTP2) Drain(done func()) {
 // Close implements HTTP.
 func (p *HTTP2) Close() {
 	for _, c := range slices.Clone(p.clients) {
-		c.conn.Close(network.NoFlush)
+		c.hangUp(network.NoFlush)
 	}
 }
 

@@ -135,7 +135,7 @@ type Owner struct {
 func (o *Owner) CloseTCP(h *cluster.Host) {
 	for c := range o.tcp {
 		if c.host == h {
-			c.conn.Close(network.NoFlush)
+			c.hangUp(network.NoFlush)
 		}
 	}
 }

@@ -42,6 +42,9 @@ func (p *proxy) connect() {
 		p.fail(streaminfo.UpstreamRetryLimitExceeded, connectFailed)
 		return
 	}
+	if i := p.down.Info; i != nil {
+		i.Cluster = p.cluster.Info().Name
+	}
 	if p.host = p.cluster.ChooseHost(p); p.host == nil {
 		p.fail(streaminfo.NoHealthyUpstream, noHealthyHost)
 		return

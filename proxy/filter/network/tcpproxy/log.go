@@ -77,6 +77,10 @@ func (p *proxy) info() streaminfo.Info {
 		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
 	if p.conn != nil {
+		i.UpstreamRemote = p.conn.RemoteAddress()
+		if p.conn.Info != nil {
+			i.UpstreamFilterState = p.conn.Info.FilterState
+		}
 		i.UpstreamLocal, i.UpstreamConnID = p.conn.LocalAddress(), p.conn.ID()
 	}
 	if p.conn != nil && p.s.tunnel == nil {

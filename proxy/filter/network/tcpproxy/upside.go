@@ -21,7 +21,7 @@ func (u *upSide) OnPoolReady(c *network.Connection, h *cluster.Host) {
 	h.Monitor().Connected(c.Loop().Worker, true)
 	c.EnableHalfClose(true)
 	c.AddCallbacks(u)
-	c.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return u }})
+	c.BuildFilters(h.Cluster.Chain(func(*network.ReadCallbacks) network.ReadFilter { return u }))
 	if p.down.Splicable() && c.Splicable() {
 		p.down.AllowSplice(everything)
 		c.AllowSplice(everything)
