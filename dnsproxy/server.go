@@ -77,8 +77,6 @@ type pod struct {
 	learned learned
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, maxMessage); return &b }}
-
 // New makes a server without pods.
 func New(o Options) *Server {
 	s := &Server{opts: o, slots: make(chan struct{}, questionsInAll), pods: map[uint32]*pod{}}
