@@ -10,7 +10,7 @@ import (
 
 // DNS is caught as the agent's default or the pod says, stays so while the
 // agent is away, and nothing of it is left behind.
-func TestDNS(t *testing.T) {
+func TestNameservers(t *testing.T) {
 	rig := netnsrig.Test(t, "asks", "silent")
 	n := newNode(t)
 	n.opts.DNS = true

@@ -42,7 +42,9 @@ func (s *Server) answer(p *pod, server netip.Addr, query []byte, overTCP bool) [
 	switch {
 	case isHost && (err != nil || parsed && !knows(m)):
 		s.Stats.StandIn.Add(1)
-		return s.tell(p, q, s.standIn(p, q), nil)
+		answer := s.tell(p, q, s.standIn(p, q), nil)
+		p.cache.keep(key, answer, standInTTL, time.Now())
+		return answer
 	case err != nil:
 		return s.failure(q, err)
 	case !parsed:

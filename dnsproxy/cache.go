@@ -52,7 +52,11 @@ func (c *cache) get(key string, id uint16, now time.Time) (*dns.Msg, bool) {
 
 // put keeps an answer for as long as it may be believed.
 func (c *cache) put(key string, m *dns.Msg, packed []byte, now time.Time) {
-	ttl := lifetime(m)
+	c.keep(key, packed, lifetime(m), now)
+}
+
+// keep is put for an answer of the proxy's own, whose lifetime it knows.
+func (c *cache) keep(key string, packed []byte, ttl time.Duration, now time.Time) {
 	if ttl <= 0 || len(packed) > cachedSize {
 		return
 	}

@@ -22,6 +22,6 @@
 // address is an answer of another server, and the pod drops it.
 //
 // Everything that comes in is hostile. What is kept is bounded for each pod by
-// itself, and goes with the pod: no pod can make another wait for room, and
-// none sees what another was answered.
+// itself, and goes with the pod: no pod pushes out what another was answered,
+// and none sees it.
 package dnsproxy

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -21,8 +22,15 @@ const port = 53
 // the usual clients waits before it asks again.
 const forwardTimeout = 5 * time.Second
 
-// maxMessage is the longest message there can be (RFC 1035, 4.2.2).
-const maxMessage = 65535
+// maxMessage is the longest message there can be (RFC 1035, 4.2.2);
+// maxUDPAnswer is how much of an answer is taken by UDP. A longer one is asked
+// for again by TCP, as one that the server cut off.
+const (
+	maxMessage   = 65535
+	maxUDPAnswer = 16 << 10
+)
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, maxUDPAnswer); return &b }}
 
 // forward asks the server what the pod asked and returns its whole answer. If
 // only a part of it can be had, that.
@@ -75,9 +83,14 @@ func exchangeUDP(conn net.Conn, query []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if answers((*buf)[:n], query) {
-			return append([]byte(nil), (*buf)[:n]...), nil
+		if !answers((*buf)[:n], query) {
+			continue
 		}
+		answer := append([]byte(nil), (*buf)[:n]...)
+		if n == len(*buf) { // there may have been more
+			answer[2] |= flagTruncated
+		}
+		return answer, nil
 	}
 }
 

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,8 +77,6 @@ type pod struct {
 	learned learned
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, maxMessage); return &b }}
-
 // New makes a server without pods.
 func New(o Options) *Server {
 	s := &Server{opts: o, slots: make(chan struct{}, questionsInAll), pods: map[uint32]*pod{}}
@@ -128,16 +129,40 @@ func (s *Server) Remove(id uint32) {
 	}
 }
 
-// Close ends everything. Questions under way are not answered.
+// closeGrace is how long questions under way are waited for at the end.
+const closeGrace = time.Second
+
+// Close ends everything, once the questions under way are answered, or some
+// time has passed. What comes meanwhile stays in the sockets, for whoever else
+// has them.
 func (s *Server) Close() {
-	s.cancel()
 	s.mu.Lock()
-	for id, p := range s.pods {
-		delete(s.pods, id)
+	pods := slices.Collect(maps.Values(s.pods))
+	clear(s.pods)
+	s.mu.Unlock()
+	for _, p := range pods {
+		for _, socket := range p.sockets {
+			socket.conn.SetReadDeadline(time.Unix(1, 0)) // serve returns
+		}
+	}
+	s.drain()
+	s.cancel()
+	for _, p := range pods {
 		p.close()
 	}
-	s.mu.Unlock()
 	s.serving.Wait()
+}
+
+// drain waits until no question is under way, by taking their places.
+func (s *Server) drain() {
+	late := time.After(closeGrace)
+	for range cap(s.slots) {
+		select {
+		case s.slots <- struct{}{}:
+		case <-late:
+			return
+		}
+	}
 }
 
 func (p *pod) close() {
@@ -167,7 +192,7 @@ func (s *Server) serve(p *pod, socket *socket) {
 	buf := make([]byte, maxQuery)
 	for {
 		n, from, alias, err := socket.read(buf)
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
 		if err != nil && !errors.Is(err, errNotLocal) {

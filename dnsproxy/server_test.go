@@ -84,6 +84,11 @@ func TestHostsOfTheMesh(t *testing.T) {
 	} {
 		r.want(1, query(tt.name, tt.kind), tt.want)
 	}
+	asked := r.asked.Load()
+	r.want(1, query("silent.stores.mesh", dns.TypeA), standIn("silent.stores.mesh."))
+	if r.asked.Load() != asked {
+		t.Error("a server that was silent is asked again at once")
+	}
 	four, _ := r.standIns.of("shop.mesh.")
 	if got := r.Name(podID, four); got != "shop.mesh" || !IsStandIn(four) {
 		t.Errorf("%s stands for %q", four, got)
@@ -155,6 +160,19 @@ func TestTruncated(t *testing.T) {
 		}
 	}
 	ours.Close()
+}
+
+// An answer by UDP that is longer than any client takes is asked for by TCP.
+func TestHugeAnswer(t *testing.T) {
+	r := newRig(t)
+	huge := make([]string, 2000)
+	for i := range huge {
+		huge[i] = fmt.Sprintf("big.example. 60 IN A 198.51.%d.%d", i>>8, i&255)
+	}
+	r.handle(answerWith(huge...))
+	if m := r.ask(1, query("big.example", dns.TypeA)); !m.Truncated || r.Stats.Truncated.Load() != 1 {
+		t.Errorf("%s", text(m))
+	}
 }
 
 // What is no question goes to the server as it is, and its answer back.

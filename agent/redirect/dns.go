@@ -29,8 +29,12 @@ var DNSAliases6 = netip.MustParsePrefix("fd77:6569:7200:53::/120")
 
 // EnableDNS attaches what only DNS needs: it costs every datagram of the
 // cgroup a little. The way back must be there before a question is caught.
+// Only the first call does anything.
 func (r *Redirect) EnableDNS() error {
-	return r.attachCgroup(r.opts.ConnectCgroup,
+	if r.dnsEnabled {
+		return nil
+	}
+	err := r.attachCgroup(r.opts.ConnectCgroup,
 		hook{"dns_recvmsg4", ebpf.AttachCGroupUDP4Recvmsg, r.objects.WeirDnsRecvmsg4},
 		hook{"dns_recvmsg6", ebpf.AttachCGroupUDP6Recvmsg, r.objects.WeirDnsRecvmsg6},
 		hook{"dns_getpeername4", ebpf.AttachCgroupInet4GetPeername, r.objects.WeirDnsGetpeername4},
@@ -40,6 +44,8 @@ func (r *Redirect) EnableDNS() error {
 		hook{"dns_connect4", ebpf.AttachCGroupInet4Connect, r.objects.WeirDnsConnect4},
 		hook{"dns_connect6", ebpf.AttachCGroupInet6Connect, r.objects.WeirDnsConnect6},
 	)
+	r.dnsEnabled = err == nil
+	return err
 }
 
 // DNSServersFD is the table of the servers that the pods have asked: mmap it

@@ -137,6 +137,8 @@ family = socket.AF_INET6 if ":" in servers[0] else socket.AF_INET
 def new():
     s = socket.socket(family, socket.SOCK_DGRAM)
     s.settimeout(5)
+    if "device" in how:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
     if how.endswith("bound"):
         s.bind((sys.argv[2], 0))
     return s
@@ -275,6 +277,13 @@ func TestDNSPolicy(t *testing.T) {
 		}
 	}
 	step("caught", a.Pod, answered, 2)
+	for _, how := range []string{"unconnected-device", "connected-device"} { // the way to an alias is another device
+		before := proxy.Stats.Questions.Load()
+		out, err := a.Output(t.Context(), "python3", "-c", asker, how, server)
+		if err != nil || !strings.HasSuffix(out, " 192.0.2.1\n") || proxy.Stats.Questions.Load() != before {
+			t.Errorf("%s: %v\n%s", how, err, out)
+		}
+	}
 	step("another pod", pods[1], answered, 0)
 	if err := r.SetMaxSilence(time.Hour); err != nil { // it has never beaten
 		t.Fatal(err)

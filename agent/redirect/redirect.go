@@ -41,6 +41,8 @@ type Redirect struct {
 	lookup  *ebpf.CollectionSpec // of weir_sk_lookup alone
 	objects bpf.WeirObjects
 	links   map[string]link.Link
+
+	dnsEnabled bool
 }
 
 // Open loads the programs, takes over the maps and links that are pinned in

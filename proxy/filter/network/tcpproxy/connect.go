@@ -26,6 +26,9 @@ func (p *proxy) connect() {
 		p.fail(streaminfo.NoClusterFound, noRouteToCluster)
 		return
 	}
+	if i := p.down.Info; i != nil {
+		i.Cluster = p.cluster.Info().Name
+	}
 	st := p.cluster.Stats()
 	if !p.cluster.Breakers(cluster.Default).CanCreate(cluster.Connections) {
 		// The attempts before, if any, are not told of.
