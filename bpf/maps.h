@@ -18,12 +18,21 @@
 // Addresses are bytes to bpftool and words to the programs.
 #define WORDS __attribute__((aligned(4)))
 
+// What another version of weir might have here, for tests (package otherlayout).
+#ifdef OTHER_LAYOUT
+#define OTHER(field) field
+#else
+#define OTHER(field)
+#endif
+
 // A managed pod. An address that the pod does not have is all zeros.
 struct pod {
+	OTHER(__u64 other;)
 	char name[64];      // NAMESPACE/NAME, for people
 	__u64 proxy_cgroup; // connections from this cgroup are the proxy's; 0: none
 	__u32 pod_id;
 	__u32 mark;
+	OTHER(__u32 another;)
 	__u8 inbound;         // connections to the pod are caught
 	__u8 rewrite;         // outbound by connect rewriting, not by mark
 	__u8 fail_open;       // leave connections alone when the proxy is silent
@@ -60,11 +69,13 @@ struct listener_key {
 };
 
 struct pod_addr {
+	OTHER(__u32 other;)
 	__u32 pod_id;
 	__u8 addr[16] WORDS;
 };
 
 struct pod_port {
+	OTHER(__u32 other;)
 	__u32 pod_id;
 	__u16 port;
 	__u16 pad;
@@ -139,7 +150,7 @@ enum counter {
 	COUNT_DNS = 10,
 	COUNT_DNS_LEFT_ALONE = 11, // to one server more than the pod may ask
 	COUNT_EXCLUDED_OUTBOUND = 12, // by range, port or user
-	COUNTERS = 16,
+	COUNTERS = 16 OTHER(* 2),
 };
 
 struct {

@@ -20,6 +20,24 @@ type hook struct {
 	prog   *ebpf.Program
 }
 
+// updateLinks attaches what is always attached, and has what another agent has
+// attached besides run these programs.
+func (r *Redirect) updateLinks() error {
+	for name, enable := range map[string]func() error{"sockops": r.EnableRewriting, "dns_connect4": r.EnableDNS} {
+		l, err := r.existing(name)
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			continue
+		}
+		if err := enable(); err != nil {
+			return err
+		}
+	}
+	return r.attachConnect()
+}
+
 func (r *Redirect) attachConnect() error {
 	return r.attachCgroup(r.opts.ConnectCgroup,
 		hook{"connect4", ebpf.AttachCGroupInet4Connect, r.objects.WeirConnect4},
