@@ -187,6 +187,7 @@ func (a *Agent) Run(outer context.Context) error {
 	if err != nil {
 		return errors.Join(err, control.Close())
 	}
+	releaseStartup()
 	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
 	errs := make(chan error, 3+len(a.opts.Sources))

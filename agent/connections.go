@@ -28,7 +28,7 @@ func (a *Agent) describe(connections []handoff.Connection, state State) []Event 
 	out := make([]Event, 0, len(connections))
 	for _, c := range connections {
 		e := Event{
-			Time: now, State: state, Service: c.Service, Peer: c.Peer, Destination: c.Destination,
+			Time: now, State: state, Name: c.Name, Service: c.Service, Peer: c.Peer, Destination: c.Destination,
 			Traffic: &Traffic{Received: c.Received, Sent: c.Sent, Seconds: c.Age},
 		}
 		if state == StateOpen {

@@ -146,12 +146,13 @@ func (a *Agent) addPod(spec *pods.Spec) error {
 	if _, taken := a.wanted()[key]; taken {
 		return fmt.Errorf("pod %s is there already", key)
 	}
+	a.added[key] = *spec // before it is caught: the state is saved then
 	if err := a.add(*spec); err != nil {
+		delete(a.added, key)
 		delete(a.failed, key)
+		a.saveState()
 		return fmt.Errorf("pod %s: %w", key, err)
 	}
-	a.added[key] = *spec
-	a.saveState()
 	return nil
 }
 

@@ -28,6 +28,7 @@ type Event struct {
 	State   State     `json:"state,omitempty"`
 	// Destination is where it was going before it was caught.
 	Destination netip.AddrPort `json:"destination"`
+	Name        string         `json:"name,omitempty"`    // what the pod called it, if its DNS is caught
 	Service     string         `json:"service,omitempty"` // the cluster that it was sent to
 	Peer        string         `json:"peer,omitempty"`    // the pod at the other end, if it is one of this node's
 	Client      string         `json:"client,omitempty"`  // of an inbound connection
@@ -91,7 +92,7 @@ var header = fmt.Sprintf(layout, "TIME", "POD", "FROM", "TO", "VERDICT", "SERVIC
 
 // String is e on a line.
 func (e Event) String() string {
-	line := fmt.Sprintf(layout, e.Time.Format("15:04:05.000000"), e.Pod, e.from(), e.Destination, e.Verdict, orDash(e.Service))
+	line := fmt.Sprintf(layout, e.Time.Format("15:04:05.000000"), e.Pod, e.from(), e.to(), e.Verdict, orDash(e.Service))
 	if t := e.Traffic; t != nil {
 		line += fmt.Sprintf("  %s: %d B in, %d B out, %.3f s", e.State, t.Received, t.Sent, t.Seconds)
 	}
@@ -108,6 +109,14 @@ func (e Event) from() string {
 		return fmt.Sprintf("%s[%d]", e.Command, e.PID)
 	}
 	return "-"
+}
+
+// to is the destination, and what the pod called it.
+func (e Event) to() string {
+	if e.Name == "" {
+		return e.Destination.String()
+	}
+	return e.Destination.String() + " " + e.Name
 }
 
 func orDash(s string) string {
@@ -127,7 +136,7 @@ func WriteConnections(w io.Writer, events []Event) error {
 			traffic = *e.Traffic
 		}
 		age := time.Duration(traffic.Seconds * float64(time.Second)).Round(time.Millisecond)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", e.Pod, e.Verdict, orDash(e.Client), e.Destination,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", e.Pod, e.Verdict, orDash(e.Client), e.to(),
 			orDash(e.Peer), orDash(e.Service), traffic.Received, traffic.Sent, age)
 	}
 	return t.Flush()

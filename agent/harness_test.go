@@ -82,7 +82,14 @@ type proxy struct {
 }
 
 func (p *proxy) PodAdded(pod handoff.Pod) {
+	if pod.HasDNS() {
+		unix.Close(pod.DNSServers)
+	}
 	for _, l := range pod.Listeners {
+		if l.Direction == handoff.DNS {
+			unix.Close(l.FD) // the client keeps its own
+			continue
+		}
 		f := os.NewFile(uintptr(l.FD), "listener")
 		listener, err := net.FileListener(f)
 		f.Close()
@@ -253,7 +260,8 @@ func (n *node) startAgent() *process {
 		Config, RunDir, BPFDir, MetricsAddress string
 		ProxyUIDs                              []uint32
 		MaxSilence                             time.Duration
-	}{n.opts.Config, n.opts.RunDir, n.opts.BPFDir, n.opts.MetricsAddress, n.opts.ProxyUIDs, n.opts.MaxSilence})
+		DNS                                    bool
+	}{n.opts.Config, n.opts.RunDir, n.opts.BPFDir, n.opts.MetricsAddress, n.opts.ProxyUIDs, n.opts.MaxSilence, n.opts.DNS})
 	p := n.start("agent", string(text))
 	n.eventually("the agent is up", func() bool {
 		s, err := n.client().Status(n.t.Context())
@@ -389,7 +397,7 @@ func (n *node) left(p *netnsrig.Pod) string {
 func (n *node) inPod(p *netnsrig.Pod) string {
 	n.t.Helper()
 	out, err := p.Output(n.t.Context(), "sh", "-c",
-		"for f in -4 -6; do ip $f rule | grep fwmark; ip $f route show table all | grep -w "+fmt.Sprint(routeTable)+"; done; true")
+		"for f in -4 -6; do ip $f rule | grep fwmark; ip $f route show table all | grep -w -e "+fmt.Sprint(routeTable)+" -e fd77:6569:7200:53::; done; true")
 	if err != nil {
 		n.t.Fatal(err)
 	}

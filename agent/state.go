@@ -61,7 +61,7 @@ func (a *Agent) writeState(starting []*pod) error {
 	for _, p := range starting {
 		s.Pods[p.spec.Key()] = p.saved()
 	}
-	text, err := json.MarshalIndent(s, "", "  ")
+	text, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type PodStatus struct {
 	Mode      pods.Mode    `json:"mode"`
 	Policy    pods.Policy  `json:"policy"`
 	External  bool         `json:"external,omitempty"` // it has a proxy of its own
+	DNS       bool         `json:"dns,omitempty"`      // what it asks of DNS servers is caught
 	// What is left alone; of outbound connections also what all pods exclude.
 	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
 	pods.Exclusions
@@ -80,6 +81,7 @@ func (a *Agent) podStatus(spec pods.Spec) PodStatus {
 	}
 	if p := a.managed[key]; p != nil {
 		s.ID, s.Cookie, s.Netns, s.Addresses, s.State = p.id, p.cookie, p.ns.Path(), p.addresses, "caught"
+		s.DNS = p.dns
 		if !p.isComplete() {
 			s.State = "waiting"
 		}

@@ -35,7 +35,7 @@ func WritePods(w io.Writer, pods []PodStatus) error {
 			state += " (" + strings.ReplaceAll(p.Error, "\n", "; ") + ")"
 		}
 		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.Mode, p.Policy, p.excluded(), p.Source, state, p.Netns)
+			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.modes(), p.Policy, p.excluded(), p.Source, state, p.Netns)
 	}
 	return t.Flush()
 }
@@ -53,6 +53,14 @@ func (p *PodStatus) excluded() string {
 	add("port", len(p.Ports), p.Ports)
 	add("uid", len(p.UIDs), p.UIDs)
 	return orDash(strings.Join(words, " "))
+}
+
+// modes is all that is caught besides what always is.
+func (p *PodStatus) modes() string {
+	if p.DNS {
+		return string(p.Mode) + ", dns"
+	}
+	return string(p.Mode)
 }
 
 func (s *Status) proxies() string {

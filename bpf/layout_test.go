@@ -13,12 +13,15 @@ import (
 // that this machine compiles.
 var objects = []string{"weir_bpfel.o", "weir_bpfeb.o"}
 
+// shared are the structs that both Go and C use.
+var shared = map[string]any{
+	"pod": WeirPod{}, "settings": WeirSettings{}, "listener_key": WeirListenerKey{}, "pod_addr": WeirPodAddr{},
+	"pod_port": WeirPodPort{}, "pod_cidr": WeirPodCidr{}, "pod_uid": WeirPodUid{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
+	"dns_pod": WeirDnsPod{}, "dns_servers": WeirDnsServers{},
+}
+
 func TestLayoutsOfCAndGo(t *testing.T) {
-	for name, value := range map[string]any{
-		"pod": WeirPod{}, "settings": WeirSettings{}, "listener_key": WeirListenerKey{}, "pod_addr": WeirPodAddr{},
-		"pod_port": WeirPodPort{}, "pod_cidr": WeirPodCidr{}, "pod_uid": WeirPodUid{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
-		"dns_pod": WeirDnsPod{}, "dns_servers": WeirDnsServers{},
-	} {
+	for name, value := range shared {
 		for _, object := range objects {
 			spec := load(t, object)
 			var c *btf.Struct
@@ -49,6 +52,48 @@ func compare(t *testing.T, object string, c *btf.Struct, g reflect.Type) {
 		if uintptr(m.Offset.Bytes()) != field.Offset || uintptr(size) != field.Type.Size() {
 			t.Errorf("%s: %s.%s is at %d+%d, in Go at %d+%d", object, c.Name, m.Name, m.Offset.Bytes(), size, field.Offset, field.Type.Size())
 		}
+	}
+}
+
+// Every struct that a map has is compared, and none that is a key has holes:
+// what lies in them would be part of the key.
+func TestMapsHaveNoOtherStructs(t *testing.T) {
+	for _, object := range objects {
+		for name, m := range load(t, object).Maps {
+			for _, side := range []btf.Type{m.Key, m.Value} {
+				c, ok := btf.UnderlyingType(side).(*btf.Struct)
+				if side == nil || !ok {
+					continue
+				}
+				if shared[c.Name] == nil && !programsOnly[c.Name] {
+					t.Errorf("%s: %s has struct %s, which is not compared with Go's", object, name, c.Name)
+				}
+				if side == m.Key {
+					wantNoHoles(t, object, c)
+				}
+			}
+		}
+	}
+}
+
+// programsOnly are structs of maps that Go never reads or writes.
+var programsOnly = map[string]bool{"dns_lock": true}
+
+func wantNoHoles(t *testing.T, object string, c *btf.Struct) {
+	t.Helper()
+	end := uint32(0)
+	for _, m := range c.Members {
+		size, err := btf.Sizeof(m.Type)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Offset.Bytes() != end {
+			t.Errorf("%s: a hole before %s.%s", object, c.Name, m.Name)
+		}
+		end = m.Offset.Bytes() + uint32(size)
+	}
+	if end != c.Size {
+		t.Errorf("%s: a hole at the end of %s", object, c.Name)
 	}
 }
 

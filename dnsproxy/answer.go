@@ -105,10 +105,7 @@ func (s *Server) standIn(p *pod, q *question) *dns.Msg {
 // pod knows its addresses from now on, and so do we.
 func (s *Server) tell(p *pod, q *question, m *dns.Msg, raw []byte) []byte {
 	if q.isAddress() {
-		addrs := p.learned.learn(q.name, m, time.Now())
-		if len(addrs) > 0 && s.opts.Learned != nil {
-			s.opts.Learned(p.ID, withoutDot(q.name), addrs)
-		}
+		p.learned.learn(q.name, m, time.Now())
 	}
 	if raw != nil && len(raw) <= q.size {
 		return raw

@@ -40,12 +40,12 @@ func (l *learned) name(addr netip.Addr, now time.Time) string {
 }
 
 // learn remembers the addresses of an answer for the name that was asked for,
-// whatever other names it led through, and returns them.
-func (l *learned) learn(name string, m *dns.Msg, now time.Time) (addrs []netip.Addr) {
+// whatever other names it led through.
+func (l *learned) learn(name string, m *dns.Msg, now time.Time) {
 	if m.Rcode != dns.RcodeSuccess {
-		return nil
+		return
 	}
-	name = withoutDot(name)
+	name = strings.TrimSuffix(name, ".")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, rr := range m.Answer {
@@ -55,12 +55,8 @@ func (l *learned) learn(name string, m *dns.Msg, now time.Time) (addrs []netip.A
 		}
 		ttl := min(time.Duration(rr.Header().Ttl)*time.Second, longestTTL)
 		l.put(addr, learnedName{name, now.Add(ttl + learnedGrace)}, now)
-		addrs = append(addrs, addr)
 	}
-	return addrs
 }
-
-func withoutDot(name string) string { return strings.TrimSuffix(name, ".") }
 
 func (l *learned) put(addr netip.Addr, n learnedName, now time.Time) {
 	if l.names == nil {

@@ -26,7 +26,6 @@ type rig struct {
 	asked atomic.Int64 // questions that servers got
 
 	mu      sync.Mutex
-	learned []string
 	handler handler
 }
 
@@ -46,7 +45,7 @@ var one, two = netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("192.0.2.5
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t}
-	r.Server = New(Options{Dial: r.dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Learned: r.learn})
+	r.Server = New(Options{Dial: r.dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	t.Cleanup(r.Close)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -92,14 +91,6 @@ func table(t *testing.T, servers ...netip.Addr) *Servers {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func (r *rig) learn(_ uint32, name string, addrs []netip.Addr) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, a := range addrs {
-		r.learned = append(r.learned, name+" "+a.String())
-	}
 }
 
 // dial connects to a server that is one end of a pipe.

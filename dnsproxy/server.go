@@ -33,10 +33,7 @@ type Pod struct {
 // Options are what a [Server] works with.
 type Options struct {
 	Dial Dial
-	// Learned is told of the addresses that a pod's answers had. It is called
-	// from many goroutines and must not block. nil: nobody is told.
-	Learned func(pod uint32, name string, addrs []netip.Addr)
-	Log     *slog.Logger
+	Log  *slog.Logger
 }
 
 // Stats count what became of the questions.

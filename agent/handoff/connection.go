@@ -17,6 +17,9 @@ type Connection struct {
 	Destination netip.AddrPort `json:"destination"`
 	// Peer is the pod at the other end, NAMESPACE/NAME, if it is one of this node's.
 	Peer string `json:"peer,omitempty"`
+	// Name is what the pod called the destination when it looked it up, if its
+	// DNS is caught.
+	Name string `json:"name,omitempty"`
 	// Service is the name of the cluster that it, or the last request on it,
 	// was sent to.
 	Service string `json:"service,omitempty"`
@@ -38,14 +41,14 @@ type Reporter interface {
 
 const (
 	// batchSize is how many connections a message has room for, the longest.
-	batchSize   = 12
+	batchSize   = 8
 	maxPeerName = 2*maxName + 1
 	maxService  = 256
 )
 
 // fit cuts what is too long: names are for people.
 func (c *Connection) fit() {
-	c.Peer, c.Service = cut(c.Peer, maxPeerName), cut(c.Service, maxService)
+	c.Peer, c.Name, c.Service = cut(c.Peer, maxPeerName), cut(c.Name, maxName), cut(c.Service, maxService)
 }
 
 func cut(s string, most int) string {
@@ -61,7 +64,7 @@ func checkConnections(cs []Connection) error {
 		if c.Direction != Outbound && c.Direction != Inbound {
 			return fmt.Errorf("direction %q", c.Direction)
 		}
-		if len(c.Peer) > maxPeerName || len(c.Service) > maxService {
+		if len(c.Peer) > maxPeerName || len(c.Name) > maxName || len(c.Service) > maxService {
 			return fmt.Errorf("a name of more than %d bytes", maxPeerName)
 		}
 		if err := checkID(c.Pod); err != nil {

@@ -144,31 +144,56 @@ func (r *Redirect) DetachNetns(podID uint32) error {
 
 func netnsLinkName(podID uint32) string { return fmt.Sprintf("sk_lookup_%d", podID) }
 
+const skLookup = "weir_sk_lookup"
+
+// alone cuts a specification down to one program and the maps and variables
+// that it needs, and pins none of them.
+func alone(spec *ebpf.CollectionSpec, prog string) *ebpf.CollectionSpec {
+	for name := range spec.Programs {
+		if name != prog {
+			delete(spec.Programs, name)
+		}
+	}
+	used := map[string]bool{}
+	for _, ins := range spec.Programs[prog].Instructions {
+		used[ins.Reference()] = true
+	}
+	for name, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
+		if !used[name] {
+			delete(spec.Maps, name)
+		}
+	}
+	for name, v := range spec.Variables {
+		if spec.Maps[v.SectionName] == nil {
+			delete(spec.Variables, name)
+		}
+	}
+	return spec
+}
+
 // loadSkLookup loads the program once more, with a namespace's cookie as its
 // constant and the maps that are loaded already.
 func (r *Redirect) loadSkLookup(ns Namespace) (*ebpf.Program, error) {
-	const name = "weir_sk_lookup"
-	spec := r.spec.Copy()
-	for prog := range spec.Programs {
-		if prog != name {
-			delete(spec.Programs, prog)
-		}
-	}
+	spec := r.lookup.Copy()
 	if err := spec.Variables["netns_cookie"].Set(ns.Cookie); err != nil {
 		return nil, fmt.Errorf("set netns_cookie: %w", err)
 	}
 	if err := spec.Variables["keeps_client"].Set(number[uint8](ns.KeepsClient)); err != nil {
 		return nil, fmt.Errorf("set keeps_client: %w", err)
 	}
-	for _, m := range spec.Maps {
-		m.Pinning = ebpf.PinNone // replaced below
+	loaded := map[string]*ebpf.Map{}
+	for name, m := range r.maps() {
+		if spec.Maps[name] != nil {
+			loaded[name] = m
+		}
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: r.maps()})
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: loaded})
 	if err != nil {
 		return nil, fmt.Errorf("load sk_lookup: %w", err)
 	}
 	defer coll.Close()
-	return coll.DetachProgram(name), nil
+	return coll.DetachProgram(skLookup), nil
 }
 
 // attach takes over the pinned link of that name when it is where it should

@@ -126,26 +126,7 @@ func loadAlone(prog string, change ...func(*ebpf.CollectionSpec) error) (*ebpf.C
 	if err != nil {
 		return nil, err
 	}
-	for name := range spec.Programs {
-		if name != prog {
-			delete(spec.Programs, name)
-		}
-	}
-	used := map[string]bool{}
-	for _, ins := range spec.Programs[prog].Instructions {
-		used[ins.Reference()] = true
-	}
-	for name, m := range spec.Maps {
-		m.Pinning = ebpf.PinNone
-		if !used[name] {
-			delete(spec.Maps, name)
-		}
-	}
-	for name, v := range spec.Variables {
-		if spec.Maps[v.SectionName] == nil {
-			delete(spec.Variables, name)
-		}
-	}
+	spec = alone(spec, prog)
 	for _, f := range change {
 		if err := f(spec); err != nil {
 			return nil, err

@@ -7,8 +7,9 @@ import (
 	"github.com/weirproxy/weir/bpf"
 )
 
-// putExclusions makes p's the outbound exclusions of the pod.
-func (r *Redirect) putExclusions(p Pod) error {
+// putExclusions makes p's the outbound exclusions of the pod, which has some
+// if known.
+func (r *Redirect) putExclusions(p Pod, known bool) error {
 	cidrs := map[bpf.WeirPodCidr]bool{}
 	for _, c := range p.ExcludeCIDRs {
 		cidrs[cidrKey(p.ID, c)] = true
@@ -22,9 +23,9 @@ func (r *Redirect) putExclusions(p Pod) error {
 		uids[bpf.WeirPodUid{PodId: p.ID, Uid: uid}] = true
 	}
 	return errors.Join(
-		replaceKeys(bpf.WeirMapWeirOutCidrs, r.objects.WeirOutCidrs, cidrs, func(k bpf.WeirPodCidr) bool { return k.PodId == p.ID }),
-		replaceKeys(bpf.WeirMapWeirOutPorts, r.objects.WeirOutPorts, ports, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID }),
-		replaceKeys(bpf.WeirMapWeirOutUids, r.objects.WeirOutUids, uids, func(k bpf.WeirPodUid) bool { return k.PodId == p.ID }),
+		replaceKeys(bpf.WeirMapWeirOutCidrs, r.objects.WeirOutCidrs, cidrs, known, func(k bpf.WeirPodCidr) bool { return k.PodId == p.ID }),
+		replaceKeys(bpf.WeirMapWeirOutPorts, r.objects.WeirOutPorts, ports, known, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID }),
+		replaceKeys(bpf.WeirMapWeirOutUids, r.objects.WeirOutUids, uids, known, func(k bpf.WeirPodUid) bool { return k.PodId == p.ID }),
 	)
 }
 
@@ -35,4 +36,13 @@ func cidrKey(podID uint32, c netip.Prefix) bpf.WeirPodCidr {
 		bits += 96 // ::ffff:0:0/96
 	}
 	return bpf.WeirPodCidr{PrefixLen: uint32(32 + bits), PodId: podID, Addr: c.Masked().Addr().As16()}
+}
+
+// removeExclusions forgets those of the pods that are gone.
+func (r *Redirect) removeExclusions(gone func(podID uint32) bool) error {
+	return errors.Join(
+		deleteIf(r.objects.WeirOutCidrs, func(k bpf.WeirPodCidr) bool { return gone(k.PodId) }),
+		deleteIf(r.objects.WeirOutPorts, func(k bpf.WeirPodPort) bool { return gone(k.PodId) }),
+		deleteIf(r.objects.WeirOutUids, func(k bpf.WeirPodUid) bool { return gone(k.PodId) }),
+	)
 }

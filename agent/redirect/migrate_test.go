@@ -160,7 +160,11 @@ func TestConvert(t *testing.T) {
 // What sockets have cannot be copied from one map to another.
 func TestBypassNeverChanges(t *testing.T) {
 	r := load(t)
-	spec := r.spec.Maps[bpf.WeirMapWeirSkBypass].Copy()
+	all, err := bpf.LoadWeir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := all.Maps[bpf.WeirMapWeirSkBypass]
 	spec.ValueSize, spec.Value = 8, nil
 	if m, err := succeed(spec, r.objects.WeirSkBypass); err == nil {
 		m.Close()

@@ -58,13 +58,17 @@ func (r *Redirect) PutPod(p Pod) error {
 			return err
 		}
 	}
-	if err := r.putAddrs(p); err != nil {
+	known, err := r.isKnown(p.Cookie)
+	if err != nil {
 		return err
 	}
-	if err := r.putExcludes(p); err != nil {
+	if err := r.putAddrs(p, known); err != nil {
 		return err
 	}
-	if err := r.putExclusions(p); err != nil {
+	if err := r.putExcludes(p, known); err != nil {
+		return err
+	}
+	if err := r.putExclusions(p, known); err != nil {
 		return err
 	}
 	if err := r.objects.WeirPods.Put(p.Cookie, p.value()); err != nil {
@@ -83,7 +87,7 @@ func (r *Redirect) RemovePod(id uint32, cookie uint64) error {
 		r.removeDNS(cookie),
 		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return k.PodId == id }),
 		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return k.PodId == id }),
-		r.putExclusions(Pod{ID: id}),
+		r.removeExclusions(func(podID uint32) bool { return podID == id }),
 		r.removeListeners(id),
 	)
 }
@@ -131,31 +135,69 @@ func (p Pod) value() bpf.WeirPod {
 	return v
 }
 
-func (r *Redirect) putAddrs(p Pod) error {
+// isKnown reports whether the pod is caught already. To look for what else the
+// maps have of one that is not would be in vain, and takes long with many pods.
+func (r *Redirect) isKnown(cookie uint64) (bool, error) {
+	var value bpf.WeirPod
+	err := r.objects.WeirPods.Lookup(cookie, &value)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("weir_pods: %w", err)
+	}
+	return true, nil
+}
+
+func (r *Redirect) putAddrs(p Pod, known bool) error {
 	want := map[bpf.WeirPodAddr]bool{}
 	for _, a := range p.Own {
 		want[bpf.WeirPodAddr{PodId: p.ID, Addr: a.As16()}] = true
 	}
-	return replaceKeys(bpf.WeirMapWeirPodAddrs, r.objects.WeirPodAddrs, want, func(k bpf.WeirPodAddr) bool { return k.PodId == p.ID })
+	return replaceKeys(bpf.WeirMapWeirPodAddrs, r.objects.WeirPodAddrs, want, known, func(k bpf.WeirPodAddr) bool { return k.PodId == p.ID })
 }
 
-func (r *Redirect) putExcludes(p Pod) error {
+func (r *Redirect) putExcludes(p Pod, known bool) error {
 	want := map[bpf.WeirPodPort]bool{}
 	for _, port := range p.ExcludeInbound {
 		want[bpf.WeirPodPort{PodId: p.ID, Port: port}] = true
 	}
-	return replaceKeys(bpf.WeirMapWeirInExclude, r.objects.WeirInExclude, want, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID })
+	return replaceKeys(bpf.WeirMapWeirInExclude, r.objects.WeirInExclude, want, known, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID })
 }
 
-// replaceKeys makes want the keys of m that are mine, new ones before old
-// ones go.
-func replaceKeys[K comparable](name string, m *ebpf.Map, want map[K]bool, mine func(K) bool) error {
+// replaceKeys makes want the keys of m that are mine, of which there are some
+// if known: new ones come before old ones go.
+func replaceKeys[K comparable](name string, m *ebpf.Map, want map[K]bool, known bool, mine func(K) bool) error {
 	for k := range want {
 		if err := m.Put(k, uint8(1)); err != nil {
 			return putError(name, m, err)
 		}
 	}
+	if !known {
+		return nil
+	}
 	return deleteIf(m, func(k K) bool { return mine(k) && !want[k] })
+}
+
+// removeStrays removes what an agent that was killed left of pods that it had
+// only begun to catch: their IDs will be others'.
+func (r *Redirect) removeStrays() error {
+	if r.opts.load != nil {
+		return nil // a test's layout, which the types here do not have
+	}
+	pods, err := r.PodCookies()
+	if err != nil {
+		return err
+	}
+	known := map[uint32]bool{}
+	for _, id := range pods {
+		known[id] = true
+	}
+	return errors.Join(
+		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return !known[k.PodId] }),
+		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return !known[k.PodId] }),
+		r.removeExclusions(func(podID uint32) bool { return !known[podID] }),
+	)
 }
 
 func deleteIf[K any](m *ebpf.Map, doomed func(K) bool) error {

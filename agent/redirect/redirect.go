@@ -40,7 +40,7 @@ type Options struct {
 // Redirect is the loaded programs and their maps.
 type Redirect struct {
 	opts    Options
-	spec    *ebpf.CollectionSpec
+	lookup  *ebpf.CollectionSpec // of weir_sk_lookup alone
 	objects bpf.WeirObjects
 	links   map[string]link.Link
 }
@@ -71,7 +71,7 @@ func (r *Redirect) begin(made []migrated) error {
 	if err := changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) { s.Version = layoutVersion }); err != nil {
 		return err
 	}
-	if err := r.updateLinks(); err != nil {
+	if err := errors.Join(r.removeStrays(), r.updateLinks()); err != nil {
 		return err
 	}
 	return r.replacePins(made)
@@ -112,7 +112,7 @@ func (r *Redirect) load() (made []migrated, err error) {
 	for _, it := range made {
 		opts.MapReplacements[it.name] = it.m
 	}
-	r.spec = spec
+	r.lookup = alone(spec.Copy(), skLookup)
 	if err := spec.LoadAndAssign(&r.objects, &opts); err != nil {
 		var verifier *ebpf.VerifierError
 		if errors.As(err, &verifier) {

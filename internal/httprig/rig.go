@@ -24,6 +24,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/filter"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
@@ -45,6 +46,7 @@ type Rig struct {
 	logs     *accesslog.Writers
 	runtime  route.Runtime
 	secrets  *secrets
+	ecds     ecds.Discovery
 	nth      int
 }
 
@@ -55,6 +57,8 @@ type Options struct {
 	Filters map[string]http.FilterMaker
 	Runtime route.Runtime
 	Secrets map[string]string // generic ones, by name; see SetSecret
+	// Discovery brings configurations of filters; nil: they are refused.
+	Discovery ecds.Discovery
 }
 
 const managerURL = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -62,7 +66,7 @@ const managerURL = "type.googleapis.com/envoy.extensions.filters.network.http_co
 // New starts a rig, which ends with the test.
 func New(t testing.TB, o Options) *Rig {
 	t.Helper()
-	r := &Rig{t: t, runtime: o.Runtime, secrets: &secrets{map[string]*tlsv3.Secret{}, map[string][]secret.OnChange{}}}
+	r := &Rig{t: t, runtime: o.Runtime, ecds: o.Discovery, secrets: &secrets{map[string]*tlsv3.Secret{}, map[string][]secret.OnChange{}}}
 	r.filters = filter.HTTP(func(worker int) *upstream.Table { return r.clusters.Table(worker - 1) },
 		func() accesslog.Options { return accesslog.Options{Writers: r.logs} })
 	for url, m := range o.Filters {
@@ -96,7 +100,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 		Stats: r.Server.Stats, Loops: r.loops(), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
 		Filter: func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := r.filters[filter.TypeURL(c)]; return f, ok },
 		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain,
-		LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(), Secrets: secret.NewSource(r.secrets, ctx),
+		Discovery: r.ecds, Scope: ctx, LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(), Secrets: secret.NewSource(r.secrets, ctx),
 	})
 	if err != nil {
 		return nil, err

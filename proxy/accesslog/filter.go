@@ -36,7 +36,7 @@ func or(filters []Filter) Filter {
 }
 
 func notHealthCheck(c *formatter.Context) bool { return !c.Info.HealthCheck }
-func traceable(c *formatter.Context) bool      { return c.Info.Trace }
+func traceable(c *formatter.Context) bool      { return c.Info.ForceTrace } // as Envoy's filter has it
 
 // header matches request headers; a stream without any has an empty map.
 func header(m matcher.Header) Filter {

@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/credentials"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
 	"github.com/weirproxy/weir/proxy/filter/http/decompressor"
@@ -36,6 +37,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
 	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
+	"github.com/weirproxy/weir/proxy/filter/http/statefulsession"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -51,6 +53,7 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		buffer.TypeURL:           buffer.Maker(),
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
+		credentials.TypeURL:      credentials.Maker(tables),
 		csrf.TypeURL:             csrf.Maker(),
 		customresponse.TypeURL:   customresponse.Maker(),
 		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
@@ -75,6 +78,7 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		router.TypeURL:           router.Maker(tables, logs),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
+		statefulsession.TypeURL:  statefulsession.Maker(),
 	}
 	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
 		m, ok := table[TypeURL(config)]

@@ -58,12 +58,9 @@ func appendAddressWithoutPort(dst []byte, a network.Address) ([]byte, kind) {
 // is printed as the network of that prefix length.
 func addressWithoutPort(of addressOf) command {
 	return command{params: mayParam, make: func(param string) (operator, error) {
-		if param == "" {
-			return func(dst []byte, c *Context) ([]byte, kind) { return appendAddressWithoutPort(dst, of(c)) }, nil
-		}
 		bits, err := strconv.ParseUint(param, 10, 8)
-		if err != nil {
-			return nil, fmt.Errorf("the prefix length is 0 to 255, not %q", param)
+		if err != nil { // Envoy does not mind
+			return func(dst []byte, c *Context) ([]byte, kind) { return appendAddressWithoutPort(dst, of(c)) }, nil
 		}
 		return func(dst []byte, c *Context) ([]byte, kind) { return appendNetwork(dst, of(c), int(bits)) }, nil
 	}}

@@ -85,7 +85,7 @@ func compileCommonDuration(param string) (operator, error) {
 	}
 	start, end := instants[parts[0]], instants[parts[1]]
 	if start == nil || end == nil {
-		return nil, fmt.Errorf("%q names an instant that weir does not record", param)
+		return missing, nil // instants of filters' own, which no filter of weir records
 	}
 	return elapsed(start, end, unit), nil
 }

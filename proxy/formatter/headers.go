@@ -79,8 +79,10 @@ func compileHeaderPair(param string) (main, alt headerName, err error) {
 	if strings.Contains(second, "?") {
 		return main, alt, fmt.Errorf("more than one alternative header in %q", param)
 	}
-	if main, err = newHeaderName(first); err != nil {
-		return main, alt, err
+	if first != "" || !two {
+		if main, err = newHeaderName(first); err != nil {
+			return main, alt, err
+		}
 	}
 	if two && second != "" {
 		alt, err = newHeaderName(second)
@@ -121,6 +123,7 @@ func (s pathSource) get(h *http.HeaderMap) (string, bool) {
 // compilePath is PATH(WQ|NQ:ORIG|PATH|ORIG_OR_PATH).
 func compilePath(param string) (operator, error) {
 	query, source, _ := strings.Cut(param, ":")
+	source, _, _ = strings.Cut(source, ":") // what follows is not looked at
 	from := originalOrPath
 	switch source {
 	case "", "ORIG_OR_PATH":

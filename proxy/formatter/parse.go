@@ -145,10 +145,10 @@ func (c *call) parseEnd(s string) (n int, ok bool) {
 		return 0, false
 	}
 	end := strings.IndexByte(s, '%')
-	if end < 2 || end > 10 {
+	if end < 2 || end > 19 {
 		return 0, false
 	}
-	max, err := strconv.ParseUint(s[1:end], 10, 31)
+	max, err := strconv.ParseUint(s[1:end], 10, 63)
 	if err != nil {
 		return 0, false
 	}

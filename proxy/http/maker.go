@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/secret"
@@ -53,4 +54,8 @@ type FactoryContext struct {
 	Secrets secret.Source
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
+	// Discovery brings configurations of filters within filters, for which
+	// Scope waits; nil where there are none (in routes).
+	Discovery ecds.Discovery
+	Scope     ecds.Scope
 }

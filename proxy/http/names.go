@@ -66,6 +66,7 @@ const (
 	XEnvoyMaxRetries
 	XEnvoyOriginalHost
 	XEnvoyOriginalPath
+	XEnvoyOriginalURL
 	XEnvoyOverloaded
 	XEnvoyRateLimited
 	XEnvoyRetriableHeaderNames
@@ -104,7 +105,7 @@ var names = [NumHeaderIDs]string{
 	XEnvoyExternalAddress: "x-envoy-external-address", XEnvoyForceTrace: "x-envoy-force-trace",
 	XEnvoyHedgeOnPerTryTimeout: "x-envoy-hedge-on-per-try-timeout", XEnvoyImmediateHealthCheckFail: "x-envoy-immediate-health-check-fail",
 	XEnvoyInternal: "x-envoy-internal", XEnvoyIPTags: "x-envoy-ip-tags", XEnvoyIsTimeoutRetry: "x-envoy-is-timeout-retry",
-	XEnvoyMaxRetries: "x-envoy-max-retries", XEnvoyOriginalHost: "x-envoy-original-host", XEnvoyOriginalPath: "x-envoy-original-path",
+	XEnvoyMaxRetries: "x-envoy-max-retries", XEnvoyOriginalHost: "x-envoy-original-host", XEnvoyOriginalPath: "x-envoy-original-path", XEnvoyOriginalURL: "x-envoy-original-url",
 	XEnvoyOverloaded: "x-envoy-overloaded", XEnvoyRateLimited: "x-envoy-ratelimited", XEnvoyRetriableHeaderNames: "x-envoy-retriable-header-names",
 	XEnvoyRetriableStatusCodes: "x-envoy-retriable-status-codes", XEnvoyRetryGrpcOn: "x-envoy-retry-grpc-on", XEnvoyRetryOn: "x-envoy-retry-on",
 	XEnvoyUpstreamAltStatName: "x-envoy-upstream-alt-stat-name", XEnvoyUpstreamCanary: "x-envoy-upstream-canary",
@@ -173,7 +174,7 @@ var joined = [NumHeaderIDs]uint8{
 	XEnvoyDownstreamServiceCluster: joinRequest, XEnvoyDownstreamServiceNode: joinRequest, XEnvoyExpectedRqTimeoutMs: joinRequest,
 	XEnvoyExternalAddress: joinRequest, XEnvoyForceTrace: joinRequest, XEnvoyHedgeOnPerTryTimeout: joinRequest, XEnvoyInternal: joinRequest,
 	XEnvoyIPTags: joinRequest, XEnvoyIsTimeoutRetry: joinRequest, XEnvoyMaxRetries: joinRequest, XEnvoyOriginalHost: joinRequest,
-	XEnvoyOriginalPath: joinRequest, XEnvoyRetriableHeaderNames: joinRequest, XEnvoyRetriableStatusCodes: joinRequest,
+	XEnvoyOriginalPath: joinRequest, XEnvoyOriginalURL: joinRequest, XEnvoyRetriableHeaderNames: joinRequest, XEnvoyRetriableStatusCodes: joinRequest,
 	XEnvoyRetryGrpcOn: joinRequest, XEnvoyRetryOn: joinRequest, XEnvoyUpstreamAltStatName: joinRequest,
 	XEnvoyUpstreamRqPerTryTimeoutMs: joinRequest, XEnvoyUpstreamRqTimeoutAltResponse: joinRequest, XEnvoyUpstreamRqTimeoutMs: joinRequest,
 	XEnvoyUpstreamStreamDurationMs: joinRequest, XForwardedClientCert: joinRequest, XForwardedFor: joinRequest, XForwardedHost: joinRequest,

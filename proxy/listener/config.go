@@ -166,21 +166,28 @@ func (c *FactoryContext) AccessLogs(path field.Path, logs []*accesslogv3.AccessL
 
 func (c *compiler) context(chain string) *FactoryContext {
 	l := c.out
-	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Metadata: metadata(c.proto.GetMetadata()), Direction: l.direction, Bound: l.bind, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+}
+
+func metadata(m *corev3.Metadata) map[string]map[string]any {
+	if len(m.GetFilterMetadata()) == 0 {
+		return nil
+	}
+	out := map[string]map[string]any{}
+	for namespace, s := range m.GetFilterMetadata() {
+		out[namespace] = s.AsMap()
+	}
+	return out
 }
 
 func (c *compiler) listenerFilters() error {
 	ctx := c.context("")
 	for i, f := range c.proto.GetListenerFilters() {
 		path := c.path.Dot("listener_filters").Index(i)
-		if err := field.Only(path, f, "name", "typed_config", "filter_disabled"); err != nil {
+		if err := field.Only(path, f, "name", "typed_config", "config_discovery", "filter_disabled"); err != nil {
 			return err
 		}
-		make, ok := c.factories.Listener[typeURL(f.GetTypedConfig())]
-		if !ok {
-			return unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
-		}
-		filter, err := make(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		filter, err := c.listenerFilter(path, f, ctx)
 		if err != nil {
 			return err
 		}
@@ -191,6 +198,17 @@ func (c *compiler) listenerFilters() error {
 		c.out.filters = append(c.out.filters, conditionalFilter{filter, disabled})
 	}
 	return nil
+}
+
+func (c *compiler) listenerFilter(path field.Path, f *listenerv3.ListenerFilter, ctx *FactoryContext) (Filter, error) {
+	if d := f.GetConfigDiscovery(); d != nil {
+		return c.discoverFilter(path.Dot("config_discovery"), f.GetName(), d, ctx)
+	}
+	make, ok := c.factories.Listener[typeURL(f.GetTypedConfig())]
+	if !ok {
+		return nil, unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
+	}
+	return make(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
 }
 
 // typeURL is what factories are found by: the type of a, also inside a
@@ -298,28 +316,35 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 	chain := &Chain{name: p.GetName(), connectTimeout: p.GetTransportSocketConnectTimeout().AsDuration(), drain: c.out.drain.child(), on: make([]place, len(c.server.Workers))}
 	c.out.hold(chain)
 	ctx := c.context(chain.name)
-	ctx.Drain, ctx.closers = chain.drain, &chain.closers
+	ctx.Drain, ctx.closers, ctx.ChainMetadata = chain.drain, &chain.closers, metadata(p.GetMetadata())
 	for i, f := range p.GetFilters() {
 		path := path.Dot("filters").Index(i)
-		if err := field.Only(path, f, "name", "typed_config"); err != nil {
+		if err := field.Only(path, f, "name", "typed_config", "config_discovery"); err != nil {
 			return nil, err
 		}
-		nf, ok := c.factories.Network[typeURL(f.GetTypedConfig())]
-		if !ok {
-			return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
-		}
-		if last := i == len(p.GetFilters())-1; nf.Terminal && !last {
-			return nil, path.Errorf("terminal filter %q must be the last filter of its chain", f.GetName())
-		} else if last && !nf.Terminal {
-			return nil, path.Errorf("filter %q can't be the last filter of its chain: nothing would take the bytes", f.GetName())
-		}
-		filter, err := nf.New(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		filter, err := c.networkFilter(path, f, i == len(p.GetFilters())-1, ctx)
 		if err != nil {
 			return nil, err
 		}
 		chain.filters = append(chain.filters, filter)
 	}
 	return chain, c.transport(path.Dot("transport_socket"), p.GetTransportSocket(), chain, ctx)
+}
+
+func (c *compiler) networkFilter(path field.Path, f *listenerv3.Filter, last bool, ctx *FactoryContext) (network.FilterFactory, error) {
+	if d := f.GetConfigDiscovery(); d != nil {
+		return c.discoverNetwork(path.Dot("config_discovery"), f.GetName(), d, last, ctx)
+	}
+	nf, ok := c.factories.Network[typeURL(f.GetTypedConfig())]
+	switch {
+	case !ok:
+		return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
+	case nf.Terminal && !last:
+		return nil, path.Errorf("terminal filter %q must be the last filter of its chain", f.GetName())
+	case last && !nf.Terminal:
+		return nil, path.Errorf("filter %q can't be the last filter of its chain: nothing would take the bytes", f.GetName())
+	}
+	return nf.New(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
 }
 
 const rawBuffer = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"

@@ -20,8 +20,6 @@ func (c *compiler) udpSettings() error {
 	switch {
 	case len(p.GetFilterChains()) > 0 || p.GetDefaultFilterChain() != nil:
 		return c.path.Dot("filter_chains").Errorf("a UDP listener has no connections that filter chains could be for")
-	case !c.out.bind:
-		return c.path.Dot("bind_to_port").Errorf("a UDP listener has to be bound")
 	case len(c.server.Workers) > 1 && !c.out.bindings[0].reusePort:
 		return c.path.Dot("enable_reuse_port").Errorf("workers that share a UDP socket would split sessions: set it, or use --concurrency 1")
 	}
@@ -67,7 +65,12 @@ func (c *compiler) udpFilters() error {
 		if err != nil {
 			return err
 		}
-		c.out.udp.filters = append(c.out.udp.filters, filter)
+		if filter != nil {
+			c.out.udp.filters = append(c.out.udp.filters, filter)
+		}
+	}
+	if len(c.out.udp.filters) > 0 && !c.out.bind {
+		return c.path.Dot("bind_to_port").Errorf("a UDP listener has to be bound")
 	}
 	return nil
 }

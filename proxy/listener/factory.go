@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -37,6 +38,7 @@ type Factories struct {
 	Network   map[string]NetworkFilter
 	Transport map[string]TransportSocketFactory
 	UDP       map[string]UDPFactory // filters of UDP listeners
+	Discovery ecds.Discovery        // of filters' configurations; nil: refused
 }
 
 // NetworkFilter is a kind of network filter.
@@ -52,11 +54,14 @@ type FactoryContext struct {
 	Listener   string // name
 	StatPrefix string // "listener.0.0.0.0_80."
 	Chain      string // name of the filter chain; "" for listener filters
-	Direction  Direction
-	Static     bool // configured in the bootstrap: what it refers to must be there
-	Drain      DrainDecision
-	warm       *warming
-	closers    *[]func()
+	// Metadata and ChainMetadata are the listener's and the chain's, by namespace.
+	Metadata, ChainMetadata map[string]map[string]any
+	Direction               Direction
+	Bound                   bool // it has sockets of its own
+	Static                  bool // configured in the bootstrap: what it refers to must be there
+	Drain                   DrainDecision
+	warm                    *warming
+	closers                 *[]func()
 }
 
 // OnClose has f called, on main, when what the factory makes is not used by

@@ -15,6 +15,7 @@ type PodConnection struct {
 	Client         netip.AddrPort
 	Destination    netip.AddrPort // the original one
 	Peer           string         // the pod at the other end, NAMESPACE/NAME; empty: none of this node's
+	Name           string         // what the pod called that, if its DNS is caught
 	Cluster        string         // where it, or the last request on it, was sent
 	Received, Sent uint64         // bytes from and to the client
 	Age            time.Duration
@@ -74,5 +75,6 @@ func (p *podConn) describe(c *network.Connection) PodConnection {
 	if peer, ok := c.Info.FilterState[pods.PeerKey].(*pods.Identity); ok {
 		d.Peer = peer.String()
 	}
+	d.Name, _ = c.Info.FilterState[NameKey].(string)
 	return d
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
-// UDPFactory compiles the configuration of a UDP listener's filter.
+// UDPFactory compiles the configuration of a UDP listener's filter; nil if it
+// takes no datagrams.
 type UDPFactory func(path field.Path, config *anypb.Any, ctx *FactoryContext) (UDPFilterFactory, error)
 
 // UDPFilterFactory makes a filter for one socket on one worker.

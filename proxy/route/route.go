@@ -127,6 +127,9 @@ func (c *Config) Route(h *http.HeaderMap, info *streaminfo.Info, random uint64) 
 	if v == nil {
 		return nil
 	}
+	if info != nil {
+		info.VirtualHostMetadata = v.metadata
+	}
 	if v.tls != tlsNone && v.needsTLS(h) {
 		return &v.redirect
 	}
@@ -176,12 +179,12 @@ func (c *Config) VirtualHost(h *http.HeaderMap) *VirtualHost {
 	if c.hosts.onlyAny() {
 		return c.hosts.any
 	}
-	host := h.Get(http.Authority)
+	host, ok := h.Get(http.Authority), h.Has(http.Authority)
 	if c.vhostHeader != "" {
-		var ok bool
-		if host, ok = h.GetName(c.vhostHeader); !ok {
-			return nil
-		}
+		host, ok = h.GetName(c.vhostHeader)
+	}
+	if !ok {
+		return nil
 	}
 	if c.ignorePort {
 		host = withoutPort(host)

@@ -37,6 +37,9 @@ func (f *filter) chargeHeaders(code int, u *upstreamRequest, h *http.HeaderMap) 
 
 // chargeAbort counts an answer that stands for a missing one.
 func (f *filter) chargeAbort(code int, dropped bool) {
+	if dropped && !f.responseStarted {
+		f.cluster.Info().Dropped.Add(1)
+	}
 	if !f.responseStarted && !dropped && f.cluster != nil {
 		f.chargeCode(code, f.attempt, false)
 	}

@@ -25,15 +25,12 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 	f.action = f.route.Forward()
 	if f.action == nil {
 		// A non-forwarding action has no place in a listener's routes.
-		f.stats.NoRoute.Inc()
-		f.reply(404, "", false, "route_not_found")
+		f.noCluster(503)
 		return false
 	}
 	name := f.route.Cluster(h)
 	if f.cluster = f.table.Get(name); f.cluster == nil {
-		f.stats.NoCluster.Inc()
-		info.SetFlag(streaminfo.NoClusterFound)
-		f.reply(f.action.ClusterNotFoundCode, "", false, "cluster_not_found")
+		f.noCluster(f.action.ClusterNotFoundCode)
 		return false
 	}
 	f.startCounting(h)
@@ -43,8 +40,13 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 		c.Info.Cluster = ci.Name
 	}
 	info.ClusterMetadata = ci.Metadata
-	info.RouteMetadata, info.VirtualHostMetadata = f.route.Metadata(), f.route.VirtualHostMetadata()
 	return true
+}
+
+func (f *filter) noCluster(code int) {
+	f.stats.NoCluster.Inc()
+	f.cb.StreamInfo().SetFlag(streaminfo.NoClusterFound)
+	f.reply(code, "", false, "cluster_not_found")
 }
 
 // answerDirectly answers routes that redirect or have a response of their own.
@@ -85,6 +87,8 @@ func (f *filter) dropped() bool {
 	if !drop {
 		return false
 	}
+	f.cluster.Info().Dropped.Add(1)
+	f.cluster.Info().DropOverload.Add(1)
 	flag, body, details, header := streaminfo.DropOverLoad, "drop overload", "drop_overload", "x-envoy-drop-overload"
 	if all {
 		flag, body, details = streaminfo.UnconditionalDropOverload, "unconditional drop overload", "unconditional_drop_overload"
@@ -104,12 +108,18 @@ func (f *filter) dropped() bool {
 
 // noHost answers when the cluster has no host that may be used.
 func (f *filter) noHost() {
-	f.cb.StreamInfo().SetFlag(streaminfo.NoHealthyUpstream)
+	info := f.cb.StreamInfo()
+	info.SetFlag(streaminfo.NoHealthyUpstream)
+	info.AttemptCount = max(1, f.attempts)
 	f.attempt = &f.first
 	f.attempt.host = nil
 	f.chargeAbort(503, false)
 	f.cleanup()
-	f.reply(503, "no healthy upstream", false, "no_healthy_upstream")
+	code := 503
+	if info := f.cb.StreamInfo(); info.OverrideMissing && info.OverrideStatus != 0 {
+		code = info.OverrideStatus
+	}
+	f.reply(code, "no healthy upstream", false, "no_healthy_upstream")
 }
 
 // badRequest answers a request that can't be encoded for the upstream.

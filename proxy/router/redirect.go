@@ -65,7 +65,7 @@ func (f *filter) aim(p *route.InternalRedirect, resp *http.HeaderMap, code int) 
 		f.body.Reset()
 	}
 	copyHeaders(h, resp, p.HeadersToCopy)
-	h.SetName("x-envoy-original-url", h.Concat(scheme, "://", host, path))
+	h.Set(http.XEnvoyOriginalURL, h.Concat(scheme, "://", host, path))
 	info.InternalRedirects++
 	return true
 }
@@ -73,11 +73,6 @@ func (f *filter) aim(p *route.InternalRedirect, resp *http.HeaderMap, code int) 
 // allowed asks the policy's predicates about the route that the target has.
 func (f *filter) allowed(p *route.InternalRedirect, fromPlain, toPlain bool) bool {
 	info, r := f.cb.StreamInfo(), f.cb.Route()
-	info.Cluster, info.ClusterStatName = "", ""
-	if r, ok := r.(*route.Route); ok && r.Forward() != nil {
-		info.Cluster = r.Cluster(f.cb.RequestHeaders())
-		info.ClusterStatName = info.Cluster
-	}
 	if r == nil {
 		f.stats.InternalRedirectNoRoute.Inc()
 		return false

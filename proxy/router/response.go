@@ -113,8 +113,10 @@ func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure st
 	if f.done {
 		return
 	}
-	if u.host != nil && reason != http.Overflow {
-		u.host.Monitor().Failed(f.cb.Worker())
+	if u.host != nil {
+		if reason != http.Overflow {
+			u.host.Monitor().Failed(f.cb.Worker())
+		}
 		u.host.Stats(f.cb.Worker()).RqError++
 	}
 	f.cb.StreamInfo().UpstreamFailure = failure

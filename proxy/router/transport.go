@@ -22,8 +22,10 @@ func (f *filter) asks() *cluster.TransportOptions {
 
 // recordTransport notes what the connection's transport socket has found out.
 func recordTransport(info *streaminfo.Info, conn *network.Connection) {
-	info.UpstreamTLS = nil
+	info.UpstreamTLS, info.UpstreamServerName = nil, ""
 	if i := conn.Info; i != nil {
-		info.UpstreamTLS = i.TLS
+		if info.UpstreamTLS = i.TLS; i.TLS != nil {
+			info.UpstreamServerName = i.TLS.SNI()
+		}
 	}
 }

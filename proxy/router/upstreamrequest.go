@@ -75,6 +75,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
+	info.UpstreamRemote = network.Address{}
 	info.UpstreamMetadata = f.host.Metadata()
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
@@ -107,6 +108,10 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 		info.FirstUpstreamTxByte = now
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
+	info.UpstreamRemote = conn.RemoteAddress()
+	if conn.Info != nil {
+		info.UpstreamFilterState = conn.Info.FilterState
+	}
 	info.UpstreamProtocol = proto.String()
 	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
@@ -161,6 +166,9 @@ func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure strin
 	u.pending = nil
 	if h != nil {
 		u.host = h
+	} else {
+		info := u.f.cb.StreamInfo()
+		info.UpstreamHost, info.UpstreamHostname, info.UpstreamMetadata = network.Address{}, "", nil
 	}
 	u.disarm()
 	u.chargeTry()

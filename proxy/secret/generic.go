@@ -8,6 +8,13 @@ type Generic struct {
 	cancel  func()
 }
 
+// Fixed is a secret that does not change.
+func Fixed(value string) *Generic {
+	g := &Generic{}
+	g.content.Store(&content{value: value})
+	return g
+}
+
 // content is one version of a secret.
 type content struct {
 	value   string

@@ -6,32 +6,28 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/agent/handoff"
 	"github.com/weirproxy/weir/dnsproxy"
+	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // nodeDNS answers the DNS questions of the node's pods, and tells which name
-// the destination of a connection has. What it knows of the mesh are the
-// domains of the virtual hosts that serve the outbound listener.
+// the destination of a connection has.
 type nodeDNS struct {
-	n      *node
-	server *dnsproxy.Server
-	stats  *stats.Group[dnsStats]
-	told   dnsStats // what stats have by now
-	due    bool     // names are to be collected
+	n       *node
+	server  *dnsproxy.Server
+	stats   *stats.Group[dnsStats]
+	told    dnsStats     // what stats have by now
+	collect *event.Timer // of names; on main
 }
-
-// namesDelay is how long changes of routes are waited for, to take them at once.
-const namesDelay = 50 * time.Millisecond
 
 func newNodeDNS(n *node) *nodeDNS {
 	d := &nodeDNS{n: n, stats: stats.NewGroup[dnsStats](n.s.stats, stats.Scope{Prefix: "dns."})}
+	d.collect = n.s.loops[0].NewTimer(d.collectNames)
 	d.server = dnsproxy.New(dnsproxy.Options{Dial: d.dial, Log: n.s.log.get("dns")})
 	return d
 }
@@ -92,33 +88,6 @@ func (d *nodeDNS) dial(_ context.Context, pod uint32, network string, server net
 		return nil, err
 	}
 	return dnsproxy.ConnectTCP(fds[0], server)
-}
-
-// namesChanged has the names of the mesh collected again soon. It is called on
-// main whenever routes change.
-func (s *server) namesChanged() {
-	if s.node == nil || s.node.dns.due {
-		return
-	}
-	d := s.node.dns
-	d.due = true
-	s.loops[0].NewTimer(d.collectNames).Enable(namesDelay)
-}
-
-func (d *nodeDNS) collectNames() {
-	d.due = false
-	names := dnsproxy.NewNames()
-	for _, t := range d.n.s.routes.sorted() {
-		if t.users[d.n.s.o.OutboundListener] == 0 || t.proto == nil {
-			continue
-		}
-		for _, v := range t.proto.GetVirtualHosts() {
-			for _, domain := range v.GetDomains() {
-				names.AddHost(strings.ToLower(domain))
-			}
-		}
-	}
-	d.server.SetNames(names)
 }
 
 // guard refuses what can't be reached: an address that stands for a host of

@@ -11,8 +11,10 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/filter/network/metadataexchange"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
+	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
 	"github.com/weirproxy/weir/proxy/filter/udp/udpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -41,7 +43,14 @@ func (s *server) makeClusters() {
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
+	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
 	s.clusters = upstream.NewManager(o)
+}
+
+// istioNode is what Istio's proxies tell each other of themselves.
+func (s *server) istioNode() metadataexchange.Node {
+	n := s.bootstrap.GetNode()
+	return metadataexchange.Node{ID: n.GetId(), Metadata: n.GetMetadata().AsMap()}
 }
 
 func (s *server) makeListeners() {
@@ -53,7 +62,11 @@ func (s *server) makeListeners() {
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
-			UDP:       map[string]listener.UDPFactory{udpproxy.TypeURL: udpproxy.Factory(s.udpCluster)},
+			UDP: map[string]listener.UDPFactory{
+				udpproxy.TypeURL:  udpproxy.Factory(s.udpCluster),
+				dnsfilter.TypeURL: dnsfilter.Factory(s.o.DNSListener, s.takeDNSTable, s.leaveDNSTable),
+			},
+			Discovery: s.extensions,
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
@@ -62,6 +75,7 @@ func (s *server) makeListeners() {
 func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table := filter.Network()
 	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
+	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.New(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
 	return table
@@ -92,12 +106,13 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	c, err := manager.Compile(p, m, manager.Options{
 		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
+		Cluster: s.clusterInfo, ListenerMetadata: ctx.Metadata, ChainMetadata: ctx.ChainMetadata,
 		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
 		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
-		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
+		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload, Discovery: s.extensions, Scope: ctx,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
 			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),
@@ -109,6 +124,15 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	ctx.OnClose(c.Close)
 	return c.Filter, nil
+}
+
+// clusterInfo implements manager.ClusterInfo.
+func (s *server) clusterInfo(worker int, name string) (stat string, metadata map[string]map[string]any, ok bool) {
+	c := s.table(worker).Get(name)
+	if c == nil {
+		return "", nil, false
+	}
+	return c.Info().StatName, c.Info().Metadata, true
 }
 
 func (s *server) logOptions() accesslog.Options {

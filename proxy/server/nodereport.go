@@ -84,6 +84,6 @@ func report(c *listener.PodConnection) handoff.Connection {
 	}
 	return handoff.Connection{
 		Pod: c.PodID, Direction: direction, Client: c.Client, Destination: c.Destination, Peer: c.Peer,
-		Service: c.Cluster, Received: c.Received, Sent: c.Sent, Age: c.Age.Seconds(),
+		Name: c.Name, Service: c.Cluster, Received: c.Received, Sent: c.Sent, Age: c.Age.Seconds(),
 	}
 }

@@ -110,9 +110,13 @@ type Info struct {
 	// connection's: SetFilterState changes it.
 	FilterState map[string]any
 	// OverrideHost is the address of the host that a filter wants, before load
-	// balancing; with OverrideStrict no other will do.
+	// balancing; with OverrideStrict no other will do. The request is then
+	// answered with OverrideStatus, 0 for 503, when there is no such host:
+	// OverrideMissing.
 	OverrideHost        string
 	OverrideStrict      bool
+	OverrideStatus      int
+	OverrideMissing     bool
 	ownFilterState      bool // FilterState is this stream's own
 	UpstreamFilterState map[string]any
 
@@ -121,7 +125,7 @@ type Info struct {
 	RedirectRoutes    []string
 
 	HealthCheck bool // a health-check request
-	Trace       bool // sampled
+	ForceTrace  bool // traced because the request demanded it
 }
 
 // Attempt is one try at an upstream host.

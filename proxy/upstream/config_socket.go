@@ -19,6 +19,7 @@ func socketOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error
 	}
 	s := &cluster.SocketOptions{}
 	if err := firstError(
+		happyEyeballs(p.Dot("upstream_connection_options").Dot("happy_eyeballs_config"), c.GetUpstreamConnectionOptions().GetHappyEyeballsConfig(), &info.HappyEyeballs),
 		bindConfig(p.Dot("upstream_bind_config"), c.GetUpstreamBindConfig(), s),
 		keepalive(p.Dot("upstream_connection_options"), c.GetUpstreamConnectionOptions(), s),
 	); err != nil {
@@ -97,7 +98,7 @@ func socketOption(p field.Path, o *corev3.SocketOption) (network.SocketOption, e
 func keepalive(p field.Path, o *clusterv3.UpstreamConnectionOptions, s *cluster.SocketOptions) error {
 	k, kp := o.GetTcpKeepalive(), p.Dot("tcp_keepalive")
 	if err := firstError(
-		field.Only(p, o, "tcp_keepalive"),
+		field.Only(p, o, "tcp_keepalive", "happy_eyeballs_config"),
 		field.Only(kp, k, "keepalive_probes", "keepalive_time", "keepalive_interval"),
 	); err != nil || k == nil {
 		return err
@@ -116,6 +117,24 @@ func keepalive(p field.Path, o *clusterv3.UpstreamConnectionOptions, s *cluster.
 		add(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, v.GetValue())
 	}
 	return nil
+}
+
+func happyEyeballs(p field.Path, c *clusterv3.UpstreamConnectionOptions_HappyEyeballsConfig, out *cluster.HappyEyeballs) error {
+	switch v := c.GetFirstAddressFamilyVersion(); v {
+	case clusterv3.UpstreamConnectionOptions_DEFAULT:
+	case clusterv3.UpstreamConnectionOptions_V4:
+		out.First = cluster.IPv4
+	case clusterv3.UpstreamConnectionOptions_V6:
+		out.First = cluster.IPv6
+	default:
+		return p.Dot("first_address_family_version").Errorf("weir does not support %v", v)
+	}
+	if n := c.GetFirstAddressFamilyCount(); n != nil {
+		if out.Count = int(n.GetValue()); out.Count == 0 {
+			return p.Dot("first_address_family_count").Errorf("0 is less than 1")
+		}
+	}
+	return field.Only(p, c, "first_address_family_version", "first_address_family_count")
 }
 
 // address compiles an endpoint's address: an IP address with a port, a pipe,

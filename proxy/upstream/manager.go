@@ -31,6 +31,8 @@ type Options struct {
 	// Transports are the transport sockets that clusters can use, by the
 	// type URL of their configuration.
 	Transports map[string]TransportFactory
+	// NetworkFilters are the network filters that clusters can use, likewise.
+	NetworkFilters map[string]NetworkFactory
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	// Locality is where the proxy runs (node.locality), nil when it is not

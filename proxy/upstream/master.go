@@ -29,6 +29,7 @@ type master struct {
 	failed    []*cluster.Host   // to tell workers of
 	last      *assignment       // that was applied
 	drop      float64           // of requests: drop_overloads
+	category  string            // of the requests that are dropped
 	discovery discovery
 	warm      bool
 	stopped   bool

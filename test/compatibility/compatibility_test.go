@@ -35,6 +35,7 @@ var partly = map[string]string{
 	"tracers/opentelemetry/resource_detectors": "static and environment; not Dynatrace",
 	"tracers/opentelemetry/samplers":           "always_on, trace_id_ratio_based, parent_based; not Dynatrace, CEL",
 	"upstreams/http":                           "HTTP/1.1 and HTTP/2; not HTTP/3",
+	"filters/udp/dns_filter":                   "gives names to the pods of a node ([dns.md](dns.md)); with sockets of its own, client_config or service_list it is refused",
 	"filters/udp/udp_proxy":                    "session_filters and tunneling_config are refused",
 	"udp_packet_writer":                        "the default writer",
 	"filters/network/http_connection_manager":  "fields that weir doesn't know are refused by name",

@@ -151,6 +151,20 @@ func TestDNS(t *testing.T) {
 		if got := n.run("curl -sS -m 5 http://shop.mesh:81/"); !strings.HasPrefix(got, "curl: ") || n.stat("cluster.original_dst.upstream_cx_connect_timeout") != "0" {
 			t.Errorf("a host of the mesh that no route is for: %s", got)
 		}
+		n.want("curl -sS http://given.mesh:81/", hello)
+		n.want("curl -sS http://web.mesh:81/", hello)
+		n.wantLogged("given.mesh 81", "web.mesh 81")
+		n.want("dig +short named.mesh | cut -d. -f1,2", "240.240")
+
+		c, err := n.client.Dial(t.Context(), "tcp", n.run("dig +short shop.mesh")+":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		n.eventually("the agent knows the connection's name", func() bool {
+			open, err := n.Client().Connections(t.Context())
+			return err == nil && len(open) == 1 && open[0].Name == "shop.mesh"
+		})
 		if c := n.counters(); c["dns"] == 0 || c["dns_left_alone"] != 0 || c["failed"] != 0 {
 			t.Errorf("counters %v", c)
 		}
@@ -176,6 +190,10 @@ func TestDNSSurvives(t *testing.T) {
 	}
 	n.startAgent()
 	n.want(dig, s4)
+	n.eventually("the proxy has returned the sockets to the new agent", func() bool {
+		s, err := n.Client().Status(t.Context())
+		return err == nil && len(s.Proxies) == 1 && s.Pods[0].State == "caught"
+	})
 
 	old := n.Proxy
 	n.startProxy()

@@ -31,6 +31,7 @@ type testCase struct {
 	TLS             object            `json:"tls"`
 	Clusters        map[string]object `json:"clusters"`
 	Bootstrap       object            `json:"bootstrap"`
+	Files           map[string]any    `json:"files"`
 	Requests        []request         `json:"requests"`
 	Log             any               `json:"log"`
 	Stats           []string          `json:"stats"`
@@ -44,6 +45,7 @@ type testCase struct {
 
 // request is one request of a case.
 type request struct {
+	Files   map[string]any `json:"files"`   // replaced before it is sent
 	Method  string         `json:"method"`  // GET
 	Path    string         `json:"path"`    // /
 	Version string         `json:"version"` // 1.1
@@ -74,7 +76,7 @@ type request struct {
 // loadCases reads the case files, by the name of the file.
 func loadCases(t *testing.T) map[string][]testCase {
 	t.Helper()
-	files, err := filepath.Glob("cases/*.yaml")
+	files, err := filepath.Glob(*caseFiles)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no case files", err)
 	}
@@ -109,7 +111,7 @@ var shortTypes = map[string]string{
 
 // extension is {name, type, config} as Envoy has it.
 func extension(short object) object {
-	if short["typed_config"] != nil {
+	if short["typed_config"] != nil || short["config_discovery"] != nil {
 		return short
 	}
 	name, _ := short["type"].(string)
@@ -173,13 +175,35 @@ func (c *testCase) bootstrap(p *proxy) []byte {
 	if err != nil {
 		panic(err) // it came from YAML
 	}
-	text := string(out)
+	return []byte(fill(string(out), p))
+}
+
+// fill puts ports and directories in the places of their names.
+func fill(text string, p *proxy) string {
 	for name, port := range upstreams {
 		text = strings.ReplaceAll(text, "{{"+name+"}}", fmt.Sprint(port))
 	}
 	text = strings.ReplaceAll(text, "{{port}}", fmt.Sprint(p.port))
 	text = strings.ReplaceAll(text, "{{certs}}", certDir)
-	return []byte(strings.ReplaceAll(text, "{{dir}}", p.dir))
+	return strings.ReplaceAll(text, "{{dir}}", p.dir)
+}
+
+// write writes files into the proxy's directory, each by moving it there.
+func (p *proxy) write(files map[string]any) error {
+	for name, content := range files {
+		b, err := json.Marshal(content)
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(p.dir, name)
+		if err := os.WriteFile(path+".new", []byte(fill(string(b), p)), 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *testCase) listener(p *proxy) object {

@@ -6,6 +6,7 @@
 //	go test -tags oracle ./test/oracle                          # all cases
 //	go test -tags oracle ./test/oracle -run Cases/retries       # one file
 //	go test -tags oracle ./test/oracle -run Cases/x -show -v    # what Envoy answers, without weir
+//	go test -tags oracle ./test/oracle -run Cases -files 'F'    # cases that lie elsewhere
 //
 // The environment can name other binaries: ENVOY (default: envoy in PATH) and
 // WEIR (default: built from this tree). Without an Envoy the tests are
@@ -28,6 +29,7 @@
 //	listener:         further Listener fields
 //	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers), h2 and h2s (echoes over HTTP/2, h2s over TLS), s1, s2 (echo servers over TLS, s2 asks for a certificate), raw (answers with the quoted bytes that it got), udp1, udp2 (answer datagrams), dead (refuses) and grpc (gRPC services, with http2_protocol_options: {}), or further clusters
 //	bootstrap:        further Bootstrap fields
+//	files:            {name: content}: files in {{dir}}, of JSON; a request's files replace them before it
 //	requests:         sent one after another; see the request type
 //	log:              a format string, or {log_format: ...}: lines of the access log are compared; without an HCM, of {{dir}}/access.log
 //	stats, admin:     names of statistics, and pages, that are compared at the end

@@ -18,7 +18,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var show = flag.Bool("show", false, "print what Envoy answers; weir is not run")
+var (
+	show      = flag.Bool("show", false, "print what Envoy answers; weir is not run")
+	caseFiles = flag.String("files", "cases/*.yaml", "the case files, a pattern")
+)
 
 // upstreams are the ports of the echo servers, and of one that refuses.
 var upstreams = map[string]int{}
@@ -140,13 +143,41 @@ func (c *testCase) compare(t *testing.T, envoy, weir observation) {
 	case c.Differs != "" && diff == "":
 		t.Errorf("weir agrees with Envoy here, but the case says that it does not: %s", c.Differs)
 	case c.Differs == "" && diff != "":
-		t.Errorf("weir (+) differs from Envoy (-):\n%s", diff)
+		t.Errorf("weir (+) differs from Envoy (-):\n%s", lineDiff(envoy.String(), weir.String()))
 	}
+}
+
+// lineDiff are the lines in which two texts differ: one by one when they have
+// as many, else those that only one has.
+func lineDiff(a, b string) (out string) {
+	lines := func(s string) []string { return strings.Split(duration.ReplaceAllString(s, ""), "\n") }
+	from, to := lines(a), lines(b)
+	if len(from) == len(to) {
+		for i := range from {
+			if from[i] != to[i] {
+				out += "-" + from[i] + "\n+" + to[i] + "\n"
+			}
+		}
+		return out
+	}
+	only := func(mark string, of, other []string) {
+		for _, line := range of {
+			if !slices.Contains(other, line) {
+				out += mark + line + "\n"
+			}
+		}
+	}
+	only("-", from, to)
+	only("+", to, from)
+	return out
 }
 
 // observe runs the case against a proxy.
 func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observation) {
 	t.Helper()
+	if err := p.write(c.Files); err != nil {
+		t.Fatal(err)
+	}
 	if c.Validate != nil {
 		ok, said, err := p.accepts(c.bootstrap(p))
 		if err != nil {
@@ -174,6 +205,9 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	clean := c.cleaner(p)
 	for i := range c.Requests {
 		q := &c.Requests[i]
+		if err := p.write(q.Files); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Duration(q.Wait * float64(time.Second)))
 		if q.Times > 1 {
 			o.Shares = append(o.Shares, q.sendMany(p.port, c.TLS != nil, clean))
@@ -256,6 +290,7 @@ type cleaner struct {
 var (
 	clientAddress = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}\b`)
 	uuid          = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	duration      = regexp.MustCompile(`,"Took":[\d.]+`)
 	clientPort    = regexp.MustCompile(`"portValue":\d+`)
 	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 	// presence are headers of which only the presence is compared.

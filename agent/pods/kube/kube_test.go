@@ -42,6 +42,7 @@ func TestSpec(t *testing.T) {
 			Annotations: map[string]string{
 				AnnotationMode: "rewrite", AnnotationPolicy: "open", AnnotationInbound: "false", AnnotationExcludeInbound: "9090, 9091",
 				AnnotationExcludeCIDRs: "10.8.0.0/16,fd00::/8", AnnotationExcludePorts: "5432", AnnotationExcludeUIDs: "101, 65532", AnnotationKeepClient: "false",
+				AnnotationDNS: "true",
 			},
 		},
 		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
@@ -49,6 +50,9 @@ func TestSpec(t *testing.T) {
 	got, err := spec(&pod)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got.DNS == nil || !*got.DNS {
+		t.Errorf("dns: %v", got.DNS)
 	}
 	if got.Key() != "shop/web" || got.Mode != pods.Rewrite || got.Policy != pods.Open || *got.Inbound ||
 		!slices.Equal(got.ExcludeInboundPorts, []uint16{9090, 9091}) ||
@@ -59,7 +63,7 @@ func TestSpec(t *testing.T) {
 		t.Errorf("exclusions %+v", got.Exclusions)
 	}
 	for annotation, value := range map[string]string{
-		AnnotationExcludeCIDRs: "10.8.0.0", AnnotationExcludePorts: "0", AnnotationExcludeUIDs: "root", AnnotationKeepClient: "1", AnnotationExcludeInbound: "http", AnnotationInbound: "maybe"} {
+		AnnotationExcludeCIDRs: "10.8.0.0", AnnotationExcludePorts: "0", AnnotationExcludeUIDs: "root", AnnotationKeepClient: "1", AnnotationExcludeInbound: "http", AnnotationInbound: "maybe", AnnotationDNS: "53"} {
 		pod.Annotations = map[string]string{annotation: value}
 		if _, err := spec(&pod); err == nil || !strings.Contains(err.Error(), annotation) {
 			t.Errorf("%s: %s: %v", annotation, value, err)

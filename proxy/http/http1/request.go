@@ -93,8 +93,16 @@ func parseTarget(h *http.HeaderMap, method, target string, s *Settings) (authori
 		return target, nil
 	}
 	scheme, rest, ok := strings.Cut(target, "://")
-	if !ok || s.NoAbsoluteURL {
+	if scheme == "" || !ok && !strings.Contains(target, ":") {
+		return "", errStartLine
+	}
+	if !ok {
 		return "", errURL
+	}
+	if s.NoAbsoluteURL {
+		h.Add(http.Path, target) // which the manager refuses
+		h.Add(http.Scheme, "http")
+		return "", nil
 	}
 	switch {
 	case equalFold(scheme, "http"):

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
@@ -31,6 +31,7 @@ type Config struct {
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
 	scoped      ScopedRoutes // routes, when they differ by request
+	cluster     ClusterInfo  // may be nil
 	accessLogs  []accesslog.Logger
 	http1       http1.Settings
 	http2       http2.Settings
@@ -38,11 +39,13 @@ type Config struct {
 	workers     []*worker
 	groups      groups
 	listener    string
-	chain       string
-	log         *slog.Logger
-	drain       Drain
-	tracing     *tracing.Config // nil without one
-	overload    *overload.Manager
+	// Metadata, by namespace.
+	listenerMetadata, chainMetadata map[string]map[string]any
+	chain                           string
+	log                             *slog.Logger
+	drain                           Drain
+	tracing                         *tracing.Config // nil without one
+	overload                        *overload.Manager
 
 	idleTimeout       time.Duration // of connections; 0: none
 	maxConnDuration   time.Duration
@@ -64,6 +67,7 @@ type Config struct {
 	scheme       string
 	upgrades     map[string]bool
 	localReplies *localReplies
+	proxyStatus  *proxyStatus // nil: there is no such header
 
 	detectors      []detector
 	earlyMutations []*route.Mutations
@@ -110,8 +114,12 @@ type Options struct {
 	ListenerPrefix string          // "listener.127.0.0.1_80."
 	Listener       string          // its name
 	Chain          string          // the filter chain's
-	Filter         func(config *anypb.Any) (http.FilterMaker, bool)
+	// ListenerMetadata and ChainMetadata are the listener's and the chain's, by namespace.
+	ListenerMetadata, ChainMetadata map[string]map[string]any
+
+	Filter         http.FilterLookup
 	Routes         RouteFactory
+	Cluster        ClusterInfo // may be nil
 	AccessLogs     accesslog.Options
 	NodeID         string
 	ServiceCluster string
@@ -125,6 +133,8 @@ type Options struct {
 	Log               *slog.Logger
 	Tracing           tracing.Options   // its StatPrefix is the manager's
 	Overload          *overload.Manager // nil: never overloaded
+	Discovery         ecds.Discovery    // of filters' configurations; nil: refused
+	Scope             ecds.Scope        // the listener
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -133,7 +143,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		return nil, err
 	}
 	c := &Config{
-		listener: o.Listener, chain: o.Chain, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
+		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),
 		maxConnDuration:   duration(m.GetCommonHttpProtocolOptions().GetMaxConnectionDuration(), 0),
 		maxStreamDuration: duration(m.GetCommonHttpProtocolOptions().GetMaxStreamDuration(), 0),
@@ -167,7 +177,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		c.serverName = "weir"
 	}
 	if m.GetAddUserAgent().GetValue() {
-		c.userAgent = m.StatPrefix
+		c.userAgent = o.ServiceCluster
 	}
 	switch m.ServerHeaderTransformation {
 	case hcmv3.HttpConnectionManager_APPEND_IF_ABSENT:
@@ -187,6 +197,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.clientCert(p, m) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
+		func() error { return c.buildProxyStatus(p, m.ProxyStatusConfig) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildDetection(p, m) },
@@ -206,6 +217,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		},
 	} {
 		if err := build(); err != nil {
+			c.closeFilters()
 			return nil, err
 		}
 	}
@@ -226,7 +238,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
 		"request_id_extension", "tracing", "http1_safe_max_connection_duration", "stream_flush_timeout",
 		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
-		"flush_access_log_on_new_request"); err != nil {
+		"flush_access_log_on_new_request", "proxy_status_config"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
@@ -283,11 +295,21 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
 	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
-		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress}
+		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
-		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
+		if err := field.Only(p, f, "name", "typed_config", "config_discovery", "disabled", "is_optional"); err != nil {
 			return err
+		}
+		last := i == len(m.HttpFilters)-1
+		if d := f.GetConfigDiscovery(); d != nil {
+			factory, err := http.Discover(p.Dot("config_discovery"), f.Name, d, last, o.Filter, ctx)
+			if err != nil {
+				return err
+			}
+			c.filters = append(c.filters, namedFilter{name: f.Name, factory: factory, disabled: f.Disabled})
+			c.filtersVary = true
+			continue
 		}
 		maker, ok := o.Filter(f.GetTypedConfig())
 		if !ok {
@@ -296,7 +318,6 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 			}
 			return p.Dot("typed_config").Errorf("weir has no HTTP filter of type %q (filter %q)", f.GetTypedConfig().GetTypeUrl(), f.Name)
 		}
-		last := i == len(m.HttpFilters)-1
 		if maker.Terminal != last {
 			if last {
 				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
@@ -339,6 +360,10 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
+	c.closeFilters()
+}
+
+func (c *Config) closeFilters() {
 	for _, f := range c.filters {
 		if x, ok := f.factory.(interface{ Close() }); ok {
 			x.Close()

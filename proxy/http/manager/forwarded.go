@@ -145,6 +145,7 @@ var externalOnly = [...]http.HeaderID{
 	http.XEnvoyRetriableStatusCodes, http.XEnvoyRetriableHeaderNames, http.XEnvoyRetryOn, http.XEnvoyRetryGrpcOn,
 	http.XEnvoyMaxRetries, http.XEnvoyUpstreamAltStatName, http.XEnvoyUpstreamRqTimeoutMs,
 	http.XEnvoyUpstreamRqPerTryTimeoutMs, http.XEnvoyUpstreamRqTimeoutAltResponse, http.XEnvoyExpectedRqTimeoutMs,
+	http.XEnvoyUpstreamStreamDurationMs, http.XEnvoyOriginalURL,
 	http.XEnvoyForceTrace, http.XEnvoyIPTags, http.XEnvoyHedgeOnPerTryTimeout,
 }
 
@@ -210,7 +211,7 @@ func (s *stream) setScheme() {
 // setRequestID gives the request an x-request-id as configured.
 func (s *stream) setRequestID(edge bool) {
 	h, c := &s.request, s.cfg
-	if c.generateRequestID && (!h.Has(http.XRequestID) || edge && !c.preserveExternalRequestID) {
+	if c.generateRequestID && (h.Get(http.XRequestID) == "" || edge && !c.preserveExternalRequestID) {
 		h.Set(http.XRequestID, s.w.uuid.next(h, s.w.rand))
 	}
 	s.info.RequestID = h.Get(http.XRequestID)

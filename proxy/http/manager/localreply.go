@@ -48,13 +48,13 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 		s.connectionClose = true // what follows may be garbled, too
 	}
 	s.localReply = true
-	s.info.ResponseCode = code
 	h := &s.response
 	h.Reset()
 	h.Add(http.Status, h.Int(int64(code)))
 	if modify != nil {
-		modify(h)
+		modify(h) // the log knows no code yet
 	}
+	s.info.ResponseCode = code
 	contentType := "text/plain"
 	if lr := s.cfg.localReplies; lr != nil {
 		code, body, contentType = s.rewriteReply(lr, code, body)
@@ -117,6 +117,10 @@ func (s *stream) replaceResponse(body string) {
 // SendLocalReply implements http.RequestDecoder: the codec refuses the request.
 func (s *stream) SendLocalReply(code int, body, details string) {
 	s.info.SetFlag(streaminfo.DownstreamProtocolError)
+	s.garbled = true
+	if !s.gotHeaders {
+		s.request.Reset() // a head that is not whole is not told
+	}
 	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
 }
 

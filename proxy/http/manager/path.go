@@ -37,6 +37,10 @@ func (s *stream) normalizePath() bool {
 		if c.slashes == slashesReject {
 			return s.rejectPath()
 		}
+		if c.slashes == slashesUnescapeAndRedirect && s.grpc {
+			s.connectionClose = true
+			return s.reject(400, "", "path_normalization_failed") // gRPC knows no redirects
+		}
 		path = unescapeSlashes(path)
 		redirect = c.slashes == slashesUnescapeAndRedirect
 	}
@@ -130,7 +134,6 @@ var pathEscape = func() (t [256]bool) {
 	for c := range 256 {
 		t[c] = c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>`{}^|", byte(c)) >= 0
 	}
-	t['^'], t['|'] = false, false
 	return t
 }()
 
@@ -138,6 +141,7 @@ var pathEscape = func() (t [256]bool) {
 // characters are unescaped, dot segments resolved, backslashes are slashes.
 func normalize(path string) (string, bool) {
 	const hex = "0123456789ABCDEF"
+	path = cutDotParameters(path)
 	out := make([]byte, 0, len(path)+8)
 	for i := 0; i < len(path); i++ {
 		c := path[i]
@@ -162,6 +166,21 @@ func normalize(path string) (string, bool) {
 		}
 	}
 	return removeDotSegments(string(out)), true
+}
+
+// cutDotParameters takes the parameters off dot segments ("/..;x/"), which
+// some servers ignore (RFC 3986 section 3.3). Escaped dots are not looked at.
+func cutDotParameters(path string) string {
+	if !strings.Contains(path, ".;") {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, seg := range segments {
+		if name, _, _ := strings.Cut(seg, ";"); name == "." || name == ".." {
+			segments[i] = name
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // removeDotSegments is RFC 3986 section 5.2.4. It never climbs above "/".
@@ -193,6 +212,9 @@ func removeDotSegments(path string) string {
 }
 
 func mergeSlashes(path string) string {
+	if strings.Trim(path, "/") == "" {
+		return "//" // as Envoy does
+	}
 	out := make([]byte, 0, len(path))
 	for i := range len(path) {
 		if path[i] == '/' && len(out) > 0 && out[len(out)-1] == '/' {

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // prepareRequest checks and normalises a request's head and finds its route.
@@ -50,14 +49,14 @@ func (s *stream) prepareRequest(end bool) bool {
 	if path == "" && !connect {
 		return s.reject(404, "", "missing_path_rejected")
 	}
-	if !connect && path[0] != '/' && path != "*" {
+	if !connect && path[0] != '/' {
 		st.DownstreamRqNonRelativePath.Inc()
 		return s.reject(404, "", "absolute_path_rejected")
 	}
 	if strings.IndexByte(path, '#') >= 0 {
 		return s.reject(400, "", "path_normalization_failed")
 	}
-	if !connect && path != "*" && !s.normalizePath() {
+	if !connect && !s.normalizePath() {
 		return false
 	}
 	s.normalizeHost()
@@ -79,11 +78,9 @@ func (s *stream) prepareRequest(end bool) bool {
 	return true
 }
 
-// reject answers a bad request.
+// reject answers a bad request. To Envoy such a one is no protocol error: those
+// are the codecs'.
 func (s *stream) reject(code int, body, details string) bool {
-	if code >= 400 && code < 500 && details != "route_not_found" {
-		s.info.SetFlag(streaminfo.DownstreamProtocolError)
-	}
 	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
 	return false
 }
@@ -93,7 +90,7 @@ func shouldClose(h *http.HeaderMap, proto http.ProtocolVersion) bool {
 	conn := h.Get(http.Connection)
 	switch proto {
 	case http.HTTP10:
-		return !hasToken(conn, "keep-alive") && !hasToken(h.Get(http.ProxyConnection), "keep-alive")
+		return !strings.EqualFold(conn, "keep-alive") && !strings.EqualFold(h.Get(http.ProxyConnection), "keep-alive")
 	case http.HTTP11:
 		return conn != "" && hasToken(conn, "close") || h.Has(http.ProxyConnection) && hasToken(h.Get(http.ProxyConnection), "close")
 	}

@@ -46,6 +46,11 @@ func (s *stream) finishResponse(end bool) {
 	if c.via != "" {
 		h.Append(http.Via, ", ", c.via)
 	}
+	if c.proxyStatus != nil && !s.garbled { // Envoy sets the flag of that later
+		c.proxyStatus.apply(h, &s.info)
+		code = statusOf(h)
+		s.info.ResponseCode = code
+	}
 
 	proto := m.protocol
 	if m.drain == notDraining && c.drain != nil && c.drain.DrainClose(m.conn.Loop()) {
@@ -57,6 +62,9 @@ func (s *stream) finishResponse(end bool) {
 		m.startDrain()
 	}
 	if proto < http.HTTP2 {
+		if s.info.Protocol == "HTTP/1.0" && !h.Has(http.ContentLength) && s.request.Get(http.Method) != "HEAD" {
+			s.connectionClose = true // what has no length ends with the connection
+		}
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}

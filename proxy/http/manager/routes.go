@@ -13,6 +13,10 @@ type RouteProvider interface {
 	Config(worker int) *route.Config
 }
 
+// ClusterInfo is what logs say of a cluster: its name in statistics and its
+// metadata by namespace. It is called on the worker.
+type ClusterInfo func(worker int, name string) (stat string, metadata map[string]map[string]any, ok bool)
+
 // ScopedRoutes is a RouteProvider whose configurations differ by request.
 type ScopedRoutes interface {
 	// Scoped is the worker's configuration for a request, nil when there is
@@ -33,18 +37,34 @@ func (s *stream) routeConfig() *route.Config {
 	return s.cfg.routes.Config(s.w.index)
 }
 
+// noteCluster tells logs of the route's cluster, which a filter may keep the
+// request from.
+func (s *stream) noteCluster(name string) {
+	if s.cfg.cluster == nil {
+		return
+	}
+	if stat, metadata, ok := s.cfg.cluster(s.w.index, name); ok {
+		s.info.Cluster, s.info.ClusterStatName, s.info.ClusterMetadata = name, stat, metadata
+	}
+}
+
 // findRoute chooses the stream's route, once until ClearRouteCache.
 func (s *stream) findRoute() http.Route {
 	if s.routeKnown {
 		return s.route
 	}
 	s.routeKnown, s.route = true, nil
-	s.info.RouteName, s.info.VirtualHost = "", ""
+	i := &s.info
+	i.RouteName, i.VirtualHost, i.Cluster, i.ClusterStatName = "", "", "", ""
+	i.RouteMetadata, i.VirtualHostMetadata, i.ClusterMetadata = nil, nil, nil
 	if rc := s.routeConfig(); rc != nil {
 		// A nil *route.Route must not become a non-nil http.Route.
-		if r := rc.Route(&s.request, &s.info, s.random); r != nil {
+		if r := rc.Route(&s.request, i, s.random); r != nil {
 			s.route = r
-			s.info.RouteName, s.info.VirtualHost = r.RouteName(), r.VirtualHostName()
+			i.RouteName, i.VirtualHost, i.RouteMetadata = r.RouteName(), r.VirtualHostName(), r.Metadata()
+			if r.Forward() != nil {
+				s.noteCluster(r.Cluster(&s.request))
+			}
 		}
 	}
 	return s.route

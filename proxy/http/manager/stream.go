@@ -61,6 +61,7 @@ type streamState struct {
 	readDisabled int // how often reading of the request was paused
 
 	routeKnown      bool
+	gotHeaders      bool
 	gotTrailers     bool
 	remoteComplete  bool // the request is received whole
 	lastData        bool // filters see the last of an HTTP/1 body
@@ -72,6 +73,7 @@ type streamState struct {
 	internal        bool // the request comes from inside
 	localReply      bool // the answer is weir's own
 	grpc            bool // the request is gRPC, as it came
+	garbled         bool // the codec refuses the request
 	ended           bool
 
 	// decodingEnd and encodingEnd are set while the last data or headers of
@@ -110,9 +112,8 @@ func (s *stream) startInfo() {
 	loop := m.conn.Loop()
 	i.Conn, i.Start, i.Begin = m.conn, loop.Time(), loop.Now()
 	i.Listener, i.FilterChain = s.cfg.listener, s.cfg.chain
-	if m.protocol >= http.HTTP2 {
-		i.Protocol = m.protocol.String() // known before the head is
-	}
+	i.ListenerMetadata, i.FilterChainMetadata = s.cfg.listenerMetadata, s.cfg.chainMetadata
+	i.Protocol = m.protocol.String() // as far as it is known before the head
 	i.DownstreamLocal = m.conn.LocalAddress()
 	i.DownstreamDirectLocal = i.DownstreamLocal
 	i.DownstreamRemote = m.conn.RemoteAddress()
@@ -147,6 +148,7 @@ func (s *stream) touch() {
 // DecodeHeaders implements http.RequestDecoder.
 func (s *stream) DecodeHeaders(end bool) {
 	s.headers.Disable()
+	s.gotHeaders = true
 	s.grpc = http.IsGRPC(&s.request)
 	s.info.HeaderBytesReceived = fieldBytes(&s.request)
 	s.touch()

@@ -21,7 +21,7 @@ func (s *stream) trace() {
 	}
 	r, _ := s.findRoute().(traced)
 	reason := c.Decide(&s.request, samplingOf(r))
-	s.info.Trace = reason != tracing.NotTraceable
+	s.info.ForceTrace = reason == tracing.ServiceForced
 	s.span = c.Start(s.w.index, s.formatContext(), reason)
 	if s.span == nil {
 		return

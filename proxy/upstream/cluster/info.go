@@ -56,11 +56,13 @@ type Info struct {
 	// a copy of its own.
 	HTTP1 *http1.Settings
 	// HTTP2 is how HTTP/2 is spoken, likewise.
-	HTTP2      *http2.Settings
-	Preconnect Preconnect
-	Protocol   Protocol
-	Socket     *SocketOptions // nil: the system's defaults
-	Transport  Transport      // nil: plain bytes
+	HTTP2         *http2.Settings
+	Preconnect    Preconnect
+	Protocol      Protocol
+	HappyEyeballs HappyEyeballs
+	Socket        *SocketOptions          // nil: the system's defaults
+	Transport     Transport               // nil: plain bytes
+	Filters       []network.FilterFactory // of each connection, before its user
 	// AutoSNI and AutoSANs make the request's host the SNI, and what the
 	// peer's certificate must be for.
 	AutoSNI, AutoSANs bool
@@ -87,6 +89,10 @@ type Info struct {
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
 	AddedViaAPI bool
+
+	// Dropped counts, for load reports, the requests that a full circuit breaker
+	// or the endpoints' policy has ended, DropOverload those of the policy.
+	Dropped, DropOverload atomic.Uint64
 }
 
 // Preconnect is how many connections are made ahead of requests
@@ -112,6 +118,14 @@ func (o OverrideStatus) Allows(h *Host) bool {
 		return o.Degraded
 	}
 	return o.Healthy
+}
+
+// Chain is the network filters of a connection whose last one is its user's.
+func (i *Info) Chain(last network.FilterFactory) []network.FilterFactory {
+	if i == nil || len(i.Filters) == 0 {
+		return []network.FilterFactory{last}
+	}
+	return append(i.Filters[:len(i.Filters):len(i.Filters)], last)
 }
 
 // ForwardPort is the port of names without one, in a DynamicForward cluster.

@@ -22,9 +22,9 @@ const (
 type client struct {
 	link
 	pool       *HTTP1
-	prev, next *client // in the idle list
-	codec      http.ClientConnection
-	enc        http.RequestEncoder // of the request under way
+	prev, next *client               // in the idle list
+	codec      http.ClientConnection // nil while connecting
+	enc        http.RequestEncoder   // of the request under way
 	state      clientState
 	last       bool // no request may follow the present one
 	bad        bool // the peer broke the protocol
@@ -38,8 +38,6 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
-	c.codec = http1.NewClient(c.conn, c, c.o.settings())
-	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
 	return nil
@@ -125,12 +123,14 @@ func (c *client) onLifetime() {
 	}
 }
 
-func (c *client) close() { c.conn.Close(network.NoFlush) }
+func (c *client) close() { c.hangUp(network.NoFlush) }
 
 // OnEvent implements network.ConnectionCallbacks.
 func (c *client) OnEvent(ev network.ConnectionEvent) {
 	if ev == network.Connected {
 		c.connected()
+		c.codec = http1.NewClient(c.conn, c, c.o.settings())
+		c.conn.BuildFilters(c.o.Info.Chain(func(*network.ReadCallbacks) network.ReadFilter { return c }))
 		c.pool.connecting--
 		c.state = idle
 		if t := c.o.Info.MaxConnectionDuration; t > 0 {
@@ -208,10 +208,18 @@ func (c *client) blame() {
 }
 
 // OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (c *client) OnAboveWriteBufferHighWatermark() { c.codec.OnAboveWriteBufferHighWatermark() }
+func (c *client) OnAboveWriteBufferHighWatermark() {
+	if c.codec != nil {
+		c.codec.OnAboveWriteBufferHighWatermark()
+	}
+}
 
 // OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (c *client) OnBelowWriteBufferLowWatermark() { c.codec.OnBelowWriteBufferLowWatermark() }
+func (c *client) OnBelowWriteBufferLowWatermark() {
+	if c.codec != nil {
+		c.codec.OnBelowWriteBufferLowWatermark()
+	}
+}
 
 // clientList is a stack from which any client can leave.
 type clientList struct {

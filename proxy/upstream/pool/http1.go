@@ -40,7 +40,7 @@ func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 	}
 	if !p.brk.CanCreate(cluster.Pending) {
 		p.o.Stats.UpstreamRqPendingOverflow.Inc()
-		cb.OnPoolFailure(Overflow, "", p.host)
+		cb.OnPoolFailure(Overflow, "", nil)
 		return nil
 	}
 	w := p.wait(dec, cb)

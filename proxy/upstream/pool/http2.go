@@ -43,7 +43,7 @@ func (p *HTTP2) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 	}
 	if !p.brk.CanCreate(cluster.Pending) {
 		p.o.Stats.UpstreamRqPendingOverflow.Inc()
-		cb.OnPoolFailure(Overflow, "", p.host)
+		cb.OnPoolFailure(Overflow, "", nil)
 		return nil
 	}
 	w := p.wait(dec, cb)
@@ -188,7 +188,7 @@ func (p *HTTP2) Drain(done func()) {
 // Close implements HTTP.
 func (p *HTTP2) Close() {
 	for _, c := range slices.Clone(p.clients) {
-		c.conn.Close(network.NoFlush)
+		c.hangUp(network.NoFlush)
 	}
 }
 

@@ -38,7 +38,6 @@ func (c *muxClient) connect() error {
 	if err := c.dial(c.pool.key, c, false); err != nil {
 		return err
 	}
-	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
 	return nil
@@ -161,7 +160,7 @@ func (c *muxClient) onTimer() {
 	default:
 		return
 	}
-	c.conn.Close(network.NoFlush)
+	c.hangUp(network.NoFlush)
 }
 
 // onLifetime drains a connection that has stood for max_connection_duration.
@@ -214,6 +213,7 @@ func (c *muxClient) onConnected() {
 		c.lifetime.Enable(t)
 	}
 	c.speak()
+	c.conn.BuildFilters(c.o.Info.Chain(func(*network.ReadCallbacks) network.ReadFilter { return c }))
 	c.awaitUse()
 	c.pool.serveLater()
 }

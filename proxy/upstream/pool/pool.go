@@ -38,7 +38,7 @@ type StreamCallbacks interface {
 	// decoder's message ends or ResetStream.
 	OnPoolReady(enc http.RequestEncoder, h *cluster.Host, conn *network.Connection, proto http.ProtocolVersion)
 	// OnPoolFailure tells that there is none; transportFailure says what the
-	// connection died of, or is "".
+	// connection died of, or is "". h is nil when too many wait already.
 	OnPoolFailure(reason FailureReason, transportFailure string, h *cluster.Host)
 }
 
@@ -135,7 +135,7 @@ type Owner struct {
 func (o *Owner) CloseTCP(h *cluster.Host) {
 	for c := range o.tcp {
 		if c.host == h {
-			c.conn.Close(network.NoFlush)
+			c.hangUp(network.NoFlush)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func (c *tcpConn) Cancel() {
 	}
 	c.o.Stats.UpstreamRqCancelled.Inc()
 	c.answered()
-	c.conn.Close(network.NoFlush)
+	c.hangUp(network.NoFlush)
 }
 
 func (c *tcpConn) onTimer() {
@@ -112,7 +112,7 @@ func (c *tcpConn) onTimer() {
 		c.timeout = true
 		c.o.Stats.UpstreamCxConnectTimeout.Inc()
 	}
-	c.conn.Close(network.NoFlush)
+	c.hangUp(network.NoFlush)
 }
 
 // OnEvent implements network.ConnectionCallbacks.

@@ -138,7 +138,7 @@ func (o *Owner) CloseSpares(of func(*cluster.Host, uint32) bool) {
 	for k, p := range o.tcpPools {
 		if of(k.host, k.key) {
 			for len(p.spares) > 0 {
-				p.spare().conn.Close(network.NoFlush)
+				p.spare().hangUp(network.NoFlush)
 			}
 		}
 	}

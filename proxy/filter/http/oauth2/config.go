@@ -15,6 +15,7 @@ import (
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/oauth"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
@@ -98,7 +99,7 @@ func wholeSeconds(d *durationpb.Duration, unset time.Duration) time.Duration {
 func (s *settings) compileEndpoint(p field.Path, m *oauth2v3.OAuth2Config, ctx *http.FactoryContext) (err error) {
 	c := m.GetTokenEndpoint()
 	s.token = endpoint{uri: c.GetUri(), cluster: c.GetCluster(), timeout: c.GetTimeout().AsDuration()}
-	s.token.host, s.token.path = hostAndPath(c.GetUri())
+	s.token.host, s.token.path = oauth.HostAndPath(c.GetUri())
 	if !isAuthority(s.token.host) {
 		return p.Dot("token_endpoint").Dot("uri").Errorf("%q is not a URI", c.GetUri())
 	}
@@ -120,7 +121,7 @@ func (s *settings) compileAuthorization(p field.Path, m *oauth2v3.OAuth2Config, 
 	}
 	path, params := http.SplitQuery(u.path)
 	s.authorization = u.scheme + "://" + u.authority + path
-	own := map[string]string{"client_id": s.clientID, "response_type": "code", "scope": queryEncode(strings.Join(scopes, " "))}
+	own := map[string]string{"client_id": s.clientID, "response_type": "code", "scope": oauth.QueryEncode(strings.Join(scopes, " "))}
 	perLogin := []string{"state", "redirect_uri", "code_challenge", "code_challenge_method"}
 	for _, x := range params {
 		if _, fixed := own[x.Key]; !fixed && !slices.Contains(perLogin, x.Key) {
@@ -131,7 +132,7 @@ func (s *settings) compileAuthorization(p field.Path, m *oauth2v3.OAuth2Config, 
 		s.authParams = append(s.authParams, http.QueryParam{Key: k, Value: v})
 	}
 	for _, r := range m.GetResources() {
-		s.resources += "&resource=" + queryEncode(r)
+		s.resources += "&resource=" + oauth.QueryEncode(r)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/oauth"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
@@ -27,7 +28,7 @@ func (f *filter) login(h *http.HeaderMap) {
 	token := csrfToken(f.hmacSecret.Value(), flow)
 	params := append([]http.QueryParam{
 		{Key: "state", Value: state{base + h.Get(http.Path), token, flow}.encode()},
-		{Key: "redirect_uri", Value: queryEncode(redirect)},
+		{Key: "redirect_uri", Value: oauth.QueryEncode(redirect)},
 		{Key: "code_challenge", Value: codeChallenge(verifier)},
 		{Key: "code_challenge_method", Value: "S256"},
 	}, f.authParams...)
@@ -216,5 +217,5 @@ func (f *filter) logoutURL(h *http.HeaderMap) string {
 	if f.afterLogout != nil {
 		home = f.format(f.afterLogout)
 	}
-	return to + "&post_logout_redirect_uri=" + queryEncode(home)
+	return to + "&post_logout_redirect_uri=" + oauth.QueryEncode(home)
 }

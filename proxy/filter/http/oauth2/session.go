@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/weirproxy/weir/proxy/oauth"
 )
 
 // tokens are what the authorization server has given for a user.
@@ -54,7 +56,7 @@ func (s *settings) decrypt(j *jar, st *Stats) (changed bool) {
 		}
 		changed = true
 		// With another secret the old encryption may seem to succeed.
-		if text, err := s.open(sealed, st); err == nil && validValue(text) {
+		if text, err := s.open(sealed, st); err == nil && oauth.ValidValue(text) {
 			j.set(s.cookies[k].name, text)
 		}
 	}

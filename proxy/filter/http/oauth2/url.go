@@ -1,7 +1,6 @@
 package oauth2
 
 import (
-	"fmt"
 	"net"
 	"strings"
 )
@@ -26,18 +25,6 @@ func parseURL(s string) (u absolute, ok bool) {
 	return u, isAuthority(u.authority) && printable(s)
 }
 
-// hostAndPath takes the URI of a service apart, as far as requests to it need
-// it. It may do without a scheme.
-func hostAndPath(uri string) (host, path string) {
-	if _, after, found := strings.Cut(uri, "://"); found {
-		uri = after
-	}
-	if i := strings.IndexByte(uri, '/'); i >= 0 {
-		return uri[:i], uri[i:]
-	}
-	return uri, "/"
-}
-
 func isScheme(s string) bool {
 	for i := range len(s) {
 		if c := s[i] | 0x20; c < 'a' || c > 'z' {
@@ -49,9 +36,6 @@ func isScheme(s string) bool {
 
 // isAuthority tells whether s is a host, with or without a port.
 func isAuthority(s string) bool {
-	if _, after, found := strings.Cut(s, "@"); found {
-		s = after
-	}
 	host := hostOf(s)
 	for i := range len(host) {
 		switch c := host[i]; {
@@ -72,8 +56,9 @@ func printable(s string) bool {
 	return true
 }
 
-// hostOf is an authority without port and brackets.
+// hostOf is an authority without user, port and brackets.
 func hostOf(authority string) string {
+	authority = authority[strings.LastIndexByte(authority, '@')+1:]
 	if host, _, err := net.SplitHostPort(authority); err == nil {
 		return host
 	}
@@ -100,31 +85,4 @@ func (s *settings) mayRedirect(to string) bool {
 		}
 	}
 	return false
-}
-
-// formReserved are encoded in the bodies of token requests, besides what is
-// not printable.
-const formReserved = ":/=&?+"
-
-func formEncode(s string) string {
-	return percentEncode(s, func(c byte) bool { return c < ' ' || c >= '~' || strings.IndexByte(formReserved, c) >= 0 })
-}
-
-// queryEncode encodes all but unreserved characters (RFC 3986 section 2.3).
-func queryEncode(s string) string {
-	return percentEncode(s, func(c byte) bool {
-		return !(c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("-_.~", c) >= 0)
-	})
-}
-
-func percentEncode(s string, reserved func(byte) bool) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if reserved(s[i]) {
-			fmt.Fprintf(&b, "%%%02X", s[i])
-		} else {
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
 }

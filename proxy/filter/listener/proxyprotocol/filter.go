@@ -122,9 +122,7 @@ func (f *filter) apply(s *listener.Socket, h *header) {
 			o.TLVs = append(o.TLVs, network.TLV{Type: kind, Value: append([]byte(nil), value...)})
 		}
 	}
-	if f.pass != nil {
-		info.SetFilterState(network.ProxyHeaderKey, &o)
-	}
+	info.SetFilterState(network.ProxyHeaderKey, &o)
 }
 
 func setMetadata(info *network.Info, r rule, value []byte) {

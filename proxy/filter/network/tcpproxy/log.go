@@ -13,6 +13,12 @@ func (p *proxy) finish() {
 	if p.periodic != nil {
 		p.periodic.Release()
 	}
+	if p.retry != nil {
+		p.retry.timer.Release()
+	}
+	if p.early != nil {
+		p.early.data.Reset()
+	}
 	p.log(streaminfo.LogTCPConnectionEnd)
 }
 
@@ -53,18 +59,16 @@ func (p *proxy) info() streaminfo.Info {
 	i := streaminfo.Info{
 		Listener: p.s.listener,
 		Conn:     c, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
-		Flags: p.flags, TerminationDetails: p.details, FilterChain: p.s.chain,
+		Flags: p.flags, DownstreamLocalClose: p.closed, FilterChain: p.s.chain,
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
-		Cluster: p.name, AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
+		Cluster: p.clusterName(), AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
 		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
 		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
 	}
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
 		i.RequestedServerName, i.JA3, i.JA4, i.Metadata, i.FilterState = x.ServerName, x.JA3, x.JA4, x.Metadata, x.FilterState
-		if x.TerminationDetails != "" {
-			i.TerminationDetails = x.TerminationDetails
-		}
+		i.TerminationDetails = x.TerminationDetails
 	}
 	if p.cluster != nil {
 		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata
@@ -72,9 +76,23 @@ func (p *proxy) info() streaminfo.Info {
 	if p.host != nil {
 		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
-	if p.up != nil {
-		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()
-		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.up.BytesReceived(), p.up.BytesSent()
+	if p.conn != nil {
+		i.UpstreamRemote = p.conn.RemoteAddress()
+		if p.conn.Info != nil {
+			i.UpstreamFilterState = p.conn.Info.FilterState
+		}
+		i.UpstreamLocal, i.UpstreamConnID = p.conn.LocalAddress(), p.conn.ID()
+	}
+	if p.conn != nil && p.s.tunnel == nil {
+		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.conn.BytesReceived(), p.conn.BytesSent()
 	}
 	return i
+}
+
+// clusterName is the cluster that is used, "" while there is none.
+func (p *proxy) clusterName() string {
+	if p.cluster == nil {
+		return ""
+	}
+	return p.target.name
 }

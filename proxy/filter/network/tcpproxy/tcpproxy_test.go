@@ -43,6 +43,12 @@ type proxyRig struct {
 // address).
 func newProxy(t *testing.T, clusters map[string]string, config string) *proxyRig {
 	t.Helper()
+	return newProxyWith(t, clusters, "", config)
+}
+
+// newProxyWith has further fields in the clusters' JSON.
+func newProxyWith(t *testing.T, clusters map[string]string, more, config string) *proxyRig {
+	t.Helper()
 	logs := make(lines, 1000)
 	var tables []*upstream.Table
 	find := func(l *network.Loop, name string) tcpproxy.Cluster {
@@ -65,7 +71,7 @@ func newProxy(t *testing.T, clusters map[string]string, config string) *proxyRig
 		for name, addr := range clusters {
 			host, port, _ := net.SplitHostPort(addr)
 			c := &clusterv3.Cluster{}
-			if err := protojson.Unmarshal(fmt.Appendf(nil, `{"name": %q, "connect_timeout": "1s", "load_assignment": {"cluster_name": %q, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": %q, "port_value": %s}}}}]}]}}`, name, name, host, port), c); err != nil {
+			if err := protojson.Unmarshal(fmt.Appendf(nil, `{"name": %q, "connect_timeout": "1s", "load_assignment": {"cluster_name": %q, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": %q, "port_value": %s}}}}]}]}%s}`, name, name, host, port, more), c); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := m.AddOrUpdate("cluster", c, "1", true); err != nil {
@@ -74,12 +80,16 @@ func newProxy(t *testing.T, clusters map[string]string, config string) *proxyRig
 		}
 	})
 	r.Settle()
-	return &proxyRig{r, r.MustAdd(`
-name: a
-stat_prefix: a
+	return &proxyRig{r, r.MustAdd(listenerConfig("a", config)), logs}
+}
+
+func listenerConfig(name, config string) string {
+	return `
+name: ` + name + `
+stat_prefix: ` + name + `
 address: {socket_address: {address: 127.0.0.1, port_value: 0}}
 filter_chains: [{filters: [{name: t, typed_config: {"@type": ` + tcpproxy.TypeURL + `, stat_prefix: t, access_log: [{name: x}], ` + config + `}}]}]
-`), logs}
+`
 }
 
 func (r *proxyRig) wantLog(t *testing.T, parts ...string) {
@@ -177,7 +187,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"refused", "cluster: dead", []string{"flags=UF,URX", "attempts=1", "upstream=true"}, "cluster.dead.upstream_cx_connect_fail", "1"},
 		{"refused thrice", "cluster: dead, max_connect_attempts: 3", []string{"flags=UF,URX", "attempts=3"}, "cluster.dead.upstream_cx_connect_attempts_exceeded", "1"},
-		{"no cluster", "cluster: nope", []string{"flags=NC", "cluster=nope", "attempts=0", "upstream=false"}, "tcp.t.downstream_cx_no_route", "1"},
+		{"no cluster", "cluster: nope", []string{"flags=NC", "cluster=", "attempts=0", "upstream=false"}, "tcp.t.downstream_cx_no_route", "1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newProxy(t, map[string]string{"dead": dead}, c.config)
@@ -225,7 +235,7 @@ func TestResetsPassThrough(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	up := serve(t, func(c *net.TCPConn) { io.Copy(io.Discard, c); c.Close() })
 	for _, c := range []struct{ config, flag, stat string }{
-		{"idle_timeout: 0.05s", "flags=SI", "tcp.t.idle_timeout"},
+		{"idle_timeout: 0.05s", "flags=-", "tcp.t.idle_timeout"},
 		{"max_downstream_connection_duration: 0.05s", "flags=DT", "tcp.t.max_downstream_connection_duration"},
 	} {
 		r := newProxy(t, map[string]string{"u": up}, "cluster: u, "+c.config)
