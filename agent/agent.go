@@ -86,16 +86,18 @@ type Agent struct {
 	started  time.Time
 	cookie   uint64 // of the agent's own network namespace
 
-	mu       sync.Mutex
-	static   []pods.Spec            // of the configuration file
-	added    map[string]pods.Spec   // of the control socket, by key
-	sourced  map[string][]pods.Spec // of each source, by its name, as last known
-	managed  map[string]*pod        // by key
-	byID     map[uint32]*pod
-	failed   map[string]string // why a wanted pod is not managed, by key
-	unpinned string            // why maps or links could not be pinned again
-	lastID   uint32
-	retire   chan struct{} // another agent asks for it
+	mu          sync.Mutex
+	static      []pods.Spec            // of the configuration file
+	services    []pods.Service         // of the configuration file
+	servicesSet bool                   // the kernel has them
+	added       map[string]pods.Spec   // of the control socket, by key
+	sourced     map[string][]pods.Spec // of each source, by its name, as last known
+	managed     map[string]*pod        // by key
+	byID        map[uint32]*pod
+	failed      map[string]string // why a wanted pod is not managed, by key
+	unpinned    string            // why maps or links could not be pinned again
+	lastID      uint32
+	retire      chan struct{} // another agent asks for it
 	// inherited are the IDs of the last agent's pods by netns cookie, until
 	// they are managed again.
 	inherited map[uint64]uint32
@@ -252,11 +254,11 @@ func (a *Agent) loadConfig() error {
 	if a.opts.Config == "" {
 		return nil
 	}
-	specs, err := pods.Load(a.opts.Config)
+	specs, services, err := pods.Load(a.opts.Config)
 	if err != nil {
 		return err
 	}
-	a.static = specs
+	a.static, a.services, a.servicesSet = specs, services, false
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -37,6 +38,7 @@ func (a *Agent) wanted() map[string]pods.Spec {
 // at the next call, and said once.
 func (a *Agent) reconcile() {
 	a.askSources()
+	a.setServices()
 	want := a.wanted()
 	changed := false
 	for key, p := range a.managed {
@@ -85,6 +87,25 @@ func (a *Agent) tell(last *string, what string, err error) {
 		a.log.Error(what, "error", err)
 	}
 	*last = now
+}
+
+// setServices tells the kernel of the services, when they are new.
+func (a *Agent) setServices() {
+	if a.servicesSet {
+		return
+	}
+	services := map[netip.AddrPort][]netip.AddrPort{}
+	for _, s := range a.services {
+		services[s.Address] = s.Endpoints
+	}
+	if err := a.redirect.SetServices(services); err != nil {
+		a.log.Error("services are not balanced", "error", err)
+		return // tried again
+	}
+	a.servicesSet = true
+	if len(services) > 0 {
+		a.log.Info("services are balanced at connect", "services", len(services))
+	}
 }
 
 // askSources learns what the sources want now.

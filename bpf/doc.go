@@ -25,6 +25,7 @@
 //	weir_out_cidrs  LPM_TRIE      pod, range → 1: outbound is left alone
 //	weir_out_ports  HASH          pod, port → 1: likewise
 //	weir_out_uids   HASH          pod, user → 1: likewise
+//	weir_lb_services, weir_lb_endpoints  HASH  connect-time load balancing
 //	weir_sk_bypass  SK_STORAGE    the proxy's upstream sockets: never caught
 //	weir_sk_orig    SK_STORAGE    rewriting: a socket's original destination
 //	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, between connect and accept

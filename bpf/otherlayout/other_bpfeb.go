@@ -41,6 +41,25 @@ type OtherDnsServers struct {
 	Addr [16][16]uint8
 }
 
+type OtherLbAddr struct {
+	_    structs.HostLayout
+	Addr [16]uint8
+	Port uint16
+	Pad  uint16
+}
+
+type OtherLbEndpoint struct {
+	_          structs.HostLayout
+	Generation uint32
+	Index      uint32
+}
+
+type OtherLbService struct {
+	_          structs.HostLayout
+	Generation uint32
+	Count      uint32
+}
+
 type OtherListenerKey struct {
 	_     structs.HostLayout
 	PodId uint32
@@ -125,6 +144,8 @@ const (
 	OtherMapWeirFlows            = "weir_flows"
 	OtherMapWeirHeartbeat        = "weir_heartbeat"
 	OtherMapWeirInExclude        = "weir_in_exclude"
+	OtherMapWeirLbEndpoints      = "weir_lb_endpoints"
+	OtherMapWeirLbServices       = "weir_lb_services"
 	OtherMapWeirListeners        = "weir_listeners"
 	OtherMapWeirOutCidrs         = "weir_out_cidrs"
 	OtherMapWeirOutPorts         = "weir_out_ports"
@@ -216,23 +237,25 @@ type OtherProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type OtherMapSpecs struct {
-	WeirConnOrig   *ebpf.MapSpec `ebpf:"weir_conn_orig"`
-	WeirCounters   *ebpf.MapSpec `ebpf:"weir_counters"`
-	WeirDnsLock    *ebpf.MapSpec `ebpf:"weir_dns_lock"`
-	WeirDnsPods    *ebpf.MapSpec `ebpf:"weir_dns_pods"`
-	WeirDnsServers *ebpf.MapSpec `ebpf:"weir_dns_servers"`
-	WeirFlows      *ebpf.MapSpec `ebpf:"weir_flows"`
-	WeirHeartbeat  *ebpf.MapSpec `ebpf:"weir_heartbeat"`
-	WeirInExclude  *ebpf.MapSpec `ebpf:"weir_in_exclude"`
-	WeirListeners  *ebpf.MapSpec `ebpf:"weir_listeners"`
-	WeirOutCidrs   *ebpf.MapSpec `ebpf:"weir_out_cidrs"`
-	WeirOutPorts   *ebpf.MapSpec `ebpf:"weir_out_ports"`
-	WeirOutUids    *ebpf.MapSpec `ebpf:"weir_out_uids"`
-	WeirPodAddrs   *ebpf.MapSpec `ebpf:"weir_pod_addrs"`
-	WeirPods       *ebpf.MapSpec `ebpf:"weir_pods"`
-	WeirSettings   *ebpf.MapSpec `ebpf:"weir_settings"`
-	WeirSkBypass   *ebpf.MapSpec `ebpf:"weir_sk_bypass"`
-	WeirSkOrig     *ebpf.MapSpec `ebpf:"weir_sk_orig"`
+	WeirConnOrig    *ebpf.MapSpec `ebpf:"weir_conn_orig"`
+	WeirCounters    *ebpf.MapSpec `ebpf:"weir_counters"`
+	WeirDnsLock     *ebpf.MapSpec `ebpf:"weir_dns_lock"`
+	WeirDnsPods     *ebpf.MapSpec `ebpf:"weir_dns_pods"`
+	WeirDnsServers  *ebpf.MapSpec `ebpf:"weir_dns_servers"`
+	WeirFlows       *ebpf.MapSpec `ebpf:"weir_flows"`
+	WeirHeartbeat   *ebpf.MapSpec `ebpf:"weir_heartbeat"`
+	WeirInExclude   *ebpf.MapSpec `ebpf:"weir_in_exclude"`
+	WeirLbEndpoints *ebpf.MapSpec `ebpf:"weir_lb_endpoints"`
+	WeirLbServices  *ebpf.MapSpec `ebpf:"weir_lb_services"`
+	WeirListeners   *ebpf.MapSpec `ebpf:"weir_listeners"`
+	WeirOutCidrs    *ebpf.MapSpec `ebpf:"weir_out_cidrs"`
+	WeirOutPorts    *ebpf.MapSpec `ebpf:"weir_out_ports"`
+	WeirOutUids     *ebpf.MapSpec `ebpf:"weir_out_uids"`
+	WeirPodAddrs    *ebpf.MapSpec `ebpf:"weir_pod_addrs"`
+	WeirPods        *ebpf.MapSpec `ebpf:"weir_pods"`
+	WeirSettings    *ebpf.MapSpec `ebpf:"weir_settings"`
+	WeirSkBypass    *ebpf.MapSpec `ebpf:"weir_sk_bypass"`
+	WeirSkOrig      *ebpf.MapSpec `ebpf:"weir_sk_orig"`
 }
 
 // OtherVariableSpecs contains global variables before they are loaded into the kernel.
@@ -263,23 +286,25 @@ func (o *OtherObjects) Close() error {
 //
 // It can be passed to LoadOtherObjects or ebpf.CollectionSpec.LoadAndAssign.
 type OtherMaps struct {
-	WeirConnOrig   *ebpf.Map `ebpf:"weir_conn_orig"`
-	WeirCounters   *ebpf.Map `ebpf:"weir_counters"`
-	WeirDnsLock    *ebpf.Map `ebpf:"weir_dns_lock"`
-	WeirDnsPods    *ebpf.Map `ebpf:"weir_dns_pods"`
-	WeirDnsServers *ebpf.Map `ebpf:"weir_dns_servers"`
-	WeirFlows      *ebpf.Map `ebpf:"weir_flows"`
-	WeirHeartbeat  *ebpf.Map `ebpf:"weir_heartbeat"`
-	WeirInExclude  *ebpf.Map `ebpf:"weir_in_exclude"`
-	WeirListeners  *ebpf.Map `ebpf:"weir_listeners"`
-	WeirOutCidrs   *ebpf.Map `ebpf:"weir_out_cidrs"`
-	WeirOutPorts   *ebpf.Map `ebpf:"weir_out_ports"`
-	WeirOutUids    *ebpf.Map `ebpf:"weir_out_uids"`
-	WeirPodAddrs   *ebpf.Map `ebpf:"weir_pod_addrs"`
-	WeirPods       *ebpf.Map `ebpf:"weir_pods"`
-	WeirSettings   *ebpf.Map `ebpf:"weir_settings"`
-	WeirSkBypass   *ebpf.Map `ebpf:"weir_sk_bypass"`
-	WeirSkOrig     *ebpf.Map `ebpf:"weir_sk_orig"`
+	WeirConnOrig    *ebpf.Map `ebpf:"weir_conn_orig"`
+	WeirCounters    *ebpf.Map `ebpf:"weir_counters"`
+	WeirDnsLock     *ebpf.Map `ebpf:"weir_dns_lock"`
+	WeirDnsPods     *ebpf.Map `ebpf:"weir_dns_pods"`
+	WeirDnsServers  *ebpf.Map `ebpf:"weir_dns_servers"`
+	WeirFlows       *ebpf.Map `ebpf:"weir_flows"`
+	WeirHeartbeat   *ebpf.Map `ebpf:"weir_heartbeat"`
+	WeirInExclude   *ebpf.Map `ebpf:"weir_in_exclude"`
+	WeirLbEndpoints *ebpf.Map `ebpf:"weir_lb_endpoints"`
+	WeirLbServices  *ebpf.Map `ebpf:"weir_lb_services"`
+	WeirListeners   *ebpf.Map `ebpf:"weir_listeners"`
+	WeirOutCidrs    *ebpf.Map `ebpf:"weir_out_cidrs"`
+	WeirOutPorts    *ebpf.Map `ebpf:"weir_out_ports"`
+	WeirOutUids     *ebpf.Map `ebpf:"weir_out_uids"`
+	WeirPodAddrs    *ebpf.Map `ebpf:"weir_pod_addrs"`
+	WeirPods        *ebpf.Map `ebpf:"weir_pods"`
+	WeirSettings    *ebpf.Map `ebpf:"weir_settings"`
+	WeirSkBypass    *ebpf.Map `ebpf:"weir_sk_bypass"`
+	WeirSkOrig      *ebpf.Map `ebpf:"weir_sk_orig"`
 }
 
 func (m *OtherMaps) Close() error {
@@ -292,6 +317,8 @@ func (m *OtherMaps) Close() error {
 		m.WeirFlows,
 		m.WeirHeartbeat,
 		m.WeirInExclude,
+		m.WeirLbEndpoints,
+		m.WeirLbServices,
 		m.WeirListeners,
 		m.WeirOutCidrs,
 		m.WeirOutPorts,

@@ -82,7 +82,7 @@ func TestUpstreamSockets(t *testing.T) {
 	if err := n.Client().AddPod(t.Context(), pods.Spec{Name: p.Name, Netns: p.Netns}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := handoff.Dial(filepath.Join(n.RunDir, "proxy.sock"))
+	c, err := handoff.Dial(filepath.Join(n.RunDir, "proxy.sock"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestUpstreamSockets(t *testing.T) {
 		return unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	})
 	agents := each(t, sockets, func() (int, error) {
-		if fd, ok := c.TakeUpstream(pod.ID, handoff.IPv4); ok {
+		if fd, ok := c.TakeUpstream(pod.ID, handoff.IPv4, handoff.TCP); ok {
 			return fd, nil
 		}
 		fds, err := c.UpstreamSockets(pod.ID, handoff.IPv4, 1)
