@@ -22,6 +22,7 @@ type Status struct {
 	MaxSilence     float64           `json:"max_silence_s"`
 	BPFDir         string            `json:"bpf_dir"`
 	Pods           []PodStatus       `json:"pods"`
+	Services       []pods.Service    `json:"services,omitempty"` // balanced at connect
 	Counters       map[string]uint64 `json:"counters"`
 }
 
@@ -52,7 +53,7 @@ func (a *Agent) Status() (Status, error) {
 	defer a.mu.Unlock()
 	s := Status{
 		PID: os.Getpid(), Proxies: a.server.Proxies(), MaxSilence: a.opts.MaxSilence.Seconds(), BPFDir: a.opts.BPFDir,
-		Pods: []PodStatus{},
+		Pods: []PodStatus{}, Services: a.services,
 	}
 	beat, err := a.redirect.LastBeat()
 	if err != nil {

@@ -18,6 +18,12 @@ func (s *Status) WriteTable(w io.Writer) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(s.Services) > 0 {
+		fmt.Fprintln(t, "\nSERVICE\tADDRESS\tENDPOINTS")
+	}
+	for _, service := range s.Services {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", orDash(service.Name), service.Address, strings.Trim(fmt.Sprint(service.Endpoints), "[]"))
+	}
 	fmt.Fprintln(t)
 	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
 		fmt.Fprintf(t, "%s\t%d\n", name, s.Counters[name])
