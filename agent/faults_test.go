@@ -156,8 +156,7 @@ func TestNamespaceVanishesMidOperation(t *testing.T) {
 		proxy := n.startProxy()
 		n.addPod(rig[0], mode)
 		wantAnswer(t, rig[0], service, "outbound "+service)
-		before := agent.fds(t)
-		proxysBefore := proxy.fds(t)
+		before, proxysBefore := agent.settledFDs(t), proxy.settledFDs(t)
 		var working sync.WaitGroup
 		for i, p := range rig[1:] {
 			added := make(chan struct{})

@@ -254,6 +254,19 @@ func (p *process) fds(t *testing.T) int {
 	return len(fds)
 }
 
+// settledFDs is how many there are once none have come or gone for a while.
+func (p *process) settledFDs(t *testing.T) int {
+	t.Helper()
+	fds := p.fds(t)
+	for same := 0; same < 10; same++ {
+		time.Sleep(50 * time.Millisecond)
+		if now := p.fds(t); now != fds {
+			fds, same = now, 0
+		}
+	}
+	return fds
+}
+
 func (n *node) startAgent() *process {
 	n.t.Helper()
 	text, _ := json.Marshal(struct {
