@@ -89,23 +89,32 @@ func (a *Agent) tell(last *string, what string, err error) {
 	*last = now
 }
 
-// setServices tells the kernel of the services, when they are new.
+// setServices tells the kernel of the services, when they have changed. Until
+// their source knows, those of the last agent stay.
 func (a *Agent) setServices() {
-	if a.servicesSet {
+	want := slices.Clone(a.services)
+	if a.opts.Services != nil {
+		more, known := a.opts.Services.Services()
+		if !known {
+			return
+		}
+		want = append(more, want...)
+	}
+	if a.servicesSet && reflect.DeepEqual(want, a.balanced) {
 		return
 	}
 	services := map[netip.AddrPort][]netip.AddrPort{}
-	for _, s := range a.services {
+	for _, s := range want { // the file's are the last
 		services[s.Address] = s.Endpoints
 	}
 	if err := a.redirect.SetServices(services); err != nil {
 		a.log.Error("services are not balanced", "error", err)
 		return // tried again
 	}
-	a.servicesSet = true
-	if len(services) > 0 {
+	if len(want)+len(a.balanced) > 0 {
 		a.log.Info("services are balanced at connect", "services", len(services))
 	}
+	a.balanced, a.servicesSet = want, true
 }
 
 // askSources learns what the sources want now.

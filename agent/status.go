@@ -53,7 +53,7 @@ func (a *Agent) Status() (Status, error) {
 	defer a.mu.Unlock()
 	s := Status{
 		PID: os.Getpid(), Proxies: a.server.Proxies(), MaxSilence: a.opts.MaxSilence.Seconds(), BPFDir: a.opts.BPFDir,
-		Pods: []PodStatus{}, Services: a.services,
+		Pods: []PodStatus{}, Services: a.balanced,
 	}
 	beat, err := a.redirect.LastBeat()
 	if err != nil {

@@ -40,7 +40,7 @@ func parse(text []byte) ([]Spec, []Service, error) {
 	known := map[netip.AddrPort]int{}
 	for i := range f.Services {
 		s := &f.Services[i]
-		if err := s.check(); err != nil {
+		if err := s.Check(); err != nil {
 			return nil, nil, fmt.Errorf("services[%d] (%s): %w", i, s.Name, err)
 		}
 		if first, twice := known[s.Address]; twice {

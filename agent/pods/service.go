@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,7 +18,8 @@ type Service struct {
 // maxEndpoints bounds a service's: the kernel's map is shared by all.
 const maxEndpoints = 4096
 
-func (s *Service) check() error {
+// Check tells what is wrong with it.
+func (s *Service) Check() error {
 	var errs []error
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if !isTarget(s.Address) {
@@ -36,4 +38,15 @@ func (s *Service) check() error {
 
 func isTarget(a netip.AddrPort) bool {
 	return a.IsValid() && a.Port() != 0 && a.Addr().IsGlobalUnicast() && !a.Addr().Is4In6() && a.Addr().Zone() == ""
+}
+
+// ServiceSource is where services come from, besides the configuration file.
+type ServiceSource interface {
+	// Run keeps the source informed until ctx is done.
+	Run(ctx context.Context) error
+	// Services are those that are to be balanced now. known is false as long
+	// as the source has nothing to go by: what holds until then stays.
+	Services() (services []Service, known bool)
+	// Changed receives when Services may have something new to say.
+	Changed() <-chan struct{}
 }

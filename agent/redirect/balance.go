@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -24,21 +25,55 @@ func (r *Redirect) SetServices(services map[netip.AddrPort][]netip.AddrPort) err
 	if err != nil {
 		return err
 	}
-	var errs []error
+	first := r.balanced == nil // another agent's may be there
+	if first {
+		r.balanced = map[netip.AddrPort][]netip.AddrPort{}
+	}
 	generation := uint32(0)
 	for s := range maps.Values(old) {
 		generation = max(generation, s.Generation)
 	}
-	for service, endpoints := range services {
+	var errs []error
+	var gone []bpf.WeirLbService
+	for address, endpoints := range services {
+		if slices.Equal(r.balanced[address], endpoints) {
+			continue
+		}
 		generation++
-		errs = append(errs, r.putService(lbAddr(service), generation, endpoints))
+		if err := r.putService(lbAddr(address), generation, endpoints); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.balanced[address] = endpoints
+		gone = append(gone, old[lbAddr(address)])
 	}
-	for service := range old {
-		if _, ok := services[addrPortOf(service)]; !ok {
-			errs = append(errs, r.objects.WeirLbServices.Delete(service))
+	for service, value := range old {
+		address := addrPortOf(service)
+		if _, ok := services[address]; ok {
+			continue
+		}
+		errs = append(errs, r.objects.WeirLbServices.Delete(service))
+		delete(r.balanced, address)
+		gone = append(gone, value)
+	}
+	if first {
+		return errors.Join(append(errs, r.removeStrayEndpoints())...)
+	}
+	return errors.Join(append(errs, r.removeEndpoints(gone))...)
+}
+
+// removeEndpoints removes those of services as they were.
+func (r *Redirect) removeEndpoints(gone []bpf.WeirLbService) error {
+	var errs []error
+	for _, s := range gone {
+		for i := range s.Count {
+			err := r.objects.WeirLbEndpoints.Delete(bpf.WeirLbEndpoint{Generation: s.Generation, Index: i})
+			if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+				errs = append(errs, err)
+			}
 		}
 	}
-	return errors.Join(append(errs, r.removeEndpoints())...)
+	return errors.Join(errs...)
 }
 
 // services are those that the kernel has.
@@ -71,8 +106,8 @@ func (r *Redirect) putService(service bpf.WeirLbAddr, generation uint32, endpoin
 	return nil
 }
 
-// removeEndpoints removes those of generations that no service has any more.
-func (r *Redirect) removeEndpoints() error {
+// removeStrayEndpoints removes those of generations that no service has.
+func (r *Redirect) removeStrayEndpoints() error {
 	now, err := r.services()
 	if err != nil {
 		return err

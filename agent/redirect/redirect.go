@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -43,6 +44,8 @@ type Redirect struct {
 	lookup  *ebpf.CollectionSpec // of weir_sk_lookup alone
 	objects bpf.WeirObjects
 	links   map[string]link.Link
+	// balanced are the services that SetServices has set.
+	balanced map[netip.AddrPort][]netip.AddrPort
 }
 
 // Open loads the programs, takes over the maps and links that are pinned in
