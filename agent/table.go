@@ -63,10 +63,14 @@ func (p *PodStatus) excluded() string {
 
 // modes is all that is caught besides what always is.
 func (p *PodStatus) modes() string {
+	modes := string(p.Mode)
 	if p.DNS {
-		return string(p.Mode) + ", dns"
+		modes += ", dns"
 	}
-	return string(p.Mode)
+	if p.KeepClientAddress {
+		modes += ", clients"
+	}
+	return modes
 }
 
 func (s *Status) proxies() string {
