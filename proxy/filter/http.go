@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/filter/http/admissioncontrol"
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
 	"github.com/weirproxy/weir/proxy/filter/http/bandwidthlimit"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
@@ -47,6 +48,7 @@ import (
 // tables gives each worker's cluster table, logs what access logs need.
 func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options) map[string]http.FilterMaker {
 	table := map[string]http.FilterMaker{
+		admissioncontrol.TypeURL: admissioncontrol.Maker(),
 		apikeyauth.TypeURL:       apikeyauth.Maker(),
 		bandwidthlimit.TypeURL:   bandwidthlimit.Maker(),
 		basicauth.TypeURL:        basicauth.Maker(),

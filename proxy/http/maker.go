@@ -42,6 +42,8 @@ type FactoryContext struct {
 	StatPrefix string
 	Loops      []*network.Loop
 	Runtime    fraction.Runtime
+	// RuntimeNumber is Runtime for fractional numbers; nil: it has no keys.
+	RuntimeNumber func(key string, otherwise float64) float64
 	// ServiceCluster is the proxy's own cluster (--service-cluster).
 	ServiceCluster string
 	// NodeID and NodeMetadata are the bootstrap's node.

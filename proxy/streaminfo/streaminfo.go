@@ -136,7 +136,8 @@ type Attempt struct {
 }
 
 // FilterStateObject is what a filter state value may implement beyond being
-// a string, number or bool, to show up in logs.
+// a string, number or bool, to show up in logs. One that is JSON in its typed
+// form, %FILTER_STATE(name)%, has a method TypedJSON() string, too.
 type FilterStateObject interface {
 	// String is its plain form, %FILTER_STATE(name:PLAIN)%.
 	String() string

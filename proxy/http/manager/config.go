@@ -130,6 +130,7 @@ type Options struct {
 	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain             Drain
 	Runtime           fraction.Runtime
+	RuntimeNumber     func(key string, otherwise float64) float64 // may be nil
 	Log               *slog.Logger
 	Tracing           tracing.Options   // its StatPrefix is the manager's
 	Overload          *overload.Manager // nil: never overloaded
@@ -294,7 +295,7 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, RuntimeNumber: o.RuntimeNumber, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
 		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)

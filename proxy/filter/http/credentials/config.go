@@ -31,12 +31,8 @@ const (
 
 // Maker makes the filter's factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m, err := protos.UnpackAs[*injectorv3.CredentialInjector](p, config)
-		if err != nil {
-			return nil, err
-		}
-		f := &factory{header: "authorization", overwrite: m.GetOverwrite(), optional: m.GetAllowRequestWithoutCredential()}
+	return http.FilterMaker{New: http.NewFrom(func(p field.Path, m *injectorv3.CredentialInjector, ctx *http.FactoryContext) (f *factory, err error) {
+		f = &factory{header: "authorization", overwrite: m.GetOverwrite(), optional: m.GetAllowRequestWithoutCredential()}
 		prefix := "http." + ctx.StatPrefix + ".credential_injector."
 		p, c := p.Dot("credential").Dot("typed_config"), m.GetCredential().GetTypedConfig()
 		switch name := protos.TypeName(c); name {
@@ -52,7 +48,7 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 		}
 		f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix})
 		return f, nil
-	}}
+	})}
 }
 
 func (f *factory) generic(p field.Path, config *anypb.Any, ctx *http.FactoryContext) error {

@@ -52,6 +52,7 @@ func (f *filter) attributes() *authv3.AttributeContext {
 		MetadataContext:      metadataContext(info.Metadata, f.metadata),
 		RouteMetadataContext: &corev3.Metadata{},
 	}
+	a.Destination.Labels = f.labels
 	if len(f.routeMetadata) > 0 {
 		if r, ok := f.cb.Route().(interface {
 			Metadata() map[string]map[string]any

@@ -8,7 +8,6 @@ import (
 	oauth2v3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/oauth2/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	jose "github.com/go-jose/go-jose/v4"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -19,7 +18,6 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the types of the filter's configuration and of
@@ -31,26 +29,17 @@ const (
 
 // Maker makes the filter's factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	newFactory := func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m, err := protos.UnpackAs[*oauth2v3.OAuth2](p, config)
-		if err != nil {
-			return nil, err
-		}
-		f := &factory{client: func(w int) async.Client { return async.NewClient(tables(w)) }}
+	newFactory := func(p field.Path, m *oauth2v3.OAuth2, ctx *http.FactoryContext) (f *factory, err error) {
+		f = &factory{client: async.Clients(tables)}
 		if m.GetConfig() != nil {
 			f.own, err = compile(p.Dot("config"), m.GetConfig(), "http."+ctx.StatPrefix+".", ctx)
 		}
 		return f, err
 	}
-	return http.FilterMaker{New: newFactory, RouteTypeURL: RouteTypeURL, RouteConfig: newRoute}
-}
-
-func newRoute(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*oauth2v3.OAuth2PerRoute](p, config)
-	if err != nil {
-		return nil, err
+	newRoute := func(p field.Path, m *oauth2v3.OAuth2PerRoute, ctx *http.FactoryContext) (*settings, error) {
+		return compile(p.Dot("config"), m.GetConfig(), "", ctx)
 	}
-	return compile(p.Dot("config"), m.GetConfig(), "", ctx)
+	return http.FilterMaker{New: http.NewFrom(newFactory), RouteTypeURL: RouteTypeURL, RouteConfig: http.RouteFrom(newRoute)}
 }
 
 func compile(p field.Path, m *oauth2v3.OAuth2Config, statPrefix string, ctx *http.FactoryContext) (*settings, error) {

@@ -32,26 +32,14 @@ const (
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: newFactory, RouteTypeURL: RouteTypeURL, RouteConfig: newRoute}
+	return http.FilterMaker{New: http.NewFrom(newFactory), RouteTypeURL: RouteTypeURL, RouteConfig: http.RouteFrom(newRoute)}
 }
 
-func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-	m, err := protos.UnpackAs[*sessionv3.StatefulSession](p, config)
-	if err != nil {
-		return nil, err
-	}
-	s, err := compile(p, m, "http."+ctx.StatPrefix+".", ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+func newFactory(p field.Path, m *sessionv3.StatefulSession, ctx *http.FactoryContext) (*settings, error) {
+	return compile(p, m, "http."+ctx.StatPrefix+".", ctx)
 }
 
-func newRoute(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*sessionv3.StatefulSessionPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
+func newRoute(p field.Path, m *sessionv3.StatefulSessionPerRoute, ctx *http.FactoryContext) (*settings, error) {
 	if m.GetDisabled() {
 		return &settings{disabled: true}, nil
 	}
