@@ -65,7 +65,7 @@ lint: ## formatting, vet, staticcheck
 	scripts/lint
 
 generate: ## the eBPF objects and their Go bindings; needs clang
-	$(GO) generate ./bpf
+	$(GO) generate ./bpf/...
 
 check-generate: ## the committed eBPF objects are those of the sources
 	scripts/check-generate

@@ -28,6 +28,9 @@ type Options struct {
 	Config string
 	// Sources tell of further pods.
 	Sources []pods.Source
+	// Services tell of services to be balanced at connect, besides those of the
+	// configuration file; may be nil.
+	Services pods.ServiceSource
 	// RunDir holds the control socket (agent.sock), the proxies' socket
 	// (proxy.sock) and the state that a restarted agent continues from.
 	RunDir string
@@ -86,16 +89,19 @@ type Agent struct {
 	started  time.Time
 	cookie   uint64 // of the agent's own network namespace
 
-	mu       sync.Mutex
-	static   []pods.Spec            // of the configuration file
-	added    map[string]pods.Spec   // of the control socket, by key
-	sourced  map[string][]pods.Spec // of each source, by its name, as last known
-	managed  map[string]*pod        // by key
-	byID     map[uint32]*pod
-	failed   map[string]string // why a wanted pod is not managed, by key
-	unpinned string            // why maps or links could not be pinned again
-	lastID   uint32
-	retire   chan struct{} // another agent asks for it
+	mu          sync.Mutex
+	static      []pods.Spec            // of the configuration file
+	services    []pods.Service         // of the configuration file
+	balanced    []pods.Service         // that the kernel has
+	servicesSet bool                   // the kernel has this agent's
+	added       map[string]pods.Spec   // of the control socket, by key
+	sourced     map[string][]pods.Spec // of each source, by its name, as last known
+	managed     map[string]*pod        // by key
+	byID        map[uint32]*pod
+	failed      map[string]string // why a wanted pod is not managed, by key
+	unpinned    string            // why maps or links could not be pinned again
+	lastID      uint32
+	retire      chan struct{} // another agent asks for it
 	// inherited are the IDs of the last agent's pods by netns cookie, until
 	// they are managed again.
 	inherited map[uint64]uint32
@@ -190,11 +196,15 @@ func (a *Agent) Run(outer context.Context) error {
 	releaseStartup()
 	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
-	errs := make(chan error, 3+len(a.opts.Sources))
+	errs := make(chan error, 4+len(a.opts.Sources))
 	changed := make(chan struct{}, 1)
 	for _, source := range a.opts.Sources {
 		wg.Go(func() { errs <- source.Run(ctx) })
 		wg.Go(func() { relay(ctx, source.Changed(), changed) })
+	}
+	if services := a.opts.Services; services != nil {
+		wg.Go(func() { errs <- services.Run(ctx) })
+		wg.Go(func() { relay(ctx, services.Changed(), changed) })
 	}
 	wg.Go(func() { errs <- a.server.Run(ctx) })
 	wg.Go(func() { errs <- a.serveControl(ctx, control) })
@@ -252,11 +262,11 @@ func (a *Agent) loadConfig() error {
 	if a.opts.Config == "" {
 		return nil
 	}
-	specs, err := pods.Load(a.opts.Config)
+	specs, services, err := pods.Load(a.opts.Config)
 	if err != nil {
 		return err
 	}
-	a.static = specs
+	a.static, a.services = specs, services
 	return nil
 }
 

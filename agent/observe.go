@@ -73,6 +73,9 @@ func readFlows(ctx context.Context, o Options, flows *redirect.FlowReader, event
 		if flow.IsCaught() {
 			e.State = StateOpened
 		}
+		if flow.Endpoint.IsValid() {
+			e.Service = "endpoint " + flow.Endpoint.String()
+		}
 		if flow.Client.IsValid() {
 			e.Client = flow.Client.String()
 		}

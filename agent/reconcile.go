@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -37,6 +38,7 @@ func (a *Agent) wanted() map[string]pods.Spec {
 // at the next call, and said once.
 func (a *Agent) reconcile() {
 	a.askSources()
+	a.setServices()
 	want := a.wanted()
 	changed := false
 	for key, p := range a.managed {
@@ -85,6 +87,34 @@ func (a *Agent) tell(last *string, what string, err error) {
 		a.log.Error(what, "error", err)
 	}
 	*last = now
+}
+
+// setServices tells the kernel of the services, when they have changed. Until
+// their source knows, those of the last agent stay.
+func (a *Agent) setServices() {
+	want := slices.Clone(a.services)
+	if a.opts.Services != nil {
+		more, known := a.opts.Services.Services()
+		if !known {
+			return
+		}
+		want = append(more, want...)
+	}
+	if a.servicesSet && reflect.DeepEqual(want, a.balanced) {
+		return
+	}
+	services := map[netip.AddrPort][]netip.AddrPort{}
+	for _, s := range want { // the file's are the last
+		services[s.Address] = s.Endpoints
+	}
+	if err := a.redirect.SetServices(services); err != nil {
+		a.log.Error("services are not balanced", "error", err)
+		return // tried again
+	}
+	if len(want)+len(a.balanced) > 0 {
+		a.log.Info("services are balanced at connect", "services", len(services))
+	}
+	a.balanced, a.servicesSet = want, true
 }
 
 // askSources learns what the sources want now.

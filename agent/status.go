@@ -22,6 +22,7 @@ type Status struct {
 	MaxSilence     float64           `json:"max_silence_s"`
 	BPFDir         string            `json:"bpf_dir"`
 	Pods           []PodStatus       `json:"pods"`
+	Services       []pods.Service    `json:"services,omitempty"` // balanced at connect
 	Counters       map[string]uint64 `json:"counters"`
 }
 
@@ -37,6 +38,8 @@ type PodStatus struct {
 	Policy    pods.Policy  `json:"policy"`
 	External  bool         `json:"external,omitempty"` // it has a proxy of its own
 	DNS       bool         `json:"dns,omitempty"`      // what it asks of DNS servers is caught
+	// KeepClientAddress: its program sees its clients' addresses.
+	KeepClientAddress bool `json:"keep_client_address,omitempty"`
 	// What is left alone; of outbound connections also what all pods exclude.
 	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
 	pods.Exclusions
@@ -52,7 +55,7 @@ func (a *Agent) Status() (Status, error) {
 	defer a.mu.Unlock()
 	s := Status{
 		PID: os.Getpid(), Proxies: a.server.Proxies(), MaxSilence: a.opts.MaxSilence.Seconds(), BPFDir: a.opts.BPFDir,
-		Pods: []PodStatus{},
+		Pods: []PodStatus{}, Services: a.balanced,
 	}
 	beat, err := a.redirect.LastBeat()
 	if err != nil {
@@ -76,7 +79,7 @@ func (a *Agent) podStatus(spec pods.Spec) PodStatus {
 	key := spec.Key()
 	s := PodStatus{
 		Name: spec.Name, Namespace: spec.Namespace, Netns: spec.Netns, Addresses: spec.Addresses,
-		ExcludeInboundPorts: spec.ExcludeInboundPorts, Exclusions: spec.Exclusions.With(a.opts.Exclude),
+		ExcludeInboundPorts: spec.ExcludeInboundPorts, Exclusions: spec.Exclusions.With(a.opts.Exclude), KeepClientAddress: spec.KeepClientAddress,
 		Mode: spec.Mode, Policy: spec.Policy, External: spec.External(), Source: a.sourceOf(key), State: "failed", Error: a.failed[key],
 	}
 	if p := a.managed[key]; p != nil {

@@ -18,6 +18,12 @@ func (s *Status) WriteTable(w io.Writer) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(s.Services) > 0 {
+		fmt.Fprintln(t, "\nSERVICE\tADDRESS\tENDPOINTS")
+	}
+	for _, service := range s.Services {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", orDash(service.Name), service.Address, strings.Trim(fmt.Sprint(service.Endpoints), "[]"))
+	}
 	fmt.Fprintln(t)
 	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
 		fmt.Fprintf(t, "%s\t%d\n", name, s.Counters[name])
@@ -40,14 +46,6 @@ func WritePods(w io.Writer, pods []PodStatus) error {
 	return t.Flush()
 }
 
-// modes is all that is caught besides what always is.
-func (p *PodStatus) modes() string {
-	if p.DNS {
-		return string(p.Mode) + ", dns"
-	}
-	return string(p.Mode)
-}
-
 // excluded is what is left alone, in words.
 func (p *PodStatus) excluded() string {
 	var words []string
@@ -61,6 +59,18 @@ func (p *PodStatus) excluded() string {
 	add("port", len(p.Ports), p.Ports)
 	add("uid", len(p.UIDs), p.UIDs)
 	return orDash(strings.Join(words, " "))
+}
+
+// modes is all that is caught besides what always is.
+func (p *PodStatus) modes() string {
+	modes := string(p.Mode)
+	if p.DNS {
+		modes += ", dns"
+	}
+	if p.KeepClientAddress {
+		modes += ", clients"
+	}
+	return modes
 }
 
 func (s *Status) proxies() string {

@@ -4,6 +4,7 @@
 //
 // cgroup/connect4 and connect6: catch a managed pod's outbound TCP
 // connections, by mark or by rewriting, and leave everyone else alone.
+#include "balance.h"
 #include "exclude.h"
 
 #define SOL_SOCKET 1
@@ -11,7 +12,7 @@
 #define SO_MARK 36
 
 // What is the proxy's own is left as it is: its socket may have a mark.
-enum action { LEAVE, LEAVE_AS_IS, DENY, MARK, REWRITE };
+enum action { LEAVE, LEAVE_AS_IS, DENY, MARK, REWRITE, BALANCE };
 
 struct dest {
 	__u8 addr[16] WORDS;
@@ -97,7 +98,7 @@ static __always_inline int mark(struct bpf_sock_addr *ctx, const struct pod *pod
 	return bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &value, sizeof(value));
 }
 
-static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest *dst)
+static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest *dst, enum orig_role role)
 {
 	struct orig *orig = bpf_sk_storage_get(&weir_sk_orig, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
@@ -105,11 +106,33 @@ static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest
 		return -1;
 	copy_addr(orig->addr, dst->addr);
 	orig->port = dst->port;
-	orig->role = ORIG_CLIENT;
+	orig->role = role;
 	return 0;
 }
 
-static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struct pod *pod, const struct dest *dst)
+// Makes dst an endpoint, if it is a service that has one.
+static __always_inline int balance(struct bpf_sock_addr *ctx, const struct settings *settings, const struct pod *pod,
+				   struct dest *dst)
+{
+	const struct lb_addr *endpoint = endpoint_of(dst->addr, dst->port);
+	struct flow flow = {};
+
+	if (!endpoint || remember(ctx, dst, ORIG_BALANCED))
+		return 0;
+	count(COUNT_BALANCED);
+	if (settings->flows) {
+		flow_init(&flow, pod, dst->addr, dst->port, FLOW_BALANCED);
+		copy_addr(flow.remote_addr, endpoint->addr);
+		flow.pid = bpf_get_current_pid_tgid() >> 32;
+		bpf_get_current_comm(flow.comm, sizeof(flow.comm));
+		flow_emit(&flow);
+	}
+	copy_addr(dst->addr, endpoint->addr);
+	dst->port = endpoint->port;
+	return 1;
+}
+
+static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struct pod *pod, struct dest *dst)
 {
 	struct settings *settings = get_settings();
 	int rewrite = pod->rewrite;
@@ -119,6 +142,8 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 		return LEAVE_AS_IS;
 	if (!settings || settings->bypass || is_exempt(pod, dst))
 		return LEAVE;
+	if (balance(ctx, settings, pod, dst))
+		return BALANCE;
 	if (proxy_is_silent(pod, settings)) {
 		count(pod->fail_open ? COUNT_SILENT_OPEN : COUNT_SILENT_CLOSED);
 		return fall_back(settings, pod, dst);
@@ -126,7 +151,7 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 	if (!pod_has_family(pod, dst) || unbind_device(ctx))
 		failed = 1;
 	else
-		failed = rewrite ? remember(ctx, dst) : mark(ctx, pod);
+		failed = rewrite ? remember(ctx, dst, ORIG_CLIENT) : mark(ctx, pod);
 	if (failed) {
 		count(COUNT_FAILED);
 		return fall_back(settings, pod, dst);
@@ -138,13 +163,16 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 
 // A socket may connect again after a failure: what its last attempt left must
 // not answer for this one.
-static __always_inline void forget(struct bpf_sock_addr *ctx, const struct pod *pod)
+static __always_inline void forget_orig(struct bpf_sock_addr *ctx)
+{
+	bpf_sk_storage_delete(&weir_sk_orig, ctx->sk);
+}
+
+static __always_inline void unmark(struct bpf_sock_addr *ctx, const struct pod *pod)
 {
 	__u32 none = 0;
 
-	if (pod->rewrite)
-		bpf_sk_storage_delete(&weir_sk_orig, ctx->sk);
-	else if (ctx->sk->mark == pod->mark)
+	if (!pod->rewrite && ctx->sk->mark == pod->mark)
 		bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &none, sizeof(none));
 }
 
@@ -166,8 +194,17 @@ int weir_connect4(struct bpf_sock_addr *ctx)
 		ctx->user_ip4 = addr_word(pod->ip4, 0);
 		ctx->user_port = bpf_htons(pod->outbound4_port);
 		return 1;
+	case BALANCE:
+		unmark(ctx, pod);
+		ctx->user_ip4 = addr_word(dst.addr, 3);
+		ctx->user_port = bpf_htons(dst.port);
+		return 1;
 	case LEAVE:
-		forget(ctx, pod);
+		unmark(ctx, pod);
+		forget_orig(ctx);
+		return 1;
+	case MARK:
+		forget_orig(ctx);
 		return 1;
 	default:
 		return 1;
@@ -201,8 +238,20 @@ int weir_connect6(struct bpf_sock_addr *ctx)
 			ctx->user_port = bpf_htons(pod->outbound6_port);
 		}
 		return 1;
+	case BALANCE:
+		unmark(ctx, pod);
+		ctx->user_ip6[0] = addr_word(dst.addr, 0);
+		ctx->user_ip6[1] = addr_word(dst.addr, 1);
+		ctx->user_ip6[2] = addr_word(dst.addr, 2);
+		ctx->user_ip6[3] = addr_word(dst.addr, 3);
+		ctx->user_port = bpf_htons(dst.port);
+		return 1;
 	case LEAVE:
-		forget(ctx, pod);
+		unmark(ctx, pod);
+		forget_orig(ctx);
+		return 1;
+	case MARK:
+		forget_orig(ctx);
 		return 1;
 	default:
 		return 1;

@@ -25,6 +25,7 @@
 //	weir_out_cidrs  LPM_TRIE      pod, range → 1: outbound is left alone
 //	weir_out_ports  HASH          pod, port → 1: likewise
 //	weir_out_uids   HASH          pod, user → 1: likewise
+//	weir_lb_services, weir_lb_endpoints  HASH  connect-time load balancing
 //	weir_sk_bypass  SK_STORAGE    the proxy's upstream sockets: never caught
 //	weir_sk_orig    SK_STORAGE    rewriting: a socket's original destination
 //	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, between connect and accept
@@ -35,6 +36,9 @@
 //	weir_dns_lock    ARRAY[1]     a spin lock for adding to them
 //
 // The contract that bites: a map's key and value are read by other versions of
-// weir and by people with bpftool. Whoever changes them changes layoutVersion
-// in package redirect. Ports are in host order and addresses are bytes.
+// weir and by people with bpftool. An agent takes over maps of another layout
+// field by field, by name (package redirect), so whoever gives a field another
+// meaning gives it another name. weir_sk_bypass must stay as it is; what is in
+// the other maps of sockets (weir_sk_orig, weir_listeners) is lost when they
+// change. Ports are in host order and addresses are bytes.
 package bpf

@@ -2,15 +2,15 @@
 
 // SPDX-License-Identifier: Apache-2.0
 //
-// cgroup/getpeername4 and getpeername6: an app whose connect was rewritten
-// sees the peer that it asked for.
+// cgroup/getpeername4 and getpeername6: an app whose connect was rewritten or
+// balanced sees the peer that it asked for.
 #include "helpers.h"
 
 static __always_inline struct orig *clients_orig(struct bpf_sock_addr *ctx)
 {
 	struct orig *orig = bpf_sk_storage_get(&weir_sk_orig, ctx->sk, 0, 0);
 
-	return orig && orig->role == ORIG_CLIENT ? orig : 0;
+	return orig && (orig->role == ORIG_CLIENT || orig->role == ORIG_BALANCED) ? orig : 0;
 }
 
 SEC("cgroup/getpeername4")

@@ -16,7 +16,7 @@ var objects = []string{"weir_bpfel.o", "weir_bpfeb.o"}
 // shared are the structs that both Go and C use.
 var shared = map[string]any{
 	"pod": WeirPod{}, "settings": WeirSettings{}, "listener_key": WeirListenerKey{}, "pod_addr": WeirPodAddr{},
-	"pod_port": WeirPodPort{}, "pod_cidr": WeirPodCidr{}, "pod_uid": WeirPodUid{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
+	"pod_port": WeirPodPort{}, "pod_cidr": WeirPodCidr{}, "pod_uid": WeirPodUid{}, "lb_addr": WeirLbAddr{}, "lb_service": WeirLbService{}, "lb_endpoint": WeirLbEndpoint{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
 	"dns_pod": WeirDnsPod{}, "dns_servers": WeirDnsServers{},
 }
 

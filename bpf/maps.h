@@ -18,12 +18,21 @@
 // Addresses are bytes to bpftool and words to the programs.
 #define WORDS __attribute__((aligned(4)))
 
+// What another version of weir might have here, for tests (package otherlayout).
+#ifdef OTHER_LAYOUT
+#define OTHER(field) field
+#else
+#define OTHER(field)
+#endif
+
 // A managed pod. An address that the pod does not have is all zeros.
 struct pod {
+	OTHER(__u64 other;)
 	char name[64];      // NAMESPACE/NAME, for people
 	__u64 proxy_cgroup; // connections from this cgroup are the proxy's; 0: none
 	__u32 pod_id;
 	__u32 mark;
+	OTHER(__u32 another;)
 	__u8 inbound;         // connections to the pod are caught
 	__u8 rewrite;         // outbound by connect rewriting, not by mark
 	__u8 fail_open;       // leave connections alone when the proxy is silent
@@ -60,11 +69,13 @@ struct listener_key {
 };
 
 struct pod_addr {
+	OTHER(__u32 other;)
 	__u32 pod_id;
 	__u8 addr[16] WORDS;
 };
 
 struct pod_port {
+	OTHER(__u32 other;)
 	__u32 pod_id;
 	__u16 port;
 	__u16 pad;
@@ -85,6 +96,7 @@ struct pod_uid {
 enum orig_role {
 	ORIG_CLIENT = 1,   // the app's socket: getpeername answers it
 	ORIG_ACCEPTED = 2, // the proxy's socket: SO_ORIGINAL_DST answers it
+	ORIG_BALANCED = 3, // the app's: getpeername answers it, and nobody carries it on
 };
 
 // Where a rewritten connection was going.
@@ -109,6 +121,26 @@ enum flow_verdict {
 	FLOW_LEFT_ALONE = 4, // proxy silent, policy open
 	FLOW_DENIED = 5,     // proxy silent, policy closed
 	FLOW_DNS = 6,        // a question to a DNS server
+	FLOW_BALANCED = 7,   // to an endpoint, past the proxy
+};
+
+// A service whose connections go to an endpoint at connect.
+struct lb_addr {
+	__u8 addr[16] WORDS;
+	__u16 port;
+	__u16 pad;
+};
+
+// Its endpoints are 0 to count-1 of generation, which is another with every
+// change: whoever has read this finds them, or reads it again.
+struct lb_service {
+	__u32 generation;
+	__u32 count;
+};
+
+struct lb_endpoint {
+	__u32 generation;
+	__u32 index;
 };
 
 // One decision. For an inbound connection addr and port are the pod's, the
@@ -118,7 +150,7 @@ struct flow {
 	__u32 pod_id;
 	__u32 pid;
 	__u8 addr[16] WORDS; // the original destination
-	__u8 remote_addr[16] WORDS;
+	__u8 remote_addr[16] WORDS; // of a balanced one: the endpoint
 	char comm[16];
 	enum flow_verdict verdict;
 	__u16 port;
@@ -139,7 +171,8 @@ enum counter {
 	COUNT_DNS = 10,
 	COUNT_DNS_LEFT_ALONE = 11, // to one server more than the pod may ask
 	COUNT_EXCLUDED_OUTBOUND = 12, // by range, port or user
-	COUNTERS = 16,
+	COUNT_BALANCED = 13,
+	COUNTERS = 16 OTHER(* 2),
 };
 
 struct {
@@ -260,3 +293,21 @@ struct {
 	__uint(max_entries, 1 << 18);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lb_addr);
+	__type(value, struct lb_service);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_lb_services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lb_endpoint);
+	__type(value, struct lb_addr);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_lb_endpoints SEC(".maps");

@@ -37,6 +37,7 @@ const (
 	WeirCounterCOUNT_DNS               WeirCounter = 10
 	WeirCounterCOUNT_DNS_LEFT_ALONE    WeirCounter = 11
 	WeirCounterCOUNT_EXCLUDED_OUTBOUND WeirCounter = 12
+	WeirCounterCOUNT_BALANCED          WeirCounter = 13
 	WeirCounterCOUNTERS                WeirCounter = 16
 )
 
@@ -82,7 +83,27 @@ const (
 	WeirFlowVerdictFLOW_LEFT_ALONE WeirFlowVerdict = 4
 	WeirFlowVerdictFLOW_DENIED     WeirFlowVerdict = 5
 	WeirFlowVerdictFLOW_DNS        WeirFlowVerdict = 6
+	WeirFlowVerdictFLOW_BALANCED   WeirFlowVerdict = 7
 )
+
+type WeirLbAddr struct {
+	_    structs.HostLayout
+	Addr [16]uint8
+	Port uint16
+	Pad  uint16
+}
+
+type WeirLbEndpoint struct {
+	_          structs.HostLayout
+	Generation uint32
+	Index      uint32
+}
+
+type WeirLbService struct {
+	_          structs.HostLayout
+	Generation uint32
+	Count      uint32
+}
 
 type WeirListenerKey struct {
 	_     structs.HostLayout
@@ -174,6 +195,8 @@ const (
 	WeirMapWeirFlows            = "weir_flows"
 	WeirMapWeirHeartbeat        = "weir_heartbeat"
 	WeirMapWeirInExclude        = "weir_in_exclude"
+	WeirMapWeirLbEndpoints      = "weir_lb_endpoints"
+	WeirMapWeirLbServices       = "weir_lb_services"
 	WeirMapWeirListeners        = "weir_listeners"
 	WeirMapWeirOutCidrs         = "weir_out_cidrs"
 	WeirMapWeirOutPorts         = "weir_out_ports"
@@ -265,23 +288,25 @@ type WeirProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WeirMapSpecs struct {
-	WeirConnOrig   *ebpf.MapSpec `ebpf:"weir_conn_orig"`
-	WeirCounters   *ebpf.MapSpec `ebpf:"weir_counters"`
-	WeirDnsLock    *ebpf.MapSpec `ebpf:"weir_dns_lock"`
-	WeirDnsPods    *ebpf.MapSpec `ebpf:"weir_dns_pods"`
-	WeirDnsServers *ebpf.MapSpec `ebpf:"weir_dns_servers"`
-	WeirFlows      *ebpf.MapSpec `ebpf:"weir_flows"`
-	WeirHeartbeat  *ebpf.MapSpec `ebpf:"weir_heartbeat"`
-	WeirInExclude  *ebpf.MapSpec `ebpf:"weir_in_exclude"`
-	WeirListeners  *ebpf.MapSpec `ebpf:"weir_listeners"`
-	WeirOutCidrs   *ebpf.MapSpec `ebpf:"weir_out_cidrs"`
-	WeirOutPorts   *ebpf.MapSpec `ebpf:"weir_out_ports"`
-	WeirOutUids    *ebpf.MapSpec `ebpf:"weir_out_uids"`
-	WeirPodAddrs   *ebpf.MapSpec `ebpf:"weir_pod_addrs"`
-	WeirPods       *ebpf.MapSpec `ebpf:"weir_pods"`
-	WeirSettings   *ebpf.MapSpec `ebpf:"weir_settings"`
-	WeirSkBypass   *ebpf.MapSpec `ebpf:"weir_sk_bypass"`
-	WeirSkOrig     *ebpf.MapSpec `ebpf:"weir_sk_orig"`
+	WeirConnOrig    *ebpf.MapSpec `ebpf:"weir_conn_orig"`
+	WeirCounters    *ebpf.MapSpec `ebpf:"weir_counters"`
+	WeirDnsLock     *ebpf.MapSpec `ebpf:"weir_dns_lock"`
+	WeirDnsPods     *ebpf.MapSpec `ebpf:"weir_dns_pods"`
+	WeirDnsServers  *ebpf.MapSpec `ebpf:"weir_dns_servers"`
+	WeirFlows       *ebpf.MapSpec `ebpf:"weir_flows"`
+	WeirHeartbeat   *ebpf.MapSpec `ebpf:"weir_heartbeat"`
+	WeirInExclude   *ebpf.MapSpec `ebpf:"weir_in_exclude"`
+	WeirLbEndpoints *ebpf.MapSpec `ebpf:"weir_lb_endpoints"`
+	WeirLbServices  *ebpf.MapSpec `ebpf:"weir_lb_services"`
+	WeirListeners   *ebpf.MapSpec `ebpf:"weir_listeners"`
+	WeirOutCidrs    *ebpf.MapSpec `ebpf:"weir_out_cidrs"`
+	WeirOutPorts    *ebpf.MapSpec `ebpf:"weir_out_ports"`
+	WeirOutUids     *ebpf.MapSpec `ebpf:"weir_out_uids"`
+	WeirPodAddrs    *ebpf.MapSpec `ebpf:"weir_pod_addrs"`
+	WeirPods        *ebpf.MapSpec `ebpf:"weir_pods"`
+	WeirSettings    *ebpf.MapSpec `ebpf:"weir_settings"`
+	WeirSkBypass    *ebpf.MapSpec `ebpf:"weir_sk_bypass"`
+	WeirSkOrig      *ebpf.MapSpec `ebpf:"weir_sk_orig"`
 }
 
 // WeirVariableSpecs contains global variables before they are loaded into the kernel.
@@ -312,23 +337,25 @@ func (o *WeirObjects) Close() error {
 //
 // It can be passed to LoadWeirObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WeirMaps struct {
-	WeirConnOrig   *ebpf.Map `ebpf:"weir_conn_orig"`
-	WeirCounters   *ebpf.Map `ebpf:"weir_counters"`
-	WeirDnsLock    *ebpf.Map `ebpf:"weir_dns_lock"`
-	WeirDnsPods    *ebpf.Map `ebpf:"weir_dns_pods"`
-	WeirDnsServers *ebpf.Map `ebpf:"weir_dns_servers"`
-	WeirFlows      *ebpf.Map `ebpf:"weir_flows"`
-	WeirHeartbeat  *ebpf.Map `ebpf:"weir_heartbeat"`
-	WeirInExclude  *ebpf.Map `ebpf:"weir_in_exclude"`
-	WeirListeners  *ebpf.Map `ebpf:"weir_listeners"`
-	WeirOutCidrs   *ebpf.Map `ebpf:"weir_out_cidrs"`
-	WeirOutPorts   *ebpf.Map `ebpf:"weir_out_ports"`
-	WeirOutUids    *ebpf.Map `ebpf:"weir_out_uids"`
-	WeirPodAddrs   *ebpf.Map `ebpf:"weir_pod_addrs"`
-	WeirPods       *ebpf.Map `ebpf:"weir_pods"`
-	WeirSettings   *ebpf.Map `ebpf:"weir_settings"`
-	WeirSkBypass   *ebpf.Map `ebpf:"weir_sk_bypass"`
-	WeirSkOrig     *ebpf.Map `ebpf:"weir_sk_orig"`
+	WeirConnOrig    *ebpf.Map `ebpf:"weir_conn_orig"`
+	WeirCounters    *ebpf.Map `ebpf:"weir_counters"`
+	WeirDnsLock     *ebpf.Map `ebpf:"weir_dns_lock"`
+	WeirDnsPods     *ebpf.Map `ebpf:"weir_dns_pods"`
+	WeirDnsServers  *ebpf.Map `ebpf:"weir_dns_servers"`
+	WeirFlows       *ebpf.Map `ebpf:"weir_flows"`
+	WeirHeartbeat   *ebpf.Map `ebpf:"weir_heartbeat"`
+	WeirInExclude   *ebpf.Map `ebpf:"weir_in_exclude"`
+	WeirLbEndpoints *ebpf.Map `ebpf:"weir_lb_endpoints"`
+	WeirLbServices  *ebpf.Map `ebpf:"weir_lb_services"`
+	WeirListeners   *ebpf.Map `ebpf:"weir_listeners"`
+	WeirOutCidrs    *ebpf.Map `ebpf:"weir_out_cidrs"`
+	WeirOutPorts    *ebpf.Map `ebpf:"weir_out_ports"`
+	WeirOutUids     *ebpf.Map `ebpf:"weir_out_uids"`
+	WeirPodAddrs    *ebpf.Map `ebpf:"weir_pod_addrs"`
+	WeirPods        *ebpf.Map `ebpf:"weir_pods"`
+	WeirSettings    *ebpf.Map `ebpf:"weir_settings"`
+	WeirSkBypass    *ebpf.Map `ebpf:"weir_sk_bypass"`
+	WeirSkOrig      *ebpf.Map `ebpf:"weir_sk_orig"`
 }
 
 func (m *WeirMaps) Close() error {
@@ -341,6 +368,8 @@ func (m *WeirMaps) Close() error {
 		m.WeirFlows,
 		m.WeirHeartbeat,
 		m.WeirInExclude,
+		m.WeirLbEndpoints,
+		m.WeirLbServices,
 		m.WeirListeners,
 		m.WeirOutCidrs,
 		m.WeirOutPorts,

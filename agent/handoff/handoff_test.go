@@ -79,7 +79,7 @@ func (a *agent) UpstreamSockets(_ uint32, f Family, p Protocol, n int) ([]int, e
 	fds := make([]int, n)
 	for i := range fds {
 		domain := map[Family]int{IPv4: unix.AF_INET, IPv6: unix.AF_INET6}[f]
-		kind := map[Protocol]int{TCP: unix.SOCK_STREAM, UDP: unix.SOCK_DGRAM}[p]
+		kind := map[Protocol]int{TCP: unix.SOCK_STREAM, TransparentTCP: unix.SOCK_STREAM, UDP: unix.SOCK_DGRAM}[p]
 		fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return nil, err

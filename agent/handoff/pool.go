@@ -83,6 +83,9 @@ func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
 // TransparentSocket is the same for one of TransparentTCP.
 func (c *Client) TransparentSocket(podID uint32, f Family) (int, error) {
 	fds, err := c.sockets(poolKey{podID, f, TransparentTCP}, 1)
+	if errors.Is(err, ErrUnknownPod) {
+		return -1, fmt.Errorf("%w, or it does not keep its clients' addresses (keep_client_address)", err)
+	}
 	if err != nil {
 		return -1, err
 	}

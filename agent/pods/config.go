@@ -2,6 +2,7 @@ package pods
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 
 	"sigs.k8s.io/yaml"
@@ -9,28 +10,48 @@ import (
 
 // file is the agent's configuration file.
 type file struct {
-	Pods []Spec `json:"pods"`
+	Pods     []Spec    `json:"pods"`
+	Services []Service `json:"services"`
 }
 
-// Load reads the pods of a configuration file (YAML or JSON). A field that it
-// does not know is an error.
-func Load(path string) ([]Spec, error) {
+// Load reads the pods and services of a configuration file (YAML or JSON). A
+// field that it does not know is an error.
+func Load(path string) ([]Spec, []Service, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	specs, err := parse(text)
+	specs, services, err := parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return specs, nil
+	return specs, services, nil
 }
 
-func parse(text []byte) ([]Spec, error) {
+func parse(text []byte) ([]Spec, []Service, error) {
 	var f file
 	if err := yaml.UnmarshalStrict(text, &f); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	specs, err := completePods(&f)
+	if err != nil {
+		return nil, nil, err
+	}
+	known := map[netip.AddrPort]int{}
+	for i := range f.Services {
+		s := &f.Services[i]
+		if err := s.Check(); err != nil {
+			return nil, nil, fmt.Errorf("services[%d] (%s): %w", i, s.Name, err)
+		}
+		if first, twice := known[s.Address]; twice {
+			return nil, nil, fmt.Errorf("services[%d]: %s is services[%d] already", i, s.Address, first)
+		}
+		known[s.Address] = i
+	}
+	return specs, f.Services, nil
+}
+
+func completePods(f *file) ([]Spec, error) {
 	seen := map[string]int{}
 	for i := range f.Pods {
 		s := &f.Pods[i]

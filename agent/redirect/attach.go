@@ -20,6 +20,26 @@ type hook struct {
 	prog   *ebpf.Program
 }
 
+// updateLinks attaches what is always attached, and has what another agent has
+// attached besides run these programs.
+func (r *Redirect) updateLinks() error {
+	for name, enable := range map[string]func() error{
+		"sockops": r.EnableRewriting, "getpeername4": r.enableGetpeername, "dns_connect4": r.EnableDNS,
+	} {
+		l, err := r.existing(name)
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			continue
+		}
+		if err := enable(); err != nil {
+			return err
+		}
+	}
+	return r.attachConnect()
+}
+
 func (r *Redirect) attachConnect() error {
 	return r.attachCgroup(r.opts.ConnectCgroup,
 		hook{"connect4", ebpf.AttachCGroupInet4Connect, r.objects.WeirConnect4},
@@ -37,6 +57,11 @@ func (r *Redirect) EnableRewriting() error {
 	); err != nil {
 		return err
 	}
+	return r.enableGetpeername()
+}
+
+// enableGetpeername has apps see the peer that they asked for.
+func (r *Redirect) enableGetpeername() error {
 	return r.attachCgroup(r.opts.ConnectCgroup,
 		hook{"getpeername4", ebpf.AttachCgroupInet4GetPeername, r.objects.WeirGetpeername4},
 		hook{"getpeername6", ebpf.AttachCgroupInet6GetPeername, r.objects.WeirGetpeername6},

@@ -11,6 +11,7 @@ var counterNames = map[bpf.WeirCounter]string{
 	bpf.WeirCounterCOUNT_MARKED:            "outbound_marked",
 	bpf.WeirCounterCOUNT_REWRITTEN:         "outbound_rewritten",
 	bpf.WeirCounterCOUNT_INBOUND:           "inbound",
+	bpf.WeirCounterCOUNT_BALANCED:          "balanced",
 	bpf.WeirCounterCOUNT_BYPASS_SOCKET:     "bypass_socket",
 	bpf.WeirCounterCOUNT_OWN_ADDRESS:       "own_address",
 	bpf.WeirCounterCOUNT_EXCLUDED_OUTBOUND: "excluded_outbound",

@@ -6,6 +6,9 @@
 // calls it for a node (pinned under /sys/fs/bpf/weir) and weir run for one
 // command (nothing pinned: all ends with the process).
 //
+// An agent that follows one of another version takes over its maps, whatever
+// their layout (migrate.go).
+//
 // The contract that bites: what is pinned goes on without us. A pod is caught
 // from the moment that [Redirect.PutPod] returns until [Redirect.RemovePod],
 // whether or not this process lives, so its sockets and routes must be there

@@ -7,7 +7,8 @@ import (
 	"github.com/weirproxy/weir/bpf"
 )
 
-// putExclusions makes p's the outbound exclusions of the pod, which has some if known.
+// putExclusions makes p's the outbound exclusions of the pod, which has some
+// if known.
 func (r *Redirect) putExclusions(p Pod, known bool) error {
 	cidrs := map[bpf.WeirPodCidr]bool{}
 	for _, c := range p.ExcludeCIDRs {
@@ -35,4 +36,13 @@ func cidrKey(podID uint32, c netip.Prefix) bpf.WeirPodCidr {
 		bits += 96 // ::ffff:0:0/96
 	}
 	return bpf.WeirPodCidr{PrefixLen: uint32(32 + bits), PodId: podID, Addr: c.Masked().Addr().As16()}
+}
+
+// removeExclusions forgets those of the pods that are gone.
+func (r *Redirect) removeExclusions(gone func(podID uint32) bool) error {
+	return errors.Join(
+		deleteIf(r.objects.WeirOutCidrs, func(k bpf.WeirPodCidr) bool { return gone(k.PodId) }),
+		deleteIf(r.objects.WeirOutPorts, func(k bpf.WeirPodPort) bool { return gone(k.PodId) }),
+		deleteIf(r.objects.WeirOutUids, func(k bpf.WeirPodUid) bool { return gone(k.PodId) }),
+	)
 }

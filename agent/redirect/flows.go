@@ -27,6 +27,8 @@ type Flow struct {
 	Destination netip.AddrPort
 	// Client is the remote address of an inbound connection.
 	Client netip.Addr
+	// Endpoint is where a balanced connection was sent.
+	Endpoint netip.Addr
 	// PID and Command are the connecting process of an outbound one.
 	PID     uint32
 	Command string
@@ -43,6 +45,7 @@ var verdictNames = map[bpf.WeirFlowVerdict]string{
 	bpf.WeirFlowVerdictFLOW_INBOUND:    "inbound",
 	bpf.WeirFlowVerdictFLOW_LEFT_ALONE: "left alone",
 	bpf.WeirFlowVerdictFLOW_DENIED:     "denied",
+	bpf.WeirFlowVerdictFLOW_BALANCED:   "balanced",
 	bpf.WeirFlowVerdictFLOW_DNS:        "dns",
 }
 
@@ -112,6 +115,9 @@ func parseFlow(sample []byte) (Flow, error) {
 		Destination: netip.AddrPortFrom(netip.AddrFrom16(raw.Addr).Unmap(), raw.Port),
 		PID:         raw.Pid,
 		Command:     comm(raw.Comm),
+	}
+	if raw.Verdict == bpf.WeirFlowVerdictFLOW_BALANCED {
+		flow.Endpoint = netip.AddrFrom16(raw.RemoteAddr).Unmap()
 	}
 	if raw.Verdict == bpf.WeirFlowVerdictFLOW_INBOUND {
 		flow.Client = netip.AddrFrom16(raw.RemoteAddr).Unmap()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -14,8 +15,8 @@ import (
 	"github.com/weirproxy/weir/bpf"
 )
 
-// layoutVersion is that of the maps' keys and values. It changes with them,
-// so that an agent never misreads what another version pinned.
+// layoutVersion is what settings.version says, for people and for weirs of
+// before they could take over other layouts (see migrate.go).
 const layoutVersion = 1
 
 // DefaultDir is where the agent pins maps and links.
@@ -33,6 +34,8 @@ type Options struct {
 	// rewriting mode: the clients and whoever made the listening sockets.
 	// Empty: ConnectCgroup.
 	SocketCgroup string
+
+	load func() (*ebpf.CollectionSpec, error) // nil: bpf.LoadWeir
 }
 
 // Redirect is the loaded programs and their maps.
@@ -43,6 +46,8 @@ type Redirect struct {
 	links   map[string]link.Link
 
 	dnsEnabled bool
+	// balanced are the services that SetServices has set.
+	balanced map[netip.AddrPort][]netip.AddrPort
 }
 
 // Open loads the programs, takes over the maps and links that are pinned in
@@ -54,18 +59,27 @@ func Open(o Options) (*Redirect, error) {
 	}
 	raiseMemlock()
 	r := &Redirect{opts: o, links: map[string]link.Link{}}
-	if err := r.load(); err != nil {
+	made, err := r.load()
+	defer closeMigrated(made)
+	if err != nil {
 		return nil, err
 	}
-	if err := r.checkVersion(); err != nil {
-		r.Close()
-		return nil, err
-	}
-	if err := errors.Join(r.removeStrays(), r.attachConnect()); err != nil {
-		r.Close()
-		return nil, err
+	if err := r.begin(made); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// begin has the links run these programs. The maps that succeed others are
+// pinned last.
+func (r *Redirect) begin(made []migrated) error {
+	if err := changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) { s.Version = layoutVersion }); err != nil {
+		return err
+	}
+	if err := errors.Join(r.removeStrays(), r.updateLinks()); err != nil {
+		return err
+	}
+	return r.replacePins(made)
 }
 
 // raiseMemlock makes room for maps; from Linux 5.11 on their memory is
@@ -76,10 +90,14 @@ func raiseMemlock() {
 	}
 }
 
-func (r *Redirect) load() error {
-	spec, err := bpf.LoadWeir()
+func (r *Redirect) load() (made []migrated, err error) {
+	load := r.opts.load
+	if load == nil {
+		load = bpf.LoadWeir
+	}
+	spec, err := load()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var opts ebpf.CollectionOptions
 	if r.opts.Dir == "" {
@@ -88,37 +106,26 @@ func (r *Redirect) load() error {
 		}
 	} else {
 		if err := makePinDir(r.opts.Dir); err != nil {
-			return err
+			return nil, err
 		}
 		opts.Maps.PinPath = r.opts.Dir
+		if made, err = r.migrate(spec); err != nil {
+			return made, fmt.Errorf("the maps in %s are of another weir version; run `weir agent cleanup` (pods are not caught until the agent is up again): %w", r.opts.Dir, err)
+		}
+	}
+	opts.MapReplacements = map[string]*ebpf.Map{}
+	for _, it := range made {
+		opts.MapReplacements[it.name] = it.m
 	}
 	r.lookup = alone(spec.Copy(), skLookup)
-	switch err := spec.LoadAndAssign(&r.objects, &opts); {
-	case errors.Is(err, ebpf.ErrMapIncompatible):
-		return fmt.Errorf("the maps in %s are of another weir version; run `weir agent cleanup` (pods are not caught until the agent is up again): %w", r.opts.Dir, err)
-	case err != nil:
+	if err := spec.LoadAndAssign(&r.objects, &opts); err != nil {
 		var verifier *ebpf.VerifierError
 		if errors.As(err, &verifier) {
-			return fmt.Errorf("load eBPF programs (`weir agent check` tells what this kernel lacks): %+v", verifier)
+			return made, fmt.Errorf("load eBPF programs (`weir agent check` tells what this kernel lacks): %+v", verifier)
 		}
-		return fmt.Errorf("load eBPF programs (`weir agent check` tells what this kernel lacks): %w", err)
+		return made, fmt.Errorf("load eBPF programs (`weir agent check` tells what this kernel lacks): %w", err)
 	}
-	return nil
-}
-
-func (r *Redirect) checkVersion() error {
-	found := uint32(0)
-	err := changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) {
-		found = s.Version
-		if found == 0 { // new
-			s.Version = layoutVersion
-		}
-	})
-	if err == nil && found != 0 && found != layoutVersion {
-		err = fmt.Errorf("the maps in %s have layout %d, this weir knows %d; run `weir agent cleanup` (pods are not caught until the agent is up again)",
-			r.opts.Dir, found, layoutVersion)
-	}
-	return err
+	return made, nil
 }
 
 // Close lets go of programs, maps and links. What is pinned stays and works on.

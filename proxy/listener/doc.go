@@ -2,7 +2,8 @@
 //
 // What comes in: listener configurations, on main, through
 // [Manager.AddOrUpdate]; listening sockets made elsewhere (by the agent, in a
-// pod), through [Manager.AttachSocket]. What goes out: a started
+// pod), through [Manager.AttachSocket], with whose they are (package pods); what
+// lives of theirs is told by [Manager.PodConnections]. What goes out: a started
 // [network.Connection] with the network filters of the filter chain that
 // matches it, on one of the workers.
 //

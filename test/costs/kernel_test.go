@@ -31,15 +31,22 @@ const rounds, connects = 30, 1000
 // among them.
 func TestConnect(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		managed bool
-		rewrite bool
-		bar     float64 // ns
+		name     string
+		managed  bool
+		change   func(*redirect.Pod)
+		balanced bool
+		bar      float64 // ns
 	}{
-		{"an unmanaged pod", false, false, 100},
-		{"a managed pod, by mark", true, false, 500},
+		{"an unmanaged pod", false, nil, false, 100},
+		{"a managed pod, by mark", true, nil, false, 500},
+		{"a managed pod that excludes something else", true, func(p *redirect.Pod) {
+			p.ExcludeCIDRs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+			p.ExcludePorts, p.ExcludeUIDs = []uint16{9}, []uint32{4711}
+		}, false, 600},
 		// Most of it is the kernel's allocation of the socket's storage.
-		{"a managed pod, by rewriting", true, true, 1000},
+		{"a managed pod, by rewriting", true, func(p *redirect.Pod) { p.Rewrite = true }, false, 1000},
+		// Likewise; there is no proxy on its way.
+		{"a managed pod, balanced", true, nil, true, 1200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pods := netnsrig.Test(t, "client", "server")
@@ -56,9 +63,16 @@ func TestConnect(t *testing.T) {
 				}
 			})
 			if tt.managed {
-				manage(t, r, client, tt.rewrite)
+				manage(t, r, client, tt.change)
 			}
 			addr := swallow(t, server)
+			if tt.balanced {
+				service := netip.MustParseAddrPort("203.0.113.9:80")
+				if err := r.SetServices(map[netip.AddrPort][]netip.AddrPort{service: {netip.MustParseAddrPort(addr)}}); err != nil {
+					t.Fatal(err)
+				}
+				addr = service.String()
+			}
 			attachNothing(t, client.Cgroup, filepath.Join(dir, "links", nothing))
 			stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 			if err != nil {
@@ -165,9 +179,13 @@ func runTimes(t *testing.T, links string) map[string]float64 {
 }
 
 // manage does for a pod what the agent does; its proxy is this test.
-func manage(t *testing.T, r *redirect.Redirect, p *netnsrig.Pod, rewrite bool) {
+func manage(t *testing.T, r *redirect.Redirect, p *netnsrig.Pod, change func(*redirect.Pod)) {
 	t.Helper()
 	const mark, port, id = 0x7e57, 15001, 1
+	pod := redirect.Pod{ID: id, Name: "costs/client", Own: []netip.Addr{p.IPv4, p.IPv6}, Mark: mark, Inbound: true}
+	if change != nil {
+		change(&pod)
+	}
 	ns, err := netns.Open(p.Netns)
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +196,7 @@ func manage(t *testing.T, r *redirect.Redirect, p *netnsrig.Pod, rewrite bool) {
 		t.Fatal(err)
 	}
 	listener := netip.AddrPortFrom(p.IPv4, port)
-	fd, err := ns.Listen(netns.ListenOptions{Addr: listener, Transparent: !rewrite})
+	fd, err := ns.Listen(netns.ListenOptions{Addr: listener, Transparent: !pod.Rewrite})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,9 +216,8 @@ func manage(t *testing.T, r *redirect.Redirect, p *netnsrig.Pod, rewrite bool) {
 	if err := r.AttachNetns(redirect.Namespace{PodID: id, Cookie: cookie, FD: ns.FD(), Inode: ns.Inode()}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.PutPod(redirect.Pod{
-		ID: id, Cookie: cookie, Name: "costs/client", Own: []netip.Addr{p.IPv4, p.IPv6}, Outbound4: listener, Mark: mark, Rewrite: rewrite, Inbound: true,
-	}); err != nil {
+	pod.Cookie, pod.Outbound4 = cookie, listener
+	if err := r.PutPod(pod); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -33,7 +33,8 @@ func (n *node) metricsExist(t *testing.T) {
 	names := regexp.MustCompile(`\b(envoy|weir|process)_[a-z_]+\b`).FindAllString(string(text), -1)
 	shown := 0
 	for _, name := range names {
-		if name == "envoy_cluster_name" { // a label
+		switch name {
+		case "envoy_cluster_name", "weir_namespace", "weir_pod", "weir_direction": // labels
 			continue
 		}
 		shown++

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -16,16 +17,20 @@ import (
 // newClient speaks the core API only: the generated clientset would bring the
 // types of all the others into the binary and into memory.
 func newClient(kubeconfig string) (*rest.RESTClient, error) {
+	return newClientOf(kubeconfig, "/api", corev1.SchemeGroupVersion, corev1.AddToScheme)
+}
+
+func newClientOf(kubeconfig, path string, version schema.GroupVersion, types func(*runtime.Scheme) error) (*rest.RESTClient, error) {
 	config, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
+	if err := types(scheme); err != nil {
 		return nil, err
 	}
-	config.GroupVersion = &corev1.SchemeGroupVersion
-	config.APIPath = "/api"
+	config.GroupVersion = &version
+	config.APIPath = path
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.UserAgent = "weir-agent/" + buildinfo.Version()

@@ -41,8 +41,8 @@ func TestSpec(t *testing.T) {
 			Name: "web", Namespace: "shop", Labels: map[string]string{"app": "web"},
 			Annotations: map[string]string{
 				AnnotationMode: "rewrite", AnnotationPolicy: "open", AnnotationInbound: "false", AnnotationExcludeInbound: "9090, 9091",
-				AnnotationDNS:          "true",
 				AnnotationExcludeCIDRs: "10.8.0.0/16,fd00::/8", AnnotationExcludePorts: "5432", AnnotationExcludeUIDs: "101, 65532", AnnotationKeepClient: "false",
+				AnnotationDNS: "true",
 			},
 		},
 		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
