@@ -55,7 +55,7 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 		"per_connection_buffer_limit_bytes", "metadata", "deprecated_v1", "drain_type", "listener_filters", "listener_filters_timeout",
 		"continue_on_listener_filters_timeout", "transparent", "freebind", "socket_options", "tcp_fast_open_queue_length", "traffic_direction",
 		"connection_balance_config", "reuse_port", "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config"); err != nil {
+		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config", "filter_chain_matcher", "internal_listener", "enable_mptcp"); err != nil {
 		return nil, err
 	}
 	if err := protos.Validate(c.path, p); err != nil {
@@ -78,6 +78,7 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 
 func (c *compiler) settings() {
 	p, l := c.proto, c.out
+	l.internal = p.GetInternalListener() != nil
 	l.direction = Direction(p.GetTrafficDirection())
 	l.modifyOnly = p.GetDrainType() == listenerv3.Listener_MODIFY_ONLY
 	l.originalDst = p.GetUseOriginalDst().GetValue()
@@ -111,7 +112,7 @@ func (c *compiler) state() error {
 		}
 		prefix := c.proto.GetStatPrefix()
 		if prefix == "" {
-			prefix = l.bindings[0].asked.String()
+			prefix = l.Addresses()[0].String()
 		}
 		l.statPrefix = "listener." + stats.Sanitize(prefix) + "."
 		balance, err := c.balance()
@@ -272,7 +273,12 @@ func compileSet(path field.Path, set *listenerv3.ListenerFilterChainMatchPredica
 
 func (c *compiler) chains() (err error) {
 	l := c.out
-	if l.table, err = match.Compile(c.path, c.proto.GetFilterChains()); err != nil {
+	if c.proto.GetFilterChainMatcher() != nil {
+		err = c.chainMatcher()
+	} else {
+		l.table, err = match.Compile(c.path, c.proto.GetFilterChains())
+	}
+	if err != nil {
 		return err
 	}
 	for i, p := range c.proto.GetFilterChains() {
@@ -281,6 +287,9 @@ func (c *compiler) chains() (err error) {
 			return err
 		}
 		l.chains = append(l.chains, chain)
+		if l.matcher != nil {
+			l.byName[p.GetName()] = chain
+		}
 	}
 	if p := c.proto.GetDefaultFilterChain(); p != nil {
 		l.defaultChain, err = c.chain(c.path.Dot("default_filter_chain"), p)
@@ -370,7 +379,7 @@ func onlyChainsDiffer(old, p *listenerv3.Listener) bool {
 
 func withoutChains(p *listenerv3.Listener) *listenerv3.Listener {
 	p = proto.Clone(p).(*listenerv3.Listener)
-	p.FilterChains, p.DefaultFilterChain = nil, nil
+	p.FilterChains, p.DefaultFilterChain, p.FilterChainMatcher = nil, nil, nil
 	return p
 }
 

@@ -16,6 +16,12 @@ func (c *compiler) addresses() error {
 		return nil
 	}
 	p, l := c.proto, c.out
+	if l.internal {
+		if p.GetAddress() != nil || len(p.GetAdditionalAddresses()) > 0 {
+			return c.path.Dot("address").Errorf("an internal listener has none")
+		}
+		return nil
+	}
 	if p.GetAddress() == nil {
 		return c.path.Dot("address").Errorf("listener %q has no address", p.GetName())
 	}
@@ -66,7 +72,10 @@ func (c *compiler) address(path field.Path, a *corev3.Address, optPath field.Pat
 	}
 	b.options = network.ListenOptions{
 		ReusePort: b.reusePort, Transparent: p.GetTransparent().GetValue(), FreeBind: p.GetFreebind().GetValue(),
-		V6Only: !ipv4Compat, Backlog: int(p.GetTcpBacklogSize().GetValue()),
+		V6Only: !ipv4Compat, Backlog: int(p.GetTcpBacklogSize().GetValue()), MPTCP: p.GetEnableMptcp(),
+	}
+	if p.GetEnableMptcp() && (addr.IsPipe() || b.udp) {
+		return c.path.Dot("enable_mptcp").Errorf("is for TCP addresses, not %v", addr)
 	}
 	if b.options.Options, err = compileSocketOptions(optPath, addr, options, b.udp); err != nil {
 		return err

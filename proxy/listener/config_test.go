@@ -20,7 +20,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"a name for an address", "address: {socket_address: {address: localhost, port_value: 1}}\n" + chain("x"), `listener.address.socket_address.address: "localhost" is not an IP address`},
 		{"taken", "address: {socket_address: {address: 127.0.0.1, port_value: " + port + "}}\n" + chain("x"), `listener.address: listener "a" has the address ` + taken + ` of listener "other"`},
 		{"not ours", "address: {socket_address: {address: 192.0.2.1, port_value: 80}}\n" + chain("x"), "bind: cannot assign requested address"},
-		{"unknown field", address + "enable_mptcp: true\n" + chain("x"), "weir does not support enable_mptcp"},
+		{"unknown field", address + "api_listener: {}\n" + chain("x"), "weir does not support api_listener"},
 		{"unknown network filter", address + `filter_chains: [{filters: [{name: none, typed_config: {"@type": type.googleapis.com/google.protobuf.Duration, value: 1s}}]}]`, `listener.filter_chains[0].filters[0].typed_config: weir has no network filter "none" of type google.protobuf.Duration`},
 		{"unconfigured network filter", address + `filter_chains: [{filters: [{name: none}]}]`, `listener.filter_chains[0].filters[0].typed_config: network filter "none" has no configuration`},
 		{"unknown listener filter", address + `listener_filters: [{name: none, typed_config: {"@type": type.googleapis.com/google.protobuf.Duration, value: 1s}}]` + "\n" + chain("x"), `listener.listener_filters[0].typed_config: weir has no listener filter "none"`},

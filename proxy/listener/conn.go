@@ -142,6 +142,7 @@ func (c *conn) log() {
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
 		info.Metadata, info.FilterState, info.TerminationDetails = i.Metadata, i.FilterState, i.TerminationDetails
+		info.Flags, info.ResponseCodeDetails, info.DownstreamLocalClose = streaminfo.Flags(i.Flags), i.Details, i.CloseReason
 	}
 	for _, a := range c.at.al.l.accessLogs {
 		a.Log(c.Loop(), &info)

@@ -22,6 +22,7 @@ type handler struct {
 
 	listeners map[*Listener]*activeListener
 	byAddress map[netip.AddrPort]*activeListener // for use_original_dst
+	internal  map[string]*activeListener         // internal listeners, by name
 	acceptors map[int]*acceptor                  // by descriptor
 	receivers map[int]*receiver                  // likewise, of UDP listeners
 
@@ -45,10 +46,11 @@ type server struct {
 func newHandler(l *network.Loop, worker int, s *server) *handler {
 	h := &handler{
 		loop: l, worker: worker, shared: s,
-		listeners: map[*Listener]*activeListener{}, byAddress: map[netip.AddrPort]*activeListener{}, acceptors: map[int]*acceptor{}, receivers: map[int]*receiver{},
+		listeners: map[*Listener]*activeListener{}, byAddress: map[netip.AddrPort]*activeListener{}, internal: map[string]*activeListener{}, acceptors: map[int]*acceptor{}, receivers: map[int]*receiver{},
 		scratch: make([]byte, PeekMax),
 	}
 	h.reserve = reserveFD()
+	l.ConnectInternal = h.connectInternal
 	return h
 }
 
@@ -87,6 +89,9 @@ func (h *handler) add(l, replaced *Listener, sources []source) {
 	}
 	if old := h.listeners[replaced]; old != nil {
 		h.stop(old)
+	}
+	if l.internal {
+		h.internal[l.name] = al
 	}
 	for _, b := range l.bindings {
 		if b.addr.AddrPort.IsValid() && !b.udp {
@@ -164,6 +169,9 @@ func (h *handler) stop(al *activeListener) {
 		r.close()
 	}
 	al.receivers = nil
+	if h.internal[al.l.name] == al {
+		delete(h.internal, al.l.name)
+	}
 	for ap, x := range h.byAddress {
 		if x == al {
 			delete(h.byAddress, ap)

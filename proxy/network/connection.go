@@ -317,6 +317,9 @@ func (c *Connection) Drain() {
 	}
 }
 
+// Readable tells whether the descriptor has bytes that were not read yet.
+func (c *Connection) Readable() bool { return c.state == stateOpen && peek(int(c.fd)) }
+
 // AboveHighWatermark tells whether the write buffer is over its limit.
 func (c *Connection) AboveHighWatermark() bool { return c.aboveHigh }
 

@@ -23,6 +23,10 @@ type Info struct {
 	UpstreamSource    Source   // where upstream connections are to come from
 	// TerminationDetails is why a filter ended the connection, for logs.
 	TerminationDetails string
+	// Flags (streaminfo.Flags), Details and CloseReason are what else such a
+	// filter has to say: response flags, code details, the local close reason.
+	Flags                uint64
+	Details, CloseReason string
 	// Metadata and FilterState are set by filters of this connection, the
 	// latter with SetFilterState.
 	Metadata    map[string]map[string]any

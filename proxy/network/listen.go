@@ -14,6 +14,7 @@ import (
 type ListenOptions struct {
 	ReusePort   bool
 	Transparent bool
+	MPTCP       bool // clients may come by several paths
 	FreeBind    bool
 	V6Only      bool // IPv6 sockets take IPv4 too when false
 	Backlog     int  // 0 is the system's most
@@ -39,7 +40,11 @@ func Bind(addr Address, o ListenOptions) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("listen: %w", err)
 	}
-	fd, err = unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	protocol := 0
+	if o.MPTCP {
+		protocol = unix.IPPROTO_MPTCP
+	}
+	fd, err = unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return -1, fmt.Errorf("listen on %v: socket: %w", addr, err)
 	}
@@ -186,6 +191,6 @@ func Discard(fd, n int) bool {
 
 // Equal tells whether two sockets made with o and p are interchangeable.
 func (o ListenOptions) Equal(p ListenOptions) bool {
-	return o.ReusePort == p.ReusePort && o.Transparent == p.Transparent && o.FreeBind == p.FreeBind && o.V6Only == p.V6Only && o.Backlog == p.Backlog &&
+	return o.ReusePort == p.ReusePort && o.Transparent == p.Transparent && o.MPTCP == p.MPTCP && o.FreeBind == p.FreeBind && o.V6Only == p.V6Only && o.Backlog == p.Backlog &&
 		slices.EqualFunc(o.Options, p.Options, SocketOption.equal)
 }

@@ -11,6 +11,9 @@ type Loop struct {
 	// Worker is 0 for main and 1 to N for the workers: the index into
 	// everything that is kept once for each of them.
 	Worker int
+	// ConnectInternal makes a connection to an internal listener of this loop;
+	// nil where there are none. It returns the client's end.
+	ConnectInternal func(listener string, addr Address) (fd int, err error)
 
 	lastLocal *Address
 }

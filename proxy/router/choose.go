@@ -35,6 +35,11 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 	}
 	f.startCounting(h)
 	ci := f.cluster.Info()
+	if p, ok := ci.HTTPPolicies.(*route.ClusterPolicies); ok {
+		f.own = *f.action
+		p.Override(&f.own)
+		f.action = &f.own
+	}
 	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
 	if c := f.cb.Connection(); c != nil && c.Info != nil {
 		c.Info.Cluster = ci.Name
@@ -54,7 +59,7 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	code, body, contentType, location := 0, "", "", f.route.Location(h)
 	switch {
 	case f.route.Redirect() != nil:
-		f.stats.RqRedirect.Inc()
+		f.stats.RqDirectResponse.Inc() // so Envoy counts it; rq_redirect stays 0
 		code = f.route.Redirect().Code
 	case f.route.DirectResponse() != nil:
 		f.stats.RqDirectResponse.Inc()

@@ -31,6 +31,7 @@ type filter struct {
 	response event.Timer
 	backoff  event.Timer // before a retry
 
+	own     route.Forward // the route's action, where the cluster changes it
 	context formatter.Context
 	body    network.Buffer // the request's body, kept for retries and redirects
 	requestState

@@ -6,11 +6,14 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/filter/network/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/network/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/network/metadataexchange"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
@@ -21,11 +24,13 @@ import (
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/async"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/xds/protos"
 )
@@ -44,7 +49,17 @@ func (s *server) makeClusters() {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
 	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
+	o.HTTPPolicies = s.clusterPolicies
 	s.clusters = upstream.NewManager(o)
+}
+
+// clusterPolicies is an upstream.PolicyCompiler.
+func (s *server) clusterPolicies(p field.Path, o *httpv3.HttpProtocolOptions) (any, error) {
+	c, err := route.CompileClusterPolicies(p, o, route.Options{Runtime: s.runtime.Value, CompileFormat: manager.CompileFormat})
+	if c == nil {
+		return nil, err
+	}
+	return c, err
 }
 
 // istioNode is what Istio's proxies tell each other of themselves.
@@ -78,6 +93,9 @@ func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.New(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
+	client := func(l *network.Loop) async.Client { return async.NewClient(s.table(l.Worker)) }
+	table[extauthz.TypeURL] = listener.NetworkFilter{New: extauthz.Factory(client, localAddress())}
+	table[ratelimit.TypeURL] = listener.NetworkFilter{New: ratelimit.Factory(client, localAddress())}
 	return table
 }
 

@@ -26,7 +26,7 @@ import (
 // belongs to main.
 type healthDiscovery struct {
 	clusters *upstream.Manager
-	node     *corev3.Node
+	node     func() *corev3.Node
 	log      *slog.Logger
 	stats    *hdsStats
 	server   xds.Sender // nil while there is no stream
@@ -54,7 +54,7 @@ func (s *server) startHealthDiscovery() error {
 	if api == nil {
 		return nil
 	}
-	h := &healthDiscovery{clusters: s.clusters, node: s.xds.Node(), log: s.log.get("upstream"),
+	h := &healthDiscovery{clusters: s.clusters, node: s.xds.Node, log: s.log.get("upstream"),
 		stats: stats.NewGroup[hdsStats](s.stats, stats.Scope{Prefix: "hds_delegate."}).For(0)}
 	h.timer = s.loops[0].NewTimer(h.report)
 	return s.converse(api, xds.Dialogue{
@@ -70,7 +70,7 @@ func (h *healthDiscovery) opened(to xds.Sender) {
 	h.server = to
 	to.Send(&healthv3.HealthCheckRequestOrEndpointHealthResponse{
 		RequestType: &healthv3.HealthCheckRequestOrEndpointHealthResponse_HealthCheckRequest{HealthCheckRequest: &healthv3.HealthCheckRequest{
-			Node:       h.node,
+			Node:       h.node(),
 			Capability: &healthv3.Capability{HealthCheckProtocols: []healthv3.Capability_Protocol{healthv3.Capability_HTTP, healthv3.Capability_TCP}},
 		}},
 	})

@@ -24,7 +24,7 @@ import (
 type loadReporter struct {
 	main    *network.Loop
 	status  func(context.Context) ([]upstream.Status, error)
-	node    *corev3.Node
+	node    func() *corev3.Node
 	log     *slog.Logger
 	stats   *lrsStats
 	server  xds.Sender // nil while there is no stream
@@ -46,7 +46,7 @@ func (s *server) startLoadReports() error {
 	if api == nil {
 		return nil
 	}
-	r := newLoadReporter(s.loops[0], s.clusters.Status, s.xds.Node(), s.log.get("upstream"),
+	r := newLoadReporter(s.loops[0], s.clusters.Status, s.xds.Node, s.log.get("upstream"),
 		stats.NewGroup[lrsStats](s.stats, stats.Scope{Prefix: "load_reporter."}).For(0))
 	return s.converse(api, xds.Dialogue{
 		Path: lrsPath, Method: "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats",
@@ -57,10 +57,8 @@ func (s *server) startLoadReports() error {
 	})
 }
 
-func newLoadReporter(main *network.Loop, status func(context.Context) ([]upstream.Status, error), node *corev3.Node, log *slog.Logger, st *lrsStats) *loadReporter {
-	r := &loadReporter{main: main, status: status, log: log, stats: st, tracked: map[string]*tracked{}}
-	r.node = proto.CloneOf(node)
-	r.node.ClientFeatures = append(r.node.ClientFeatures, "envoy.lrs.supports_send_all_clusters")
+func newLoadReporter(main *network.Loop, status func(context.Context) ([]upstream.Status, error), node func() *corev3.Node, log *slog.Logger, st *lrsStats) *loadReporter {
+	r := &loadReporter{main: main, status: status, node: node, log: log, stats: st, tracked: map[string]*tracked{}}
 	r.timer = main.NewTimer(r.report)
 	return r
 }
@@ -128,7 +126,9 @@ func (r *loadReporter) read(then func([]upstream.Status)) {
 }
 
 func (r *loadReporter) send(out []*endpointv3.ClusterStats) {
-	r.server.Send(&loadv3.LoadStatsRequest{Node: r.node, ClusterStats: out})
+	node := proto.CloneOf(r.node())
+	node.ClientFeatures = append(node.ClientFeatures, "envoy.lrs.supports_send_all_clusters")
+	r.server.Send(&loadv3.LoadStatsRequest{Node: node, ClusterStats: out})
 	r.stats.Responses.Inc()
 }
 

@@ -61,10 +61,10 @@ func (f routeFactory) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (ma
 		return f.static(p.Dot("route_config"), m.GetRouteConfig())
 	}
 	if m.GetRds() != nil {
-		return f.dynamic(p.Dot("rds"), m.GetRds())
+		return f.dynamic(p.Dot("rds"), m.GetRds(), m.GetStatPrefix())
 	}
 	if m.GetScopedRoutes() != nil {
-		return f.scoped(p.Dot("scoped_routes"), m.GetScopedRoutes())
+		return f.scoped(p.Dot("scoped_routes"), m.GetScopedRoutes(), m.GetStatPrefix())
 	}
 	return nil, p.Errorf("weir needs route_config, rds or scoped_routes")
 }
@@ -93,11 +93,11 @@ func (r *routes) newStatic(p field.Path, m *routev3.RouteConfiguration, listener
 	return t, nil
 }
 
-func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider, error) {
+func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds, prefix string) (manager.RouteProvider, error) {
 	if err := field.Only(p, m, "config_source", "route_config_name"); err != nil {
 		return nil, err
 	}
-	t, err := f.r.subscribe(p.Dot("config_source"), m.ConfigSource, m.RouteConfigName, f.ctx.Listener)
+	t, err := f.r.subscribe(p.Dot("config_source"), m.ConfigSource, m.RouteConfigName, f.ctx.Listener, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +109,8 @@ func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider
 }
 
 // subscribe is the table of a name at an RDS server, which all who ask share;
-// the listener must leave it.
-func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, listener string) (*routeTable, error) {
+// the listener must leave it. Its statistics are under the first one's prefix.
+func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, listener, prefix string) (*routeTable, error) {
 	key := name + "\x00" + source.String()
 	if t := r.rds[key]; t != nil {
 		t.users[listener]++
@@ -129,7 +129,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 			}
 		},
 		OnRemoved: func(string) { t.ready() },
-		Stats:     r.s.xdsStats("http." + "rds." + name + "."),
+		Stats:     r.s.xdsStats("http." + prefix + ".rds." + name + "."),
 	})
 	if err != nil {
 		delete(r.live, t)

@@ -149,12 +149,10 @@ func fetchTimeout(src *corev3.ConfigSource) time.Duration {
 	return 15 * time.Second
 }
 
-// stats are a subscription's statistics, which are shown before they count.
+// stats are a subscription's statistics.
 func (x *secrets) stats(name string) xds.Stats {
 	prefix := "sds." + name + "."
-	for _, n := range []string{"init_fetch_timeout", "key_rotation_failed", "update_attempt", "update_failure", "update_rejected", "update_success"} {
-		x.s.stats.Counter(prefix + n)
-	}
+	x.s.stats.Counter(prefix + "key_rotation_failed")
 	return x.s.xdsStats(prefix)
 }
 

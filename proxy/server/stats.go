@@ -26,6 +26,10 @@ type serverStats struct {
 	TotalConnections     stats.Gauge     `stat:"total_connections"`
 	Uptime               stats.Gauge     `stat:"uptime"`
 	Version              stats.Gauge     `stat:"version"`
+	OCSPExpiry           stats.Gauge     `stat:"seconds_until_first_ocsp_response_expiring"`
+	FIPS                 stats.Gauge     `stat:"compilation_settings.fips_mode"`
+	DroppedFlushes       stats.Counter   `stat:"dropped_stat_flushes"`
+	Notifications        stats.Counter   `stat:"envoy_notifications"`
 	DebugAssertionFails  stats.Counter   `stat:"debug_assertion_failures"`
 	DynamicUnknownFields stats.Counter   `stat:"dynamic_unknown_fields"`
 	EnvoyBugFailures     stats.Counter   `stat:"envoy_bug_failures"`

@@ -76,6 +76,7 @@ type config struct {
 type edsConfig struct {
 	service string
 	given   string               // service_name
+	file    bool                 // the source is a file
 	source  *corev3.ConfigSource // passed on to who subscribes
 }
 
@@ -87,7 +88,7 @@ var clusterFields = []string{
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket", "transport_socket_matches", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats", "preconnect_policy", "lrs_server", "filters",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats", "preconnect_policy", "lrs_server", "filters", "track_timeout_budgets",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -158,7 +159,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 		cfg.waitForWarm = w.GetValue()
 	}
 	track := c.GetTrackClusterStats()
-	cfg.trackHosts, cfg.trackSizes, cfg.trackBudgets = track.GetPerEndpointStats(), track.GetRequestResponseSizes(), track.GetTimeoutBudgets()
+	cfg.trackHosts, cfg.trackSizes, cfg.trackBudgets = track.GetPerEndpointStats(), track.GetRequestResponseSizes(), track.GetTimeoutBudgets() || c.GetTrackTimeoutBudgets()
 	cfg.removeAtOnce = c.GetIgnoreHealthOnHostRemoval()
 	info.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
@@ -171,7 +172,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 		m.transportSockets(p, c, cfg),
 		m.networkFilters(p.Dot("filters"), c.GetFilters(), cfg),
 		preconnect(p.Dot("preconnect_policy"), c.GetPreconnectPolicy(), &info.Preconnect),
-		httpOptions(p, c, info),
+		m.httpOptions(p, c, info),
 		socketOptions(p, c, info),
 		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
 		commonLB(p.Dot("common_lb_config"), c.GetCommonLbConfig(), cfg),
@@ -268,6 +269,7 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 		return nil, p.Dot("eds_config").Errorf("missing")
 	}
 	out := &edsConfig{service: e.GetServiceName(), given: e.GetServiceName(), source: e.GetEdsConfig()}
+	out.file = e.GetEdsConfig().GetPathConfigSource() != nil || e.GetEdsConfig().GetPath() != ""
 	if out.service == "" {
 		out.service = c.GetName()
 	}

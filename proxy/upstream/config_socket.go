@@ -138,7 +138,7 @@ func happyEyeballs(p field.Path, c *clusterv3.UpstreamConnectionOptions_HappyEye
 }
 
 // address compiles an endpoint's address: an IP address with a port, a pipe,
-// or, where names may stand, a name.
+// an internal listener or, where names may stand, a name.
 func address(p field.Path, a *corev3.Address, names bool) (addr network.Address, name string, err error) {
 	switch x := a.GetAddress().(type) {
 	case *corev3.Address_SocketAddress:
@@ -151,10 +151,17 @@ func address(p field.Path, a *corev3.Address, names bool) (addr network.Address,
 			return addr, "", p.Dot("pipe").Dot("path").Errorf("missing")
 		}
 		return network.Address{Path: x.Pipe.GetPath()}, "", field.Only(p.Dot("pipe"), x.Pipe, "path")
+	case *corev3.Address_EnvoyInternalAddress:
+		p := p.Dot("envoy_internal_address")
+		if names {
+			return addr, "", p.Errorf("a DNS cluster cannot resolve the name of a listener")
+		}
+		i := x.EnvoyInternalAddress
+		return network.InternalAddress(i.GetServerListenerName(), i.GetEndpointId()), "", field.Only(p, i, "server_listener_name", "endpoint_id")
 	case nil:
 		return addr, "", p.Errorf("missing")
 	}
-	return addr, "", p.Errorf("weir supports socket_address and pipe here")
+	return addr, "", p.Errorf("weir supports socket_address, pipe and envoy_internal_address here")
 }
 
 func socketAddress(p field.Path, a *corev3.SocketAddress, names bool) (addr network.Address, name string, err error) {

@@ -33,6 +33,7 @@ type Options struct {
 	Transports map[string]TransportFactory
 	// NetworkFilters are the network filters that clusters can use, likewise.
 	NetworkFilters map[string]NetworkFactory
+	HTTPPolicies   PolicyCompiler
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	// Locality is where the proxy runs (node.locality), nil when it is not
@@ -94,9 +95,13 @@ func NewManager(o Options) *Manager {
 	}
 	m.stats = stats.NewGroup[managerStats](o.Stats, stats.Scope{Prefix: "cluster_manager."}).For(0)
 	for _, w := range o.Workers {
-		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}})
+		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}, stats: m.tableStats(w)})
 	}
 	return m
+}
+
+func (m *Manager) tableStats(l *network.Loop) *tableStats {
+	return stats.NewGroup[tableStats](m.o.Stats, stats.Scope{Prefix: "thread_local_cluster_manager." + l.Name() + "."}).For(l.Worker)
 }
 
 // Table is the table of the worker with the index i in Options.Workers.

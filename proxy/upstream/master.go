@@ -141,6 +141,9 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 		s.MembershipChange.Inc()
 	}
 	c.countTransports(added)
+	if c.cfg.kind == eds || c.cfg.kind == strictDNS && !c.cfg.dns.logical {
+		s.MaxHostWeight.Set(int64(maxWeight(set)))
+	}
 	total, healthy, degraded, excluded := 0, 0, 0, 0
 	for _, hs := range set.Sets {
 		total += len(hs.Hosts)
@@ -159,4 +162,11 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 			c.m.localChanged()
 		}
 	}
+}
+
+func maxWeight(set *cluster.PrioritySet) (most uint32) {
+	for h := range set.All {
+		most = max(most, h.Weight())
+	}
+	return most
 }

@@ -18,6 +18,11 @@ type managerStats struct {
 	WarmingClusters        stats.Gauge   `stat:"warming_clusters"`
 }
 
+// tableStats are a thread's, "thread_local_cluster_manager.<thread>.".
+type tableStats struct {
+	Inflated stats.Gauge `stat:"clusters_inflated"`
+}
+
 // endpointStats are the statistics that main keeps of a cluster, beside the
 // workers' cluster.Stats.
 type endpointStats struct {

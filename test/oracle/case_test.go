@@ -70,7 +70,8 @@ type request struct {
 	Cancel   bool           `json:"cancel"`  // RST_STREAM is, behind all
 	Streams  int            `json:"streams"` // how often on one connection at once
 	Wait     float64        `json:"wait"`    // seconds before it is sent
-	Times    int            `json:"times"`   // more than 1: shares of answers are compared, within 0.1
+	Times    int            `json:"times"`   // more than 1: shares of answers are compared, within 0.1;
+	// where chance decides 1000 make that four standard deviations and a half
 }
 
 // loadCases reads the case files, by the name of the file.

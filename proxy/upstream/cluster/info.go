@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,7 @@ type Info struct {
 	IdleTimeout time.Duration
 	// MaxConnectionDuration drains a connection after this time; 0: never.
 	MaxConnectionDuration time.Duration
+	MaxConnectionJitter   float64 // at most this part of it is added, by chance
 	// MaxStreamDuration ends a request, or a try of it, that takes longer; 0: never.
 	MaxStreamDuration time.Duration
 
@@ -56,8 +58,11 @@ type Info struct {
 	// a copy of its own.
 	HTTP1 *http1.Settings
 	// HTTP2 is how HTTP/2 is spoken, likewise.
-	HTTP2         *http2.Settings
-	Preconnect    Preconnect
+	HTTP2      *http2.Settings
+	Preconnect Preconnect
+	// HTTPPolicies is the router's: what the cluster has to say of its requests.
+	// nil for nothing.
+	HTTPPolicies  any
 	Protocol      Protocol
 	HappyEyeballs HappyEyeballs
 	Socket        *SocketOptions          // nil: the system's defaults
@@ -118,6 +123,15 @@ func (o OverrideStatus) Allows(h *Host) bool {
 		return o.Degraded
 	}
 	return o.Healthy
+}
+
+// ConnectionLifetime is how long a connection may stand; 0: for ever.
+func (i *Info) ConnectionLifetime() time.Duration {
+	d := i.MaxConnectionDuration
+	if most := time.Duration(float64(d) * i.MaxConnectionJitter); most > 0 {
+		d += rand.N(most)
+	}
+	return d
 }
 
 // Chain is the network filters of a connection whose last one is its user's.

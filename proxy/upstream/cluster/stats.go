@@ -74,16 +74,16 @@ type Stats struct {
 	UpstreamCxConnectMs stats.Histogram `stat:"upstream_cx_connect_ms"`
 	UpstreamCxLengthMs  stats.Histogram `stat:"upstream_cx_length_ms"`
 	UpstreamRqPerCx     stats.Histogram `stat:"upstream_rq_per_cx"`
-	UpstreamRqTime      stats.Histogram `stat:"upstream_rq_time"`
+	UpstreamRqTime      stats.Histogram `stat:"upstream_rq_time,omitempty"`
 
 	UpstreamRq     stats.Codes     `stat:"upstream_rq_"`
 	InternalRq     stats.Codes     `stat:"internal.upstream_rq_"`
 	ExternalRq     stats.Codes     `stat:"external.upstream_rq_"`
 	CanaryRq       stats.Codes     `stat:"canary.upstream_rq_"`
 	RetryRq        stats.Codes     `stat:"retry.upstream_rq_"` // responses that were not passed on
-	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time"`
-	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time"`
-	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time"`
+	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time,omitempty"`
+	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time,omitempty"`
+	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time,omitempty"`
 }
 
 // SizeStats are the histograms of track_cluster_stats.request_response_sizes,

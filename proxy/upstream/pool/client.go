@@ -38,6 +38,7 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
+	c.o.settings() // their statistics are there from the first attempt on
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
 	return nil
@@ -133,7 +134,7 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 		c.conn.BuildFilters(c.o.Info.Chain(func(*network.ReadCallbacks) network.ReadFilter { return c }))
 		c.pool.connecting--
 		c.state = idle
-		if t := c.o.Info.MaxConnectionDuration; t > 0 {
+		if t := c.o.Info.ConnectionLifetime(); t > 0 {
 			c.lifetime = c.o.Loop.NewTimer(c.onLifetime)
 			c.lifetime.Enable(t)
 		}

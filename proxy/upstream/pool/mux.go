@@ -208,7 +208,7 @@ func (c *muxClient) onConnected() {
 	c.connected()
 	c.state = muxReady
 	c.timer.Disable()
-	if t := c.o.Info.MaxConnectionDuration; t > 0 {
+	if t := c.o.Info.ConnectionLifetime(); t > 0 {
 		c.lifetime = c.o.Loop.NewTimer(c.onLifetime)
 		c.lifetime.Enable(t)
 	}

@@ -135,12 +135,10 @@ func (f *filter) wait(end bool) network.FilterStatus {
 
 // take keeps what the peer has said of itself.
 func (f *filter) take(data []byte) {
-	a, all := &anypb.Any{}, &structpb.Struct{}
-	if proto.Unmarshal(data, a) != nil || a.UnmarshalTo(all) != nil {
+	peer, ok := parse(data)
+	if !ok {
 		f.stats.HeaderNotFound.Inc()
-		return
 	}
-	peer := all.GetFields()[peerKey].GetStructValue()
 	if peer == nil {
 		return
 	}
@@ -148,7 +146,20 @@ func (f *filter) take(data []byte) {
 	if i.FilterState == nil {
 		i.FilterState = map[string]any{}
 	}
-	i.FilterState[f.s.key] = istio.NewPeer(peer.AsMap())
+	i.FilterState[f.s.key] = peer
+}
+
+// parse reads what follows the header. ok is false when it is malformed; the
+// peer is nil when it says nothing of use.
+func parse(data []byte) (peer istio.Peer, ok bool) {
+	a, all := &anypb.Any{}, &structpb.Struct{}
+	if proto.Unmarshal(data, a) != nil || a.UnmarshalTo(all) != nil {
+		return nil, false
+	}
+	if s := all.GetFields()[peerKey].GetStructValue(); s != nil {
+		peer = istio.NewPeer(s.AsMap())
+	}
+	return peer, true
 }
 
 var _ network.WriteFilter = (*filter)(nil)

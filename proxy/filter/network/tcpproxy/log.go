@@ -68,7 +68,11 @@ func (p *proxy) info() streaminfo.Info {
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
 		i.RequestedServerName, i.JA3, i.JA4, i.Metadata, i.FilterState = x.ServerName, x.JA3, x.JA4, x.Metadata, x.FilterState
-		i.TerminationDetails = x.TerminationDetails
+		i.TerminationDetails, i.ResponseCodeDetails = x.TerminationDetails, x.Details
+		i.Flags |= streaminfo.Flags(x.Flags)
+		if x.CloseReason != "" {
+			i.DownstreamLocalClose = x.CloseReason
+		}
 	}
 	if p.cluster != nil {
 		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata
