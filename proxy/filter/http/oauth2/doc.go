@@ -14,8 +14,8 @@
 // same secrets. Everything that a session consists of comes from the client,
 // so nothing is believed but what the HMAC covers.
 //
-// config*.go compile the configuration, filter.go has the decisions, callback.go
-// the way back from the authorization server, token.go what is asked of it,
-// session.go and chunks.go the cookies, seal.go the cryptography. The
-// connection manager makes filters by [Maker].
+// config*.go compile the configuration, filter.go has the decisions, login.go
+// the way to the authorization server, callback.go the way back, token.go what
+// is asked of it, reply.go the answers, session.go and chunks.go the cookies,
+// seal.go the cryptography. The connection manager makes filters by [Maker].
 package oauth2
