@@ -37,12 +37,10 @@ func (s *settings) addTLVs(p *proxy) {
 	}
 	h := network.ProxyHeader{Source: p.down.RemoteAddress().AddrPort, Destination: p.down.LocalAddress().AddrPort}
 	if had {
-		h.Source, h.Destination, h.TLVs = old.Source, old.Destination, slices.Clone(old.TLVs)
-	}
-	if s.tlvMerge == overwriteByType {
-		h.TLVs = slices.DeleteFunc(h.TLVs, func(t network.TLV) bool {
-			return slices.ContainsFunc(s.tlvs, func(n tlv) bool { return n.kind == t.Type })
-		})
+		h.Source, h.Destination = old.Source, old.Destination
+		if s.tlvMerge == appendAlways {
+			h.TLVs = slices.Clone(old.TLVs)
+		}
 	}
 	loop, info := p.down.Loop(), p.info()
 	c := formatter.Context{Info: &info, Now: loop.Now(), Time: loop.Time()}
@@ -52,6 +50,11 @@ func (s *settings) addTLVs(p *proxy) {
 			value = t.format.Append(nil, &c)
 		}
 		h.TLVs = append(h.TLVs, network.TLV{Type: t.kind, Value: value})
+	}
+	if had && s.tlvMerge == overwriteByType {
+		h.TLVs = append(h.TLVs, slices.DeleteFunc(slices.Clone(old.TLVs), func(t network.TLV) bool {
+			return slices.ContainsFunc(s.tlvs, func(n tlv) bool { return n.kind == t.Type })
+		})...)
 	}
 	i.SetFilterState(network.ProxyHeaderKey, &h)
 }
