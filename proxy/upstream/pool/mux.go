@@ -104,9 +104,9 @@ func (c *muxClient) OnStreamEnd(reusable bool) {
 // OnStreamReset implements http2.ResetCallbacks.
 func (c *muxClient) OnStreamReset(r http.ResetReason) {
 	switch r {
-	case http.RemoteReset, http.RemoteRefusedStreamReset, http.ConnectError, http.ProtocolError:
+	case http.RemoteReset, http.ConnectError:
 		c.o.Stats.UpstreamRqRxReset.Inc()
-	case http.LocalReset, http.LocalRefusedStreamReset:
+	case http.LocalReset, http.LocalRefusedStreamReset, http.ProtocolError: // this side gave up, too
 		c.o.Stats.UpstreamRqTxReset.Inc()
 	}
 }
