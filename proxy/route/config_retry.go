@@ -31,11 +31,7 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	if n := c.GetNumRetries(); n != nil {
 		r.NumRetries = n.GetValue()
 	}
-	on, unknown := ParseRetryOn(c.GetRetryOn())
-	if unknown != "" {
-		return nil, p.Dot("retry_on").Errorf("unknown condition %q", unknown)
-	}
-	r.On = on
+	r.On, _ = ParseRetryOn(c.GetRetryOn()) // as in Envoy, what is no condition is ignored
 	var err error
 	if r.PerTryTimeout, err = duration(p, "per_try_timeout", c.GetPerTryTimeout(), 0); err != nil {
 		return nil, err

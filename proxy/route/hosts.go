@@ -27,16 +27,14 @@ func (t *hostTable) add(domain string, v *VirtualHost) error {
 	domain = matcher.LowerASCII(domain)
 	var taken bool
 	switch {
-	case domain == "":
-		return fmt.Errorf("a domain must not be empty")
 	case domain == "*":
 		if t.any != nil {
 			return fmt.Errorf("only one virtual host may have the domain %q; %q has it already", domain, t.any.name)
 		}
 		t.any = v
-	case domain[0] == '*':
+	case strings.HasPrefix(domain, "*"):
 		taken = addWildcard(&t.suffixes, domain[1:], v)
-	case domain[len(domain)-1] == '*':
+	case strings.HasSuffix(domain, "*"):
 		taken = addWildcard(&t.prefixes, domain[:len(domain)-1], v)
 	default:
 		if t.exact == nil {
