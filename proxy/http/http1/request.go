@@ -36,7 +36,6 @@ func parseRequest(h *http.HeaderMap, raw []byte, s *Settings) (http10 bool, err 
 	var authority string
 	if target[0] == '/' && method != "CONNECT" || target == "*" && method == "OPTIONS" {
 		h.Add(http.Path, target)
-		h.Add(http.Scheme, "http")
 	} else if authority, err = parseTarget(h, method, target, s); err != nil {
 		return false, err
 	}
@@ -101,7 +100,6 @@ func parseTarget(h *http.HeaderMap, method, target string, s *Settings) (authori
 	}
 	if s.NoAbsoluteURL {
 		h.Add(http.Path, target) // which the manager refuses
-		h.Add(http.Scheme, "http")
 		return "", nil
 	}
 	switch {
