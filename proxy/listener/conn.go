@@ -136,6 +136,7 @@ func (c *conn) log() {
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
 		info.Metadata, info.FilterState, info.TerminationDetails = i.Metadata, i.FilterState, i.TerminationDetails
+		info.DownstreamLocalClose = i.LocalClose
 	}
 	for _, a := range c.at.al.l.accessLogs {
 		a.Log(c.Loop(), &info)

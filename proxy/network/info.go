@@ -19,6 +19,7 @@ type Info struct {
 	TLS               TLSInfo  // nil on a plain connection
 	// TerminationDetails is why a filter ended the connection, for logs.
 	TerminationDetails string
+	LocalClose         string // why this side closed it, as Envoy words it
 	// Metadata and FilterState are set by filters of this connection.
 	Metadata    map[string]map[string]any
 	FilterState map[string]any

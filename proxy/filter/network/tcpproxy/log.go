@@ -53,26 +53,38 @@ func (p *proxy) info() streaminfo.Info {
 	i := streaminfo.Info{
 		Listener: p.s.listener,
 		Conn:     c, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
-		Flags: p.flags, TerminationDetails: p.details, FilterChain: p.s.chain,
+		Flags: p.flags, FilterChain: p.s.chain,
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
-		Cluster: p.name, AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
+		AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
 		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
 		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
 	}
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
 		i.RequestedServerName, i.JA3, i.JA4, i.Metadata, i.FilterState = x.ServerName, x.JA3, x.JA4, x.Metadata, x.FilterState
-		if x.TerminationDetails != "" {
-			i.TerminationDetails = x.TerminationDetails
-		}
+		i.DownstreamLocalClose = x.LocalClose
+		i.TerminationDetails = x.TerminationDetails
 	}
 	if p.cluster != nil {
-		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata
+		i.Cluster, i.ClusterStatName, i.ClusterMetadata = p.name, p.cluster.Info().StatName, p.cluster.Info().Metadata
 	}
 	if p.host != nil {
 		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
+	if p.downReason != "" {
+		i.DownstreamLocalClose = p.downReason
+	}
+	i.UpstreamLocalClose = p.upReason
+	if p.down.PeerReset() {
+		i.DownstreamCloseType = "RemoteReset"
+	}
 	if p.up != nil {
+		switch {
+		case p.up.PeerReset():
+			i.UpstreamCloseType, i.DownstreamCloseType = "RemoteReset", "LocalReset"
+		case p.down.PeerReset():
+			i.UpstreamCloseType = "LocalReset"
+		}
 		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()
 		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.up.BytesReceived(), p.up.BytesSent()
 	}

@@ -27,8 +27,9 @@ type proxy struct {
 	attempts uint32
 	flags    streaminfo.Flags
 	failure  string // the upstream transport's
-	details  string // why weir closed the connection
-	over     bool
+	// The reasons for which it closed each side, as Envoy words them.
+	downReason, upReason string
+	over                 bool
 
 	idle event.Timer
 	most *event.Timer // max_downstream_connection_duration
@@ -72,29 +73,44 @@ func (p *proxy) OnNewConnection() network.FilterStatus {
 func (p *proxy) connect() {
 	if p.cluster = p.s.find(p.down.Loop(), p.name); p.cluster == nil {
 		p.stats.CxNoRoute.Inc()
-		p.fail(streaminfo.NoClusterFound, "cluster_not_found")
+		p.failToStart(streaminfo.NoClusterFound, noRoute)
 		return
 	}
 	if p.attempts >= p.s.attempts {
 		p.cluster.Stats().UpstreamCxAttemptsExceed.Inc()
-		p.fail(streaminfo.UpstreamRetryLimitExceeded, "upstream_connect_failed")
+		p.failToStart(streaminfo.UpstreamRetryLimitExceeded, noConnection)
+		return
+	}
+	if p.host = p.cluster.ChooseHost(p); p.host == nil {
+		p.failToStart(streaminfo.NoHealthyUpstream, noHost)
 		return
 	}
 	p.attempts++
-	if p.host = p.cluster.ChooseHost(p); p.host == nil {
-		p.fail(streaminfo.NoHealthyUpstream, "no_healthy_upstream")
-		return
-	}
 	// A failure at once has called back already, and may have tried again.
 	if c := p.cluster.TCPConnect(p.host, cluster.Default, p.down, p); c != nil {
 		p.pending = c
 	}
 }
 
-// fail ends a connection that reached no host.
-func (p *proxy) fail(flag streaminfo.Flags, details string) {
+// Why a connection reached no host, as Envoy numbers it.
+const (
+	noConnection = "tcp_initializion_failure:0"
+	noHost       = "tcp_initializion_failure:1"
+	overflowing  = "tcp_initializion_failure:2"
+	noRoute      = "tcp_initializion_failure:3"
+)
+
+// failToStart ends a connection for which no host can be tried.
+func (p *proxy) failToStart(flag streaminfo.Flags, why string) {
+	p.downReason = why
 	p.flags |= flag
-	p.details = details
+	p.down.Close(network.NoFlush)
+}
+
+// expire ends a connection whose time is over.
+func (p *proxy) expire(flag streaminfo.Flags, why string) {
+	p.flags |= flag
+	p.downReason, p.upReason = why, why
 	p.down.Close(network.NoFlush)
 }
 
@@ -103,7 +119,10 @@ func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string
 	p.pending, p.host, p.failure = nil, h, transportFailure
 	switch reason {
 	case pool.Overflow:
-		p.flags |= streaminfo.UpstreamOverflow
+		p.attempts--
+		p.host = nil
+		p.failToStart(streaminfo.UpstreamOverflow, overflowing)
+		return
 	case pool.RemoteConnectionFailure:
 		p.flags |= streaminfo.UpstreamConnectionFailure
 		h.Monitor().Failed(p.down.Loop().Worker)
@@ -166,12 +185,12 @@ func (p *proxy) active() {
 
 func (p *proxy) idled() {
 	p.stats.IdleTimeout.Inc()
-	p.fail(streaminfo.StreamIdleTimeout, "idle_timeout")
+	p.expire(0, "tcp_session_idle_timeout")
 }
 
 func (p *proxy) tooOld() {
 	p.stats.MaxDuration.Inc()
-	p.fail(streaminfo.DurationTimeout, "max_downstream_connection_duration")
+	p.expire(streaminfo.DurationTimeout, "max_connection_duration_reached")
 }
 
 // OnEvent implements network.ConnectionCallbacks for downstream.

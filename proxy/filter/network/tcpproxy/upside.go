@@ -1,6 +1,9 @@
 package tcpproxy
 
-import "github.com/weirproxy/weir/proxy/network"
+import (
+	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
+)
 
 // upSide is a proxy as its upstream connection sees it.
 type upSide proxy
@@ -22,6 +25,7 @@ func (u *upSide) OnEvent(ev network.ConnectionEvent) {
 	}
 	u.failure = u.up.FailureReason()
 	if u.up.PeerReset() {
+		u.flags |= streaminfo.UpstreamRemoteReset
 		u.down.Close(network.Abort)
 		return
 	}
