@@ -140,8 +140,8 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 	if m.GetStripAnyHostPort() && m.StripMatchingHostPort {
 		return nil, p.Errorf("only one of strip_matching_host_port and strip_any_host_port can be set")
 	}
-	if m.GetDrainTimeout().AsDuration() < 0 {
-		return nil, p.Dot("drain_timeout").Errorf("a duration must not be negative")
+	if err := checkDurations(p, m); err != nil {
+		return nil, err
 	}
 	c := &Config{
 		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, localAddress: o.LocalAddress,

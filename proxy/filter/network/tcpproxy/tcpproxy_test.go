@@ -177,7 +177,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"refused", "cluster: dead", []string{"flags=UF,URX", "attempts=1", "upstream=true"}, "cluster.dead.upstream_cx_connect_fail", "1"},
 		{"refused thrice", "cluster: dead, max_connect_attempts: 3", []string{"flags=UF,URX", "attempts=3"}, "cluster.dead.upstream_cx_connect_attempts_exceeded", "1"},
-		{"no cluster", "cluster: nope", []string{"flags=NC", "cluster= ", "attempts=0", "upstream=false"}, "tcp.t.downstream_cx_no_route", "1"},
+		{"no cluster", "cluster: nope", []string{"flags=NC", "cluster=", "attempts=0", "upstream=false"}, "tcp.t.downstream_cx_no_route", "1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newProxy(t, map[string]string{"dead": dead}, c.config)
