@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/bin/go/bin:$(CURDIR)/bin/tools/bin:$(PATH):/usr/sbin:/s
 export WEIR  = $(CURDIR)/bin/weir
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s vm test-all deps-k8s fuzz lint generate check-generate bench deps clean help
+.PHONY: build demo test test-unit test-race test-e2e test-oracle e2e-k8s vm vagrant test-all deps-k8s fuzz lint generate check-generate bench bench-node deps clean help
 
 build: ## one static binary, bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
@@ -49,7 +49,11 @@ vm: build ## the node path on Debian's kernels 6.1 and 6.12, under qemu
 	scripts/vm bookworm .cache/vm
 	scripts/vm trixie .cache/vm
 
-test-all: test e2e-k8s vm ## what CI runs, and what takes longer
+vagrant: build ## vagrant up with a box of our own making, under qemu; as root
+	scripts/deps vagrant
+	scripts/vagrant .cache/vagrant
+
+test-all: test e2e-k8s vm vagrant ## what CI runs, and what takes longer
 
 test-oracle: build ## the same requests to Envoy and to weir
 	scripts/gotest oracle -tags oracle -count=1 -timeout 20m ./test/oracle
@@ -68,6 +72,9 @@ check-generate: ## the committed eBPF objects are those of the sources
 
 bench: ## the hot pieces; allocations are reported
 	$(GO) test -run '^$$' -bench . -benchmem ./proxy/...
+
+bench-node: build ## what the node path costs, against its bars; as root
+	bash -o pipefail -c "$(GO) test -tags costs -count=1 -v -timeout 10m ./test/costs | grep -E '^\||^ +[a-z]+_test.go|^(---|ok|FAIL)'"
 
 deps: ## what the demo and the tests need from the system and from PyPI
 	scripts/deps demo test

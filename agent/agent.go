@@ -33,12 +33,17 @@ type Options struct {
 	RunDir string
 	// ControlSocket and ProxySocket are elsewhere if not empty.
 	ControlSocket, ProxySocket string
+	// Exclude is left alone in every pod, besides what the pod's own
+	// configuration excludes.
+	Exclude pods.Exclusions
 	// ProxyUIDs are the users whose proxies are served.
 	ProxyUIDs []uint32
 	// BPFDir is where maps and links are pinned.
 	BPFDir string
 	// Cgroup is what the programs are attached to; empty: the whole machine.
 	Cgroup string
+	// DNS catches the DNS of pods that do not say whether they want it.
+	DNS bool
 	// MetricsAddress is where Prometheus is answered (HOST:PORT); empty: nowhere.
 	MetricsAddress string
 	// MaxSilence is how long a proxy may go without a heartbeat before each
@@ -81,15 +86,16 @@ type Agent struct {
 	started  time.Time
 	cookie   uint64 // of the agent's own network namespace
 
-	mu      sync.Mutex
-	static  []pods.Spec            // of the configuration file
-	added   map[string]pods.Spec   // of the control socket, by key
-	sourced map[string][]pods.Spec // of each source, by its name, as last known
-	managed map[string]*pod        // by key
-	byID    map[uint32]*pod
-	failed  map[string]string // why a wanted pod is not managed, by key
-	lastID  uint32
-	retire  chan struct{} // another agent asks for it
+	mu       sync.Mutex
+	static   []pods.Spec            // of the configuration file
+	added    map[string]pods.Spec   // of the control socket, by key
+	sourced  map[string][]pods.Spec // of each source, by its name, as last known
+	managed  map[string]*pod        // by key
+	byID     map[uint32]*pod
+	failed   map[string]string // why a wanted pod is not managed, by key
+	unpinned string            // why maps or links could not be pinned again
+	lastID   uint32
+	retire   chan struct{} // another agent asks for it
 	// inherited are the IDs of the last agent's pods by netns cookie, until
 	// they are managed again.
 	inherited map[uint64]uint32
@@ -181,6 +187,7 @@ func (a *Agent) Run(outer context.Context) error {
 	if err != nil {
 		return errors.Join(err, control.Close())
 	}
+	releaseStartup()
 	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
 	errs := make(chan error, 3+len(a.opts.Sources))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,6 +183,25 @@ func TestCleanupLeavesNothing(t *testing.T) {
 	})
 }
 
+// The sysctl that keeping clients' addresses needs is taken back, too.
+func TestCleanupOfKeptClients(t *testing.T) {
+	a := netnsrig.Test(t, "a")[0]
+	n := newNode(t)
+	before := n.left(a)
+	agent := n.startAgent()
+	n.addPod(a, func(s *pods.Spec) { s.Mode, s.KeepClientAddress = pods.Rewrite, true })
+	agent.kill()
+	if _, err := Cleanup(t.Context(), n.opts); err != nil {
+		t.Error(err)
+	}
+	if after := n.left(a); after != before {
+		t.Errorf("left after cleanup:\n%s", after)
+	}
+	if out, err := a.Output(t.Context(), "cat", "/proc/sys/net/ipv4/tcp_fwmark_accept"); out != "0\n" {
+		t.Errorf("tcp_fwmark_accept is %s, %v", out, err)
+	}
+}
+
 func TestRemovedPodIsClean(t *testing.T) {
 	a := netnsrig.Test(t, "a")[0]
 	n := newNode(t)
@@ -294,10 +314,13 @@ func TestDescriptorsDoNotLeak(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	e := Event{Pod: "shop/web", Verdict: "denied"}
+	e := Event{Pod: "shop/web", Verdict: "denied", Service: "payments", Destination: netip.MustParseAddrPort("10.1.2.3:80")}
 	for f, want := range map[Filter]bool{
 		{}: true, {Pod: "web"}: true, {Pod: "shop/web"}: true, {Pod: "eb"}: false, {Pod: "other/web"}: false,
-		{Verdict: "denied"}: true, {Verdict: "marked"}: false, {Pod: "web", Verdict: "marked"}: false,
+		{Verdict: "denied"}: true, {Verdict: "marked"}: false,
+		{Service: "payments"}: true, {Service: "pay"}: false, {Port: 80}: true, {Port: 81}: false,
+		{To: netip.MustParsePrefix("10.1.0.0/16")}: true, {To: netip.MustParsePrefix("10.2.0.0/16")}: false,
+		{Pod: "web", Verdict: "marked"}: false,
 	} {
 		if got := f.passes(e); got != want {
 			t.Errorf("%+v passes %v, want %v", f, got, want)
@@ -331,7 +354,7 @@ func TestObserve(t *testing.T) {
 	if err := json.NewDecoder(r).Decode(&e); err != nil {
 		t.Fatal(err)
 	}
-	if e.Pod != "default/a" || e.Verdict != "marked" || e.Destination.String() != service || e.Command != "curl" || time.Since(e.Time).Abs() > time.Minute {
+	if e.Pod != "default/a" || e.Verdict != "marked" || e.Destination.String() != service || e.State != StateOpened || e.Command != "curl" || time.Since(e.Time).Abs() > time.Minute {
 		t.Errorf("%+v", e)
 	}
 	cancel()

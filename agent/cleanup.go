@@ -53,5 +53,12 @@ func cleanNetns(saved savedPod) ([]string, error) {
 	if cookie, err := redirect.NetnsCookie(ns); err != nil || cookie != saved.Cookie {
 		return nil, err
 	}
-	return ns.RemoveMarkRoute(netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority})
+	removed, err := ns.RemoveMarkRoute(netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority})
+	aliases, e := ns.RemoveLocalRoute(redirect.DNSAliases6)
+	removed, err = append(removed, aliases...), errors.Join(err, e)
+	if saved.KeepsClient {
+		err = errors.Join(err, ns.AcceptMarks(false))
+		removed = append(removed, "sysctl net.ipv4.tcp_fwmark_accept=1")
+	}
+	return removed, err
 }

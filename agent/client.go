@@ -54,39 +54,49 @@ func (c *Client) PodStopped(ctx context.Context, s Starting) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
-	body, err := json.Marshal(in)
+	resp, err := c.send(ctx, method, path, in, controlTimeout)
 	if err != nil {
 		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", c.socket)
-	}}
-	defer transport.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: transport, Timeout: controlTimeout}).Do(req)
-	if err != nil {
-		return fmt.Errorf("no agent answers on %s (is `weir agent` running?): %w", c.socket, errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode == http.StatusOK {
-		if out == nil {
-			return nil
-		}
-		return json.Unmarshal(text, out)
+	return json.Unmarshal(text, out)
+}
+
+// send returns the agent's answer if it is OK. With a timeout of 0 the answer
+// may take for ever.
+func (c *Client) send(ctx context.Context, method, path string, in any, timeout time.Duration) (*http.Response, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
 	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", c.socket)
+	}}
+	resp, err := (&http.Client{Transport: transport, Timeout: timeout}).Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no agent answers on %s (is `weir agent` running?): %w", c.socket, errors.Unwrap(err))
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
 	var failure struct {
 		Error string `json:"error"`
 	}
-	if json.Unmarshal(text, &failure) == nil && failure.Error != "" {
-		return errors.New(failure.Error)
+	if text, err := io.ReadAll(resp.Body); err == nil && json.Unmarshal(text, &failure) == nil && failure.Error != "" {
+		return nil, errors.New(failure.Error)
 	}
-	return fmt.Errorf("the agent answered %s", resp.Status)
+	return nil, fmt.Errorf("the agent answered %s", resp.Status)
 }

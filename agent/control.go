@@ -17,6 +17,8 @@ import (
 // The control socket speaks HTTP with JSON, to root only:
 //
 //	GET    /status                    Status
+//	GET    /connections               Events of the connections that live
+//	GET    /closed                    Events of those that end, a line each, for ever
 //	POST   /pods                      a pods.Spec
 //	DELETE /pods/NAMESPACE/NAME
 //	POST   /starting                  Starting; {"caught": BOOL} when it is done
@@ -49,6 +51,10 @@ func (a *Agent) serveControl(ctx context.Context, l net.Listener) error {
 		s, err := a.Status()
 		reply(w, s, http.StatusInternalServerError, err)
 	})
+	mux.HandleFunc("GET /connections", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, a.Connections(r.Context()), http.StatusOK, nil)
+	})
+	mux.HandleFunc("GET /closed", a.streamClosed)
 	mux.HandleFunc("POST /pods", func(w http.ResponseWriter, r *http.Request) {
 		var spec pods.Spec
 		err := read(w, r, &spec)
@@ -140,12 +146,13 @@ func (a *Agent) addPod(spec *pods.Spec) error {
 	if _, taken := a.wanted()[key]; taken {
 		return fmt.Errorf("pod %s is there already", key)
 	}
+	a.added[key] = *spec // before it is caught: the state is saved then
 	if err := a.add(*spec); err != nil {
+		delete(a.added, key)
 		delete(a.failed, key)
+		a.saveState()
 		return fmt.Errorf("pod %s: %w", key, err)
 	}
-	a.added[key] = *spec
-	a.saveState()
 	return nil
 }
 

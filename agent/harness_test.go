@@ -62,7 +62,7 @@ func runProxy(ctx context.Context, socket string) error {
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 		return err
 	}
-	c, err := handoff.Dial(socket)
+	c, err := handoff.Dial(socket, nil)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,14 @@ type proxy struct {
 }
 
 func (p *proxy) PodAdded(pod handoff.Pod) {
+	if pod.HasDNS() {
+		unix.Close(pod.DNSServers)
+	}
 	for _, l := range pod.Listeners {
+		if l.Direction == handoff.DNS {
+			unix.Close(l.FD) // the client keeps its own
+			continue
+		}
 		f := os.NewFile(uintptr(l.FD), "listener")
 		listener, err := net.FileListener(f)
 		f.Close()
@@ -96,6 +103,10 @@ func (p *proxy) PodAdded(pod handoff.Pod) {
 		go p.serve(pod, l, listener)
 	}
 	fmt.Println("pod", pod.ID, pod.Name)
+}
+
+func (p *proxy) PodChanged(pod handoff.Pod) {
+	fmt.Println("changed", pod.ID, pod.ServiceAccount, pod.Labels)
 }
 
 func (p *proxy) PodRemoved(id uint32) {
@@ -174,6 +185,7 @@ func sockoptDst(c *net.TCPConn) string {
 type node struct {
 	t    *testing.T
 	opts Options
+	wrap []string // a command that runs the agent
 }
 
 func newNode(t *testing.T) *node {
@@ -190,7 +202,7 @@ func newNode(t *testing.T) *node {
 	o.BPFDir = "/sys/fs/bpf/weir-test-" + strings.ReplaceAll(t.Name(), "/", "-")
 	o.MaxSilence = time.Hour
 	o.ProxyUIDs = []uint32{nobody}
-	n := &node{t, o}
+	n := &node{t: t, opts: o}
 	t.Cleanup(func() {
 		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 		if _, err := Cleanup(context.Background(), o); err != nil {
@@ -211,7 +223,11 @@ type process struct {
 
 func (n *node) start(role, options string) *process {
 	n.t.Helper()
-	cmd := exec.Command(os.Args[0])
+	argv := []string{os.Args[0]}
+	if role == "agent" {
+		argv = append(n.wrap, argv...)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "WEIR_TEST_ROLE="+role, "WEIR_TEST_OPTIONS="+options)
 	cmd.Stdout, cmd.Stderr = n.t.Output(), n.t.Output()
 	cmd.Dir = "/"
@@ -238,13 +254,27 @@ func (p *process) fds(t *testing.T) int {
 	return len(fds)
 }
 
+// settledFDs is how many there are once none have come or gone for a while.
+func (p *process) settledFDs(t *testing.T) int {
+	t.Helper()
+	fds := p.fds(t)
+	for same := 0; same < 10; same++ {
+		time.Sleep(50 * time.Millisecond)
+		if now := p.fds(t); now != fds {
+			fds, same = now, 0
+		}
+	}
+	return fds
+}
+
 func (n *node) startAgent() *process {
 	n.t.Helper()
 	text, _ := json.Marshal(struct {
 		Config, RunDir, BPFDir, MetricsAddress string
 		ProxyUIDs                              []uint32
 		MaxSilence                             time.Duration
-	}{n.opts.Config, n.opts.RunDir, n.opts.BPFDir, n.opts.MetricsAddress, n.opts.ProxyUIDs, n.opts.MaxSilence})
+		DNS                                    bool
+	}{n.opts.Config, n.opts.RunDir, n.opts.BPFDir, n.opts.MetricsAddress, n.opts.ProxyUIDs, n.opts.MaxSilence, n.opts.DNS})
 	p := n.start("agent", string(text))
 	n.eventually("the agent is up", func() bool {
 		s, err := n.client().Status(n.t.Context())
@@ -361,11 +391,7 @@ func serve(t *testing.T, p *netnsrig.Pod, addr, text string) {
 // left lists what of the agent is still in a pod and pinned.
 func (n *node) left(p *netnsrig.Pod) string {
 	n.t.Helper()
-	out, err := p.Output(n.t.Context(), "sh", "-c",
-		"for f in -4 -6; do ip $f rule | grep fwmark; ip $f route show table all | grep -w "+fmt.Sprint(routeTable)+"; done; true")
-	if err != nil {
-		n.t.Fatal(err)
-	}
+	out := n.inPod(p)
 	pins, err := filepath.Glob(n.opts.BPFDir + "*")
 	if err != nil {
 		n.t.Fatal(err)
@@ -378,6 +404,17 @@ func (n *node) left(p *netnsrig.Pod) string {
 		pins = append(pins, f.Name())
 	}
 	return out + strings.Join(pins, "\n")
+}
+
+// inPod lists the agent's rules and routes in a pod.
+func (n *node) inPod(p *netnsrig.Pod) string {
+	n.t.Helper()
+	out, err := p.Output(n.t.Context(), "sh", "-c",
+		"for f in -4 -6; do ip $f rule | grep fwmark; ip $f route show table all | grep -w -e "+fmt.Sprint(routeTable)+" -e fd77:6569:7200:53::; done; true")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return out
 }
 
 // startSleep keeps a process in the pod's cgroup and namespace.

@@ -13,7 +13,7 @@ import (
 	"github.com/weirproxy/weir/agent/redirect"
 )
 
-// listener is a listening socket in a pod. While fd is -1 only a proxy that
+// listener is a listening socket in a pod, or one that takes its DNS. While fd is -1 only a proxy that
 // outlived the last agent has it, and is expected to return it.
 type listener struct {
 	direction   handoff.Direction
@@ -49,6 +49,9 @@ func (p *pod) plan() []*listener {
 		plan = append(plan, out)
 		if *p.spec.Inbound {
 			plan = append(plan, in)
+		}
+		if p.dns {
+			plan = append(plan, p.planDNS(ip))
 		}
 	}
 	return plan
@@ -86,11 +89,15 @@ func (a *Agent) makeListener(p *pod, l *listener) error {
 		Addr:        netip.AddrPortFrom(l.bind, l.port),
 		Transparent: l.originalDst == handoff.Transparent,
 	}
-	fd, err := p.ns.Listen(o)
+	listen := func() (int, error) { return p.ns.Listen(o) }
+	if l.direction == handoff.DNS {
+		listen = func() (int, error) { return p.ns.ListenDNS(l.bind.Is6(), o.Addr.Port()) }
+	}
+	fd, err := listen()
 	if errors.Is(err, unix.EADDRINUSE) {
 		// The app has that port. It is only a name: any other will do.
 		o.Addr = netip.AddrPortFrom(l.bind, 0)
-		fd, err = p.ns.Listen(o)
+		fd, err = listen()
 	}
 	if err != nil {
 		return err
@@ -131,11 +138,18 @@ func (p *pod) isComplete() bool {
 
 // forProxy is the pod as the proxies are told of it.
 func (p *pod) forProxy() handoff.Pod {
-	out := handoff.Pod{ID: p.id, Name: p.spec.Name, Namespace: p.spec.Namespace, Addresses: p.addresses}
+	out := handoff.Pod{
+		ID: p.id, Name: p.spec.Name, Namespace: p.spec.Namespace, Addresses: p.addresses,
+		KeepClientAddress: p.spec.KeepClientAddress,
+		ServiceAccount:    p.spec.Identity.ServiceAccount, Labels: p.spec.Identity.Labels,
+	}
 	for _, l := range p.listeners {
 		out.Listeners = append(out.Listeners, handoff.Listener{
 			Direction: l.direction, Family: l.family, OriginalDst: l.originalDst, FD: l.fd,
 		})
+	}
+	if p.dns {
+		out.DNSSlot, out.DNSServers = p.dnsSlot, p.dnsServers
 	}
 	return out
 }

@@ -2,43 +2,19 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/weirproxy/weir/agent/pods"
 	"github.com/weirproxy/weir/agent/redirect"
 )
 
-// Event is a flow as `weir observe` shows it.
-type Event struct {
-	Time        time.Time      `json:"time"`
-	Pod         string         `json:"pod"` // NAMESPACE/NAME, or its ID if no agent knows it
-	Verdict     string         `json:"verdict"`
-	Destination netip.AddrPort `json:"destination"`
-	Client      string         `json:"client,omitempty"`  // of an inbound connection
-	PID         uint32         `json:"pid,omitempty"`     // of an outbound one
-	Command     string         `json:"command,omitempty"` // of an outbound one
-}
-
-// Filter says which events are shown; what is empty lets all pass.
-type Filter struct {
-	Pod     string // NAME, or NAMESPACE/NAME
-	Verdict string
-}
-
-func (f Filter) passes(e Event) bool {
-	return (f.Pod == "" || f.Pod == e.Pod || strings.HasSuffix(e.Pod, "/"+f.Pod)) &&
-		(f.Verdict == "" || f.Verdict == e.Verdict)
-}
-
-// Observe writes the flows of a running agent that pass the filter, as text
-// (format table) or a JSON object a line (json), until ctx is done.
+// Observe writes the connections of a running agent that pass the filter, as
+// text (format table) or a JSON object a line (json), as they open and close,
+// until ctx is done. What opens the kernel tells, what closes the proxies.
 func Observe(ctx context.Context, o Options, f Filter, format string, w io.Writer) error {
 	show, err := eventWriter(format, w)
 	if err != nil {
@@ -48,8 +24,10 @@ func Observe(ctx context.Context, o Options, f Filter, format string, w io.Write
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { flows.Close() })
 	defer func() {
+		cancel()
 		if stop() {
 			flows.Close()
 		}
@@ -57,6 +35,27 @@ func Observe(ctx context.Context, o Options, f Filter, format string, w io.Write
 	if format == "table" { // tells, too, that from here on nothing is missed
 		fmt.Fprintln(w, header)
 	}
+	events := make(chan Event)
+	failed := make(chan error, 1)
+	go func() { failed <- readFlows(ctx, o, flows, events) }()
+	go readClosed(ctx, o, events)
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case e := <-events:
+			if !f.passes(e) {
+				continue
+			}
+			if err := show(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// readFlows tells of what the programs decide, until the flows are closed.
+func readFlows(ctx context.Context, o Options, flows *redirect.FlowReader, events chan<- Event) error {
 	names := podNames{client: NewClient(o)}
 	boot := time.Now().Add(-monotonic()) // the wall clock at CLOCK_MONOTONIC's zero
 	for {
@@ -71,43 +70,40 @@ func Observe(ctx context.Context, o Options, f Filter, format string, w io.Write
 			Time: boot.Add(flow.Monotonic), Pod: names.of(ctx, flow.PodID), Verdict: flow.Verdict,
 			Destination: flow.Destination, PID: flow.PID, Command: flow.Command,
 		}
+		if flow.IsCaught() {
+			e.State = StateOpened
+		}
 		if flow.Client.IsValid() {
 			e.Client = flow.Client.String()
 		}
-		if !f.passes(e) {
-			continue
-		}
-		if err := show(e); err != nil {
-			return err
+		select {
+		case events <- e:
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }
 
-func eventWriter(format string, w io.Writer) (func(Event) error, error) {
-	switch format {
-	case "table":
-		return func(e Event) error {
-			_, err := fmt.Fprintln(w, e)
-			return err
-		}, nil
-	case "json":
-		encoder := json.NewEncoder(w)
-		return func(e Event) error { return encoder.Encode(e) }, nil
+// askAgain is how long after an agent's end another is asked.
+const askAgain = 500 * time.Millisecond
+
+// readClosed tells of what the proxies say has ended, of one agent after the
+// other.
+func readClosed(ctx context.Context, o Options, events chan<- Event) {
+	client := NewClient(o)
+	for ctx.Err() == nil {
+		// An agent that is gone, or too old, tells nothing.
+		_ = client.Closed(ctx, func(e Event) {
+			select {
+			case events <- e:
+			case <-ctx.Done():
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(askAgain):
+		}
 	}
-	return nil, fmt.Errorf("-o %s: table and json are the formats", format)
-}
-
-const layout = "%-15s  %-20s  %-24s   %-28s %s"
-
-var header = fmt.Sprintf(layout, "TIME", "POD", "FROM", "TO", "VERDICT")
-
-// String is e on a line.
-func (e Event) String() string {
-	from := e.Client
-	if from == "" {
-		from = fmt.Sprintf("%s[%d]", e.Command, e.PID)
-	}
-	return fmt.Sprintf(layout, e.Time.Format("15:04:05.000000"), e.Pod, from, e.Destination, e.Verdict)
 }
 
 // podNames asks the agent for names that it has not seen.
@@ -130,4 +126,27 @@ func (n *podNames) of(ctx context.Context, id uint32) string {
 		n.known[id] = fmt.Sprintf("pod %d", id)
 	}
 	return n.known[id]
+}
+
+// List writes the connections of a running agent that live now and pass the
+// filter, in one of Observe's formats.
+func List(ctx context.Context, o Options, f Filter, format string, w io.Writer) error {
+	show, err := eventWriter(format, w)
+	if err != nil {
+		return err
+	}
+	all, err := NewClient(o).Connections(ctx)
+	if err != nil {
+		return err
+	}
+	all = f.pass(all)
+	if format == "table" {
+		return WriteConnections(w, all)
+	}
+	for _, e := range all {
+		if err := show(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -24,23 +24,31 @@ const (
 	routePriority = 100
 )
 
-// addressInterval is how often the pods' interfaces are looked at.
+// addressInterval is how often the pods' interfaces and routes are looked at.
 const addressInterval = 10 * time.Second
 
 // pod is a managed pod and what the agent holds for it.
 type pod struct {
-	id        uint32
-	spec      pods.Spec
-	ns        *netns.NS
-	cookie    uint64
-	addresses []netip.Addr
-	looked    time.Time // when its interfaces' addresses were read
-	listeners []*listener
-	announced bool // to the proxies
+	id   uint32
+	spec pods.Spec
+	// everywhere is what all pods of the node exclude.
+	everywhere pods.Exclusions
+	ns         *netns.NS
+	cookie     uint64
+	addresses  []netip.Addr
+	looked     time.Time // when its interfaces' addresses were read
+	listeners  []*listener
+	announced  bool // to the proxies
+	changed    bool // since then
+
+	dns        bool         // its DNS is caught
+	dnsWas     redirect.DNS // by the last agent
+	dnsSlot    uint32
+	dnsServers int // the table's descriptor; redirect's
 }
 
 // openPod finds the pod's namespace and addresses.
-func openPod(spec pods.Spec) (*pod, error) {
+func openPod(spec pods.Spec, everywhere pods.Exclusions) (*pod, error) {
 	path, err := spec.NetnsPath()
 	if err != nil {
 		return nil, err
@@ -49,7 +57,7 @@ func openPod(spec pods.Spec) (*pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pod{spec: spec, ns: ns}
+	p := &pod{spec: spec, everywhere: everywhere, ns: ns}
 	if p.cookie, err = redirect.NetnsCookie(ns); err != nil {
 		return nil, errors.Join(err, ns.Close())
 	}
@@ -81,8 +89,12 @@ func (a *Agent) isCurrent(p *pod) bool {
 		}
 		p.ns.MovedTo(path)
 	}
-	if len(p.spec.Addresses) > 0 || time.Since(p.looked) < addressInterval {
+	if time.Since(p.looked) < addressInterval {
 		return true
+	}
+	// Another program may have flushed the rules or routes of the namespace.
+	if err := p.ns.InstallMarkRoute(p.route()); err != nil {
+		return false
 	}
 	now, err := p.findAddresses()
 	if errors.Is(err, netns.ErrTentative) {
@@ -99,6 +111,7 @@ func (a *Agent) isCurrent(p *pod) bool {
 	if p.ip4() != ip4 || p.ip6() != ip6 {
 		return false // its listeners and routes have them
 	}
+	p.changed = true // the proxies go by its addresses, too
 	entry, err := p.entry()
 	return err == nil && a.redirect.PutPod(entry) == nil
 }
@@ -122,7 +135,17 @@ func (a *Agent) catch(p *pod) error {
 	if err := p.ns.InstallMarkRoute(p.route()); err != nil {
 		return err
 	}
-	if err := a.redirect.AttachNetns(p.id, p.cookie, p.ns.FD(), p.ns.Inode()); err != nil {
+	if err := p.installDNSRoute(); err != nil {
+		return err
+	}
+	if p.spec.KeepClientAddress {
+		if err := p.ns.AcceptMarks(true); err != nil {
+			return err
+		}
+	}
+	if err := a.redirect.AttachNetns(redirect.Namespace{
+		PodID: p.id, Cookie: p.cookie, FD: p.ns.FD(), Inode: p.ns.Inode(), KeepsClient: p.spec.KeepClientAddress,
+	}); err != nil {
 		return err
 	}
 	entry, err := p.entry()
@@ -130,6 +153,9 @@ func (a *Agent) catch(p *pod) error {
 		return err
 	}
 	if err := a.redirect.PutPod(entry); err != nil {
+		return err
+	}
+	if err := a.findDNSSlot(p); err != nil {
 		return err
 	}
 	if p.spec.Cgroup != "" {
@@ -146,8 +172,14 @@ func (a *Agent) letGo(p *pod) error {
 	}
 	errs = append(errs, a.redirect.DetachNetns(p.id))
 	_, err := p.ns.RemoveMarkRoute(p.route())
+	errs = append(errs, err)
+	_, err = p.ns.RemoveLocalRoute(redirect.DNSAliases6)
+	errs = append(errs, err)
+	if p.spec.KeepClientAddress {
+		errs = append(errs, p.ns.AcceptMarks(false))
+	}
 	p.close()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errs...)
 }
 
 // close closes the agent's descriptors and nothing more.
@@ -163,7 +195,7 @@ func (p *pod) close() {
 
 func (p *pod) route() netns.MarkRoute {
 	r := netns.MarkRoute{Mark: routeMark, Table: routeTable, Priority: routePriority}
-	if p.spec.Mode == pods.Mark {
+	if p.spec.Mode == pods.Mark || p.spec.KeepClientAddress {
 		for _, ip := range []netip.Addr{p.ip4(), p.ip6()} {
 			if ip.IsValid() {
 				r.Sources = append(r.Sources, ip)
@@ -174,12 +206,14 @@ func (p *pod) route() netns.MarkRoute {
 }
 
 func (p *pod) entry() (redirect.Pod, error) {
+	excluded := p.spec.Exclusions.With(p.everywhere)
 	e := redirect.Pod{
 		ID: p.id, Cookie: p.cookie, Name: p.spec.Key(), Own: p.addresses,
 		Outbound4: p.outbound(p.ip4(), handoff.IPv4), Outbound6: p.outbound(p.ip6(), handoff.IPv6),
 		Rewrite: p.spec.Mode == pods.Rewrite, Mark: routeMark,
 		Inbound: *p.spec.Inbound, ExcludeInbound: p.spec.ExcludeInboundPorts,
-		FailOpen: p.spec.Policy == pods.Open, External: p.spec.External(),
+		ExcludeCIDRs: excluded.CIDRs, ExcludePorts: excluded.Ports, ExcludeUIDs: excluded.UIDs,
+		FailOpen: p.spec.Policy == pods.Open, External: p.spec.External(), DNS: p.dnsPorts(),
 	}
 	if p.spec.External() {
 		id, err := cgroup2.ID(p.spec.ProxyCgroup)

@@ -60,9 +60,31 @@ func (a *Agent) reconcile() {
 	for _, p := range a.managed {
 		a.mendListeners(p)
 	}
+	a.mendPins()
 	if changed {
 		a.saveState()
 	}
+}
+
+// mendPins keeps what is in the kernel there, should this agent end.
+func (a *Agent) mendPins() {
+	n, err := a.redirect.MendPins()
+	if n > 0 {
+		a.log.Warn("maps and links were not pinned any more and are again: was the bpf file system unmounted?", "dir", a.opts.BPFDir, "count", n)
+	}
+	a.tell(&a.unpinned, "maps and links are not pinned: pods will not be caught once this agent ends", err)
+}
+
+// tell logs an error once, and again only after it was another.
+func (a *Agent) tell(last *string, what string, err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	if now != "" && now != *last {
+		a.log.Error(what, "error", err)
+	}
+	*last = now
 }
 
 // askSources learns what the sources want now.
@@ -95,6 +117,7 @@ func (a *Agent) adjust(p *pod, spec pods.Spec) bool {
 		return false
 	}
 	a.log.Info("pod is changed", "pod", spec.Key(), "id", p.id, "policy", spec.Policy, "exclude_inbound_ports", spec.ExcludeInboundPorts)
+	p.changed = p.changed || !reflect.DeepEqual(spec.Identity, old.Identity)
 	return true
 }
 
@@ -114,7 +137,7 @@ func (a *Agent) add(spec pods.Spec) error {
 }
 
 func (a *Agent) tryAdd(spec pods.Spec) error {
-	p, err := openPod(spec)
+	p, err := openPod(spec, a.opts.Exclude)
 	if err != nil {
 		return err
 	}
@@ -123,6 +146,12 @@ func (a *Agent) tryAdd(spec pods.Spec) error {
 		return err
 	}
 	p.id = a.idFor(p)
+	p.dns = a.wantsDNS(&spec)
+	if _, p.dnsWas, _, err = a.redirect.DNSOf(p.cookie); err != nil {
+		p.close()
+		return err
+	}
+	a.saveState(p) // should this be its end, the next knows where to clean up
 	if err := a.catch(p); err != nil {
 		return errors.Join(err, a.letGo(p))
 	}
@@ -194,12 +223,13 @@ func (a *Agent) remakeListeners(p *pod, overdue bool) error {
 	return a.redirect.PutPod(entry)
 }
 
-// announce tells the proxies of a pod when all of its listeners are there.
+// announce tells the proxies of a pod when all of its listeners are there, and
+// again when they should know of a change.
 func (a *Agent) announce(p *pod) {
-	if p.announced || p.spec.External() || !p.isComplete() {
+	if p.announced && !p.changed || p.spec.External() || !p.isComplete() {
 		return
 	}
-	p.announced = true
+	p.announced, p.changed = true, false
 	a.server.Add(p.forProxy())
 }
 

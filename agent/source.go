@@ -57,7 +57,7 @@ func (s *source) Ready() {
 }
 
 // UpstreamSockets makes sockets that are never caught.
-func (s *source) UpstreamSockets(podID uint32, f handoff.Family, n int) ([]int, error) {
+func (s *source) UpstreamSockets(podID uint32, f handoff.Family, protocol handoff.Protocol, n int) ([]int, error) {
 	a := (*Agent)(s)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *source) UpstreamSockets(podID uint32, f handoff.Family, n int) ([]int, 
 	if p == nil {
 		return nil, fmt.Errorf("no pod %d", podID)
 	}
-	fds, err := p.ns.UpstreamSockets(f == handoff.IPv6, n)
+	fds, err := p.makeSockets(f == handoff.IPv6, protocol, n)
 	if err != nil {
 		return nil, err
 	}
@@ -78,4 +78,16 @@ func (s *source) UpstreamSockets(podID uint32, f handoff.Family, n int) ([]int, 
 		}
 	}
 	return fds, nil
+}
+
+func (p *pod) makeSockets(is6 bool, protocol handoff.Protocol, n int) ([]int, error) {
+	switch {
+	case protocol == handoff.UDP:
+		return p.ns.UDPSockets(is6, n)
+	case protocol == handoff.TCP:
+		return p.ns.UpstreamSockets(is6, n)
+	case p.spec.KeepClientAddress:
+		return p.ns.TransparentSockets(is6, n, routeMark)
+	}
+	return nil, fmt.Errorf("pod %s does not keep its clients' addresses", p.spec.Key())
 }

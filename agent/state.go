@@ -22,6 +22,12 @@ type state struct {
 type savedPod struct {
 	Cookie uint64 `json:"netns_cookie"`
 	Netns  string `json:"netns"`
+	// KeepsClient: a sysctl of the namespace was changed for it.
+	KeepsClient bool `json:"keeps_client,omitempty"`
+}
+
+func (p *pod) saved() savedPod {
+	return savedPod{Cookie: p.cookie, Netns: p.ns.Path(), KeepsClient: p.spec.KeepClientAddress}
 }
 
 func readState(path string) (state, error) {
@@ -39,19 +45,23 @@ func readState(path string) (state, error) {
 	return s, nil
 }
 
-// saveState replaces the file whole. The agent goes on without it.
-func (a *Agent) saveState() {
-	if err := a.writeState(); err != nil {
+// saveState replaces the file whole; starting are pods that are about to be
+// caught. The agent goes on without it.
+func (a *Agent) saveState(starting ...*pod) {
+	if err := a.writeState(starting); err != nil {
 		a.log.Error("state is not saved; a restarted agent will not know the pods that were added", "error", err)
 	}
 }
 
-func (a *Agent) writeState() error {
+func (a *Agent) writeState(starting []*pod) error {
 	s := state{Pods: map[string]savedPod{}, Added: a.added, Sourced: a.sourced}
 	for key, p := range a.managed {
-		s.Pods[key] = savedPod{Cookie: p.cookie, Netns: p.ns.Path()}
+		s.Pods[key] = p.saved()
 	}
-	text, err := json.MarshalIndent(s, "", "  ")
+	for _, p := range starting {
+		s.Pods[p.spec.Key()] = p.saved()
+	}
+	text, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}

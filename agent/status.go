@@ -36,7 +36,11 @@ type PodStatus struct {
 	Mode      pods.Mode    `json:"mode"`
 	Policy    pods.Policy  `json:"policy"`
 	External  bool         `json:"external,omitempty"` // it has a proxy of its own
-	Source    string       `json:"source"`             // config, added, or a source's name (kubernetes)
+	DNS       bool         `json:"dns,omitempty"`      // what it asks of DNS servers is caught
+	// What is left alone; of outbound connections also what all pods exclude.
+	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
+	pods.Exclusions
+	Source string `json:"source"` // config, added, or a source's name (kubernetes)
 	// State is caught, waiting (for a proxy to return its sockets) or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
@@ -72,10 +76,12 @@ func (a *Agent) podStatus(spec pods.Spec) PodStatus {
 	key := spec.Key()
 	s := PodStatus{
 		Name: spec.Name, Namespace: spec.Namespace, Netns: spec.Netns, Addresses: spec.Addresses,
+		ExcludeInboundPorts: spec.ExcludeInboundPorts, Exclusions: spec.Exclusions.With(a.opts.Exclude),
 		Mode: spec.Mode, Policy: spec.Policy, External: spec.External(), Source: a.sourceOf(key), State: "failed", Error: a.failed[key],
 	}
 	if p := a.managed[key]; p != nil {
 		s.ID, s.Cookie, s.Netns, s.Addresses, s.State = p.id, p.cookie, p.ns.Path(), p.addresses, "caught"
+		s.DNS = p.dns
 		if !p.isComplete() {
 			s.State = "waiting"
 		}

@@ -28,16 +28,39 @@ func (s *Status) WriteTable(w io.Writer) error {
 // WritePods writes the pods for people.
 func WritePods(w io.Writer, pods []PodStatus) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tPOD\tADDRESSES\tMODE\tPOLICY\tSOURCE\tSTATE\tNETNS")
+	fmt.Fprintln(t, "ID\tPOD\tADDRESSES\tMODE\tPOLICY\tEXCLUDED\tSOURCE\tSTATE\tNETNS")
 	for _, p := range pods {
 		state := p.State
 		if p.Error != "" {
 			state += " (" + strings.ReplaceAll(p.Error, "\n", "; ") + ")"
 		}
-		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.Mode, p.Policy, p.Source, state, p.Netns)
+		fmt.Fprintf(t, "%d\t%s/%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			p.ID, p.Namespace, p.Name, strings.Trim(fmt.Sprint(p.Addresses), "[]"), p.modes(), p.Policy, p.excluded(), p.Source, state, p.Netns)
 	}
 	return t.Flush()
+}
+
+// modes is all that is caught besides what always is.
+func (p *PodStatus) modes() string {
+	if p.DNS {
+		return string(p.Mode) + ", dns"
+	}
+	return string(p.Mode)
+}
+
+// excluded is what is left alone, in words.
+func (p *PodStatus) excluded() string {
+	var words []string
+	add := func(what string, n int, values any) {
+		if n > 0 {
+			words = append(words, what+" "+strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ","))
+		}
+	}
+	add("in", len(p.ExcludeInboundPorts), p.ExcludeInboundPorts)
+	add("to", len(p.CIDRs), p.CIDRs)
+	add("port", len(p.Ports), p.Ports)
+	add("uid", len(p.UIDs), p.UIDs)
+	return orDash(strings.Join(words, " "))
 }
 
 func (s *Status) proxies() string {
@@ -66,6 +89,9 @@ func WriteFeatures(w io.Writer, features []redirect.Feature) error {
 		here := "yes"
 		if f.Error != "" {
 			here = "no: " + f.Error
+			if f.Optional {
+				here = "no (it is optional): " + f.Error
+			}
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Name, f.For, f.Kernel, here)
 	}
@@ -77,7 +103,7 @@ func WriteFeatures(w io.Writer, features []redirect.Feature) error {
 func Missing(features []redirect.Feature) error {
 	var names []string
 	for _, f := range features {
-		if f.Error != "" {
+		if f.Error != "" && !f.Optional {
 			names = append(names, fmt.Sprintf("%s (Linux %s, for %s)", f.Name, f.Kernel, f.For))
 		}
 	}

@@ -4,13 +4,14 @@
 //
 // cgroup/connect4 and connect6: catch a managed pod's outbound TCP
 // connections, by mark or by rewriting, and leave everyone else alone.
-#include "helpers.h"
+#include "exclude.h"
 
 #define SOL_SOCKET 1
 #define SO_BINDTODEVICE 25
 #define SO_MARK 36
 
-enum action { LEAVE, DENY, MARK, REWRITE };
+// What is the proxy's own is left as it is: its socket may have a mark.
+enum action { LEAVE, LEAVE_AS_IS, DENY, MARK, REWRITE };
 
 struct dest {
 	__u8 addr[16] WORDS;
@@ -51,18 +52,24 @@ static __always_inline enum action fall_back(const struct settings *settings, co
 	return DENY;
 }
 
-static __always_inline int is_exempt(struct bpf_sock_addr *ctx, const struct pod *pod, const struct dest *dst)
+static __always_inline int is_proxys(struct bpf_sock_addr *ctx)
 {
-	if (bpf_sk_storage_get(&weir_sk_bypass, ctx->sk, 0, 0)) {
-		count(COUNT_BYPASS_SOCKET);
-		return 1;
-	}
+	if (!bpf_sk_storage_get(&weir_sk_bypass, ctx->sk, 0, 0))
+		return 0;
+	count(COUNT_BYPASS_SOCKET);
+	return 1;
+}
+
+static __always_inline int is_exempt(const struct pod *pod, const struct dest *dst)
+{
 	if (addr_is_link_local6(dst->addr) || (addr_is_loopback(dst->addr) && !pod->loopback) ||
 	    addr_is_pods(pod->pod_id, dst->addr)) {
 		count(COUNT_OWN_ADDRESS);
 		return 1;
 	}
-	return pod->proxy_cgroup && pod->proxy_cgroup == bpf_get_current_cgroup_id();
+	if (pod->proxy_cgroup && pod->proxy_cgroup == bpf_get_current_cgroup_id())
+		return 1;
+	return is_excluded(pod, dst->addr, dst->port);
 }
 
 static __always_inline int pod_has_family(const struct pod *pod, const struct dest *dst)
@@ -108,7 +115,9 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 	int rewrite = pod->rewrite;
 	int failed;
 
-	if (!settings || settings->bypass || is_exempt(ctx, pod, dst))
+	if (is_proxys(ctx))
+		return LEAVE_AS_IS;
+	if (!settings || settings->bypass || is_exempt(pod, dst))
 		return LEAVE;
 	if (proxy_is_silent(pod, settings)) {
 		count(pod->fail_open ? COUNT_SILENT_OPEN : COUNT_SILENT_CLOSED);
@@ -131,8 +140,12 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 // not answer for this one.
 static __always_inline void forget(struct bpf_sock_addr *ctx, const struct pod *pod)
 {
+	__u32 none = 0;
+
 	if (pod->rewrite)
 		bpf_sk_storage_delete(&weir_sk_orig, ctx->sk);
+	else if (ctx->sk->mark == pod->mark)
+		bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &none, sizeof(none));
 }
 
 SEC("cgroup/connect4")

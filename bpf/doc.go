@@ -11,8 +11,10 @@
 //	getsockopt.c   cgroup/getsockopt                  rewriting: SO_ORIGINAL_DST
 //	cookie.c       cgroup/connect4                    the cookie of a namespace, before Linux 5.14
 //	getpeername.c  cgroup/getpeername4, getpeername6  rewriting: the app sees the peer that it asked for
+//	dns.c          cgroup/connect, sendmsg, recvmsg, getpeername, each 4 and 6
+//	                                                  DNS questions to the proxy; answers from whom was asked
 //
-// Maps (maps.h), pinned by name:
+// Maps (maps.h, dns.h), pinned by name:
 //
 //	weir_pods       HASH          netns cookie → the pod: flags, mark, outbound listeners
 //	weir_settings   ARRAY[1]      bypass, max_silence_ms, flows, version of the layout
@@ -20,11 +22,17 @@
 //	weir_listeners  SOCKHASH      pod, kind → listening socket
 //	weir_pod_addrs  HASH          pod, address → 1: its own, never caught
 //	weir_in_exclude HASH          pod, port → 1: inbound is left alone
+//	weir_out_cidrs  LPM_TRIE      pod, range → 1: outbound is left alone
+//	weir_out_ports  HASH          pod, port → 1: likewise
+//	weir_out_uids   HASH          pod, user → 1: likewise
 //	weir_sk_bypass  SK_STORAGE    the proxy's upstream sockets: never caught
 //	weir_sk_orig    SK_STORAGE    rewriting: a socket's original destination
 //	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, between connect and accept
 //	weir_counters   PERCPU_ARRAY  see enum counter
 //	weir_flows      RINGBUF       struct flow, while settings.flows is set
+//	weir_dns_pods    HASH         netns cookie → slot and ports of a pod whose DNS is caught
+//	weir_dns_servers ARRAY        slot → the servers that the pod has asked; mmapable
+//	weir_dns_lock    ARRAY[1]     a spin lock for adding to them
 //
 // The contract that bites: a map's key and value are read by other versions of
 // weir and by people with bpftool. Whoever changes them changes layoutVersion

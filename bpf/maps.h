@@ -33,7 +33,9 @@ struct pod {
 	__u8 ip4[4] WORDS;
 	__u8 ip6[16] WORDS;
 	__u8 loopback; // connections to loopback addresses are caught, too
-	__u8 pad[3];
+	__u8 out_cidrs; // it has some in weir_out_cidrs; likewise the others
+	__u8 out_ports;
+	__u8 out_uids;
 };
 
 struct settings {
@@ -48,6 +50,8 @@ enum listener_kind {
 	LISTENER_OUTBOUND6 = 2,
 	LISTENER_INBOUND4 = 3,
 	LISTENER_INBOUND6 = 4,
+	LISTENER_DNS4 = 5, // a UDP socket
+	LISTENER_DNS6 = 6,
 };
 
 struct listener_key {
@@ -64,6 +68,18 @@ struct pod_port {
 	__u32 pod_id;
 	__u16 port;
 	__u16 pad;
+};
+
+// A range of a pod's destinations. The prefix counts the bits of pod_id, too.
+struct pod_cidr {
+	__u32 prefix_len;
+	__u32 pod_id;
+	__u8 addr[16] WORDS;
+};
+
+struct pod_uid {
+	__u32 pod_id;
+	__u32 uid; // as the node sees it
 };
 
 enum orig_role {
@@ -92,6 +108,7 @@ enum flow_verdict {
 	FLOW_INBOUND = 3,
 	FLOW_LEFT_ALONE = 4, // proxy silent, policy open
 	FLOW_DENIED = 5,     // proxy silent, policy closed
+	FLOW_DNS = 6,        // a question to a DNS server
 };
 
 // One decision. For an inbound connection addr and port are the pod's, the
@@ -119,6 +136,9 @@ enum counter {
 	COUNT_SILENT_CLOSED = 7,
 	COUNT_FAILED = 8,     // a helper failed: the pod's policy decided
 	COUNT_FLOWS_LOST = 9, // weir_flows was full
+	COUNT_DNS = 10,
+	COUNT_DNS_LEFT_ALONE = 11, // to one server more than the pod may ask
+	COUNT_EXCLUDED_OUTBOUND = 12, // by range, port or user
 	COUNTERS = 16,
 };
 
@@ -151,7 +171,7 @@ struct {
 // A value of 8 bytes: user space reads the socket's cookie.
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 24576);
 	__type(key, struct listener_key);
 	__type(value, __u64);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -175,6 +195,33 @@ struct {
 	__type(value, __u8);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_in_exclude SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pod_cidr);
+	__type(value, __u8);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_out_cidrs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pod_port);
+	__type(value, __u8);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_out_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pod_uid);
+	__type(value, __u8);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_out_uids SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

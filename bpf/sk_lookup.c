@@ -10,6 +10,19 @@
 // bpf_get_netns_cookie is not allowed here, so it is a constant of the program.
 volatile const __u64 netns_cookie = 0;
 
+// The proxy connects to the app from the client's address. Kernels before 5.17
+// do not tell the interface; while this is 0 the verifier does not look at it.
+volatile const __u8 keeps_client = 0;
+
+#define LOOPBACK 1 // lo's index in every network namespace
+
+// What a client sends never comes in on lo. What the proxy sends in its name
+// does: the agent has bound those sockets to lo.
+static __always_inline int is_from_proxy(struct bpf_sk_lookup *ctx)
+{
+	return keeps_client && CTX_LOAD(ctx->ingress_ifindex) == LOOPBACK;
+}
+
 static __always_inline void addresses(struct bpf_sk_lookup *ctx, __u8 *local, __u8 *remote)
 {
 	__u32 local4 = CTX_LOAD(ctx->local_ip4), remote4 = CTX_LOAD(ctx->remote_ip4);
@@ -94,7 +107,7 @@ int weir_sk_lookup(struct bpf_sk_lookup *ctx)
 	// By addresses, not by interface: what a pod sends to its own address
 	// arrives on lo with eth0's index.
 	if (!addr_is_pods(pod->pod_id, remote)) {
-		if (!addr_is_pods(pod->pod_id, local))
+		if (!addr_is_pods(pod->pod_id, local) || is_from_proxy(ctx))
 			return SK_PASS;
 		return inbound(ctx, pod, local, remote);
 	}

@@ -51,7 +51,7 @@ var (
 	listenerKinds6 = []WeirListenerKind{WeirListenerKindLISTENER_OUTBOUND6, WeirListenerKindLISTENER_INBOUND6}
 )
 
-func newLookup(t *testing.T) *lookup {
+func newLookup(t *testing.T, keepsClient uint8) *lookup {
 	t.Helper()
 	netnsrig.RequireRoot(t)
 	spec, err := LoadWeir()
@@ -62,6 +62,9 @@ func newLookup(t *testing.T) *lookup {
 		m.Pinning = ebpf.PinNone
 	}
 	if err := spec.Variables["netns_cookie"].Set(uint64(podCookie)); err != nil {
+		t.Fatal(err)
+	}
+	if err := spec.Variables["keeps_client"].Set(keepsClient); err != nil {
 		t.Fatal(err)
 	}
 	l := &lookup{t: t, cookies: map[WeirListenerKind]uint64{}}
@@ -114,6 +117,7 @@ func (l *lookup) listen(kind WeirListenerKind, addr string) {
 // run asks who gets a connection.
 func (l *lookup) run(protocol uint32, remote, local netip.AddrPort) (verdict uint32, cookie uint64) {
 	l.t.Helper()
+
 	in := lookupContext{
 		Family: unix.AF_INET, Protocol: protocol, LocalPort: uint32(local.Port()),
 		RemotePort: [2]byte{byte(remote.Port() >> 8), byte(remote.Port())},
@@ -132,7 +136,7 @@ func (l *lookup) run(protocol uint32, remote, local netip.AddrPort) (verdict uin
 }
 
 func TestSkLookup(t *testing.T) {
-	l := newLookup(t)
+	l := newLookup(t, 0)
 	for _, tt := range []struct {
 		name          string
 		remote, local netip.Addr
@@ -195,7 +199,7 @@ func TestSkLookup(t *testing.T) {
 // A pod whose listener is gone gets no connection that was meant for it, and
 // nobody else does.
 func TestSkLookupWithoutListeners(t *testing.T) {
-	l := newLookup(t)
+	l := newLookup(t, 0)
 	for _, kind := range append(listenerKinds4, listenerKinds6...) {
 		if err := l.objects.WeirListeners.Delete(WeirListenerKey{PodId: podID, Kind: kind}); err != nil {
 			t.Fatal(err)
@@ -219,5 +223,25 @@ func TestSkLookupWithoutListeners(t *testing.T) {
 	}
 	if total != 4 {
 		t.Errorf("%d failures counted, want 4", total)
+	}
+}
+
+// A pod whose clients' addresses are kept is caught like any other. BPF_PROG_RUN
+// cannot say that something comes in on lo: package redirect tests that.
+func TestSkLookupKeepsClient(t *testing.T) {
+	l := newLookup(t, 1)
+	l.put(l.objects.WeirSettings, uint32(0), WeirSettings{Version: 1})
+	l.put(l.objects.WeirPods, uint64(podCookie), WeirPod{PodId: podID, Inbound: 1})
+	for _, tt := range []struct {
+		remote, local netip.Addr
+		kind          WeirListenerKind
+	}{
+		{peer4, pod4, WeirListenerKindLISTENER_INBOUND4}, {peer6, pod6, WeirListenerKindLISTENER_INBOUND6},
+		{pod4, peer4, WeirListenerKindLISTENER_OUTBOUND4}, {pod6, peer6, WeirListenerKindLISTENER_OUTBOUND6},
+	} {
+		verdict, cookie := l.run(unix.IPPROTO_TCP, netip.AddrPortFrom(tt.remote, 40000), netip.AddrPortFrom(tt.local, 80))
+		if verdict != skPass || cookie != l.cookies[tt.kind] {
+			t.Errorf("%s to %s: verdict %d and socket %d, want %d", tt.remote, tt.local, verdict, cookie, l.cookies[tt.kind])
+		}
 	}
 }

@@ -4,6 +4,7 @@
 //
 // One object of all hooks, so that they share their maps without a loader's help.
 #include "connect.c"
+#include "dns.c"
 #include "getpeername.c"
 #include "getsockopt.c"
 #include "sk_lookup.c"

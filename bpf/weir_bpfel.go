@@ -24,18 +24,41 @@ type WeirConn struct {
 type WeirCounter uint32
 
 const (
-	WeirCounterCOUNT_MARKED        WeirCounter = 0
-	WeirCounterCOUNT_REWRITTEN     WeirCounter = 1
-	WeirCounterCOUNT_INBOUND       WeirCounter = 2
-	WeirCounterCOUNT_BYPASS_SOCKET WeirCounter = 3
-	WeirCounterCOUNT_OWN_ADDRESS   WeirCounter = 4
-	WeirCounterCOUNT_EXCLUDED_PORT WeirCounter = 5
-	WeirCounterCOUNT_SILENT_OPEN   WeirCounter = 6
-	WeirCounterCOUNT_SILENT_CLOSED WeirCounter = 7
-	WeirCounterCOUNT_FAILED        WeirCounter = 8
-	WeirCounterCOUNT_FLOWS_LOST    WeirCounter = 9
-	WeirCounterCOUNTERS            WeirCounter = 16
+	WeirCounterCOUNT_MARKED            WeirCounter = 0
+	WeirCounterCOUNT_REWRITTEN         WeirCounter = 1
+	WeirCounterCOUNT_INBOUND           WeirCounter = 2
+	WeirCounterCOUNT_BYPASS_SOCKET     WeirCounter = 3
+	WeirCounterCOUNT_OWN_ADDRESS       WeirCounter = 4
+	WeirCounterCOUNT_EXCLUDED_PORT     WeirCounter = 5
+	WeirCounterCOUNT_SILENT_OPEN       WeirCounter = 6
+	WeirCounterCOUNT_SILENT_CLOSED     WeirCounter = 7
+	WeirCounterCOUNT_FAILED            WeirCounter = 8
+	WeirCounterCOUNT_FLOWS_LOST        WeirCounter = 9
+	WeirCounterCOUNT_DNS               WeirCounter = 10
+	WeirCounterCOUNT_DNS_LEFT_ALONE    WeirCounter = 11
+	WeirCounterCOUNT_EXCLUDED_OUTBOUND WeirCounter = 12
+	WeirCounterCOUNTERS                WeirCounter = 16
 )
+
+type WeirDnsLock struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+}
+
+type WeirDnsPod struct {
+	_     structs.HostLayout
+	Slot  uint32
+	Port4 uint16
+	Port6 uint16
+}
+
+type WeirDnsServers struct {
+	_    structs.HostLayout
+	Addr [16][16]uint8
+}
 
 type WeirFlow struct {
 	_          structs.HostLayout
@@ -58,6 +81,7 @@ const (
 	WeirFlowVerdictFLOW_INBOUND    WeirFlowVerdict = 3
 	WeirFlowVerdictFLOW_LEFT_ALONE WeirFlowVerdict = 4
 	WeirFlowVerdictFLOW_DENIED     WeirFlowVerdict = 5
+	WeirFlowVerdictFLOW_DNS        WeirFlowVerdict = 6
 )
 
 type WeirListenerKey struct {
@@ -73,6 +97,8 @@ const (
 	WeirListenerKindLISTENER_OUTBOUND6 WeirListenerKind = 2
 	WeirListenerKindLISTENER_INBOUND4  WeirListenerKind = 3
 	WeirListenerKindLISTENER_INBOUND6  WeirListenerKind = 4
+	WeirListenerKindLISTENER_DNS4      WeirListenerKind = 5
+	WeirListenerKindLISTENER_DNS6      WeirListenerKind = 6
 )
 
 type WeirOrig struct {
@@ -97,7 +123,9 @@ type WeirPod struct {
 	Ip4           [4]uint8
 	Ip6           [16]uint8
 	Loopback      uint8
-	Pad           [3]uint8
+	OutCidrs      uint8
+	OutPorts      uint8
+	OutUids       uint8
 }
 
 type WeirPodAddr struct {
@@ -106,11 +134,24 @@ type WeirPodAddr struct {
 	Addr  [16]uint8
 }
 
+type WeirPodCidr struct {
+	_         structs.HostLayout
+	PrefixLen uint32
+	PodId     uint32
+	Addr      [16]uint8
+}
+
 type WeirPodPort struct {
 	_     structs.HostLayout
 	PodId uint32
 	Port  uint16
 	Pad   uint16
+}
+
+type WeirPodUid struct {
+	_     structs.HostLayout
+	PodId uint32
+	Uid   uint32
 }
 
 type WeirSettings struct {
@@ -125,25 +166,40 @@ type WeirSettings struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	WeirMapWeirConnOrig      = "weir_conn_orig"
-	WeirMapWeirCounters      = "weir_counters"
-	WeirMapWeirFlows         = "weir_flows"
-	WeirMapWeirHeartbeat     = "weir_heartbeat"
-	WeirMapWeirInExclude     = "weir_in_exclude"
-	WeirMapWeirListeners     = "weir_listeners"
-	WeirMapWeirPodAddrs      = "weir_pod_addrs"
-	WeirMapWeirPods          = "weir_pods"
-	WeirMapWeirSettings      = "weir_settings"
-	WeirMapWeirSkBypass      = "weir_sk_bypass"
-	WeirMapWeirSkOrig        = "weir_sk_orig"
-	WeirProgWeirConnect4     = "weir_connect4"
-	WeirProgWeirConnect6     = "weir_connect6"
-	WeirProgWeirGetpeername4 = "weir_getpeername4"
-	WeirProgWeirGetpeername6 = "weir_getpeername6"
-	WeirProgWeirGetsockopt   = "weir_getsockopt"
-	WeirProgWeirSkLookup     = "weir_sk_lookup"
-	WeirProgWeirSockops      = "weir_sockops"
-	WeirVarNetnsCookie       = "netns_cookie"
+	WeirMapWeirConnOrig         = "weir_conn_orig"
+	WeirMapWeirCounters         = "weir_counters"
+	WeirMapWeirDnsLock          = "weir_dns_lock"
+	WeirMapWeirDnsPods          = "weir_dns_pods"
+	WeirMapWeirDnsServers       = "weir_dns_servers"
+	WeirMapWeirFlows            = "weir_flows"
+	WeirMapWeirHeartbeat        = "weir_heartbeat"
+	WeirMapWeirInExclude        = "weir_in_exclude"
+	WeirMapWeirListeners        = "weir_listeners"
+	WeirMapWeirOutCidrs         = "weir_out_cidrs"
+	WeirMapWeirOutPorts         = "weir_out_ports"
+	WeirMapWeirOutUids          = "weir_out_uids"
+	WeirMapWeirPodAddrs         = "weir_pod_addrs"
+	WeirMapWeirPods             = "weir_pods"
+	WeirMapWeirSettings         = "weir_settings"
+	WeirMapWeirSkBypass         = "weir_sk_bypass"
+	WeirMapWeirSkOrig           = "weir_sk_orig"
+	WeirProgWeirConnect4        = "weir_connect4"
+	WeirProgWeirConnect6        = "weir_connect6"
+	WeirProgWeirDnsConnect4     = "weir_dns_connect4"
+	WeirProgWeirDnsConnect6     = "weir_dns_connect6"
+	WeirProgWeirDnsGetpeername4 = "weir_dns_getpeername4"
+	WeirProgWeirDnsGetpeername6 = "weir_dns_getpeername6"
+	WeirProgWeirDnsRecvmsg4     = "weir_dns_recvmsg4"
+	WeirProgWeirDnsRecvmsg6     = "weir_dns_recvmsg6"
+	WeirProgWeirDnsSendmsg4     = "weir_dns_sendmsg4"
+	WeirProgWeirDnsSendmsg6     = "weir_dns_sendmsg6"
+	WeirProgWeirGetpeername4    = "weir_getpeername4"
+	WeirProgWeirGetpeername6    = "weir_getpeername6"
+	WeirProgWeirGetsockopt      = "weir_getsockopt"
+	WeirProgWeirSkLookup        = "weir_sk_lookup"
+	WeirProgWeirSockops         = "weir_sockops"
+	WeirVarKeepsClient          = "keeps_client"
+	WeirVarNetnsCookie          = "netns_cookie"
 )
 
 // LoadWeir returns the embedded CollectionSpec for Weir.
@@ -188,36 +244,51 @@ type WeirSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WeirProgramSpecs struct {
-	WeirConnect4     *ebpf.ProgramSpec `ebpf:"weir_connect4"`
-	WeirConnect6     *ebpf.ProgramSpec `ebpf:"weir_connect6"`
-	WeirGetpeername4 *ebpf.ProgramSpec `ebpf:"weir_getpeername4"`
-	WeirGetpeername6 *ebpf.ProgramSpec `ebpf:"weir_getpeername6"`
-	WeirGetsockopt   *ebpf.ProgramSpec `ebpf:"weir_getsockopt"`
-	WeirSkLookup     *ebpf.ProgramSpec `ebpf:"weir_sk_lookup"`
-	WeirSockops      *ebpf.ProgramSpec `ebpf:"weir_sockops"`
+	WeirConnect4        *ebpf.ProgramSpec `ebpf:"weir_connect4"`
+	WeirConnect6        *ebpf.ProgramSpec `ebpf:"weir_connect6"`
+	WeirDnsConnect4     *ebpf.ProgramSpec `ebpf:"weir_dns_connect4"`
+	WeirDnsConnect6     *ebpf.ProgramSpec `ebpf:"weir_dns_connect6"`
+	WeirDnsGetpeername4 *ebpf.ProgramSpec `ebpf:"weir_dns_getpeername4"`
+	WeirDnsGetpeername6 *ebpf.ProgramSpec `ebpf:"weir_dns_getpeername6"`
+	WeirDnsRecvmsg4     *ebpf.ProgramSpec `ebpf:"weir_dns_recvmsg4"`
+	WeirDnsRecvmsg6     *ebpf.ProgramSpec `ebpf:"weir_dns_recvmsg6"`
+	WeirDnsSendmsg4     *ebpf.ProgramSpec `ebpf:"weir_dns_sendmsg4"`
+	WeirDnsSendmsg6     *ebpf.ProgramSpec `ebpf:"weir_dns_sendmsg6"`
+	WeirGetpeername4    *ebpf.ProgramSpec `ebpf:"weir_getpeername4"`
+	WeirGetpeername6    *ebpf.ProgramSpec `ebpf:"weir_getpeername6"`
+	WeirGetsockopt      *ebpf.ProgramSpec `ebpf:"weir_getsockopt"`
+	WeirSkLookup        *ebpf.ProgramSpec `ebpf:"weir_sk_lookup"`
+	WeirSockops         *ebpf.ProgramSpec `ebpf:"weir_sockops"`
 }
 
 // WeirMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WeirMapSpecs struct {
-	WeirConnOrig  *ebpf.MapSpec `ebpf:"weir_conn_orig"`
-	WeirCounters  *ebpf.MapSpec `ebpf:"weir_counters"`
-	WeirFlows     *ebpf.MapSpec `ebpf:"weir_flows"`
-	WeirHeartbeat *ebpf.MapSpec `ebpf:"weir_heartbeat"`
-	WeirInExclude *ebpf.MapSpec `ebpf:"weir_in_exclude"`
-	WeirListeners *ebpf.MapSpec `ebpf:"weir_listeners"`
-	WeirPodAddrs  *ebpf.MapSpec `ebpf:"weir_pod_addrs"`
-	WeirPods      *ebpf.MapSpec `ebpf:"weir_pods"`
-	WeirSettings  *ebpf.MapSpec `ebpf:"weir_settings"`
-	WeirSkBypass  *ebpf.MapSpec `ebpf:"weir_sk_bypass"`
-	WeirSkOrig    *ebpf.MapSpec `ebpf:"weir_sk_orig"`
+	WeirConnOrig   *ebpf.MapSpec `ebpf:"weir_conn_orig"`
+	WeirCounters   *ebpf.MapSpec `ebpf:"weir_counters"`
+	WeirDnsLock    *ebpf.MapSpec `ebpf:"weir_dns_lock"`
+	WeirDnsPods    *ebpf.MapSpec `ebpf:"weir_dns_pods"`
+	WeirDnsServers *ebpf.MapSpec `ebpf:"weir_dns_servers"`
+	WeirFlows      *ebpf.MapSpec `ebpf:"weir_flows"`
+	WeirHeartbeat  *ebpf.MapSpec `ebpf:"weir_heartbeat"`
+	WeirInExclude  *ebpf.MapSpec `ebpf:"weir_in_exclude"`
+	WeirListeners  *ebpf.MapSpec `ebpf:"weir_listeners"`
+	WeirOutCidrs   *ebpf.MapSpec `ebpf:"weir_out_cidrs"`
+	WeirOutPorts   *ebpf.MapSpec `ebpf:"weir_out_ports"`
+	WeirOutUids    *ebpf.MapSpec `ebpf:"weir_out_uids"`
+	WeirPodAddrs   *ebpf.MapSpec `ebpf:"weir_pod_addrs"`
+	WeirPods       *ebpf.MapSpec `ebpf:"weir_pods"`
+	WeirSettings   *ebpf.MapSpec `ebpf:"weir_settings"`
+	WeirSkBypass   *ebpf.MapSpec `ebpf:"weir_sk_bypass"`
+	WeirSkOrig     *ebpf.MapSpec `ebpf:"weir_sk_orig"`
 }
 
 // WeirVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WeirVariableSpecs struct {
+	KeepsClient *ebpf.VariableSpec `ebpf:"keeps_client"`
 	NetnsCookie *ebpf.VariableSpec `ebpf:"netns_cookie"`
 }
 
@@ -241,27 +312,39 @@ func (o *WeirObjects) Close() error {
 //
 // It can be passed to LoadWeirObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WeirMaps struct {
-	WeirConnOrig  *ebpf.Map `ebpf:"weir_conn_orig"`
-	WeirCounters  *ebpf.Map `ebpf:"weir_counters"`
-	WeirFlows     *ebpf.Map `ebpf:"weir_flows"`
-	WeirHeartbeat *ebpf.Map `ebpf:"weir_heartbeat"`
-	WeirInExclude *ebpf.Map `ebpf:"weir_in_exclude"`
-	WeirListeners *ebpf.Map `ebpf:"weir_listeners"`
-	WeirPodAddrs  *ebpf.Map `ebpf:"weir_pod_addrs"`
-	WeirPods      *ebpf.Map `ebpf:"weir_pods"`
-	WeirSettings  *ebpf.Map `ebpf:"weir_settings"`
-	WeirSkBypass  *ebpf.Map `ebpf:"weir_sk_bypass"`
-	WeirSkOrig    *ebpf.Map `ebpf:"weir_sk_orig"`
+	WeirConnOrig   *ebpf.Map `ebpf:"weir_conn_orig"`
+	WeirCounters   *ebpf.Map `ebpf:"weir_counters"`
+	WeirDnsLock    *ebpf.Map `ebpf:"weir_dns_lock"`
+	WeirDnsPods    *ebpf.Map `ebpf:"weir_dns_pods"`
+	WeirDnsServers *ebpf.Map `ebpf:"weir_dns_servers"`
+	WeirFlows      *ebpf.Map `ebpf:"weir_flows"`
+	WeirHeartbeat  *ebpf.Map `ebpf:"weir_heartbeat"`
+	WeirInExclude  *ebpf.Map `ebpf:"weir_in_exclude"`
+	WeirListeners  *ebpf.Map `ebpf:"weir_listeners"`
+	WeirOutCidrs   *ebpf.Map `ebpf:"weir_out_cidrs"`
+	WeirOutPorts   *ebpf.Map `ebpf:"weir_out_ports"`
+	WeirOutUids    *ebpf.Map `ebpf:"weir_out_uids"`
+	WeirPodAddrs   *ebpf.Map `ebpf:"weir_pod_addrs"`
+	WeirPods       *ebpf.Map `ebpf:"weir_pods"`
+	WeirSettings   *ebpf.Map `ebpf:"weir_settings"`
+	WeirSkBypass   *ebpf.Map `ebpf:"weir_sk_bypass"`
+	WeirSkOrig     *ebpf.Map `ebpf:"weir_sk_orig"`
 }
 
 func (m *WeirMaps) Close() error {
 	return _WeirClose(
 		m.WeirConnOrig,
 		m.WeirCounters,
+		m.WeirDnsLock,
+		m.WeirDnsPods,
+		m.WeirDnsServers,
 		m.WeirFlows,
 		m.WeirHeartbeat,
 		m.WeirInExclude,
 		m.WeirListeners,
+		m.WeirOutCidrs,
+		m.WeirOutPorts,
+		m.WeirOutUids,
 		m.WeirPodAddrs,
 		m.WeirPods,
 		m.WeirSettings,
@@ -274,6 +357,7 @@ func (m *WeirMaps) Close() error {
 //
 // It can be passed to LoadWeirObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WeirVariables struct {
+	KeepsClient *ebpf.Variable `ebpf:"keeps_client"`
 	NetnsCookie *ebpf.Variable `ebpf:"netns_cookie"`
 }
 
@@ -281,19 +365,35 @@ type WeirVariables struct {
 //
 // It can be passed to LoadWeirObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WeirPrograms struct {
-	WeirConnect4     *ebpf.Program `ebpf:"weir_connect4"`
-	WeirConnect6     *ebpf.Program `ebpf:"weir_connect6"`
-	WeirGetpeername4 *ebpf.Program `ebpf:"weir_getpeername4"`
-	WeirGetpeername6 *ebpf.Program `ebpf:"weir_getpeername6"`
-	WeirGetsockopt   *ebpf.Program `ebpf:"weir_getsockopt"`
-	WeirSkLookup     *ebpf.Program `ebpf:"weir_sk_lookup"`
-	WeirSockops      *ebpf.Program `ebpf:"weir_sockops"`
+	WeirConnect4        *ebpf.Program `ebpf:"weir_connect4"`
+	WeirConnect6        *ebpf.Program `ebpf:"weir_connect6"`
+	WeirDnsConnect4     *ebpf.Program `ebpf:"weir_dns_connect4"`
+	WeirDnsConnect6     *ebpf.Program `ebpf:"weir_dns_connect6"`
+	WeirDnsGetpeername4 *ebpf.Program `ebpf:"weir_dns_getpeername4"`
+	WeirDnsGetpeername6 *ebpf.Program `ebpf:"weir_dns_getpeername6"`
+	WeirDnsRecvmsg4     *ebpf.Program `ebpf:"weir_dns_recvmsg4"`
+	WeirDnsRecvmsg6     *ebpf.Program `ebpf:"weir_dns_recvmsg6"`
+	WeirDnsSendmsg4     *ebpf.Program `ebpf:"weir_dns_sendmsg4"`
+	WeirDnsSendmsg6     *ebpf.Program `ebpf:"weir_dns_sendmsg6"`
+	WeirGetpeername4    *ebpf.Program `ebpf:"weir_getpeername4"`
+	WeirGetpeername6    *ebpf.Program `ebpf:"weir_getpeername6"`
+	WeirGetsockopt      *ebpf.Program `ebpf:"weir_getsockopt"`
+	WeirSkLookup        *ebpf.Program `ebpf:"weir_sk_lookup"`
+	WeirSockops         *ebpf.Program `ebpf:"weir_sockops"`
 }
 
 func (p *WeirPrograms) Close() error {
 	return _WeirClose(
 		p.WeirConnect4,
 		p.WeirConnect6,
+		p.WeirDnsConnect4,
+		p.WeirDnsConnect6,
+		p.WeirDnsGetpeername4,
+		p.WeirDnsGetpeername6,
+		p.WeirDnsRecvmsg4,
+		p.WeirDnsRecvmsg6,
+		p.WeirDnsSendmsg4,
+		p.WeirDnsSendmsg6,
 		p.WeirGetpeername4,
 		p.WeirGetpeername6,
 		p.WeirGetsockopt,

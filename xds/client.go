@@ -11,6 +11,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirproxy/weir/internal/buildinfo"
 	"github.com/weirproxy/weir/internal/field"
@@ -89,8 +90,24 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Node is what the client says of the proxy to servers. It is not changed.
+// Node is what the client says of the proxy to servers. It is not changed, but
+// replaced by SetNodeMetadata.
 func (c *Client) Node() *corev3.Node { return c.node }
+
+// SetNodeMetadata sets a field of the node's metadata. Servers learn of it by
+// the next request of each stream, also those that are told of the node only
+// once.
+func (c *Client) SetNodeMetadata(key string, value *structpb.Value) {
+	n := proto.CloneOf(c.node)
+	if n.Metadata == nil {
+		n.Metadata = &structpb.Struct{}
+	}
+	if n.Metadata.Fields == nil {
+		n.Metadata.Fields = map[string]*structpb.Value{}
+	}
+	n.Metadata.Fields[key] = value
+	c.node = n
+}
 
 // describe is the node with what it says of weir itself.
 func describe(n *corev3.Node) *corev3.Node {

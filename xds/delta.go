@@ -1,11 +1,9 @@
 package xds
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -20,29 +18,14 @@ import (
 // server is told which versions are here, so it sends only what differs.
 //
 // What is on the main goroutine: everything but decode.
-type delta struct {
-	client  *Client
-	key     string // in client.streams
-	target  *target
-	stats   Stats
-	types   []*deltaType // in the order of subscription
-	session *session     // nil: not connected
-	asked   bool         // the node was sent in this session
-	stop    context.CancelFunc
-}
+type delta struct{ multiplex[*deltaType] }
 
 // deltaType is a type on the stream.
 type deltaType struct {
-	col   *collection
-	asked bool                // in this session
-	told  map[string]bool     // names that the server was told in this session
-	have  map[string]Resource // accepted; survives the session
-	late  bool                // a request waits for the type's pause to end
-	busy  bool                // a response is being applied; a request follows
-
-	refused backoff     // of updates in a row
-	delayed *time.Timer // until the next NACK may be sent
-	answer  *answer     // to the last response, not sent yet
+	typeState
+	told   map[string]bool     // names that the server was told in this session
+	have   map[string]Resource // accepted; survives the session
+	answer *answer             // to the last response, not sent yet
 }
 
 // answer is an ACK, or a NACK with an error.
@@ -52,26 +35,13 @@ type answer struct {
 }
 
 func (c *Client) newDelta(key, method string, t *target, stats Stats) wire {
-	s := &delta{client: c, key: key, target: t, stats: stats}
-	ctx, cancel := context.WithCancel(c.ctx)
-	s.stop = cancel
-	stats.Set(statConnected, 0)
-	c.running.Add(1)
-	go (&stream{client: c, target: t, method: method, proto: s}).run(ctx)
+	s := &delta{}
+	s.run(c, key, method, t, stats, s, s.sendType)
 	return s
 }
 
 func (s *delta) addType(col *collection) {
-	s.types = append(s.types, &deltaType{col: col, told: map[string]bool{}, have: map[string]Resource{}, refused: nackBackoff()})
-}
-
-func (s *delta) find(typeURL string) *deltaType {
-	for _, t := range s.types {
-		if t.col.typeURL == typeURL {
-			return t
-		}
-	}
-	return nil
+	s.types = append(s.types, &deltaType{typeState: typeState{col: col, refused: nackBackoff()}, told: map[string]bool{}, have: map[string]Resource{}})
 }
 
 func (s *delta) wantsChanged(col *collection) {
@@ -80,41 +50,10 @@ func (s *delta) wantsChanged(col *collection) {
 	}
 }
 
-// unused unsubscribes from everything. What yet comes for the type is ignored.
-func (s *delta) unused(col *collection) {
-	delete(s.client.collections, col.id)
-	t := s.find(col.typeURL)
-	s.types = slices.DeleteFunc(s.types, func(o *deltaType) bool { return o == t })
-	if len(s.types) == 0 {
-		s.stop()
-		s.session = nil
-		s.stats.Set(statConnected, 0)
-		delete(s.client.streams, s.key)
-		return
-	}
-	if t.asked && !t.busy {
-		s.send(t)
-	}
-}
-
-func (s *delta) resume(typeURL string) {
-	if t := s.find(typeURL); t != nil && t.late && !t.busy {
-		s.request(t)
-	}
-}
-
-// request sends what has changed of what is wanted, when nothing holds it back.
-func (s *delta) request(t *deltaType) {
-	t.late = s.client.paused[t.col.typeURL] > 0 || t.delayed != nil
-	if !t.late {
-		s.send(t)
-	}
-}
-
 // wildcard is the name of all resources that a server has for this node.
 const wildcard = "*"
 
-func (s *delta) send(t *deltaType) {
+func (s *delta) sendType(t *deltaType) {
 	if s.session == nil {
 		return
 	}
@@ -160,35 +99,19 @@ func (s *delta) send(t *deltaType) {
 		// no other way.
 		req.ResourceNamesSubscribe = nil
 	}
-	if !s.asked || !s.target.nodeFirstOnly {
-		req.Node = s.client.node
-		s.asked = true
-	}
+	req.Node = s.node()
 	// Requests build on each other: none replaces one that waits.
 	s.session.push(outgoing{req.TypeUrl, req, true})
 	t.asked, t.told, t.answer = true, want, nil
 }
 
 func (s *delta) opened(sess *session) {
-	if s.client.closed || len(s.types) == 0 {
+	if !s.begin(sess) {
 		return
 	}
-	s.session, s.asked = sess, false
-	s.stats.Set(statConnected, 1)
 	for _, t := range s.types {
 		t.asked, t.answer, t.told = false, nil, map[string]bool{}
 		s.request(t)
-	}
-}
-
-func (s *delta) lost(sess *session, _ error) {
-	if s.client.closed || sess != s.session {
-		return
-	}
-	s.session = nil
-	s.stats.Set(statConnected, 0)
-	for _, t := range s.types {
-		t.col.failed()
 	}
 }
 
@@ -205,12 +128,10 @@ func (s *delta) decode(sess *session, m proto.Message) (handle func()) {
 }
 
 func (s *delta) apply(resp *discoveryv3.DeltaDiscoveryResponse, u update) {
-	if id := resp.GetControlPlane().GetIdentifier(); id != "" {
-		s.stats.SetText(statIdentifier, id)
-	}
+	s.identify(resp.GetControlPlane())
 	t := s.find(resp.TypeUrl)
 	if t == nil {
-		s.client.log.Debug("xDS: response for a type that is not subscribed to", "type", resp.TypeUrl, "server", s.target.name)
+		s.unknown(resp.TypeUrl)
 		return
 	}
 	t.busy = true
@@ -223,11 +144,7 @@ func (s *delta) apply(resp *discoveryv3.DeltaDiscoveryResponse, u update) {
 	} else {
 		t.refused.reset()
 	}
-	if s.find(resp.TypeUrl) != t { // a callback closed the last subscription
-		s.send(t)
-		return
-	}
-	s.request(t)
+	s.answered(t)
 }
 
 // take applies a response: to subscriptions to all as the whole set that it
@@ -257,24 +174,6 @@ func (t *deltaType) take(u update, removed []string) error {
 	t.have = next
 	t.col.removed(removed)
 	return nil
-}
-
-// slowDown holds the requests for the type back for a while if this NACK is not
-// the first in a row.
-func (s *delta) slowDown(t *deltaType) {
-	first := t.refused.attempt == 0
-	delay := t.refused.next()
-	if first || t.delayed != nil {
-		return
-	}
-	t.delayed = time.AfterFunc(delay, func() {
-		s.client.post(func() {
-			t.delayed = nil
-			if !s.client.closed && s.find(t.col.typeURL) == t {
-				s.resume(t.col.typeURL)
-			}
-		})
-	})
 }
 
 // decodeDelta decodes the resources of a response.

@@ -304,6 +304,7 @@ type watch struct {
 
 type counters map[string]uint64
 
+func (c counters) Declare(...string)          {}
 func (c counters) Inc(name string)            { c[name]++ }
 func (c counters) Set(name string, v uint64)  { c[name] = v }
 func (c counters) SetText(name, value string) {}

@@ -1,10 +1,6 @@
 package xds
 
 import (
-	"context"
-	"slices"
-	"time"
-
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -19,54 +15,26 @@ import (
 // (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol).
 //
 // What is on the main goroutine: everything but decode.
-type sotw struct {
-	client  *Client
-	key     string // in client.streams
-	target  *target
-	stats   Stats
-	types   []*sotwType // in the order of subscription
-	session *session    // nil: not connected
-	asked   bool        // the node was sent in this session
-	stop    context.CancelFunc
-}
+type sotw struct{ multiplex[*sotwType] }
 
 // sotwType is a type on the stream.
 type sotwType struct {
-	col     *collection
+	typeState
 	version string // accepted; survives the session
 	covers  int    // revision of the names that version was for
 	nonce   string // of the last response in this session
-	asked   bool   // in this session
 	sent    int    // revision of the names that the server was told
-	late    bool   // a request waits for the type's pause, or its NACK's delay, to end
-	busy    bool   // a response is being applied; a request follows
 	nack    *statuspb.Status
-
-	refused backoff     // of updates in a row
-	delayed *time.Timer // until the NACK is sent
 }
 
 func (c *Client) newSotw(key, method string, t *target, stats Stats) wire {
-	s := &sotw{client: c, key: key, target: t, stats: stats}
-	ctx, cancel := context.WithCancel(c.ctx)
-	s.stop = cancel
-	stats.Set(statConnected, 0)
-	c.running.Add(1)
-	go (&stream{client: c, target: t, method: method, proto: s}).run(ctx)
+	s := &sotw{}
+	s.run(c, key, method, t, stats, s, s.sendType)
 	return s
 }
 
 func (s *sotw) addType(col *collection) {
-	s.types = append(s.types, &sotwType{col: col, refused: nackBackoff()})
-}
-
-func (s *sotw) find(typeURL string) *sotwType {
-	for _, t := range s.types {
-		if t.col.typeURL == typeURL {
-			return t
-		}
-	}
-	return nil
+	s.types = append(s.types, &sotwType{typeState: typeState{col: col, refused: nackBackoff()}})
 }
 
 func (s *sotw) wantsChanged(col *collection) {
@@ -77,40 +45,9 @@ func (s *sotw) wantsChanged(col *collection) {
 	s.request(t)
 }
 
-// unused unsubscribes: a request without names, after one with names, asks for
-// nothing. What yet comes for the type is ignored.
-func (s *sotw) unused(col *collection) {
-	delete(s.client.collections, col.id)
-	t := s.find(col.typeURL)
-	s.types = slices.DeleteFunc(s.types, func(o *sotwType) bool { return o == t })
-	if len(s.types) == 0 {
-		s.stop()
-		s.session = nil
-		s.stats.Set(statConnected, 0)
-		delete(s.client.streams, s.key)
-		return
-	}
-	if t.asked && !t.busy {
-		s.send(t)
-	}
-}
-
-func (s *sotw) resume(typeURL string) {
-	if t := s.find(typeURL); t != nil && t.late && !t.busy {
-		s.request(t)
-	}
-}
-
-// request sends what is wanted of the type, when nothing holds it back. While
-// there is no session nothing is sent: opened will ask for everything.
-func (s *sotw) request(t *sotwType) {
-	t.late = s.client.paused[t.col.typeURL] > 0 || t.delayed != nil
-	if !t.late {
-		s.send(t)
-	}
-}
-
-func (s *sotw) send(t *sotwType) {
+// sendType names what is wanted of the type. While there is no session nothing
+// is sent: opened will ask for everything.
+func (s *sotw) sendType(t *sotwType) {
 	// Empty names mean all, but after names they mean none.
 	nothing := t.col.all == 0 && len(t.col.watched) == 0
 	if s.session == nil || nothing && !t.asked {
@@ -123,23 +60,15 @@ func (s *sotw) send(t *sotwType) {
 		ResponseNonce: t.nonce,
 		ErrorDetail:   t.nack,
 	}
-	if !s.asked || !s.target.nodeFirstOnly {
-		req.Node = s.client.node
-		s.asked = true
-	}
+	req.Node = s.node()
 	s.session.push(outgoing{req.TypeUrl, req, t.nack != nil || req.Node != nil && s.target.nodeFirstOnly})
 	t.asked, t.sent, t.nack = true, t.col.revision, nil
 }
 
 func (s *sotw) opened(sess *session) {
-	if s.client.closed {
+	if !s.begin(sess) {
 		return
 	}
-	if len(s.types) == 0 { // stopped meanwhile
-		return
-	}
-	s.session, s.asked = sess, false
-	s.stats.Set(statConnected, 1)
 	for _, t := range s.types {
 		t.nonce, t.asked, t.nack = "", false, nil
 		if t.covers != t.col.revision {
@@ -148,17 +77,6 @@ func (s *sotw) opened(sess *session) {
 			t.version = ""
 		}
 		s.request(t)
-	}
-}
-
-func (s *sotw) lost(sess *session, _ error) {
-	if s.client.closed || sess != s.session {
-		return
-	}
-	s.session = nil
-	s.stats.Set(statConnected, 0)
-	for _, t := range s.types {
-		t.col.failed()
 	}
 }
 
@@ -175,12 +93,10 @@ func (s *sotw) decode(sess *session, m proto.Message) (handle func()) {
 }
 
 func (s *sotw) apply(resp *discoveryv3.DiscoveryResponse, u update) {
-	if id := resp.GetControlPlane().GetIdentifier(); id != "" {
-		s.stats.SetText(statIdentifier, id)
-	}
+	s.identify(resp.GetControlPlane())
 	t := s.find(resp.TypeUrl)
 	if t == nil {
-		s.client.log.Debug("xDS: response for a type that is not subscribed to", "type", resp.TypeUrl, "server", s.target.name)
+		s.unknown(resp.TypeUrl)
 		return
 	}
 	t.nonce = resp.Nonce
@@ -194,29 +110,7 @@ func (s *sotw) apply(resp *discoveryv3.DiscoveryResponse, u update) {
 		t.version, t.covers = resp.VersionInfo, t.sent
 		t.refused.reset()
 	}
-	if s.find(resp.TypeUrl) != t { // a callback closed the last subscription
-		s.send(t)
-		return
-	}
-	s.request(t)
-}
-
-// slowDown holds the requests for the type back for a while if this NACK is not
-// the first in a row.
-func (s *sotw) slowDown(t *sotwType) {
-	first := t.refused.attempt == 0
-	delay := t.refused.next()
-	if first || t.delayed != nil {
-		return
-	}
-	t.delayed = time.AfterFunc(delay, func() {
-		s.client.post(func() {
-			t.delayed = nil
-			if !s.client.closed && s.find(t.col.typeURL) == t {
-				s.resume(t.col.typeURL)
-			}
-		})
-	})
+	s.answered(t)
 }
 
 // maxDetail bounds a NACK's message, as Envoy does.

@@ -4,6 +4,8 @@ package xds
 // the prefix that the owner puts in front ("cluster_manager.cds.",
 // "cluster.NAME."): the package proxy/stats is adapted to it by proxy/server. Called on the main goroutine only.
 type Stats interface {
+	// Declare has counters shown before they count.
+	Declare(counters ...string)
 	Inc(counter string)
 	Set(gauge string, value uint64)
 	SetText(name, value string)
@@ -19,7 +21,16 @@ const (
 	statVersion     = "version"      // gauge: xxhash64 of the version
 	statVersionText = "version_text" // text
 	statUpdateTime  = "update_time"  // gauge: Unix milliseconds
+	// Of routes and clusters alone: what came was not what was there.
+	statReload     = "config_reload"
+	statReloadTime = "config_reload_time_ms" // gauge: Unix milliseconds
 )
+
+// subscriptionCounters are those of every subscription.
+var subscriptionCounters = []string{statAttempt, statSuccess, statFailure, statRejected, statInitTimeout}
+
+// tellsReload tells whether reloads of the type are counted.
+func tellsReload(typeURL string) bool { return typeURL == RouteType || typeURL == ClusterType }
 
 // Of a stream:
 const (
@@ -30,6 +41,7 @@ const (
 // noStats is used where the owner gave none.
 type noStats struct{}
 
+func (noStats) Declare(...string)      {}
 func (noStats) Inc(string)             {}
 func (noStats) Set(string, uint64)     {}
 func (noStats) SetText(string, string) {}

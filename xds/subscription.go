@@ -55,14 +55,16 @@ func (f Failure) String() string {
 // Subscription is a watch on some resources of one type at one source. Its
 // methods are for the main goroutine.
 type Subscription struct {
-	req    Request
-	stats  Stats
-	in     *collection
-	names  map[string]bool   // nil: all
-	taken  map[string]uint64 // hashes of the resources that OnUpdate took, by name
-	served bool              // OnUpdate was called
-	timer  *time.Timer       // initial_fetch_timeout; nil once it does not matter
-	closed bool
+	req     Request
+	stats   Stats
+	in      *collection
+	names   map[string]bool   // nil: all
+	taken   map[string]uint64 // hashes of the resources that OnUpdate took, by name
+	served  bool              // OnUpdate was called
+	told    bool              // an update was taken, of this version
+	version string
+	timer   *time.Timer // initial_fetch_timeout; nil once it does not matter
+	closed  bool
 }
 
 // defaultFetchTimeout is ConfigSource.initial_fetch_timeout's default.
@@ -80,6 +82,10 @@ func (c *Client) Subscribe(req Request) (*Subscription, error) {
 		return nil, err
 	}
 	s := &Subscription{req: req, stats: orNoStats(req.Stats), in: col, names: nameSet(req.Names), taken: map[string]uint64{}}
+	s.stats.Declare(subscriptionCounters...)
+	if tellsReload(req.TypeURL) {
+		s.stats.Declare(statReload)
+	}
 	timeout := defaultFetchTimeout
 	if t := req.Source.GetInitialFetchTimeout(); t != nil {
 		timeout = t.AsDuration()
@@ -207,9 +213,15 @@ func (s *Subscription) take(u update) error {
 			s.taken[r.Name] = r.Hash
 		}
 	}
+	now := uint64(time.Now().UnixMilli())
+	if tellsReload(s.req.TypeURL) && len(part) > 0 && (!s.told || s.version != u.version) {
+		s.stats.Inc(statReload)
+		s.stats.Set(statReloadTime, now)
+	}
+	s.told, s.version = true, u.version
 	s.stats.Inc(statSuccess)
 	s.stats.Set(statVersion, xxhash.Sum64String(u.version))
 	s.stats.SetText(statVersionText, u.version)
-	s.stats.Set(statUpdateTime, uint64(time.Now().UnixMilli()))
+	s.stats.Set(statUpdateTime, now)
 	return nil
 }

@@ -7,5 +7,6 @@
 // The contract that bites: everything is optional. What cannot be had (no
 // agent, no bpftool, a page that does not answer) is told in the archive, as
 // NAME.error, and stops nothing. Secrets are not collected: the admin pages
-// redact them, and neither environments nor files of keys are read.
+// redact them, what they leave in (credentials in headers and metadata) is
+// removed, and neither environments nor files of keys are read.
 package doctor

@@ -101,7 +101,8 @@ func agentStatus(ctx context.Context, o Options, a *archive) (agent.Status, []Fi
 	return s, findings
 }
 
-// pages are the admin pages that are collected; they redact secrets.
+// pages are the admin pages that are collected; they redact secrets by Envoy's
+// rules, and scrub removes the rest.
 var pages = []string{"/server_info", "/ready", "/config_dump?include_eds", "/clusters", "/listeners", "/routes", "/stats", "/certs", "/runtime", "/memory"}
 
 func proxy(ctx context.Context, admin string, a *archive) Finding {
@@ -109,7 +110,7 @@ func proxy(ctx context.Context, admin string, a *archive) Finding {
 	for _, page := range pages {
 		text, err := get(ctx, "http://"+admin+page)
 		name, _, _ := strings.Cut(page, "?")
-		a.add("proxy"+name+".txt", text, err)
+		a.add("proxy"+name+".txt", scrub(text), err)
 		if page == "/ready" && err != nil {
 			f.Bad = err.Error()
 		}
@@ -172,7 +173,7 @@ func pod(ctx context.Context, p agent.PodStatus, a *archive) {
 	dir := "pods/" + p.Namespace + "_" + p.Name + "/"
 	for name, command := range map[string]string{
 		"addresses.txt": "ip -br address", "rules.txt": "ip rule; ip -6 rule", "routes.txt": "ip route show table all; ip -6 route show table all",
-		"sockets.txt": "ss -tane",
+		"sockets.txt": "ss -tuane",
 	} {
 		run(ctx, a, dir+name, "nsenter", "--net="+p.Netns, "sh", "-c", command)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 type Events interface {
 	// PodAdded hands over a pod; its listeners' descriptors are the receiver's.
 	PodAdded(Pod)
+	// PodChanged says that a pod has other addresses or another identity. Its
+	// listeners are those that it was added with, and are not handed over again.
+	PodChanged(Pod)
 	// PodRemoved says that a pod is gone. Its descriptors must be closed:
 	// they keep its network namespace.
 	PodRemoved(id uint32)
@@ -24,8 +28,9 @@ type Events interface {
 // Client is a proxy's connection to the agent. It survives the agent: what it
 // has been given stays in use, and it connects again.
 type Client struct {
-	path  string
-	pulse heartbeat
+	path     string
+	reporter Reporter // nil: it tells of no connections
+	pulse    heartbeat
 
 	mu    sync.Mutex // guards what follows
 	conn  *conn      // nil while there is none
@@ -38,9 +43,10 @@ type Client struct {
 	asked chan struct{} // something is in asks
 }
 
-// Dial connects to the agent and agrees on the version.
-func Dial(path string) (*Client, error) {
-	c := &Client{path: path, pods: map[uint32]*heldPod{}, pools: map[poolKey]*pool{}, asked: make(chan struct{}, 1)}
+// Dial connects to the agent and agrees on the version. The agent may ask the
+// reporter for connections, unless it is nil.
+func Dial(path string, reporter Reporter) (*Client, error) {
+	c := &Client{path: path, reporter: reporter, pods: map[uint32]*heldPod{}, pools: map[poolKey]*pool{}, asked: make(chan struct{}, 1)}
 	conn, err := c.connect()
 	if err != nil {
 		return nil, err
@@ -119,7 +125,11 @@ func (c *Client) greet(conn *conn) error {
 	if err := conn.unix.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return err
 	}
-	if err := conn.send(&message{Type: typeHello, Version: Version}); err != nil {
+	hello := &message{Type: typeHello, Version: Version, Features: []string{FeatureDNS}}
+	if c.reporter != nil {
+		hello.Features = append(hello.Features, FeatureConnections)
+	}
+	if err := conn.send(hello); err != nil {
 		return err
 	}
 	m, fds, err := conn.receive()
@@ -127,9 +137,10 @@ func (c *Client) greet(conn *conn) error {
 		return fmt.Errorf("no hello (is this user one of its --proxy-uid?): %w", err)
 	}
 	defer closeAll(fds)
-	if m.Type != typeHello || m.Version != Version || len(fds) != 1 {
-		return fmt.Errorf("%w: %q of version %d, not hello of version %d", errProtocol, m.Type, m.Version, Version)
+	if m.Type != typeHello || m.Version < oldestVersion || len(fds) != 1 {
+		return fmt.Errorf("%w: %q of version %d, not hello of version %d or later", errProtocol, m.Type, m.Version, oldestVersion)
 	}
+	conn.dns = slices.Contains(m.Features, FeatureDNS)
 	if err := c.pulse.use(fds[0]); err != nil {
 		return err
 	}
@@ -139,6 +150,9 @@ func (c *Client) greet(conn *conn) error {
 func (c *Client) talk(conn *conn, events Events) error {
 	stop := make(chan struct{})
 	defer close(stop)
+	if c.reporter != nil {
+		defer c.reporter.Watch(false) // the next agent says so itself
+	}
 	go c.askLoop(conn, stop)
 	announced := map[uint32]bool{}
 	if err := c.returnHeld(conn); err != nil {
@@ -148,6 +162,10 @@ func (c *Client) talk(conn *conn, events Events) error {
 		m, fds, err := conn.receive()
 		if err != nil {
 			return err
+		}
+		if !m.isKnown() {
+			closeAll(fds)
+			continue
 		}
 		switch m.Type {
 		case typePodAdded:
@@ -162,9 +180,17 @@ func (c *Client) talk(conn *conn, events Events) error {
 				c.podRemoved(id, events)
 			}
 		case typeUpstream:
-			c.fill(poolKey{m.ID, m.Family}, fds)
+			c.fill(m.pool(), fds)
+		case typeList:
+			if c.reporter != nil {
+				go answerList(conn, c.reporter, m.Seq)
+			}
+		case typeWatch:
+			if c.reporter != nil {
+				c.reporter.Watch(m.Watch)
+			}
 		case typeRefused:
-			c.refuse(poolKey{m.ID, m.Family}, m.Seq, m.Error)
+			c.refuse(m.pool(), m.Seq, m.Error)
 		default:
 			closeAll(fds)
 			return fmt.Errorf("%w: message %q is not an agent's", errProtocol, m.Type)

@@ -22,10 +22,13 @@ const network = "unixpacket"
 // conn sends and receives messages. One goroutine receives; any may send.
 type conn struct {
 	unix *net.UnixConn
+	dns  bool // the peer knows of DNS
 	buf  []byte
 	oob  []byte
 
 	sending sync.Mutex
+
+	reports bool // the peer is a proxy that tells of its connections
 }
 
 func newConn(c *net.UnixConn) *conn {

@@ -9,13 +9,20 @@
 //	proxy → agent  hello          version
 //	               held           a listener that the proxy already has, + it
 //	               ready          that was all it held
-//	               want_upstream  pod, family, count
+//	               want_upstream  pod, family, protocol, count
+//	               connections    those that live; several messages answer one question
+//	               closed         those that have ended, while they are watched
 //	agent → proxy  hello          version, + the heartbeat map
-//	               pod_added      a pod, + its listening sockets
+//	               pod_added      a pod, + its listening sockets; again when it changed;
+//	                              + the table of servers if they take DNS
 //	               synced         that was every pod there is
 //	               pod_removed    pod
 //	               upstream       pod, family, + unconnected sockets
 //	               refused        pod, family, error
+//	               list_connections, watch_connections
+//
+// Agent and proxy are upgraded at different times: fields and messages that one
+// does not know it skips, and of versions they speak the lower.
 //
 // The agent keeps every listening socket, so connections queue while there is
 // no proxy. A proxy keeps them too, and returns them (held) to an agent that

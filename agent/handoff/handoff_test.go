@@ -70,7 +70,7 @@ func (a *agent) Adopt(podID uint32, l Listener) {
 
 func (a *agent) Ready() { a.ready <- struct{}{} }
 
-func (a *agent) UpstreamSockets(_ uint32, f Family, n int) ([]int, error) {
+func (a *agent) UpstreamSockets(_ uint32, f Family, p Protocol, n int) ([]int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refuse != nil {
@@ -79,7 +79,8 @@ func (a *agent) UpstreamSockets(_ uint32, f Family, n int) ([]int, error) {
 	fds := make([]int, n)
 	for i := range fds {
 		domain := map[Family]int{IPv4: unix.AF_INET, IPv6: unix.AF_INET6}[f]
-		fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		kind := map[Protocol]int{TCP: unix.SOCK_STREAM, UDP: unix.SOCK_DGRAM}[p]
+		fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -111,13 +112,18 @@ func pod(t *testing.T, id uint32) Pod {
 type events struct {
 	seen chan string
 	fds  sync.Map // pod ID to its listener's descriptor
+	pods sync.Map // pod ID to Pod
 }
 
 func (e *events) PodAdded(p Pod) {
 	for _, l := range p.Listeners {
 		e.fds.Store(p.ID, l.FD)
 	}
+	e.pods.Store(p.ID, p)
 	e.seen <- fmt.Sprintf("+%d", p.ID)
+}
+func (e *events) PodChanged(p Pod) {
+	e.seen <- fmt.Sprintf("~%d %s %v", p.ID, p.ServiceAccount, p.Labels)
 }
 func (e *events) PodRemoved(id uint32) { e.seen <- fmt.Sprintf("-%d", id) }
 
@@ -144,7 +150,7 @@ func (e *events) wantNone(t *testing.T) {
 
 func startClient(t *testing.T, path string) (*Client, *events) {
 	t.Helper()
-	c, err := Dial(path)
+	c, err := Dial(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,11 +228,11 @@ func TestTakeUpstreamNeverWaits(t *testing.T) {
 	a.server.Add(pod(t, 1))
 	c, e := startClient(t, path)
 	e.want(t, "+1")
-	if _, ok := c.TakeUpstream(9, IPv4); ok {
+	if _, ok := c.TakeUpstream(9, IPv4, TCP); ok {
 		t.Error("a socket of a pod that is not there")
 	}
 	for taken, deadline := 0, time.Now().Add(5*time.Second); taken < 100; {
-		fd, ok := c.TakeUpstream(1, IPv4)
+		fd, ok := c.TakeUpstream(1, IPv4, TCP)
 		if ok {
 			unix.Close(fd)
 			taken++
@@ -319,7 +325,7 @@ func TestHeartbeat(t *testing.T) {
 func TestOtherUsersAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	a := startAgent(t, path, uint32(os.Getuid())+1)
-	if _, err := Dial(path); err == nil {
+	if _, err := Dial(path, nil); err == nil {
 		t.Error("a user that was not named was let in")
 	}
 	if p := a.server.Proxies(); len(p) != 0 {
@@ -335,10 +341,21 @@ func TestBadMessages(t *testing.T) {
 	_, e := startClient(t, path)
 	e.want(t, "+1")
 	hello := `{"type":"hello","version":1}`
+	file, err := os.Create(filepath.Join(t.TempDir(), "unasked"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
 	for name, packets := range map[string][]string{
 		"not JSON":              {"hello"},
+		"another JSON":          {`[{"type":"hello","version":1}]`},
+		"cut off":               {`{"type":"hello","vers`},
+		"a number too large":    {hello, `{"type":"want_upstream","id":99999999999999999999,"family":4,"count":1}`},
+		"a negative count":      {hello, `{"type":"want_upstream","id":1,"family":4,"count":-1}`},
+		"no pod":                {hello, `{"type":"want_upstream","family":4,"count":1}`},
+		"deep":                  {hello, strings.Repeat("[", maxMessage)},
 		"no hello":              {`{"type":"ready"}`},
-		"another version":       {`{"type":"hello","version":99}`},
+		"no version":            {`{"type":"hello"}`},
 		"ready twice":           {hello, `{"type":"ready"}`, `{"type":"ready"}`},
 		"an agent's message":    {hello, `{"type":"pod_removed","id":1}`},
 		"held without a socket": {hello, `{"type":"held","id":1,"listener":{"direction":"inbound","family":4,"original_dst":"sockopt"}}`},
@@ -352,10 +369,12 @@ func TestBadMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer u.Close()
+			fds := unix.UnixRights(int(file.Fd()), int(file.Fd())) // that nobody asked for
 			for _, p := range packets {
-				if _, err := u.Write([]byte(p)); err != nil {
+				if _, _, err := u.WriteMsgUnix([]byte(p), fds, nil); err != nil {
 					break // ended already
 				}
+				fds = nil
 			}
 			u.SetReadDeadline(time.Now().Add(5 * time.Second))
 			for {
@@ -373,6 +392,26 @@ func TestBadMessages(t *testing.T) {
 	if p := a.server.Proxies(); len(p) != 1 {
 		t.Errorf("proxies %v, want the good one", p)
 	}
+	for deadline := time.Now().Add(5 * time.Second); descriptorsOf(t, file) > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("descriptors that came with the messages stay open")
+		}
+	}
+}
+
+// descriptorsOf counts this process's of a file.
+func descriptorsOf(t *testing.T, file *os.File) (n int) {
+	t.Helper()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if path, err := os.Readlink(fd); err == nil && path == file.Name() {
+			n++
+		}
+	}
+	return n
 }
 
 func FuzzParse(f *testing.F) {

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"fmt"
+	"reflect"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,6 +10,7 @@ import (
 // heldPod is a pod that the client was given: its own copies of the listening
 // sockets, to return them to an agent that was started again.
 type heldPod struct {
+	told      Pod // as the receiver knows it; without its listeners
 	listeners []Listener
 	cookies   []uint64
 }
@@ -16,6 +18,9 @@ type heldPod struct {
 func (c *Client) returnHeld(conn *conn) error {
 	for id, pod := range c.pods { // only this goroutine changes it
 		for _, l := range pod.listeners {
+			if l.Direction == DNS && !conn.dns {
+				continue
+			}
 			if err := conn.send(&message{Type: typeHeld, ID: id, Listener: &l}, l.FD); err != nil {
 				return err
 			}
@@ -24,11 +29,11 @@ func (c *Client) returnHeld(conn *conn) error {
 	return conn.send(&message{Type: typeReady})
 }
 
-// podAdded takes the descriptors over. A pod that is known with the same
-// sockets is no news.
+// podAdded takes the descriptors over. Of a pod that is known with the same
+// sockets only the rest can be news.
 func (c *Client) podAdded(p Pod, fds []int, events Events) error {
-	cookies := make([]uint64, len(fds))
-	for i, fd := range fds {
+	cookies := make([]uint64, len(p.Listeners))
+	for i, fd := range fds[:len(cookies)] {
 		p.Listeners[i].FD = fd
 		cookies[i] = socketCookie(fd)
 	}
@@ -36,6 +41,10 @@ func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 	if known && equalSets(old.cookies, cookies) {
 		closeAll(fds)
 		c.fillPools(p)
+		if p.Listeners = nil; !reflect.DeepEqual(p, old.told) {
+			old.told = p
+			events.PodChanged(p)
+		}
 		return nil
 	}
 	held, err := hold(p, cookies)
@@ -50,6 +59,9 @@ func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 	c.pods[p.ID] = held
 	c.mu.Unlock()
 	c.fillPools(p)
+	if p.HasDNS() {
+		p.DNSServers = fds[len(cookies)]
+	}
 	events.PodAdded(p)
 	return nil
 }
@@ -57,17 +69,27 @@ func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 func (c *Client) fillPools(p Pod) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	protocols := []Protocol{TCP}
+	if p.HasDNS() {
+		protocols = append(protocols, UDP)
+	}
+	if p.KeepClientAddress {
+		protocols = append(protocols, TransparentTCP)
+	}
 	for _, a := range p.Addresses {
-		key := poolKey{p.ID, familyOf(a)}
-		if c.pools[key] == nil {
-			c.pools[key] = newPool()
+		for _, protocol := range protocols {
+			key := poolKey{p.ID, familyOf(a), protocol}
+			if c.pools[key] == nil {
+				c.pools[key] = newPool()
+			}
+			c.refill(key)
 		}
-		c.refill(key)
 	}
 }
 
 func hold(p Pod, cookies []uint64) (*heldPod, error) {
-	held := &heldPod{cookies: cookies}
+	held := &heldPod{told: p, cookies: cookies}
+	held.told.Listeners = nil
 	for _, l := range p.Listeners {
 		fd, err := unix.FcntlInt(uintptr(l.FD), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
@@ -103,12 +125,14 @@ func (c *Client) forget(id uint32) {
 		delete(c.pods, id)
 	}
 	for _, f := range []Family{IPv4, IPv6} {
-		key := poolKey{id, f}
-		if p, ok := c.pools[key]; ok {
-			closeAll(p.fds)
-			p.fds = nil
-			delete(c.pools, key)
-			p.wake()
+		for _, protocol := range protocols {
+			key := poolKey{id, f, protocol}
+			if p, ok := c.pools[key]; ok {
+				closeAll(p.fds)
+				p.fds = nil
+				delete(c.pools, key)
+				p.wake()
+			}
 		}
 	}
 }

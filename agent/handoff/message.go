@@ -5,10 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
-// Version is the protocol's. Peers of different versions refuse each other.
+// Version is the newest that this weir speaks. Peers speak the lower of theirs,
+// and refuse each other only if one of them does not speak that any more. New
+// fields and messages are no new version: who does not know them skips them.
 const Version = 1
+
+// oldestVersion is the oldest that this weir still speaks.
+const oldestVersion = 1
 
 const (
 	maxMessage   = 16 << 10
@@ -16,6 +22,9 @@ const (
 	maxName      = 253 // a Kubernetes name
 	maxAddresses = 32
 	maxListeners = 8
+	maxLabels    = 64
+	maxLabel     = 512     // bytes of a label's name, and of its value
+	maxAllLabels = 4 << 10 // bytes of all of a pod's labels
 )
 
 // Family is an address family.
@@ -34,6 +43,8 @@ type Direction string
 const (
 	Outbound Direction = "outbound"
 	Inbound  Direction = "inbound"
+	// DNS is what the pod asks of DNS servers: a UDP socket.
+	DNS Direction = "dns"
 )
 
 // OriginalDst is how an accepted connection tells where it was going.
@@ -44,6 +55,9 @@ const (
 	Transparent OriginalDst = "transparent"
 	// Sockopt: SO_ORIGINAL_DST (IP6T_SO_ORIGINAL_DST) answers it.
 	Sockopt OriginalDst = "sockopt"
+	// Alias: the address that a datagram came to stands for it, by the pod's
+	// table of servers.
+	Alias OriginalDst = "alias"
 )
 
 // Pod is a managed pod and the sockets that take its connections.
@@ -53,15 +67,49 @@ type Pod struct {
 	Namespace string       `json:"namespace,omitempty"`
 	Addresses []netip.Addr `json:"addresses"`
 	Listeners []Listener   `json:"listeners"`
+	// ServiceAccount and Labels are empty if the agent does not know them, or
+	// is older than they are.
+	ServiceAccount string            `json:"service_account,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	// KeepClientAddress asks for connections to the pod to be made from the
+	// client's address. Agents that are older do not ask.
+	KeepClientAddress bool `json:"keep_client_address,omitempty"`
+	// DNSSlot is the pod's place in the table of servers that DNSServers is the
+	// descriptor of (package dnsproxy), if it has listeners for DNS.
+	DNSSlot    uint32 `json:"dns_slot,omitempty"`
+	DNSServers int    `json:"-"`
 }
 
-// Listener is a non-blocking listening TCP socket in the pod's namespace.
+// FeatureDNS is in the hello of peers that know of DNS.
+const FeatureDNS = "dns"
+
+// HasDNS reports whether the pod's DNS is caught.
+func (p *Pod) HasDNS() bool {
+	return slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Direction == DNS })
+}
+
+// Listener is a non-blocking listening TCP socket in the pod's namespace, or a
+// bound UDP socket if its direction is DNS.
 type Listener struct {
 	Direction   Direction   `json:"direction"`
 	Family      Family      `json:"family"`
 	OriginalDst OriginalDst `json:"original_dst"`
 	FD          int         `json:"-"`
 }
+
+// Protocol is what upstream sockets speak.
+type Protocol string
+
+// The protocols; TCP is the one of older peers, which do not say.
+const (
+	TCP Protocol = ""
+	UDP Protocol = "udp"
+	// TransparentTCP sockets may be bound to a client's address, to connect to
+	// the pod itself. Of pods with KeepClientAddress only.
+	TransparentTCP Protocol = "tcp_transparent"
+)
+
+var protocols = []Protocol{TCP, UDP, TransparentTCP}
 
 type messageType string
 
@@ -75,6 +123,10 @@ const (
 	typePodRemoved   messageType = "pod_removed"
 	typeUpstream     messageType = "upstream"
 	typeRefused      messageType = "refused"
+	typeList         messageType = "list_connections"
+	typeWatch        messageType = "watch_connections"
+	typeConnections  messageType = "connections"
+	typeClosed       messageType = "closed"
 )
 
 // message is one packet; which fields are set depends on Type.
@@ -85,13 +137,19 @@ type message struct {
 	ID       uint32      `json:"id,omitempty"`
 	Listener *Listener   `json:"listener,omitempty"`
 	Family   Family      `json:"family,omitempty"`
+	Protocol Protocol    `json:"protocol,omitempty"`
 	Count    int         `json:"count,omitempty"`
 	Seq      uint32      `json:"seq,omitempty"` // of want_upstream, and its answer
 	Error    string      `json:"error,omitempty"`
+
+	Features    []string     `json:"features,omitempty"` // of hello: what the peer may be asked for
+	Watch       bool         `json:"watch,omitempty"`
+	Connections []Connection `json:"connections,omitempty"`
+	More        bool         `json:"more,omitempty"` // another message of that Seq follows
 }
 
-// parse reads a packet that came with fds descriptors. Fields that it does
-// not know are skipped: they are how the protocol grows.
+// parse reads a packet that came with fds descriptors. Fields and types that
+// it does not know are no error: they are how the protocol grows.
 func parse(packet []byte, fds int) (*message, error) {
 	if len(packet) > maxMessage {
 		return nil, fmt.Errorf("a message of %d bytes; %d are allowed", len(packet), maxMessage)
@@ -103,7 +161,7 @@ func parse(packet []byte, fds int) (*message, error) {
 	if err := m.validate(); err != nil {
 		return nil, fmt.Errorf("message %q: %w", m.Type, err)
 	}
-	if want, exact := m.wantFDs(); exact && fds != want || fds > maxFDs {
+	if want, exact := m.wantFDs(); m.isKnown() && exact && fds != want || fds > maxFDs {
 		return nil, fmt.Errorf("message %q: %d descriptors, not %d", m.Type, fds, want)
 	}
 	return &m, nil
@@ -131,14 +189,26 @@ func (m *message) validate() error {
 		if m.Count < 1 || m.Count > maxFDs {
 			return fmt.Errorf("count %d is not from 1 to %d", m.Count, maxFDs)
 		}
-		return errors.Join(checkID(m.ID), m.Family.validate())
+		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
 	case typeUpstream, typeRefused:
-		return errors.Join(checkID(m.ID), m.Family.validate())
-	case typeReady, typeSynced:
-	default:
-		return errors.New("unknown type")
+		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
+	case typeConnections, typeClosed:
+		return checkConnections(m.Connections)
+	case "":
+		return errors.New("no type")
 	}
 	return nil
+}
+
+// isKnown reports whether this weir knows the message's type. One that it does
+// not know is skipped, with its descriptors closed: the peer is newer.
+func (m *message) isKnown() bool {
+	switch m.Type {
+	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused,
+		typeList, typeWatch, typeConnections, typeClosed:
+		return true
+	}
+	return false
 }
 
 // wantFDs is how many descriptors belong to the message, if its type says.
@@ -149,6 +219,9 @@ func (m *message) wantFDs() (n int, exact bool) {
 	case typeHeld:
 		return 1, true
 	case typePodAdded:
+		if m.Pod.HasDNS() {
+			return len(m.Pod.Listeners) + 1, true
+		}
 		return len(m.Pod.Listeners), true
 	case typeUpstream:
 		return maxFDs, false
@@ -167,6 +240,15 @@ func (p *Pod) validate() error {
 		return fmt.Errorf("%d addresses; %d are allowed", len(p.Addresses), maxAddresses)
 	case len(p.Listeners) > maxListeners:
 		return fmt.Errorf("%d listeners; %d are allowed", len(p.Listeners), maxListeners)
+	case len(p.ServiceAccount) > maxName:
+		return fmt.Errorf("a service account's name has at most %d bytes", maxName)
+	case len(p.Labels) > maxLabels:
+		return fmt.Errorf("%d labels; %d are allowed", len(p.Labels), maxLabels)
+	}
+	for name, value := range p.Labels {
+		if name == "" || len(name) > maxLabel || len(value) > maxLabel {
+			return fmt.Errorf("a label's name has 1 to %d bytes, its value at most %[1]d", maxLabel)
+		}
 	}
 	for _, a := range p.Addresses {
 		if !a.IsValid() || a.Is4In6() || a.Zone() != "" {
@@ -182,11 +264,18 @@ func (p *Pod) validate() error {
 }
 
 func (l *Listener) validate() error {
-	if l.Direction != Outbound && l.Direction != Inbound {
+	switch l.Direction {
+	case Outbound, Inbound, DNS:
+	default:
 		return fmt.Errorf("direction %q", l.Direction)
 	}
-	if l.OriginalDst != Transparent && l.OriginalDst != Sockopt {
+	switch l.OriginalDst {
+	case Transparent, Sockopt, Alias:
+	default:
 		return fmt.Errorf("original_dst %q", l.OriginalDst)
+	}
+	if (l.Direction == DNS) != (l.OriginalDst == Alias) {
+		return fmt.Errorf("direction %q with original_dst %q", l.Direction, l.OriginalDst)
 	}
 	return l.Family.validate()
 }
@@ -194,6 +283,13 @@ func (l *Listener) validate() error {
 func (f Family) validate() error {
 	if f != IPv4 && f != IPv6 {
 		return fmt.Errorf("family %d is neither 4 nor 6", f)
+	}
+	return nil
+}
+
+func (p Protocol) validate() error {
+	if !slices.Contains(protocols, p) {
+		return fmt.Errorf("protocol %q", p)
 	}
 	return nil
 }

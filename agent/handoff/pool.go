@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A pool keeps about a batch of sockets at hand. A pod that connects rarely
@@ -16,9 +18,13 @@ const (
 )
 
 type poolKey struct {
-	pod    uint32
-	family Family
+	pod      uint32
+	family   Family
+	protocol Protocol
 }
+
+// pool is the one that a message is about.
+func (m *message) pool() poolKey { return poolKey{m.ID, m.Family, m.Protocol} }
 
 // pool is guarded by Client.mu.
 type pool struct {
@@ -43,12 +49,16 @@ func (p *pool) grow() { p.batch = min(2*p.batch, maxFDs) }
 // pod has no address of that family.
 var ErrUnknownPod = errors.New("no such pod, or it has no address of that family")
 
-// TakeUpstream returns a socket that is at hand, without waiting; ok is false
-// when there is none. It is the caller's.
-func (c *Client) TakeUpstream(podID uint32, f Family) (fd int, ok bool) {
+// TakeUpstream returns a TCP socket that is at hand, without waiting; ok is
+// false when there is none. It is the caller's. The protocol is TCP or
+// TransparentTCP.
+func (c *Client) TakeUpstream(podID uint32, f Family, p Protocol) (fd int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := poolKey{podID, f}
+	return c.takeNow(poolKey{podID, f, p})
+}
+
+func (c *Client) takeNow(key poolKey) (fd int, ok bool) {
 	p := c.pools[key]
 	if p == nil {
 		return -1, false
@@ -67,7 +77,42 @@ func (c *Client) TakeUpstream(podID uint32, f Family) (fd int, ok bool) {
 // the pod's network namespace and whose connects are never caught. It waits
 // for the agent when too few are at hand. They are the caller's.
 func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
-	key := poolKey{podID, f}
+	return c.sockets(poolKey{podID, f, TCP}, n)
+}
+
+// TransparentSocket is the same for one of TransparentTCP.
+func (c *Client) TransparentSocket(podID uint32, f Family) (int, error) {
+	fds, err := c.sockets(poolKey{podID, f, TransparentTCP}, 1)
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}
+
+// UDPSocket is the same for one UDP socket. Of pods whose DNS is caught only.
+func (c *Client) UDPSocket(podID uint32, f Family) (int, error) {
+	fds, err := c.sockets(poolKey{podID, f, UDP}, 1)
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}
+
+// ReturnUDP takes back a socket that [Client.UDPSocket] returned, not bound or
+// connected any more: while there is no agent it is all that there is.
+func (c *Client) ReturnUDP(podID uint32, f Family, fd int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pools[poolKey{podID, f, UDP}]
+	if p == nil || len(p.fds) >= maxFDs {
+		unix.Close(fd)
+		return
+	}
+	p.fds = append(p.fds, fd)
+	p.wake()
+}
+
+func (c *Client) sockets(key poolKey, n int) ([]int, error) {
 	timeout := time.After(upstreamTimeout)
 	asked := c.lastSeq()
 	for {
@@ -78,7 +123,7 @@ func (c *Client) UpstreamSockets(podID uint32, f Family, n int) ([]int, error) {
 		select {
 		case <-changed:
 		case <-timeout:
-			return nil, fmt.Errorf("upstream sockets of pod %d: the agent gave none in %s", podID, upstreamTimeout)
+			return nil, fmt.Errorf("upstream sockets of pod %d: the agent gave none in %s", key.pod, upstreamTimeout)
 		}
 	}
 }
@@ -150,7 +195,7 @@ func (c *Client) askLoop(conn *conn, stop <-chan struct{}) {
 		case <-c.asked:
 		}
 		for _, a := range c.takeAsks() {
-			m := &message{Type: typeWantUpstream, ID: a.key.pod, Family: a.key.family, Count: a.count, Seq: a.seq}
+			m := &message{Type: typeWantUpstream, ID: a.key.pod, Family: a.key.family, Protocol: a.key.protocol, Count: a.count, Seq: a.seq}
 			if err := conn.send(m); err != nil {
 				conn.close() // Run connects again
 				return

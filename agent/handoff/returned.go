@@ -6,7 +6,7 @@ import "context"
 // agent before it holds; they stay the caller's. What no listener of the new
 // agent's answers to is ignored there.
 func Return(ctx context.Context, path string, held []Pod) error {
-	c, err := Dial(path)
+	c, err := Dial(path, nil)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type Source interface {
 	// Ready is called when a proxy has returned all that it held.
 	Ready()
 	// UpstreamSockets makes n sockets in the pod; they are the caller's.
-	UpstreamSockets(podID uint32, f Family, n int) ([]int, error)
+	UpstreamSockets(podID uint32, f Family, p Protocol, n int) ([]int, error)
 }
 
 // ServerOptions says where to listen and whom to serve.
@@ -45,6 +45,7 @@ type Server struct {
 	mu      sync.Mutex
 	pods    map[uint32]Pod
 	clients map[*conn]unix.Ucred
+	reports reports
 }
 
 // Listen makes the socket. A stale one of an agent that was killed is replaced.
@@ -61,7 +62,7 @@ func Listen(o ServerOptions, source Source) (*Server, error) {
 		l.Close()
 		return nil, err
 	}
-	return &Server{opts: o, source: source, listener: l, pods: map[uint32]Pod{}, clients: map[*conn]unix.Ucred{}}, nil
+	return &Server{opts: o, source: source, listener: l, pods: map[uint32]Pod{}, clients: map[*conn]unix.Ucred{}, reports: newReports()}, nil
 }
 
 // Run serves until ctx is done, and removes the socket.
@@ -82,13 +83,15 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// Add announces a pod to all proxies, or again when its sockets changed.
+// Add announces a pod to all proxies, or again when its sockets or its
+// identity changed. Labels beyond what a message may have are left out.
 func (s *Server) Add(p Pod) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	p.Labels = bounded(p.Labels)
 	s.pods[p.ID] = p
 	for c := range s.clients {
-		s.sendOrDrop(c, podAdded(p), p.fds()...)
+		s.announce(c, p)
 	}
 }
 
@@ -154,14 +157,16 @@ func (s *Server) greet(c *conn) error {
 		return err
 	}
 	closeAll(fds)
+	c.reports = slices.Contains(m.Features, FeatureConnections)
 	if m.Type != typeHello {
 		return fmt.Errorf("message %q before hello", m.Type)
 	}
-	if err := c.send(&message{Type: typeHello, Version: Version}, s.opts.HeartbeatFD); err != nil {
+	c.dns = slices.Contains(m.Features, FeatureDNS)
+	if err := c.send(&message{Type: typeHello, Version: Version, Features: []string{FeatureDNS}}, s.opts.HeartbeatFD); err != nil {
 		return err
 	}
-	if m.Version != Version {
-		return fmt.Errorf("it speaks version %d, this agent %d", m.Version, Version)
+	if m.Version < oldestVersion {
+		return fmt.Errorf("it speaks version %d, this agent %d to %d", m.Version, oldestVersion, Version)
 	}
 	return c.unix.SetReadDeadline(time.Time{})
 }
@@ -174,6 +179,10 @@ func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
+		if !m.isKnown() {
+			closeAll(fds)
+			continue
+		}
 		switch m.Type {
 		case typeHeld:
 			m.Listener.FD = fds[0]
@@ -185,6 +194,10 @@ func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 			joined = true
 			s.source.Ready()
 			s.join(c, cred)
+		case typeConnections:
+			s.listed(c, m)
+		case typeClosed:
+			s.closed(m)
 		case typeWantUpstream:
 			if err := s.giveUpstream(c, m, log); err != nil {
 				return err
@@ -197,13 +210,13 @@ func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 }
 
 func (s *Server) giveUpstream(c *conn, m *message, log *slog.Logger) error {
-	fds, err := s.source.UpstreamSockets(m.ID, m.Family, m.Count)
+	fds, err := s.source.UpstreamSockets(m.ID, m.Family, m.Protocol, m.Count)
 	if err != nil {
 		log.Warn("no upstream sockets", "pod", m.ID, "error", err)
-		return c.send(&message{Type: typeRefused, ID: m.ID, Family: m.Family, Seq: m.Seq, Error: err.Error()})
+		return c.send(&message{Type: typeRefused, ID: m.ID, Family: m.Family, Protocol: m.Protocol, Seq: m.Seq, Error: err.Error()})
 	}
 	defer closeAll(fds)
-	return c.send(&message{Type: typeUpstream, ID: m.ID, Family: m.Family, Seq: m.Seq}, fds...)
+	return c.send(&message{Type: typeUpstream, ID: m.ID, Family: m.Family, Protocol: m.Protocol, Seq: m.Seq}, fds...)
 }
 
 // join sends every pod; from then on the client hears of each change.
@@ -212,15 +225,19 @@ func (s *Server) join(c *conn, cred unix.Ucred) {
 	defer s.mu.Unlock()
 	s.clients[c] = cred
 	for _, p := range s.pods {
-		s.sendOrDrop(c, podAdded(p), p.fds()...)
+		s.announce(c, p)
 	}
 	s.sendOrDrop(c, &message{Type: typeSynced})
+	if c.reports && len(s.reports.watchers) > 0 {
+		s.sendOrDrop(c, &message{Type: typeWatch, Watch: true})
+	}
 }
 
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
+	s.gone(c)
 }
 
 // sendOrDrop ends a client that cannot be told: it would miss a change.
@@ -231,12 +248,23 @@ func (s *Server) sendOrDrop(c *conn, m *message, fds ...int) {
 	}
 }
 
+// announce leaves DNS out for proxies that do not know of it.
+func (s *Server) announce(c *conn, p Pod) {
+	if !c.dns {
+		p.Listeners = slices.DeleteFunc(slices.Clone(p.Listeners), func(l Listener) bool { return l.Direction == DNS })
+	}
+	s.sendOrDrop(c, podAdded(p), p.fds()...)
+}
+
 func podAdded(p Pod) *message { return &message{Type: typePodAdded, Pod: &p} }
 
 func (p Pod) fds() []int {
 	fds := make([]int, len(p.Listeners))
 	for i, l := range p.Listeners {
 		fds[i] = l.FD
+	}
+	if p.HasDNS() {
+		fds = append(fds, p.DNSServers)
 	}
 	return fds
 }

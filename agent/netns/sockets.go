@@ -83,11 +83,16 @@ func (o ListenOptions) sockopts() []sockopt {
 
 // UpstreamSockets makes n unconnected, non-blocking TCP sockets in the
 // namespace, for IPv6 when is6. It returns all or none.
-func (ns *NS) UpstreamSockets(is6 bool, n int) ([]int, error) {
+func (ns *NS) UpstreamSockets(is6 bool, n int) ([]int, error) { return ns.sockets(tcpSocket, is6, n) }
+
+// UDPSockets is the same for UDP; they are not bound either.
+func (ns *NS) UDPSockets(is6 bool, n int) ([]int, error) { return ns.sockets(udpSocket, is6, n) }
+
+func (ns *NS) sockets(socket func(is6 bool) (int, error), is6 bool, n int) ([]int, error) {
 	fds := make([]int, 0, n)
 	err := ns.Do(func() error {
 		for range n {
-			fd, err := tcpSocket(is6)
+			fd, err := socket(is6)
 			if err != nil {
 				return err
 			}
@@ -104,12 +109,55 @@ func (ns *NS) UpstreamSockets(is6 bool, n int) ([]int, error) {
 	return fds, nil
 }
 
-func tcpSocket(is6 bool) (int, error) {
+// TransparentSockets makes n sockets like [NS.UpstreamSockets] that may be
+// bound to any address, the client's, to connect to the namespace's own: they
+// are bound to lo and have the mark of a [MarkRoute], by which the answers come
+// back. It needs [NS.AcceptMarks].
+func (ns *NS) TransparentSockets(is6 bool, n int, mark uint32) ([]int, error) {
+	fds, err := ns.UpstreamSockets(is6, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, fd := range fds {
+		if err = makeTransparent(fd, is6, mark); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return nil, fmt.Errorf("transparent sockets in %s: %w", ns.path, err)
+	}
+	return fds, nil
+}
+
+func makeTransparent(fd int, is6 bool, mark uint32) error {
+	opts := ListenOptions{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Transparent: true}
+	if is6 {
+		opts.Addr = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
+	}
+	for _, opt := range opts.sockopts() {
+		if err := unix.SetsockoptInt(fd, opt.level, opt.name, 1); err != nil {
+			return os.NewSyscallError("setsockopt "+opt.text, err)
+		}
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)); err != nil {
+		return os.NewSyscallError("setsockopt SO_MARK", err)
+	}
+	// By index: the socket's namespace decides, not this thread's.
+	return os.NewSyscallError("setsockopt SO_BINDTOIFINDEX", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, loopback))
+}
+
+func tcpSocket(is6 bool) (int, error) { return socket(is6, unix.SOCK_STREAM, unix.IPPROTO_TCP) }
+func udpSocket(is6 bool) (int, error) { return socket(is6, unix.SOCK_DGRAM, unix.IPPROTO_UDP) }
+
+func socket(is6 bool, kind, protocol int) (int, error) {
 	domain := unix.AF_INET
 	if is6 {
 		domain = unix.AF_INET6
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_TCP)
+	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	return fd, os.NewSyscallError("socket", err)
 }
 

@@ -47,8 +47,14 @@ type Spec struct {
 	Mode      Mode         `json:"mode,omitempty"`   // default: mark
 	Policy    Policy       `json:"policy,omitempty"` // default: closed
 	// Inbound catches connections to the pod; default: true.
-	Inbound             *bool    `json:"inbound,omitempty"`
+	Inbound *bool `json:"inbound,omitempty"`
+	// KeepClientAddress has the proxy connect to the pod's own program from
+	// the client's address, so that the program sees it. Linux 5.17.
+	KeepClientAddress   bool     `json:"keep_client_address,omitempty"`
 	ExcludeInboundPorts []uint16 `json:"exclude_inbound_ports,omitempty"`
+	Exclusions
+	// DNS catches what the pod asks of DNS servers; default: the agent's.
+	DNS *bool `json:"dns,omitempty"`
 	// ProxyCgroup is the cgroup of a proxy that runs in the pod and listens
 	// for itself, on OutboundPort: the agent then makes no sockets and
 	// expects no heartbeat. It needs mode rewrite.
@@ -70,6 +76,7 @@ type Identity struct {
 const (
 	DefaultOutboundPort = 15001
 	DefaultInboundPort  = 15006
+	DefaultDNSPort      = 15053
 )
 
 // Key names a pod: NAMESPACE/NAME.
@@ -108,8 +115,17 @@ func (s *Spec) Complete() error {
 			refuse("addresses[%d]: %s is not an address that a pod has", i, a)
 		}
 	}
+	if err := s.Exclusions.check(); err != nil {
+		errs = append(errs, err)
+	}
+	if s.KeepClientAddress && !*s.Inbound {
+		refuse("keep_client_address: needs inbound")
+	}
 	if s.External() && (s.Mode != Rewrite || *s.Inbound) {
 		refuse("proxy_cgroup: needs mode %s and inbound false", Rewrite)
+	}
+	if s.External() && s.DNS != nil && *s.DNS {
+		refuse("dns: a proxy in the pod (proxy_cgroup) does not answer it")
 	}
 	return errors.Join(errs...)
 }
@@ -138,7 +154,7 @@ func (s *Spec) fill() {
 // is not compared.
 func (s Spec) SameSockets(o Spec) bool {
 	for _, p := range []*Spec{&s, &o} {
-		p.Netns, p.Cgroup, p.Policy, p.ExcludeInboundPorts, p.Identity = "", "", "", nil, Identity{}
+		p.Netns, p.Cgroup, p.Policy, p.ExcludeInboundPorts, p.Exclusions, p.Identity = "", "", "", nil, Exclusions{}, Identity{}
 	}
 	return reflect.DeepEqual(s, o)
 }

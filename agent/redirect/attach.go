@@ -89,21 +89,32 @@ func (r *Redirect) CheckEffective(cgroup string) error {
 	return nil
 }
 
+// Namespace is a pod's network namespace.
+type Namespace struct {
+	PodID  uint32
+	Cookie uint64
+	FD     int
+	Inode  uint64
+	// KeepsClient says that the proxy connects to the app from the client's
+	// address, by sockets of [netns.NS.TransparentSockets].
+	KeepsClient bool
+}
+
 // AttachNetns gives the namespace's incoming and marked connections to the
 // listeners of the pod with that netns cookie. The link ends with the
 // namespace, or with DetachNetns.
-func (r *Redirect) AttachNetns(podID uint32, cookie uint64, nsFD int, nsInode uint64) error {
-	name := netnsLinkName(podID)
-	prog, err := r.loadSkLookup(cookie)
+func (r *Redirect) AttachNetns(ns Namespace) error {
+	name := netnsLinkName(ns.PodID)
+	prog, err := r.loadSkLookup(ns)
 	if err != nil {
 		return err
 	}
 	defer prog.Close()
 	err = r.attach(name, prog, func() (link.Link, error) {
-		return link.AttachNetNs(nsFD, prog)
-	}, func(l link.Link) bool { return isOnNetns(l, nsInode) })
+		return link.AttachNetNs(ns.FD, prog)
+	}, func(l link.Link) bool { return isOnNetns(l, ns.Inode) })
 	if err != nil {
-		return fmt.Errorf("attach sk_lookup of pod %d: %w", podID, err)
+		return fmt.Errorf("attach sk_lookup of pod %d: %w", ns.PodID, err)
 	}
 	return nil
 }
@@ -115,28 +126,56 @@ func (r *Redirect) DetachNetns(podID uint32) error {
 
 func netnsLinkName(podID uint32) string { return fmt.Sprintf("sk_lookup_%d", podID) }
 
-// loadSkLookup loads the program once more, with a namespace's cookie as its
-// constant and the maps that are loaded already.
-func (r *Redirect) loadSkLookup(cookie uint64) (*ebpf.Program, error) {
-	const name = "weir_sk_lookup"
-	spec := r.spec.Copy()
-	for prog := range spec.Programs {
-		if prog != name {
-			delete(spec.Programs, prog)
+const skLookup = "weir_sk_lookup"
+
+// alone cuts a specification down to one program and the maps and variables
+// that it needs, and pins none of them.
+func alone(spec *ebpf.CollectionSpec, prog string) *ebpf.CollectionSpec {
+	for name := range spec.Programs {
+		if name != prog {
+			delete(spec.Programs, name)
 		}
 	}
-	if err := spec.Variables["netns_cookie"].Set(cookie); err != nil {
+	used := map[string]bool{}
+	for _, ins := range spec.Programs[prog].Instructions {
+		used[ins.Reference()] = true
+	}
+	for name, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
+		if !used[name] {
+			delete(spec.Maps, name)
+		}
+	}
+	for name, v := range spec.Variables {
+		if spec.Maps[v.SectionName] == nil {
+			delete(spec.Variables, name)
+		}
+	}
+	return spec
+}
+
+// loadSkLookup loads the program once more, with a namespace's cookie as its
+// constant and the maps that are loaded already.
+func (r *Redirect) loadSkLookup(ns Namespace) (*ebpf.Program, error) {
+	spec := r.lookup.Copy()
+	if err := spec.Variables["netns_cookie"].Set(ns.Cookie); err != nil {
 		return nil, fmt.Errorf("set netns_cookie: %w", err)
 	}
-	for _, m := range spec.Maps {
-		m.Pinning = ebpf.PinNone // replaced below
+	if err := spec.Variables["keeps_client"].Set(number[uint8](ns.KeepsClient)); err != nil {
+		return nil, fmt.Errorf("set keeps_client: %w", err)
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: r.maps()})
+	loaded := map[string]*ebpf.Map{}
+	for name, m := range r.maps() {
+		if spec.Maps[name] != nil {
+			loaded[name] = m
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: loaded})
 	if err != nil {
 		return nil, fmt.Errorf("load sk_lookup: %w", err)
 	}
 	defer coll.Close()
-	return coll.DetachProgram(name), nil
+	return coll.DetachProgram(skLookup), nil
 }
 
 // attach takes over the pinned link of that name when it is where it should

@@ -22,6 +22,8 @@ type Feature struct {
 	For string `json:"for"`
 	// Kernel is the first mainline version that has it.
 	Kernel string `json:"kernel"`
+	// Optional features are for what must be asked for.
+	Optional bool `json:"optional,omitempty"`
 	// Error says what is wrong; empty: it is there.
 	Error string `json:"error,omitempty"`
 
@@ -48,7 +50,7 @@ func Check() []Feature {
 }
 
 func neededFeatures() []Feature {
-	const outbound, inbound, rewriting, both = "outbound", "inbound", "rewriting mode", "all"
+	const outbound, inbound, rewriting, dns, both = "outbound", "inbound", "rewriting mode", "DNS", "all"
 	return []Feature{
 		{Name: "cgroup v2 mounted", For: both, Kernel: "4.5", probe: func() error { _, err := cgroup2.Mount(); return err }},
 		{Name: "bpf file system", For: both, Kernel: "4.4", probe: func() error { return mountBPFFS(DefaultDir) }},
@@ -62,11 +64,14 @@ func neededFeatures() []Feature {
 		helper("bpf_sk_storage_get in connect hooks", both, "5.3", ebpf.CGroupSockAddr, asm.FnSkStorageGet),
 		helper("bpf_get_current_cgroup_id in connect hooks", "proxies in the pod", "5.7", ebpf.CGroupSockAddr, asm.FnGetCurrentCgroupId),
 		helper("bpf_get_current_pid_tgid in connect hooks", "flow events", "5.7", ebpf.CGroupSockAddr, asm.FnGetCurrentPidTgid),
+		mapType("LPM tries", "exclusions by range", "4.11", ebpf.LPMTrie),
+		helper("bpf_get_current_uid_gid in connect hooks", "exclusions by user", "4.18", ebpf.CGroupSockAddr, asm.FnGetCurrentUidGid),
 		program("connect4 (bpf_setsockopt: SO_MARK, SO_BINDTODEVICE)", outbound, "5.8", bpf.WeirProgWeirConnect4),
 		program("connect6 (bpf_setsockopt: SO_MARK, SO_BINDTODEVICE)", outbound, "5.8", bpf.WeirProgWeirConnect6),
 		{Name: "links to cgroups", For: both, Kernel: "5.7", probe: probeCgroupLink},
 		helper("bpf_sk_assign in sk_lookup", "mark mode, inbound", "5.9", ebpf.SkLookup, asm.FnSkAssign),
 		program("sk_lookup", "mark mode, inbound", "5.9", bpf.WeirProgWeirSkLookup),
+		{Name: "the interface in sk_lookup", For: "keep_client_address", Kernel: "5.17", Optional: true, probe: probeIngressInterface},
 		{Name: "transparent sockets", For: inbound + ", mark mode", Kernel: "2.6.28", probe: probeTransparent},
 		helper("bpf_sk_storage_get in sockops", rewriting, "5.3", ebpf.SockOps, asm.FnSkStorageGet),
 		program("sockops", rewriting, "5.3", bpf.WeirProgWeirSockops),
@@ -74,6 +79,12 @@ func neededFeatures() []Feature {
 		program("getsockopt", rewriting, "5.3", bpf.WeirProgWeirGetsockopt),
 		program("getpeername4", rewriting, "5.8", bpf.WeirProgWeirGetpeername4),
 		program("getpeername6", rewriting, "5.8", bpf.WeirProgWeirGetpeername6),
+		program("sendmsg4", dns, "5.7", bpf.WeirProgWeirDnsSendmsg4),
+		program("sendmsg6", dns, "5.7", bpf.WeirProgWeirDnsSendmsg6),
+		program("recvmsg4", dns, "5.7", bpf.WeirProgWeirDnsRecvmsg4),
+		program("recvmsg6", dns, "5.7", bpf.WeirProgWeirDnsRecvmsg6),
+		program("getpeername4 of DNS", dns, "5.8", bpf.WeirProgWeirDnsGetpeername4),
+		program("getpeername6 of DNS", dns, "5.8", bpf.WeirProgWeirDnsGetpeername6),
 	}
 }
 
@@ -97,29 +108,28 @@ func program(name, what, kernel, prog string) Feature {
 	}}
 }
 
-func loadAlone(prog string) (*ebpf.Collection, error) {
+// probeIngressInterface loads sk_lookup as pods have it that keep their
+// clients' addresses.
+func probeIngressInterface() error {
+	coll, err := loadAlone(bpf.WeirProgWeirSkLookup, func(spec *ebpf.CollectionSpec) error {
+		return spec.Variables["keeps_client"].Set(uint8(1))
+	})
+	if err != nil {
+		return err
+	}
+	coll.Close()
+	return nil
+}
+
+func loadAlone(prog string, change ...func(*ebpf.CollectionSpec) error) (*ebpf.Collection, error) {
 	spec, err := bpf.LoadWeir()
 	if err != nil {
 		return nil, err
 	}
-	for name := range spec.Programs {
-		if name != prog {
-			delete(spec.Programs, name)
-		}
-	}
-	used := map[string]bool{}
-	for _, ins := range spec.Programs[prog].Instructions {
-		used[ins.Reference()] = true
-	}
-	for name, m := range spec.Maps {
-		m.Pinning = ebpf.PinNone
-		if !used[name] {
-			delete(spec.Maps, name)
-		}
-	}
-	for name, v := range spec.Variables {
-		if spec.Maps[v.SectionName] == nil {
-			delete(spec.Variables, name)
+	spec = alone(spec, prog)
+	for _, f := range change {
+		if err := f(spec); err != nil {
+			return nil, err
 		}
 	}
 	return ebpf.NewCollection(spec)

@@ -22,7 +22,7 @@ import (
 type Flow struct {
 	Monotonic time.Duration // CLOCK_MONOTONIC
 	PodID     uint32
-	Verdict   string // marked, rewritten, inbound, left alone, denied
+	Verdict   string // marked, rewritten, inbound, left alone, denied, dns
 	// Destination is where the connection was going.
 	Destination netip.AddrPort
 	// Client is the remote address of an inbound connection.
@@ -32,12 +32,18 @@ type Flow struct {
 	Command string
 }
 
+// IsCaught reports whether the proxy got the connection.
+func (f Flow) IsCaught() bool {
+	return f.Verdict == "marked" || f.Verdict == "rewritten" || f.Verdict == "inbound"
+}
+
 var verdictNames = map[bpf.WeirFlowVerdict]string{
 	bpf.WeirFlowVerdictFLOW_MARKED:     "marked",
 	bpf.WeirFlowVerdictFLOW_REWRITTEN:  "rewritten",
 	bpf.WeirFlowVerdictFLOW_INBOUND:    "inbound",
 	bpf.WeirFlowVerdictFLOW_LEFT_ALONE: "left alone",
 	bpf.WeirFlowVerdictFLOW_DENIED:     "denied",
+	bpf.WeirFlowVerdictFLOW_DNS:        "dns",
 }
 
 // FlowReader reads flows as they happen. There can be one reader at a time:

@@ -94,7 +94,7 @@ func manage(t *testing.T, r *Redirect, p *netnsrig.Pod, change func(*Pod)) *mana
 	if err := ns.InstallMarkRoute(route); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.AttachNetns(m.pod.ID, cookie, ns.FD(), ns.Inode()); err != nil {
+	if err := r.AttachNetns(Namespace{PodID: m.pod.ID, Cookie: cookie, FD: ns.FD(), Inode: ns.Inode()}); err != nil {
 		t.Fatal(err)
 	}
 	m.put()

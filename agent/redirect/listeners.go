@@ -20,7 +20,7 @@ const (
 	Inbound6  = bpf.WeirListenerKindLISTENER_INBOUND6
 )
 
-var kinds = []Kind{Outbound4, Outbound6, Inbound4, Inbound6}
+var kinds = []Kind{Outbound4, Outbound6, Inbound4, Inbound6, DNS4, DNS6}
 
 // SetListener makes a listening socket the one that takes the pod's
 // connections of that kind. The kernel forgets it when its last descriptor is
@@ -28,7 +28,7 @@ var kinds = []Kind{Outbound4, Outbound6, Inbound4, Inbound6}
 func (r *Redirect) SetListener(podID uint32, kind Kind, fd int) error {
 	key := bpf.WeirListenerKey{PodId: podID, Kind: kind}
 	if err := r.objects.WeirListeners.Put(key, uint64(fd)); err != nil {
-		return fmt.Errorf("weir_listeners, pod %d, kind %d: %w", podID, kind, err)
+		return putError(bpf.WeirMapWeirListeners, r.objects.WeirListeners, err)
 	}
 	return nil
 }
@@ -68,16 +68,22 @@ func (r *Redirect) Bypass(fd int) error {
 
 func (r *Redirect) maps() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
-		bpf.WeirMapWeirConnOrig:  r.objects.WeirConnOrig,
-		bpf.WeirMapWeirCounters:  r.objects.WeirCounters,
-		bpf.WeirMapWeirFlows:     r.objects.WeirFlows,
-		bpf.WeirMapWeirHeartbeat: r.objects.WeirHeartbeat,
-		bpf.WeirMapWeirInExclude: r.objects.WeirInExclude,
-		bpf.WeirMapWeirListeners: r.objects.WeirListeners,
-		bpf.WeirMapWeirPodAddrs:  r.objects.WeirPodAddrs,
-		bpf.WeirMapWeirPods:      r.objects.WeirPods,
-		bpf.WeirMapWeirSettings:  r.objects.WeirSettings,
-		bpf.WeirMapWeirSkBypass:  r.objects.WeirSkBypass,
-		bpf.WeirMapWeirSkOrig:    r.objects.WeirSkOrig,
+		bpf.WeirMapWeirConnOrig:   r.objects.WeirConnOrig,
+		bpf.WeirMapWeirCounters:   r.objects.WeirCounters,
+		bpf.WeirMapWeirDnsLock:    r.objects.WeirDnsLock,
+		bpf.WeirMapWeirDnsPods:    r.objects.WeirDnsPods,
+		bpf.WeirMapWeirDnsServers: r.objects.WeirDnsServers,
+		bpf.WeirMapWeirFlows:      r.objects.WeirFlows,
+		bpf.WeirMapWeirHeartbeat:  r.objects.WeirHeartbeat,
+		bpf.WeirMapWeirInExclude:  r.objects.WeirInExclude,
+		bpf.WeirMapWeirListeners:  r.objects.WeirListeners,
+		bpf.WeirMapWeirOutCidrs:   r.objects.WeirOutCidrs,
+		bpf.WeirMapWeirOutPorts:   r.objects.WeirOutPorts,
+		bpf.WeirMapWeirOutUids:    r.objects.WeirOutUids,
+		bpf.WeirMapWeirPodAddrs:   r.objects.WeirPodAddrs,
+		bpf.WeirMapWeirPods:       r.objects.WeirPods,
+		bpf.WeirMapWeirSettings:   r.objects.WeirSettings,
+		bpf.WeirMapWeirSkBypass:   r.objects.WeirSkBypass,
+		bpf.WeirMapWeirSkOrig:     r.objects.WeirSkOrig,
 	}
 }

@@ -28,6 +28,12 @@ type Pod struct {
 	// Inbound catches connections to the pod, but not to ExcludeInbound.
 	Inbound        bool
 	ExcludeInbound []uint16
+	// What is going to ExcludeCIDRs or ExcludePorts, or comes from processes
+	// of the users ExcludeUIDs, is not caught on its way out. Users are as the
+	// node sees them.
+	ExcludeCIDRs []netip.Prefix
+	ExcludePorts []uint16
+	ExcludeUIDs  []uint32
 	// Loopback catches connections to loopback addresses, too. The proxy must
 	// then have ProxyCgroup or be out of the programs' cgroup, or it would
 	// catch its own.
@@ -40,6 +46,8 @@ type Pod struct {
 	// ProxyCgroup is the ID of the cgroup of a proxy in the pod's own
 	// namespace: what that connects is not caught. 0: none.
 	ProxyCgroup uint64
+	// DNS catches the pod's DNS questions; zero: they are left alone.
+	DNS DNS
 }
 
 // PutPod makes the pod's connections caught from now on, or changes how.
@@ -50,16 +58,23 @@ func (r *Redirect) PutPod(p Pod) error {
 			return err
 		}
 	}
-	if err := r.putAddrs(p); err != nil {
+	known, err := r.isKnown(p.Cookie)
+	if err != nil {
 		return err
 	}
-	if err := r.putExcludes(p); err != nil {
+	if err := r.putAddrs(p, known); err != nil {
+		return err
+	}
+	if err := r.putExcludes(p, known); err != nil {
+		return err
+	}
+	if err := r.putExclusions(p, known); err != nil {
 		return err
 	}
 	if err := r.objects.WeirPods.Put(p.Cookie, p.value()); err != nil {
-		return fmt.Errorf("weir_pods, pod %d: %w", p.ID, err)
+		return putError(bpf.WeirMapWeirPods, r.objects.WeirPods, err)
 	}
-	return nil
+	return r.putDNS(p)
 }
 
 // RemovePod leaves the pod's connections alone from now on and forgets all
@@ -69,8 +84,10 @@ func (r *Redirect) RemovePod(id uint32, cookie uint64) error {
 		return fmt.Errorf("weir_pods, pod %d: %w", id, err)
 	}
 	return errors.Join(
+		r.removeDNS(cookie),
 		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return k.PodId == id }),
 		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return k.PodId == id }),
+		r.putExclusions(Pod{ID: id}, true),
 		r.removeListeners(id),
 	)
 }
@@ -97,6 +114,9 @@ func (p Pod) value() bpf.WeirPod {
 		FailOpen:      number[uint8](p.FailOpen),
 		External:      number[uint8](p.External),
 		Loopback:      number[uint8](p.Loopback),
+		OutCidrs:      number[uint8](len(p.ExcludeCIDRs) > 0),
+		OutPorts:      number[uint8](len(p.ExcludePorts) > 0),
+		OutUids:       number[uint8](len(p.ExcludeUIDs) > 0),
 		Outbound4Port: p.Outbound4.Port(),
 		Outbound6Port: p.Outbound6.Port(),
 	}
@@ -115,31 +135,68 @@ func (p Pod) value() bpf.WeirPod {
 	return v
 }
 
-func (r *Redirect) putAddrs(p Pod) error {
+// isKnown reports whether the pod is caught already. To look for what else the
+// maps have of one that is not would be in vain, and takes long with many pods.
+func (r *Redirect) isKnown(cookie uint64) (bool, error) {
+	var value bpf.WeirPod
+	err := r.objects.WeirPods.Lookup(cookie, &value)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("weir_pods: %w", err)
+	}
+	return true, nil
+}
+
+func (r *Redirect) putAddrs(p Pod, known bool) error {
 	want := map[bpf.WeirPodAddr]bool{}
 	for _, a := range p.Own {
 		want[bpf.WeirPodAddr{PodId: p.ID, Addr: a.As16()}] = true
 	}
-	return replaceKeys(r.objects.WeirPodAddrs, want, func(k bpf.WeirPodAddr) bool { return k.PodId == p.ID })
+	return replaceKeys(bpf.WeirMapWeirPodAddrs, r.objects.WeirPodAddrs, want, known, func(k bpf.WeirPodAddr) bool { return k.PodId == p.ID })
 }
 
-func (r *Redirect) putExcludes(p Pod) error {
+func (r *Redirect) putExcludes(p Pod, known bool) error {
 	want := map[bpf.WeirPodPort]bool{}
 	for _, port := range p.ExcludeInbound {
 		want[bpf.WeirPodPort{PodId: p.ID, Port: port}] = true
 	}
-	return replaceKeys(r.objects.WeirInExclude, want, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID })
+	return replaceKeys(bpf.WeirMapWeirInExclude, r.objects.WeirInExclude, want, known, func(k bpf.WeirPodPort) bool { return k.PodId == p.ID })
 }
 
-// replaceKeys makes want the keys of m that are mine, new ones before old
-// ones go.
-func replaceKeys[K comparable](m *ebpf.Map, want map[K]bool, mine func(K) bool) error {
+// replaceKeys makes want the keys of m that are mine, of which there are some
+// if known: new ones come before old ones go.
+func replaceKeys[K comparable](name string, m *ebpf.Map, want map[K]bool, known bool, mine func(K) bool) error {
 	for k := range want {
 		if err := m.Put(k, uint8(1)); err != nil {
-			return fmt.Errorf("%v: %w", m, err)
+			return putError(name, m, err)
 		}
 	}
+	if !known {
+		return nil
+	}
 	return deleteIf(m, func(k K) bool { return mine(k) && !want[k] })
+}
+
+// removeStrays removes what an agent that was killed left of pods that it had
+// only begun to catch: their IDs will be others'.
+func (r *Redirect) removeStrays() error {
+	pods, err := r.PodCookies()
+	if err != nil {
+		return err
+	}
+	known := map[uint32]bool{}
+	for _, id := range pods {
+		known[id] = true
+	}
+	return errors.Join(
+		deleteIf(r.objects.WeirPodAddrs, func(k bpf.WeirPodAddr) bool { return !known[k.PodId] }),
+		deleteIf(r.objects.WeirInExclude, func(k bpf.WeirPodPort) bool { return !known[k.PodId] }),
+		deleteIf(r.objects.WeirOutCidrs, func(k bpf.WeirPodCidr) bool { return !known[k.PodId] }),
+		deleteIf(r.objects.WeirOutPorts, func(k bpf.WeirPodPort) bool { return !known[k.PodId] }),
+		deleteIf(r.objects.WeirOutUids, func(k bpf.WeirPodUid) bool { return !known[k.PodId] }),
+	)
 }
 
 func deleteIf[K any](m *ebpf.Map, doomed func(K) bool) error {

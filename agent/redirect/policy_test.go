@@ -110,7 +110,7 @@ func TestTakeOverAndCleanup(t *testing.T) {
 		t.Errorf("listener taken over: %v, %v", ok, err)
 	}
 	a.put()
-	if err := second.AttachNetns(a.pod.ID, a.pod.Cookie, a.ns.FD(), a.ns.Inode()); err != nil {
+	if err := second.AttachNetns(Namespace{PodID: a.pod.ID, Cookie: a.pod.Cookie, FD: a.ns.FD(), Inode: a.ns.Inode()}); err != nil {
 		t.Fatal(err)
 	}
 	wantAnswer(t, a.Pod, service4.String(), "outbound "+service4.String())
@@ -120,7 +120,7 @@ func TestTakeOverAndCleanup(t *testing.T) {
 	}
 
 	removed, err := Cleanup(second.Dir())
-	if want := 7 + 11 + 2; err != nil || len(removed) != want {
+	if want := 7 + len(second.maps()) + 2; err != nil || len(removed) != want {
 		t.Errorf("removed %d things, %v; want %d:\n%q", len(removed), err, want, removed)
 	}
 	if _, err := os.Stat(second.Dir()); !os.IsNotExist(err) {

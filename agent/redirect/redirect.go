@@ -38,7 +38,7 @@ type Options struct {
 // Redirect is the loaded programs and their maps.
 type Redirect struct {
 	opts    Options
-	spec    *ebpf.CollectionSpec
+	lookup  *ebpf.CollectionSpec // of weir_sk_lookup alone
 	objects bpf.WeirObjects
 	links   map[string]link.Link
 }
@@ -59,7 +59,7 @@ func Open(o Options) (*Redirect, error) {
 		r.Close()
 		return nil, err
 	}
-	if err := r.attachConnect(); err != nil {
+	if err := errors.Join(r.removeStrays(), r.attachConnect()); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (r *Redirect) load() error {
 		}
 		opts.Maps.PinPath = r.opts.Dir
 	}
-	r.spec = spec
+	r.lookup = alone(spec.Copy(), skLookup)
 	switch err := spec.LoadAndAssign(&r.objects, &opts); {
 	case errors.Is(err, ebpf.ErrMapIncompatible):
 		return fmt.Errorf("the maps in %s are of another weir version; run `weir agent cleanup` (pods are not caught until the agent is up again): %w", r.opts.Dir, err)

@@ -74,17 +74,17 @@ func (p *proxy) tell(log io.ReadCloser) {
 	defer log.Close()
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
-		fmt.Fprintln(p.stderr, "weir:", describe(lines.Text()))
+		fmt.Fprintln(p.stderr, "weir:", describe(lines.Text(), p.names.Load()))
 	}
 }
 
 // describe words a line of the access log above.
-func describe(line string) string {
+func describe(line string, names *names) string {
 	f := strings.Fields(line)
 	if len(f) != 5 {
 		return line
 	}
-	text := fmt.Sprintf("%s  %s sent, %s received, %s ms", f[0], bytes(f[1]), bytes(f[2]), f[3])
+	text := fmt.Sprintf("%s  %s sent, %s received, %s ms", names.of(f[0]), bytes(f[1]), bytes(f[2]), f[3])
 	if reason, ok := flags[f[4]]; ok {
 		return text + ": " + reason
 	}

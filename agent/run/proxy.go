@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,6 +26,7 @@ type proxy struct {
 	ended  chan struct{} // closed when it has ended
 	logged chan struct{} // closed when every connection is told of
 	stderr io.Writer
+	names  atomic.Pointer[names] // of the addresses that it connects to
 }
 
 // readyTimeout is how long the proxy may take to listen.

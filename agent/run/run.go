@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weirproxy/weir/agent/netns"
 	"github.com/weirproxy/weir/agent/redirect"
 )
@@ -66,14 +68,21 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	defer caught.Close()
+	defer caught.close()
+	proxy.names.Store(caught.names)
 
 	return runCommand(ctx, signals, o, path, groups.command)
 }
 
+// caught is the command's cgroup, as long as it is caught.
+type caught struct {
+	redirect *redirect.Redirect
+	names    *names
+}
+
 // catch makes the connects of the command's cgroup, in this network
-// namespace, go to the proxy.
-func catch(groups *cgroups, outbound4, outbound6 netip.AddrPort) (*redirect.Redirect, error) {
+// namespace, go to the proxy, and its DNS questions to this process.
+func catch(groups *cgroups, outbound4, outbound6 netip.AddrPort) (*caught, error) {
 	ns, err := netns.Current()
 	if err != nil {
 		return nil, err
@@ -83,18 +92,33 @@ func catch(groups *cgroups, outbound4, outbound6 netip.AddrPort) (*redirect.Redi
 	if err != nil {
 		return nil, err
 	}
-	r, err := redirect.Open(redirect.Options{ConnectCgroup: groups.command, SocketCgroup: groups.parent})
+	fd, dnsPort, err := newNames(ns)
 	if err != nil {
 		return nil, err
 	}
+	r, err := redirect.Open(redirect.Options{ConnectCgroup: groups.command, SocketCgroup: groups.parent})
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
 	pod := redirect.Pod{
-		ID: 1, Cookie: cookie, Name: "weir run", Rewrite: true, Loopback: true, External: true,
-		Outbound4: outbound4, Outbound6: outbound6,
+		ID: podID, Cookie: cookie, Name: "weir run", Rewrite: true, Loopback: true, External: true,
+		Outbound4: outbound4, Outbound6: outbound6, DNS: redirect.DNS{Port4: dnsPort},
 	}
 	if err := r.PutPod(pod); err != nil {
+		unix.Close(fd)
 		return nil, errors.Join(err, r.Close())
 	}
-	return r, nil
+	names, err := serveNames(r, cookie, fd)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return &caught{r, names}, nil
+}
+
+func (c *caught) close() {
+	c.redirect.Close() // first: no question is caught from here on
+	c.names.server.Close()
 }
 
 var (

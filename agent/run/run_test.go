@@ -316,7 +316,7 @@ func TestDescribe(t *testing.T) {
 		"192.0.2.1:80 1 2 3 XY":          "192.0.2.1:80  1 B sent, 2 B received, 3 ms: XY",
 		"something else":                 "something else",
 	} {
-		if got := describe(line); got != want {
+		if got := describe(line, nil); got != want {
 			t.Errorf("describe(%q) = %q, want %q", line, got, want)
 		}
 	}

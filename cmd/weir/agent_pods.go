@@ -11,7 +11,7 @@ import (
 
 func agentAddPodCommand(o *agent.Options) *cobra.Command {
 	var spec pods.Spec
-	inbound := true
+	inbound, dns := true, false
 	cmd := &cobra.Command{
 		Use:   "add-pod --name NAME --netns PATH [--cgroup DIR]",
 		Short: "Catch a pod's connections from now on",
@@ -21,6 +21,9 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			spec.Inbound = &inbound
+			if cmd.Flags().Changed("dns") {
+				spec.DNS = &dns
+			}
 			if err := spec.Complete(); err != nil {
 				return err
 			}
@@ -40,7 +43,12 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 	f.StringVar((*string)(&spec.Mode), "mode", string(pods.Mark), "how outbound connections are caught: mark or rewrite")
 	f.StringVar((*string)(&spec.Policy), "policy", string(pods.Closed), "what happens to connections while the proxy is silent: closed (fail) or open (pass)")
 	f.BoolVar(&inbound, "inbound", true, "catch connections to the pod, too")
+	f.BoolVar(&dns, "dns", false, "catch what the pod asks of DNS servers (default what the agent's --dns says)")
 	f.Var((*ports)(&spec.ExcludeInboundPorts), "exclude-inbound-port", "`PORT` whose inbound connections are left alone; may be repeated")
+	f.BoolVar(&spec.KeepClientAddress, "keep-client-address", false, "have the pod's program see its clients' addresses (Linux 5.17)")
+	excludeFlags(cmd, &spec.Exclusions)
+	f.StringVar(&spec.Identity.ServiceAccount, "service-account", "", "its service account's `NAME`, for access rules, logs and control planes")
+	f.StringToStringVar(&spec.Identity.Labels, "label", nil, "its labels, `KEY=VALUE`; may be repeated")
 	f.StringVar(&spec.ProxyCgroup, "proxy-cgroup", "", "cgroup v2 `DIR` of a proxy that runs in the pod and listens on --outbound-port itself")
 	f.Uint16Var(&spec.OutboundPort, "outbound-port", pods.DefaultOutboundPort, "`PORT` of the outbound listener")
 	completeWords(cmd, "mode", string(pods.Mark), string(pods.Rewrite))

@@ -65,6 +65,26 @@ func agentPodsCommand(o *agent.Options) *cobra.Command {
 	return cmd
 }
 
+func agentConnectionsCommand(o *agent.Options) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "connections",
+		Short: "Show the pods' connections that are open, and their bytes",
+		Example: `  weir agent connections
+  weir agent connections -o json | jq 'map(.traffic.sent_bytes) | add'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := agent.NewClient(*o).Connections(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return write(cmd, output, all, func() error { return agent.WriteConnections(cmd.OutOrStdout(), all) })
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
 func agentCheckCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{

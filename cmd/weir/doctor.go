@@ -21,7 +21,7 @@ func doctorCommand() *cobra.Command {
 
 It says what is wrong, and writes one archive: kernel features, the agent's
 status, the pinned maps and links, the pods' rules, routes and sockets, and the
-proxy's admin pages, which redact secrets. The exit code is 1 when something is
+proxy's admin pages, without secrets. The exit code is 1 when something is
 wrong. It needs root.`,
 		Example: `  weir doctor
   weir doctor --admin 127.0.0.1:9901 --file /tmp/node7.tar.gz`,

@@ -50,6 +50,7 @@ access logs.`,
 	f.IntVar(&flushMs, "file-flush-interval-msec", 10000, "how often access logs are written out")
 	f.StringVar(&o.AgentSocket, "agent-socket", "", "socket of the node agent, which hands over the pods' sockets")
 	f.StringVar(&o.OutboundListener, "outbound-listener", "outbound", "listener that takes the pods' outbound connections from the agent")
+	f.StringVar(&o.DNSListener, "dns-listener", "dns", "listener whose dns_filter gives the pods' DNS names and addresses")
 	f.StringVar(&o.InboundListener, "inbound-listener", "inbound", "listener that takes the pods' inbound connections from the agent")
 	completeYAML(cmd, "config-path")
 	completeWords(cmd, "mode", string(server.Serve), string(server.Validate), string(server.InitOnly))

@@ -58,6 +58,7 @@ var rules = []rule{
 	{from: "proxy/http/http2", to: "proxy/http/manager", why: "codecs do not know who uses them"},
 	{from: "proxy/", to: "proxy/server", except: []string{"proxy/server"}, why: "the server is the top of the data plane"},
 	{from: "proxy/", to: "proxy/admin", except: []string{"proxy/admin", "proxy/server"}, why: "only the server knows the admin pages"},
+	{from: "dnsproxy", to: "", except: []string{"dnsproxy"}, why: "proxy and agent both use it: it knows neither"},
 	{from: "xds", to: "proxy/", why: "the xDS client does not know the data plane"},
 	{from: "bpf", to: "", except: []string{"bpf"}, why: "the eBPF objects stand alone"},
 }

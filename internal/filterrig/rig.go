@@ -28,7 +28,13 @@ type Rig struct {
 // in flow style; "" forwards everything to cluster u.
 func Start(t testing.TB, o httprig.Options, routes string, filters ...string) *Rig {
 	t.Helper()
-	r := &Rig{Rig: httprig.New(t, o), t: t}
+	return StartOn(t, httprig.New(t, o), routes, filters...)
+}
+
+// StartOn is Start on a rig that has clusters already.
+func StartOn(t testing.TB, rig *httprig.Rig, routes string, filters ...string) *Rig {
+	t.Helper()
+	r := &Rig{Rig: rig, t: t}
 	r.Cluster("u", trailers, r.Upstream(answer))
 	r.Address = r.Serve(config(routes, filters))
 	r.client = &stdhttp.Client{
@@ -45,7 +51,13 @@ const trailers = `typed_extension_protocol_options: {envoy.extensions.upstreams.
 // WantRefused expects the chain to be refused with an error that contains want.
 func WantRefused(t testing.TB, want, routes string, filters ...string) {
 	t.Helper()
-	if err := httprig.New(t, httprig.Options{}).Refuses(config(routes, filters)); err == nil || !strings.Contains(err.Error(), want) {
+	WantRefusedWith(t, httprig.Options{}, want, routes, filters...)
+}
+
+// WantRefusedWith is WantRefused on a rig with options.
+func WantRefusedWith(t testing.TB, o httprig.Options, want, routes string, filters ...string) {
+	t.Helper()
+	if err := httprig.New(t, o).Refuses(config(routes, filters)); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s %s: %v, want an error with %q", filters, routes, err, want)
 	}
 }

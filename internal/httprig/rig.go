@@ -16,6 +16,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"sigs.k8s.io/yaml"
@@ -23,6 +24,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/filter"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
@@ -30,6 +32,7 @@ import (
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds/protos"
 )
@@ -42,6 +45,8 @@ type Rig struct {
 	clusters *upstream.Manager
 	logs     *accesslog.Writers
 	runtime  route.Runtime
+	secrets  *secrets
+	ecds     ecds.Discovery
 	nth      int
 }
 
@@ -51,6 +56,9 @@ type Options struct {
 	// Filters are added to those of proxy/filter, by type URL.
 	Filters map[string]http.FilterMaker
 	Runtime route.Runtime
+	Secrets map[string]string // generic ones, by name; see SetSecret
+	// Discovery brings configurations of filters; nil: they are refused.
+	Discovery ecds.Discovery
 }
 
 const managerURL = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -58,8 +66,9 @@ const managerURL = "type.googleapis.com/envoy.extensions.filters.network.http_co
 // New starts a rig, which ends with the test.
 func New(t testing.TB, o Options) *Rig {
 	t.Helper()
-	r := &Rig{t: t, runtime: o.Runtime}
-	r.filters = filter.HTTP(func(worker int) *upstream.Table { return r.clusters.Table(worker - 1) })
+	r := &Rig{t: t, runtime: o.Runtime, ecds: o.Discovery, secrets: &secrets{map[string]*tlsv3.Secret{}, map[string][]secret.OnChange{}}}
+	r.filters = filter.HTTP(func(worker int) *upstream.Table { return r.clusters.Table(worker - 1) },
+		func() accesslog.Options { return accesslog.Options{Writers: r.logs} })
 	for url, m := range o.Filters {
 		r.filters[url] = m
 	}
@@ -72,6 +81,9 @@ func New(t testing.TB, o Options) *Rig {
 		r.logs = accesslog.NewWriters(r.loops(), accesslog.WritersOptions{Log: slog.Default()})
 	})
 	t.Cleanup(r.logs.Close)
+	for name, value := range o.Secrets {
+		r.SetSecret(name, value)
+	}
 	return r
 }
 
@@ -88,7 +100,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 		Stats: r.Server.Stats, Loops: r.loops(), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
 		Filter: func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := r.filters[filter.TypeURL(c)]; return f, ok },
 		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain,
-		LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(),
+		Discovery: r.ecds, Scope: ctx, LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(), Secrets: secret.NewSource(r.secrets, ctx),
 	})
 	if err != nil {
 		return nil, err
@@ -100,7 +112,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 // Provider implements manager.RouteFactory.
 func (r *Rig) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
 	c, err := route.Compile(p.Dot("route_config"), m.GetRouteConfig(), route.Options{
-		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime)}),
+		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime), Secrets: secret.NewSource(r.secrets, nil)}),
 		CompileFormat: manager.CompileFormat, Runtime: r.runtime, Stats: r.Server.Stats,
 	})
 	return manager.StaticRoutes{Routes: c}, err

@@ -213,7 +213,7 @@ func Echo(tag string) string {
 func Describe(tag string, c *network.Connection) string {
 	s := fmt.Sprintf("%s remote=%v local=%v", tag, c.RemoteAddress().Addr(), c.LocalAddress())
 	if i := c.Info; i != nil {
-		s += fmt.Sprintf(" sni=%s alpn=%v transport=%s pod=%s meta=%v", i.ServerName, i.ALPN, i.TransportProtocol, i.Pod, i.Metadata)
+		s += fmt.Sprintf(" sni=%s alpn=%v transport=%s pod=%s meta=%v", i.ServerName, i.ALPN, i.TransportProtocol, i.FilterState["weir.pod"], i.Metadata)
 	}
 	return s + "\n"
 }

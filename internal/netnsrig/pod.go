@@ -136,6 +136,14 @@ func (p *Pod) Sidecar(name string) (*Pod, error) {
 	return s, mkdir(s.Cgroup)
 }
 
+// Forget lets the rig's own hold on the namespace go: it vanishes with the last
+// of its processes, sockets and mounts. Nothing can be started in it any more.
+func (p *Pod) Forget() error {
+	err := p.ns.Close()
+	p.ns = nil
+	return err
+}
+
 // close works on a pod of a rig that another process left, too.
 func (p *Pod) close() error {
 	var errs []error

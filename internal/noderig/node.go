@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -28,6 +29,8 @@ type Node struct {
 	// RunDir is the agent's; ProxyDir in it is the proxy's own.
 	RunDir, ProxyDir string
 	BPFDir           string
+	// Supervised starts the proxy under weir supervise, which starts it again.
+	Supervised bool
 	// Agent and Proxy are the last started; nil before.
 	Agent, Proxy *Process
 
@@ -155,10 +158,14 @@ func (n *Node) StartProxy(ctx context.Context, bootstrap string, args ...string)
 	if err := os.Remove(n.adminFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	cmd := exec.Command(n.Weir, append([]string{
+	var supervise []string
+	if n.Supervised {
+		supervise = []string{"supervise", "--"}
+	}
+	cmd := exec.Command(n.Weir, slices.Concat(supervise, []string{
 		"proxy", "-c", file, "--agent-socket", filepath.Join(n.RunDir, "proxy.sock"),
 		"--admin-address-path", n.adminFile(), "--file-flush-interval-msec", "50", "--drain-time-s", "1",
-	}, args...)...)
+	}, args)...)
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ProxyUID, Gid: ProxyUID}}
@@ -169,7 +176,7 @@ func (n *Node) StartProxy(ctx context.Context, bootstrap string, args ...string)
 	n.Proxy = p
 	return p.untilReady(ctx, "the proxy is ready", func() bool {
 		s, err := n.Client().Status(ctx)
-		if err != nil || len(s.Proxies) == 0 || s.Proxies[len(s.Proxies)-1] != p.PID() {
+		if err != nil || len(s.Proxies) == 0 || s.Proxies[len(s.Proxies)-1] != p.PID() && !n.Supervised {
 			return false
 		}
 		_, err = n.Admin(ctx, "/ready")

@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/weirproxy/weir/internal/filterrig"
@@ -55,5 +56,23 @@ func TestCompositeRefused(t *testing.T) {
 		"named_filter_chains: {a: {}}": "named_filter_chains",
 	} {
 		filterrig.WantRefused(t, want, "", filterrig.Filter("c", composite.TypeURL, config))
+	}
+}
+
+// TestCompositeChains: several filters run as one, by name or in place.
+func TestCompositeChains(t *testing.T) {
+	add := func(name string) string {
+		return `{name: ` + name + `, typed_config: {"@type": ` + headermutation.TypeURL + `, mutations: {response_mutations: [{append: {header: {key: x-m, value: ` + name + `}}}]}}}`
+	}
+	act := func(what string) string {
+		return `{action: {name: e, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.composite.v3.ExecuteFilterAction, ` + what + `}}}`
+	}
+	r := filterrig.Start(t, httprig.Options{}, "", filterrig.Filter("c", composite.TypeURL,
+		`named_filter_chains: {all: {typed_config: [`+add("a")+", "+add("b")+`]}}, matcher: {matcher_tree: {input: {name: i, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-c}}, exact_match_map: {map: {named: `+
+			act("filter_chain_name: all")+", own: "+act("filter_chain: {typed_config: ["+add("c")+", "+add("d")+"]}")+", nobody: "+act("filter_chain_name: x")+`}}}}`))
+	for chain, want := range map[string]string{"named": "b a", "own": "d c", "nobody": ""} {
+		if got := strings.Join(r.Get("/", "x-c", chain).Header.Values("x-m"), " "); got != want {
+			t.Errorf("%s: %q, want %q", chain, got, want)
+		}
 	}
 }

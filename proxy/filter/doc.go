@@ -10,6 +10,9 @@
 //
 //	func Maker(…) http.FilterMaker
 //
+// for which http.NewFrom and http.RouteFrom make of a function that compiles a
+// message one that takes the configuration's Any.
+//
 // What a filter can be told for a virtual host or a route
 // (typed_per_filter_config) is compiled by RouteConfig of that maker; its
 // RouteTypeURL is the type, when it differs from the filter's own:

@@ -5,6 +5,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/filter/http/admissioncontrol"
 	"github.com/weirproxy/weir/proxy/filter/http/apikeyauth"
 	"github.com/weirproxy/weir/proxy/filter/http/bandwidthlimit"
 	"github.com/weirproxy/weir/proxy/filter/http/basicauth"
@@ -12,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/composite"
 	"github.com/weirproxy/weir/proxy/filter/http/compressor"
 	"github.com/weirproxy/weir/proxy/filter/http/cors"
+	"github.com/weirproxy/weir/proxy/filter/http/credentials"
 	"github.com/weirproxy/weir/proxy/filter/http/csrf"
 	"github.com/weirproxy/weir/proxy/filter/http/customresponse"
 	"github.com/weirproxy/weir/proxy/filter/http/decompressor"
@@ -30,25 +33,29 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
+	"github.com/weirproxy/weir/proxy/filter/http/oauth2"
 	"github.com/weirproxy/weir/proxy/filter/http/ratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/rbac"
 	"github.com/weirproxy/weir/proxy/filter/http/setfilterstate"
 	"github.com/weirproxy/weir/proxy/filter/http/setmetadata"
+	"github.com/weirproxy/weir/proxy/filter/http/statefulsession"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
 
 // HTTP is the table of HTTP filters, by the type URL of their configuration.
-// tables gives each worker's cluster table.
-func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
+// tables gives each worker's cluster table, logs what access logs need.
+func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options) map[string]http.FilterMaker {
 	table := map[string]http.FilterMaker{
+		admissioncontrol.TypeURL: admissioncontrol.Maker(),
 		apikeyauth.TypeURL:       apikeyauth.Maker(),
 		bandwidthlimit.TypeURL:   bandwidthlimit.Maker(),
 		basicauth.TypeURL:        basicauth.Maker(),
 		buffer.TypeURL:           buffer.Maker(),
 		compressor.TypeURL:       compressor.Maker(),
 		cors.TypeURL:             cors.Maker(),
+		credentials.TypeURL:      credentials.Maker(tables),
 		csrf.TypeURL:             csrf.Maker(),
 		customresponse.TypeURL:   customresponse.Maker(),
 		dynamicforward.TypeURL:   dynamicforward.Maker(tables),
@@ -67,11 +74,13 @@ func HTTP(tables func(worker int) *upstream.Table) map[string]http.FilterMaker {
 		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
+		oauth2.TypeURL:           oauth2.Maker(tables),
 		ratelimit.TypeURL:        ratelimit.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),
-		router.TypeURL:           router.Maker(tables),
+		router.TypeURL:           router.Maker(tables, logs),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
+		statefulsession.TypeURL:  statefulsession.Maker(),
 	}
 	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
 		m, ok := table[TypeURL(config)]

@@ -4,6 +4,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/listener/httpinspector"
 	"github.com/weirproxy/weir/proxy/filter/listener/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/listener/originaldst"
+	"github.com/weirproxy/weir/proxy/filter/listener/originalsrc"
 	"github.com/weirproxy/weir/proxy/filter/listener/proxyprotocol"
 	"github.com/weirproxy/weir/proxy/filter/listener/tlsinspector"
 	"github.com/weirproxy/weir/proxy/listener"
@@ -16,6 +17,7 @@ func Listener() map[string]listener.FilterFactory {
 		httpinspector.TypeURL:  httpinspector.New,
 		localratelimit.TypeURL: localratelimit.New,
 		originaldst.TypeURL:    originaldst.New,
+		originalsrc.TypeURL:    originalsrc.New,
 		proxyprotocol.TypeURL:  proxyprotocol.New,
 		tlsinspector.TypeURL:   tlsinspector.New,
 	}

@@ -13,8 +13,10 @@ import (
 
 // factories are the kinds of objects that weir obeys; all are strings to it.
 var factories = map[string]bool{
-	"envoy.string":            true, // for matchers and logs
-	"envoy.tcp_proxy.cluster": true, // where tcp_proxy sends a connection
+	"envoy.string":                                   true, // for matchers and logs
+	"envoy.tcp_proxy.cluster":                        true, // where tcp_proxy sends a connection
+	"envoy.tcp_proxy.disable_tunneling":              true,
+	"envoy.tcp_proxy.per_connection_idle_timeout_ms": true,
 	// What is asked of the upstream TLS connection.
 	"envoy.network.upstream_server_name":       true,
 	"envoy.network.upstream_subject_alt_names": true,

@@ -118,6 +118,9 @@ func appendFilterState(dst []byte, v any, form, name string) ([]byte, kind) {
 		}
 		return append(dst, s...), text
 	case isObject:
+		if o, ok := v.(interface{ TypedJSON() string }); ok && form != "PLAIN" {
+			return append(dst, o.TypedJSON()...), literal
+		}
 		v = object.String()
 	}
 	if s, ok := v.(string); ok && form != "PLAIN" {

@@ -141,6 +141,10 @@ type FilterCallbacks interface {
 	// ResetStream ends the stream without an answer, or cuts off the one
 	// under way.
 	ResetStream(reason ResetReason, details string)
+	// RecreateStream has the request, whose head was changed, pass all filters
+	// anew with this body, which it takes. All filters are destroyed, in a
+	// later turn; a filter of the response holds that until then.
+	RecreateStream(body *network.Buffer)
 	// OnEncoderAboveHighWatermark asks the upstream to send no more of the
 	// response, OnEncoderBelowLowWatermark to go on; OnDecoderAboveHighWatermark
 	// and OnDecoderBelowLowWatermark ask the downstream about the request. For
@@ -169,10 +173,6 @@ type RouterCallbacks interface {
 	// AddDownstreamWatermarks has w told when the downstream is full and has
 	// room again.
 	AddDownstreamWatermarks(w DownstreamWatermarks)
-	// RecreateStream has the request, whose head was changed, pass all filters
-	// anew with this body, which it takes. The filter's own work must have
-	// ended: it is destroyed, in a later turn.
-	RecreateStream(body *network.Buffer)
 	// UpgradeType is the upgrade the request asks for and is allowed, "" for
 	// none.
 	UpgradeType() string

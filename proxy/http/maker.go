@@ -6,8 +6,10 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
@@ -40,6 +42,8 @@ type FactoryContext struct {
 	StatPrefix string
 	Loops      []*network.Loop
 	Runtime    fraction.Runtime
+	// RuntimeNumber is Runtime for fractional numbers; nil: it has no keys.
+	RuntimeNumber func(key string, otherwise float64) float64
 	// ServiceCluster is the proxy's own cluster (--service-cluster).
 	ServiceCluster string
 	// NodeID and NodeMetadata are the bootstrap's node.
@@ -48,6 +52,12 @@ type FactoryContext struct {
 	// HealthCheckFailed tells whether the admin interface has the instance
 	// fail health checks; nil: never. Workers call it.
 	HealthCheckFailed func() bool
+	// Secrets has the generic secrets that a configuration names.
+	Secrets secret.Source
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
+	// Discovery brings configurations of filters within filters, for which
+	// Scope waits; nil where there are none (in routes).
+	Discovery ecds.Discovery
+	Scope     ecds.Scope
 }

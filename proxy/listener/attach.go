@@ -17,7 +17,7 @@ type attachment struct {
 // AttachSocket has the named listener, now or once there is one, accept from
 // a listening socket that was made elsewhere. The manager owns fd from then
 // on, whatever it returns.
-func (m *Manager) AttachSocket(listener string, fd int, info PodInfo) error {
+func (m *Manager) AttachSocket(listener string, fd int, pod PodSocket) error {
 	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listening == 0 {
 		unix.Close(fd)
 		return fmt.Errorf("attach a socket to listener %q: descriptor %d is not a listening socket", listener, fd)
@@ -31,12 +31,8 @@ func (m *Manager) AttachSocket(listener string, fd int, info PodInfo) error {
 		return fmt.Errorf("attach a socket to listener %q: %w", listener, err)
 	}
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	label := info.Name
-	if info.Namespace != "" {
-		label = info.Namespace + "/" + info.Name
-	}
 	a := &attachment{
-		source:   source{fd: fd, bound: addr, alone: len(m.handlers) == 1, pod: &pod{PodInfo: info, label: label}},
+		source:   source{fd: fd, bound: addr, alone: len(m.handlers) == 1, pod: &pod},
 		listener: listener,
 	}
 	m.attached[fd] = a

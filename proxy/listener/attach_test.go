@@ -14,9 +14,16 @@ import (
 
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/pods"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// podSocket is of the pod shop/web.
+func podSocket(r *listenerrig.Rig, od listener.OrigDst) listener.PodSocket {
+	pod := pods.NewTable(r.Server.Stats).Put(7, pods.Identity{Namespace: "shop", Name: "web"}, nil)
+	return listener.PodSocket{Pod: pod, OrigDst: od}
+}
 
 // TestAttachedSocket hands a socket over before its listener exists: clients
 // wait in its queue, are served when the listener comes, through its updates,
@@ -27,7 +34,7 @@ func TestAttachedSocket(t *testing.T) {
 	sa, _ := unix.Getsockname(fd)
 	addr := fmt.Sprintf("127.0.0.9:%d", sa.(*unix.SockaddrInet4).Port)
 	r.Main(func() {
-		if err := r.Manager.AttachSocket("virtual", fd, listener.PodInfo{ID: 7, Name: "web", Namespace: "shop", OrigDst: listener.SockOpt}); err != nil {
+		if err := r.Manager.AttachSocket("virtual", fd, podSocket(r, listener.SockOpt)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -57,7 +64,7 @@ func TestAttachedSocket(t *testing.T) {
 		f, _ := os.Open(os.DevNull)
 		defer f.Close()
 		dup, _ := unix.Dup(int(f.Fd()))
-		if err := r.Manager.AttachSocket("virtual", dup, listener.PodInfo{}); err == nil {
+		if err := r.Manager.AttachSocket("virtual", dup, podSocket(r, listener.SockOpt)); err == nil {
 			t.Error("a file was taken for a listening socket")
 		}
 	})
@@ -73,7 +80,7 @@ func TestTransparentSocket(t *testing.T) {
 	r.MustAdd("name: virtual\nuse_original_dst: true\nbind_to_port: false\naddress: {socket_address: {address: 0.0.0.0, port_value: 15001}}\nstat_prefix: v\n" + chain("virtual"))
 	r.MustAdd(fmt.Sprintf("name: exact\nbind_to_port: false\naddress: {socket_address: {address: 127.0.0.5, port_value: %d}}\nstat_prefix: exact\n", port) + chain("exact"))
 	r.Main(func() {
-		if err := r.Manager.AttachSocket("virtual", fd, listener.PodInfo{ID: 7, Name: "web", OrigDst: listener.Transparent}); err != nil {
+		if err := r.Manager.AttachSocket("virtual", fd, podSocket(r, listener.Transparent)); err != nil {
 			t.Error(err)
 		}
 	})

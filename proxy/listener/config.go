@@ -55,17 +55,20 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 		"per_connection_buffer_limit_bytes", "metadata", "deprecated_v1", "drain_type", "listener_filters", "listener_filters_timeout",
 		"continue_on_listener_filters_timeout", "transparent", "freebind", "socket_options", "tcp_fast_open_queue_length", "traffic_direction",
 		"connection_balance_config", "reuse_port", "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive"); err != nil {
+		"bind_to_port", "ignore_global_conn_limit", "bypass_overload_manager", "tcp_keepalive", "udp_listener_config", "filter_chain_matcher", "internal_listener", "enable_mptcp"); err != nil {
 		return nil, err
 	}
 	if err := protos.Validate(c.path, p); err != nil {
 		return nil, err
 	}
-	if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
+	c.settings()
+	steps := []func() error{c.addresses, c.state, c.accessLogs, c.listenerFilters, c.chains}
+	if isUDP(p.GetAddress()) {
+		steps = []func() error{c.addresses, c.udpSettings, c.state, c.accessLogs, c.udpFilters}
+	} else if len(p.GetFilterChains()) == 0 && p.GetDefaultFilterChain() == nil {
 		return nil, c.path.Dot("filter_chains").Errorf("listener %q has no filter chains", l.name)
 	}
-	c.settings()
-	for _, step := range []func() error{c.addresses, c.state, c.accessLogs, c.listenerFilters, c.chains} {
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -75,6 +78,7 @@ func (c *compiler) compile(version string, static bool) (*Listener, error) {
 
 func (c *compiler) settings() {
 	p, l := c.proto, c.out
+	l.internal = p.GetInternalListener() != nil
 	l.direction = Direction(p.GetTrafficDirection())
 	l.modifyOnly = p.GetDrainType() == listenerv3.Listener_MODIFY_ONLY
 	l.originalDst = p.GetUseOriginalDst().GetValue()
@@ -108,7 +112,7 @@ func (c *compiler) state() error {
 		}
 		prefix := c.proto.GetStatPrefix()
 		if prefix == "" {
-			prefix = l.bindings[0].asked.String()
+			prefix = l.Addresses()[0].String()
 		}
 		l.statPrefix = "listener." + stats.Sanitize(prefix) + "."
 		balance, err := c.balance()
@@ -120,6 +124,9 @@ func (c *compiler) state() error {
 		}
 	}
 	l.stats = stats.NewGroup[Stats](c.server.Stats, stats.Scope{Prefix: l.statPrefix})
+	if l.udp != nil {
+		l.udp.stats = stats.NewGroup[UDPStats](c.server.Stats, stats.Scope{Prefix: l.statPrefix + "udp."})
+	}
 	for w := range c.server.Workers {
 		l.handlerStats = append(l.handlerStats, stats.NewGroup[HandlerStats](c.server.Stats, stats.Scope{Prefix: fmt.Sprintf("%sworker_%d.", l.statPrefix, w)}))
 	}
@@ -160,7 +167,7 @@ func (c *FactoryContext) AccessLogs(path field.Path, logs []*accesslogv3.AccessL
 
 func (c *compiler) context(chain string) *FactoryContext {
 	l := c.out
-	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Metadata: metadata(c.proto.GetMetadata()), Direction: l.direction, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
+	return &FactoryContext{Server: c.server, Listener: l.name, StatPrefix: l.statPrefix, Chain: chain, Metadata: metadata(c.proto.GetMetadata()), Direction: l.direction, Bound: l.bind, Static: l.static, Drain: l.drain, warm: l.warm, closers: &l.closers}
 }
 
 func metadata(m *corev3.Metadata) map[string]map[string]any {
@@ -178,14 +185,10 @@ func (c *compiler) listenerFilters() error {
 	ctx := c.context("")
 	for i, f := range c.proto.GetListenerFilters() {
 		path := c.path.Dot("listener_filters").Index(i)
-		if err := field.Only(path, f, "name", "typed_config", "filter_disabled"); err != nil {
+		if err := field.Only(path, f, "name", "typed_config", "config_discovery", "filter_disabled"); err != nil {
 			return err
 		}
-		make, ok := c.factories.Listener[typeURL(f.GetTypedConfig())]
-		if !ok {
-			return unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
-		}
-		filter, err := make(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		filter, err := c.listenerFilter(path, f, ctx)
 		if err != nil {
 			return err
 		}
@@ -196,6 +199,17 @@ func (c *compiler) listenerFilters() error {
 		c.out.filters = append(c.out.filters, conditionalFilter{filter, disabled})
 	}
 	return nil
+}
+
+func (c *compiler) listenerFilter(path field.Path, f *listenerv3.ListenerFilter, ctx *FactoryContext) (Filter, error) {
+	if d := f.GetConfigDiscovery(); d != nil {
+		return c.discoverFilter(path.Dot("config_discovery"), f.GetName(), d, ctx)
+	}
+	make, ok := c.factories.Listener[typeURL(f.GetTypedConfig())]
+	if !ok {
+		return nil, unknown(path, "listener filter", f.GetName(), f.GetTypedConfig())
+	}
+	return make(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
 }
 
 // typeURL is what factories are found by: the type of a, also inside a
@@ -259,7 +273,12 @@ func compileSet(path field.Path, set *listenerv3.ListenerFilterChainMatchPredica
 
 func (c *compiler) chains() (err error) {
 	l := c.out
-	if l.table, err = match.Compile(c.path, c.proto.GetFilterChains()); err != nil {
+	if c.proto.GetFilterChainMatcher() != nil {
+		err = c.chainMatcher()
+	} else {
+		l.table, err = match.Compile(c.path, c.proto.GetFilterChains())
+	}
+	if err != nil {
 		return err
 	}
 	for i, p := range c.proto.GetFilterChains() {
@@ -268,6 +287,9 @@ func (c *compiler) chains() (err error) {
 			return err
 		}
 		l.chains = append(l.chains, chain)
+		if l.matcher != nil {
+			l.byName[p.GetName()] = chain
+		}
 	}
 	if p := c.proto.GetDefaultFilterChain(); p != nil {
 		l.defaultChain, err = c.chain(c.path.Dot("default_filter_chain"), p)
@@ -306,25 +328,32 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 	ctx.Drain, ctx.closers, ctx.ChainMetadata = chain.drain, &chain.closers, metadata(p.GetMetadata())
 	for i, f := range p.GetFilters() {
 		path := path.Dot("filters").Index(i)
-		if err := field.Only(path, f, "name", "typed_config"); err != nil {
+		if err := field.Only(path, f, "name", "typed_config", "config_discovery"); err != nil {
 			return nil, err
 		}
-		nf, ok := c.factories.Network[typeURL(f.GetTypedConfig())]
-		if !ok {
-			return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
-		}
-		if last := i == len(p.GetFilters())-1; nf.Terminal && !last {
-			return nil, path.Errorf("terminal filter %q must be the last filter of its chain", f.GetName())
-		} else if last && !nf.Terminal {
-			return nil, path.Errorf("filter %q can't be the last filter of its chain: nothing would take the bytes", f.GetName())
-		}
-		filter, err := nf.New(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
+		filter, err := c.networkFilter(path, f, i == len(p.GetFilters())-1, ctx)
 		if err != nil {
 			return nil, err
 		}
 		chain.filters = append(chain.filters, filter)
 	}
 	return chain, c.transport(path.Dot("transport_socket"), p.GetTransportSocket(), chain, ctx)
+}
+
+func (c *compiler) networkFilter(path field.Path, f *listenerv3.Filter, last bool, ctx *FactoryContext) (network.FilterFactory, error) {
+	if d := f.GetConfigDiscovery(); d != nil {
+		return c.discoverNetwork(path.Dot("config_discovery"), f.GetName(), d, last, ctx)
+	}
+	nf, ok := c.factories.Network[typeURL(f.GetTypedConfig())]
+	switch {
+	case !ok:
+		return nil, unknown(path, "network filter", f.GetName(), f.GetTypedConfig())
+	case nf.Terminal && !last:
+		return nil, path.Errorf("terminal filter %q must be the last filter of its chain", f.GetName())
+	case last && !nf.Terminal:
+		return nil, path.Errorf("filter %q can't be the last filter of its chain: nothing would take the bytes", f.GetName())
+	}
+	return nf.New(path.Dot("typed_config"), f.GetTypedConfig(), ctx)
 }
 
 const rawBuffer = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
@@ -350,7 +379,7 @@ func onlyChainsDiffer(old, p *listenerv3.Listener) bool {
 
 func withoutChains(p *listenerv3.Listener) *listenerv3.Listener {
 	p = proto.Clone(p).(*listenerv3.Listener)
-	p.FilterChains, p.DefaultFilterChain = nil, nil
+	p.FilterChains, p.DefaultFilterChain, p.FilterChainMatcher = nil, nil, nil
 	return p
 }
 
@@ -399,7 +428,7 @@ func (m *Manager) checkDuplicate(path field.Path, l *Listener) error {
 			}
 			for _, b := range l.bindings {
 				for _, o := range other.bindings {
-					if b.asked == o.asked && b.asked.Port() != 0 {
+					if b.asked == o.asked && b.udp == o.udp && b.asked.Port() != 0 {
 						return path.Dot("address").Errorf("listener %q has the address %v of listener %q", l.name, b.asked, name)
 					}
 				}

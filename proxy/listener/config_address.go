@@ -16,6 +16,12 @@ func (c *compiler) addresses() error {
 		return nil
 	}
 	p, l := c.proto, c.out
+	if l.internal {
+		if p.GetAddress() != nil || len(p.GetAdditionalAddresses()) > 0 {
+			return c.path.Dot("address").Errorf("an internal listener has none")
+		}
+		return nil
+	}
 	if p.GetAddress() == nil {
 		return c.path.Dot("address").Errorf("listener %q has no address", p.GetName())
 	}
@@ -54,7 +60,10 @@ func (c *compiler) address(path field.Path, a *corev3.Address, optPath field.Pat
 	if err != nil {
 		return err
 	}
-	b := &bound{asked: addr, addr: addr, reusePort: true}
+	b := &bound{asked: addr, addr: addr, reusePort: true, udp: isUDP(a)}
+	if b.udp != isUDP(p.GetAddress()) {
+		return path.Errorf("all addresses of a listener are TCP ones, or all are UDP ones")
+	}
 	if v := p.GetEnableReusePort(); v != nil {
 		b.reusePort = v.GetValue()
 	}
@@ -63,10 +72,17 @@ func (c *compiler) address(path field.Path, a *corev3.Address, optPath field.Pat
 	}
 	b.options = network.ListenOptions{
 		ReusePort: b.reusePort, Transparent: p.GetTransparent().GetValue(), FreeBind: p.GetFreebind().GetValue(),
-		V6Only: !ipv4Compat, Backlog: int(p.GetTcpBacklogSize().GetValue()),
+		V6Only: !ipv4Compat, Backlog: int(p.GetTcpBacklogSize().GetValue()), MPTCP: p.GetEnableMptcp(),
 	}
-	if b.options.Options, err = compileSocketOptions(optPath, addr, options); err != nil {
+	if p.GetEnableMptcp() && (addr.IsPipe() || b.udp) {
+		return c.path.Dot("enable_mptcp").Errorf("is for TCP addresses, not %v", addr)
+	}
+	if b.options.Options, err = compileSocketOptions(optPath, addr, options, b.udp); err != nil {
 		return err
+	}
+	if b.udp {
+		c.out.bindings = append(c.out.bindings, b)
+		return nil
 	}
 	if v := p.GetTcpFastOpenQueueLength(); v != nil {
 		b.options.Options = append(b.options.Options, fastOpen(int(v.GetValue())))
@@ -87,9 +103,6 @@ func compileAddress(path field.Path, a *corev3.Address) (addr network.Address, i
 	if err := field.Only(path, s, "protocol", "address", "port_value", "ipv4_compat"); err != nil {
 		return addr, false, err
 	}
-	if s.GetProtocol() != corev3.SocketAddress_TCP {
-		return addr, false, path.Dot("protocol").Errorf("weir listens on TCP only, not %v", s.GetProtocol())
-	}
 	ip, err := netip.ParseAddr(s.GetAddress())
 	if err != nil || ip.Zone() != "" {
 		return addr, false, path.Dot("address").Errorf("%q is not an IP address (names are not resolved for listeners)", s.GetAddress())
@@ -100,14 +113,14 @@ func compileAddress(path field.Path, a *corev3.Address) (addr network.Address, i
 	return network.IPAddress(netip.AddrPortFrom(ip, uint16(s.GetPortValue()))), s.GetIpv4Compat(), nil
 }
 
-func compileSocketOptions(path field.Path, addr network.Address, options []*corev3.SocketOption) ([]network.SocketOption, error) {
+func compileSocketOptions(path field.Path, addr network.Address, options []*corev3.SocketOption, udp bool) ([]network.SocketOption, error) {
 	var out []network.SocketOption
 	for i, o := range options {
 		path := path.Index(i)
 		if err := field.Only(path, o, "description", "level", "name", "int_value", "buf_value", "state", "type", "ip_version"); err != nil {
 			return nil, err
 		}
-		if o.GetType() != nil && o.GetType().GetStream() == nil || !sameFamily(o.GetIpVersion(), addr) {
+		if t := o.GetType(); t != nil && (!udp && t.GetStream() == nil || udp && t.GetDatagram() == nil) || !sameFamily(o.GetIpVersion(), addr) {
 			continue // for other sockets than this one
 		}
 		if s := o.GetState(); s < corev3.SocketOption_STATE_PREBIND || s > corev3.SocketOption_STATE_LISTENING {

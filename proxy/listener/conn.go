@@ -75,6 +75,9 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 	al.stats.CxActive.Inc()
 	al.hstats.CxTotal.Inc()
 	al.hstats.CxActive.Inc()
+	if s.pod != nil {
+		s.pod.opened(&c.Connection)
+	}
 	if chain.connectTimeout > 0 && o.Transport != nil {
 		c.watchConnect()
 	}
@@ -110,6 +113,9 @@ func (c *conn) OnEvent(ev network.ConnectionEvent) {
 	al.stats.CxDestroy.Inc()
 	al.stats.CxActive.Dec()
 	al.hstats.CxActive.Dec()
+	if p := podOf(&c.Connection); p != nil {
+		p.closed(al.h.shared, &c.Connection)
+	}
 	al.stats.CxLengthMs.Record(uint64((c.Loop().Now() - c.Opened()).Milliseconds()))
 	if len(al.l.accessLogs) > 0 {
 		c.log()
@@ -136,7 +142,7 @@ func (c *conn) log() {
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
 		info.Metadata, info.FilterState, info.TerminationDetails = i.Metadata, i.FilterState, i.TerminationDetails
-		info.DownstreamLocalClose = i.LocalClose
+		info.Flags, info.ResponseCodeDetails, info.DownstreamLocalClose = streaminfo.Flags(i.Flags), i.Details, i.CloseReason
 	}
 	for _, a := range c.at.al.l.accessLogs {
 		a.Log(c.Loop(), &info)

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -36,6 +37,8 @@ type Factories struct {
 	Listener  map[string]FilterFactory
 	Network   map[string]NetworkFilter
 	Transport map[string]TransportSocketFactory
+	UDP       map[string]UDPFactory // filters of UDP listeners
+	Discovery ecds.Discovery        // of filters' configurations; nil: refused
 }
 
 // NetworkFilter is a kind of network filter.
@@ -54,6 +57,7 @@ type FactoryContext struct {
 	// Metadata and ChainMetadata are the listener's and the chain's, by namespace.
 	Metadata, ChainMetadata map[string]map[string]any
 	Direction               Direction
+	Bound                   bool // it has sockets of its own
 	Static                  bool // configured in the bootstrap: what it refers to must be there
 	Drain                   DrainDecision
 	warm                    *warming

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,9 @@ type handler struct {
 
 	listeners map[*Listener]*activeListener
 	byAddress map[netip.AddrPort]*activeListener // for use_original_dst
+	internal  map[string]*activeListener         // internal listeners, by name
 	acceptors map[int]*acceptor                  // by descriptor
+	receivers map[int]*receiver                  // likewise, of UDP listeners
 
 	scratch   []byte // where listener filters peek
 	accepting Socket // the socket that is being accepted
@@ -36,15 +39,18 @@ type server struct {
 	overload Overload // nil: never overloaded
 	log      *slog.Logger
 	open     limit // connections of all listeners
+
+	closedPod atomic.Pointer[func(PodConnection)] // see Manager.WatchPods
 }
 
 func newHandler(l *network.Loop, worker int, s *server) *handler {
 	h := &handler{
 		loop: l, worker: worker, shared: s,
-		listeners: map[*Listener]*activeListener{}, byAddress: map[netip.AddrPort]*activeListener{}, acceptors: map[int]*acceptor{},
+		listeners: map[*Listener]*activeListener{}, byAddress: map[netip.AddrPort]*activeListener{}, internal: map[string]*activeListener{}, acceptors: map[int]*acceptor{}, receivers: map[int]*receiver{},
 		scratch: make([]byte, PeekMax),
 	}
 	h.reserve = reserveFD()
+	l.ConnectInternal = h.connectInternal
 	return h
 }
 
@@ -55,6 +61,7 @@ type activeListener struct {
 	stats     *Stats
 	hstats    *HandlerStats
 	acceptors []*acceptor
+	receivers []*receiver
 	conns     connList
 	waiting   pendingList
 }
@@ -63,8 +70,8 @@ type activeListener struct {
 type source struct {
 	fd    int
 	bound network.Address
-	alone bool // no other worker accepts from it
-	pod   *pod // nil for a socket of our own
+	alone bool       // no other worker accepts from it
+	pod   *PodSocket // nil for a socket of our own
 }
 
 // add starts serving l from sources. What replaced served from any of these
@@ -74,13 +81,20 @@ func (h *handler) add(l, replaced *Listener, sources []source) {
 	h.listeners[l] = al
 	al.place()
 	for _, s := range sources {
-		al.accept(s)
+		if l.udp != nil {
+			al.receive(s)
+		} else {
+			al.accept(s)
+		}
 	}
 	if old := h.listeners[replaced]; old != nil {
 		h.stop(old)
 	}
+	if l.internal {
+		h.internal[l.name] = al
+	}
 	for _, b := range l.bindings {
-		if b.addr.AddrPort.IsValid() {
+		if b.addr.AddrPort.IsValid() && !b.udp {
 			h.byAddress[b.addr.AddrPort] = al
 		}
 	}
@@ -151,6 +165,13 @@ func (h *handler) stop(al *activeListener) {
 		a.close()
 	}
 	al.acceptors = nil
+	for _, r := range al.receivers {
+		r.close()
+	}
+	al.receivers = nil
+	if h.internal[al.l.name] == al {
+		delete(h.internal, al.l.name)
+	}
 	for ap, x := range h.byAddress {
 		if x == al {
 			delete(h.byAddress, ap)

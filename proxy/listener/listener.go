@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/listener/match"
+	"github.com/weirproxy/weir/proxy/matcher/tree"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -31,7 +32,12 @@ type Listener struct {
 	balancer          *balancer
 	accessLogs        []AccessLog
 
+	udp      *udpListener // nil for one that accepts connections
+	internal bool         // takes connections of the process's own only
+
 	table        *match.Table
+	matcher      *tree.Tree[string] // instead of table: it names chains
+	byName       map[string]*Chain
 	chains       []*Chain
 	defaultChain *Chain
 	held         []*Chain // those and the one that an error left half made
@@ -53,6 +59,9 @@ func (l *Listener) Name() string { return l.name }
 // Addresses are where the listener listens, with the ports that the kernel
 // chose.
 func (l *Listener) Addresses() []network.Address {
+	if l.internal {
+		return []network.Address{network.InternalAddress(l.name, "")}
+	}
 	var out []network.Address
 	for _, b := range l.bindings {
 		out = append(out, b.addr)
@@ -99,6 +108,9 @@ func (l *Listener) closeStats() {
 	if l.stats != nil {
 		l.stats.Close()
 	}
+	if l.udp != nil && l.udp.stats != nil {
+		l.udp.stats.Close()
+	}
 	for _, g := range l.handlerStats {
 		g.Close()
 	}
@@ -141,6 +153,17 @@ type predicate func(*Socket) bool
 // find picks the chain for a socket whose filters have run; nil when none
 // takes it.
 func (l *Listener) find(s *Socket) *Chain {
+	if l.matcher != nil {
+		var d tree.Data
+		d.SetSocket(s.Local, s.Remote, s.info)
+		if d.TransportProtocol == "" {
+			d.TransportProtocol = "raw_buffer"
+		}
+		if name, r := l.matcher.Match(&d); r == tree.Matched {
+			return l.byName[name]
+		}
+		return l.defaultChain
+	}
 	in := match.Input{
 		Destination:       s.Local.AddrPort,
 		DirectSource:      s.directRemote.Addr(),

@@ -278,3 +278,21 @@ func listenAll(t *testing.T) int {
 	}
 	return fd
 }
+
+// TestMultipathTCP is about the socket only: plain TCP clients are served, too.
+func TestMultipathTCP(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP)
+	if err != nil {
+		t.Skip("this kernel has no MPTCP: ", err)
+	}
+	unix.Close(fd)
+	r := listenerrig.New(t, listenerrig.Options{})
+	addr := r.MustAdd("name: a\nenable_mptcp: true\naddress: {socket_address: {address: 127.0.0.1, port_value: 0}}\n" + chain("one"))
+	if got := hello(t, addr); got != "one" {
+		t.Fatalf("got %q", got)
+	}
+	err = r.Add("name: b\nenable_mptcp: true\naddress: {pipe: {path: '@weir-mptcp'}}\n" + chain("one"))
+	if err == nil || !strings.Contains(err.Error(), "enable_mptcp") {
+		t.Fatal(err)
+	}
+}

@@ -26,6 +26,7 @@ type Manager struct {
 	server    *Server
 	factories *Factories
 	handlers  []*handler
+	shared    *server
 	drain     *drain
 	validate  bool
 	drainTime time.Duration
@@ -61,7 +62,7 @@ func NewManager(s *Server, o Options) *Manager {
 	for w, loop := range s.Workers {
 		shared.handlers = append(shared.handlers, newHandler(loop, w, shared))
 	}
-	m.handlers = shared.handlers
+	m.handlers, m.shared = shared.handlers, shared
 	return m
 }
 
@@ -379,14 +380,14 @@ func (m *Manager) Drain(inboundOnly bool) {
 
 // DrainNow is Drain of all listeners without a window: each connection is
 // asked to end at once, and those that could not yet are asked by the next
-// call.
-func (m *Manager) DrainNow() {
+// call. asked is called on main once every worker has done so, and may be nil.
+func (m *Manager) DrainNow(asked func()) {
 	m.drain.start.Store(m.server.Main.Time().Add(-m.drain.window).UnixNano())
 	m.eachHandler(func(h *handler) {
 		for _, al := range h.listeners {
 			al.conns.each(func(c *conn) { c.Drain() })
 		}
-	}, nil)
+	}, asked)
 }
 
 // Stop ends accepting on inbound listeners only or on all, for good.

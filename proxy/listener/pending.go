@@ -36,6 +36,10 @@ func (al *activeListener) accepted(s *Socket, from source) {
 	}
 	if from.pod != nil {
 		from.pod.restore(s, from.bound)
+		if from.pod.takeDNS(s) {
+			al.left()
+			return
+		}
 	}
 	al.inspect(s)
 }

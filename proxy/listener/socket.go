@@ -37,6 +37,7 @@ type Socket struct {
 	next          int // the filter that is asked next
 	directRemote  network.Address
 	info          *network.Info
+	pod           *PodSocket // that the agent made; nil: one of our own
 	localRestored bool
 	handedOff     bool // by another listener, with use_original_dst
 	peerEnded     bool

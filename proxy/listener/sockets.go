@@ -15,6 +15,7 @@ type bound struct {
 	addr      network.Address // as bound
 	options   network.ListenOptions
 	reusePort bool
+	udp       bool
 	fds       []int // one a worker, or one for all; none when bind_to_port is false
 	listening bool
 	refs      int
@@ -51,10 +52,13 @@ func (b *bound) bind(n int, from Inheritance) error {
 }
 
 func (b *bound) socket(w int, from Inheritance) (int, error) {
-	if from != nil {
+	if from != nil && !b.udp {
 		if fd, ok := from.Take(b.addr, w); ok {
 			return fd, nil
 		}
+	}
+	if b.udp {
+		return network.BindUDP(b.addr, b.options)
 	}
 	fd, err := network.Bind(b.addr, b.options)
 	if err != nil {
@@ -73,6 +77,9 @@ func (b *bound) listen() error {
 		return nil
 	}
 	for _, fd := range b.fds {
+		if b.udp {
+			break
+		}
 		if err := b.options.Activate(fd); err != nil {
 			return fmt.Errorf("listen on %v: %w", b.addr, err)
 		}
@@ -111,5 +118,5 @@ func (b *bound) close() {
 
 // serves tells whether b's sockets do for a listener that asks for o.
 func (b *bound) serves(o *bound) bool {
-	return b.asked == o.asked && b.reusePort == o.reusePort && len(b.fds) > 0 && b.options.Equal(o.options)
+	return b.asked == o.asked && b.udp == o.udp && b.reusePort == o.reusePort && len(b.fds) > 0 && b.options.Equal(o.options)
 }

@@ -4,16 +4,20 @@ import "github.com/weirproxy/weir/proxy/stats"
 
 // Stats are a listener's, at listener.<address or stat_prefix>.
 type Stats struct {
-	CxTotal                stats.Counter   `stat:"downstream_cx_total"`
-	CxDestroy              stats.Counter   `stat:"downstream_cx_destroy"`
-	CxOverflow             stats.Counter   `stat:"downstream_cx_overflow"`
-	CxOverloadReject       stats.Counter   `stat:"downstream_cx_overload_reject"`
-	GlobalCxOverflow       stats.Counter   `stat:"downstream_global_cx_overflow"`
-	PreCxTimeout           stats.Counter   `stat:"downstream_pre_cx_timeout"`
-	FilterRemoteClose      stats.Counter   `stat:"downstream_listener_filter_remote_close"`
-	FilterError            stats.Counter   `stat:"downstream_listener_filter_error"`
-	TransportTimeout       stats.Counter   `stat:"downstream_cx_transport_socket_connect_timeout"`
-	NoFilterChainMatch     stats.Counter   `stat:"no_filter_chain_match"`
+	CxTotal            stats.Counter `stat:"downstream_cx_total"`
+	CxDestroy          stats.Counter `stat:"downstream_cx_destroy"`
+	CxOverflow         stats.Counter `stat:"downstream_cx_overflow"`
+	CxOverloadReject   stats.Counter `stat:"downstream_cx_overload_reject"`
+	GlobalCxOverflow   stats.Counter `stat:"downstream_global_cx_overflow"`
+	PreCxTimeout       stats.Counter `stat:"downstream_pre_cx_timeout"`
+	FilterRemoteClose  stats.Counter `stat:"downstream_listener_filter_remote_close"`
+	FilterError        stats.Counter `stat:"downstream_listener_filter_error"`
+	TransportTimeout   stats.Counter `stat:"downstream_cx_transport_socket_connect_timeout"`
+	NoFilterChainMatch stats.Counter `stat:"no_filter_chain_match"`
+	// Connections closed because a filter's configuration is missing.
+	ExtensionConfigMissing        stats.Counter `stat:"extension_config_missing"`
+	NetworkExtensionConfigMissing stats.Counter `stat:"network_extension_config_missing"`
+
 	CxActive               stats.Gauge     `stat:"downstream_cx_active"`
 	PreCxActive            stats.Gauge     `stat:"downstream_pre_cx_active"`
 	CxLengthMs             stats.Histogram `stat:"downstream_cx_length_ms"`
@@ -24,6 +28,11 @@ type Stats struct {
 type HandlerStats struct {
 	CxTotal  stats.Counter `stat:"downstream_cx_total"`
 	CxActive stats.Gauge   `stat:"downstream_cx_active"`
+}
+
+// UDPStats are a UDP listener's, at listener.<…>.udp.
+type UDPStats struct {
+	Dropped stats.Counter `stat:"downstream_rx_datagram_dropped"`
 }
 
 // ManagerStats are at listener_manager. and are kept by main.

@@ -338,6 +338,9 @@ func (b *Buffer) materialise() {
 }
 
 func (b *Buffer) readPipe(s *slab) (first, last *slab) {
+	if s.pipe.from != nil {
+		s.pipe.from.copies = inVain
+	}
 	for left := s.len(); left > 0; {
 		x := b.pool.get()
 		n, err := unix.Read(s.pipe.r, x.mem[:min(left, len(x.mem))])

@@ -168,9 +168,14 @@ func TestBufferPipes(t *testing.T) {
 			b := newBuffer(pool)
 			b.AppendString("head")
 			withPipe(t, b, big)
+			from := &Connection{}
+			b.tail.pipe.from = from
 			b.AppendString("tail")
 			if got := look(b); got != content {
 				t.Errorf("%d bytes, want %d", len(got), len(content))
+			}
+			if from.mayPipe() {
+				t.Error("the next bytes, which will be looked at too, are left in the kernel again")
 			}
 			b.Reset()
 			// A pipe that was emptied serves again.

@@ -12,6 +12,9 @@ import (
 // turn. bind, when set, is the local address; sockopts are applied before
 // connecting.
 func Dial(l *Loop, addr, bind Address, sockopts []SocketOption, cb ConnectionCallbacks, o Options) (*Connection, error) {
+	if listener, ok := addr.Internal(); ok {
+		return dialInternal(l, listener, addr, cb, o)
+	}
 	domain, sa, err := addr.sockaddr()
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)

@@ -61,7 +61,12 @@ const delayedClose = time.Second
 
 // ByteCounters are where a connection counts its bytes as they pass. They
 // belong to the connection's worker and are shared with its neighbours.
-type ByteCounters struct{ Rx, Tx *uint64 }
+type ByteCounters struct {
+	Rx, Tx *uint64
+	// Besides counts the same bytes, and goes on when SetCounters replaces
+	// the counters that it is with.
+	Besides *ByteCounters
+}
 
 // Connection is one stream socket on a loop.
 type Connection struct {
@@ -84,6 +89,7 @@ type Connection struct {
 	slowPeer   bool // the delay of FlushWriteAndDelay has run out
 
 	bigReads   uint8  // how many reads in a row filled their room
+	copies     uint8  // reads to go before a pipe is tried again
 	closeDelay uint32 // of FlushWriteAndDelay, in milliseconds; 0: none
 
 	splice int64 // bytes that may pass through a pipe
@@ -263,7 +269,25 @@ func (c *Connection) SetBufferLimit(n uint32) { c.limit = n }
 func (c *Connection) BufferLimit() uint32 { return c.limit }
 
 // SetCounters sets where the connection's bytes are counted from now on.
-func (c *Connection) SetCounters(n *ByteCounters) { c.counters = n }
+func (c *Connection) SetCounters(n *ByteCounters) {
+	if c.counters != nil && c.counters.Besides != nil {
+		with := *n
+		with.Besides = c.counters.Besides
+		n = &with
+	}
+	c.counters = n
+}
+
+func (n *ByteCounters) count(rx, tx int) {
+	for ; n != nil; n = n.Besides {
+		if rx > 0 && n.Rx != nil {
+			*n.Rx += uint64(rx)
+		}
+		if tx > 0 && n.Tx != nil {
+			*n.Tx += uint64(tx)
+		}
+	}
+}
 
 // EnableHalfClose delivers the peer's end of stream to the filters instead of
 // closing the connection.
@@ -292,6 +316,9 @@ func (c *Connection) Drain() {
 		}
 	}
 }
+
+// Readable tells whether the descriptor has bytes that were not read yet.
+func (c *Connection) Readable() bool { return c.state == stateOpen && peek(int(c.fd)) }
 
 // AboveHighWatermark tells whether the write buffer is over its limit.
 func (c *Connection) AboveHighWatermark() bool { return c.aboveHigh }
@@ -331,9 +358,7 @@ func (c *Connection) onReadable() {
 		}
 		r := c.read()
 		c.rx += uint64(r.N)
-		if c.counters != nil && c.counters.Rx != nil {
-			*c.counters.Rx += uint64(r.N)
-		}
+		c.counters.count(r.N, 0)
 		if c.state == stateClosing {
 			// Only the peer's close is awaited; what it still sends is dropped.
 			c.in.Reset()

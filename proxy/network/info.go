@@ -1,5 +1,7 @@
 package network
 
+import "maps"
+
 // Info is what is known of a connection beyond its addresses: found by
 // listener filters and by the transport socket, read by filter-chain matching,
 // HTTP and access logs.
@@ -14,15 +16,38 @@ type Info struct {
 	LocalRestored     bool     // local is an original destination
 	ChainName         string   // the filter chain that was matched
 	Listener          string   // the listener's name
-	Pod               string   // the pod whose traffic this is, from the agent
-	PodID             uint32   // and its number, 0 for none
+	PodID             uint32   // the agent's number for the pod whose connection this is; 0: none
+	Pod               any      // what the listener keeps of that pod's connection
+	Cluster           string   // where it, or the last request on it, was sent
 	TLS               TLSInfo  // nil on a plain connection
+	UpstreamSource    Source   // where upstream connections are to come from
 	// TerminationDetails is why a filter ended the connection, for logs.
 	TerminationDetails string
-	LocalClose         string // why this side closed it, as Envoy words it
-	// Metadata and FilterState are set by filters of this connection.
+	// Flags (streaminfo.Flags), Details and CloseReason are what else such a
+	// filter has to say: response flags, code details, the local close reason.
+	Flags                uint64
+	Details, CloseReason string
+	// Metadata and FilterState are set by filters of this connection, the
+	// latter with SetFilterState.
 	Metadata    map[string]map[string]any
 	FilterState map[string]any
+	sharedState bool // FilterState is not this connection's own
+}
+
+// ShareFilterState begins with a filter state that other connections have, too.
+func (i *Info) ShareFilterState(state map[string]any) {
+	i.FilterState, i.sharedState = state, true
+}
+
+// SetFilterState sets an object of the connection's filter state.
+func (i *Info) SetFilterState(name string, object any) {
+	switch {
+	case i.sharedState:
+		i.FilterState, i.sharedState = maps.Clone(i.FilterState), false
+	case i.FilterState == nil:
+		i.FilterState = map[string]any{}
+	}
+	i.FilterState[name] = object
 }
 
 // EnsureInfo is c.Info, made if there is none yet.

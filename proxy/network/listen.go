@@ -14,6 +14,7 @@ import (
 type ListenOptions struct {
 	ReusePort   bool
 	Transparent bool
+	MPTCP       bool // clients may come by several paths
 	FreeBind    bool
 	V6Only      bool // IPv6 sockets take IPv4 too when false
 	Backlog     int  // 0 is the system's most
@@ -39,7 +40,11 @@ func Bind(addr Address, o ListenOptions) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("listen: %w", err)
 	}
-	fd, err = unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	protocol := 0
+	if o.MPTCP {
+		protocol = unix.IPPROTO_MPTCP
+	}
+	fd, err = unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return -1, fmt.Errorf("listen on %v: socket: %w", addr, err)
 	}
@@ -111,11 +116,7 @@ func (o ListenOptions) prepare(fd, domain int) error {
 		}
 	}
 	if o.Transparent {
-		level, name := unix.IPPROTO_IP, unix.IP_TRANSPARENT
-		if domain == unix.AF_INET6 {
-			level, name = unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT
-		}
-		if err := set(level, name, 1); err != nil {
+		if err := setTransparent(fd, domain == unix.AF_INET6); err != nil {
 			return err
 		}
 	}
@@ -190,6 +191,6 @@ func Discard(fd, n int) bool {
 
 // Equal tells whether two sockets made with o and p are interchangeable.
 func (o ListenOptions) Equal(p ListenOptions) bool {
-	return o.ReusePort == p.ReusePort && o.Transparent == p.Transparent && o.FreeBind == p.FreeBind && o.V6Only == p.V6Only && o.Backlog == p.Backlog &&
+	return o.ReusePort == p.ReusePort && o.Transparent == p.Transparent && o.MPTCP == p.MPTCP && o.FreeBind == p.FreeBind && o.V6Only == p.V6Only && o.Backlog == p.Backlog &&
 		slices.EqualFunc(o.Options, p.Options, SocketOption.equal)
 }

@@ -6,9 +6,14 @@ import "github.com/weirproxy/weir/proxy/event"
 type Loop struct {
 	*event.Dispatcher
 	Pool Pool
+	// Datagrams is for what the loop's handlers receive and send over UDP.
+	Datagrams Datagrams
 	// Worker is 0 for main and 1 to N for the workers: the index into
 	// everything that is kept once for each of them.
 	Worker int
+	// ConnectInternal makes a connection to an internal listener of this loop;
+	// nil where there are none. It returns the client's end.
+	ConnectInternal func(listener string, addr Address) (fd int, err error)
 
 	lastLocal *Address
 }

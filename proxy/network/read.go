@@ -12,7 +12,7 @@ func (c *Connection) read() IoResult {
 	if c.transport != nil {
 		return c.transport.Read(c, &c.in)
 	}
-	if c.splice >= minSplice && c.bigReads >= 2 && c.in.size == 0 {
+	if c.splice >= minSplice && c.bigReads >= 2 && c.in.size == 0 && c.mayPipe() {
 		if r, ok := c.readSplice(); ok {
 			return r
 		}
@@ -114,6 +114,18 @@ func (c *Connection) readWide(b *Buffer) (n, want int, errno syscall.Errno) {
 	return n, want, errno
 }
 
+// inVain is for how many reads a connection tries no pipe after somebody had
+// to look at the bytes in one: a TLS or HTTP/2 connection, or a filter.
+const inVain = 255
+
+func (c *Connection) mayPipe() bool {
+	if c.copies == 0 {
+		return true
+	}
+	c.copies--
+	return false
+}
+
 // readSplice moves bytes into a pipe. ok is false when that can't be done and
 // an ordinary read should be tried.
 func (c *Connection) readSplice() (r IoResult, ok bool) {
@@ -136,7 +148,7 @@ func (c *Connection) readSplice() (r IoResult, ok bool) {
 		return r, false
 	}
 	s := c.loop.Pool.head()
-	s.pipe, s.w = p, n
+	s.pipe, s.w, p.from = p, n, c
 	c.in.push(s)
 	c.splice -= int64(n)
 	if n < minSplice {

@@ -85,7 +85,10 @@ func (p *Pool) put(s *slab) {
 }
 
 // pipe carries bytes between two sockets without copying them to user space.
-type pipe struct{ r, w int }
+type pipe struct {
+	r, w int
+	from *Connection // whose bytes are in it
+}
 
 // pipeCapacity is asked for each pipe in bytes; an unprivileged user may have
 // up to /proc/sys/fs/pipe-max-size (1 MiB by default).
@@ -107,6 +110,7 @@ func (p *Pool) getPipe() (*pipe, error) {
 }
 
 func (p *Pool) putPipe(x *pipe, empty bool) {
+	x.from = nil
 	if empty && len(p.pipes) < maxFreePipes {
 		p.pipes = append(p.pipes, x)
 		return

@@ -18,6 +18,13 @@ func readOnce(fd int, p []byte) (int, syscall.Errno) {
 	return int(n), errno
 }
 
+// peek tells whether there is something to read besides the end.
+func peek(fd int) bool {
+	var p [1]byte
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p)), 1, unix.MSG_PEEK, 0, 0)
+	return errno == 0 && n > 0
+}
+
 func readv(fd int, iov []unix.Iovec) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
 	return int(n), errno

@@ -78,9 +78,7 @@ func (c *Connection) Flush() {
 	}
 	if r.N > 0 {
 		c.tx += uint64(r.N)
-		if c.counters != nil && c.counters.Tx != nil {
-			*c.counters.Tx += uint64(r.N)
-		}
+		c.counters.count(0, r.N)
 	}
 	if r.Err != nil {
 		c.writeFailed(r.Err)

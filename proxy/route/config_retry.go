@@ -31,7 +31,7 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	if n := c.GetNumRetries(); n != nil {
 		r.NumRetries = n.GetValue()
 	}
-	r.On, _ = ParseRetryOn(c.GetRetryOn()) // as in Envoy, what is no condition is ignored
+	r.On, _ = ParseRetryOn(c.GetRetryOn()) // Envoy overlooks what it does not know
 	var err error
 	if r.PerTryTimeout, err = duration(p, "per_try_timeout", c.GetPerTryTimeout(), 0); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package route
 import (
 	mutationrulesv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
@@ -14,6 +15,11 @@ import (
 // elsewhere.
 func DataSource(p field.Path, c *corev3.DataSource) (string, error) {
 	return dataSource(p, c, defaultMaxDirectResponseBody)
+}
+
+// CompileRedirect compiles a redirect that is not part of a route.
+func CompileRedirect(p field.Path, c *routev3.RedirectAction) (*Redirect, error) {
+	return (&compiler{regexes: matcher.NewRegexes()}).redirect(p, c)
 }
 
 // HeaderChanges are header lines to add that are not part of a route.

@@ -44,12 +44,20 @@ func (d *DirectResponse) Text(c *FormatContext) (body, contentType string) {
 // the route redirects to. A direct response has one too when its status is
 // 201 or 3xx: the request's own URL. "" for none.
 func (r *Route) Location(h *http.HeaderMap) string {
-	d := r.entry.redirect
-	if d == nil {
-		if d = sameURL(r.entry.direct); d == nil {
-			return ""
-		}
+	if d := r.entry.redirect; d != nil {
+		return d.location(h, &r.entry.path)
 	}
+	if d := sameURL(r.entry.direct); d != nil {
+		return d.location(h, &r.entry.path)
+	}
+	return ""
+}
+
+// Location is where a redirect without a route leads the request with the head
+// h, in the memory of h.
+func (d *Redirect) Location(h *http.HeaderMap) string { return d.location(h, &pathMatch{}) }
+
+func (d *Redirect) location(h *http.HeaderMap, matched *pathMatch) string {
 	host, full := h.Get(http.Authority), h.Get(http.Path)
 	if d.verbatim {
 		return h.Concat("https://", host, full)
@@ -72,7 +80,7 @@ func (r *Route) Location(h *http.HeaderMap) string {
 	if d.host != "" {
 		host = d.host
 	}
-	return h.Concat(scheme, "://", host, port, r.redirectPath(h, full))
+	return h.Concat(scheme, "://", host, port, d.newPath(h, full, matched))
 }
 
 // defaultPort tells whether a port is the default of the scheme that the
@@ -81,18 +89,14 @@ func defaultPort(old, port, scheme string) bool {
 	return old != scheme && (old == "http" && port == ":80" || old == "https" && port == ":443")
 }
 
-func (r *Route) redirectPath(h *http.HeaderMap, full string) string {
-	d := r.entry.redirect
-	if d == nil {
-		return full
-	}
+func (d *Redirect) newPath(h *http.HeaderMap, full string, matched *pathMatch) string {
 	switch {
 	case d.path != "" && (d.stripQuery || strings.IndexByte(d.path, '?') >= 0):
 		return d.path // with its own query, whatever strip_query says
 	case d.path != "":
 		return h.Concat(d.path, full[len(pathOnly(full)):])
 	}
-	if path := d.rewrite.path(h, full, &r.entry.path); path != "" {
+	if path := d.rewrite.path(h, full, matched); path != "" {
 		full = path
 	}
 	if d.stripQuery {

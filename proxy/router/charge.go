@@ -1,6 +1,8 @@
 package router
 
 import (
+	"time"
+
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/route"
 )
@@ -35,6 +37,9 @@ func (f *filter) chargeHeaders(code int, u *upstreamRequest, h *http.HeaderMap) 
 
 // chargeAbort counts an answer that stands for a missing one.
 func (f *filter) chargeAbort(code int, dropped bool) {
+	if dropped && !f.responseStarted {
+		f.cluster.Info().Dropped.Add(1)
+	}
 	if !f.responseStarted && !dropped && f.cluster != nil {
 		f.chargeCode(code, f.attempt, false)
 	}
@@ -82,6 +87,48 @@ func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
 			c.Time.Record(ms)
 		}
 	}
+}
+
+// messageSizes are what a try has sent and received, in bytes and lines.
+type messageSizes struct{ requestBody, head, lines, body uint64 }
+
+// chargeTry counts what track_cluster_stats asks for, as a try ends.
+func (u *upstreamRequest) chargeTry() {
+	f := u.f
+	if !u.active || f.cluster == nil {
+		return
+	}
+	info, w := f.cluster.Info(), f.cb.Worker()
+	if info.Budgets != nil && !u.outOfTime { // as Envoy
+		info.Budgets.For(w).PerTry.Record(percentOf(f.cb.Loop().Now()-u.began, f.timeouts.perTry))
+	}
+	if info.Sizes == nil {
+		return
+	}
+	s, h := info.Sizes.For(w), f.cb.RequestHeaders()
+	s.RequestHeaders.Record(uint64(h.Bytes()))
+	s.RequestHeaderCount.Record(uint64(h.Len()))
+	s.RequestBody.Record(u.sizes.requestBody)
+	if u.started {
+		s.ResponseHeaders.Record(u.sizes.head)
+		s.ResponseHeaderCount.Record(u.sizes.lines)
+		s.ResponseBody.Record(u.sizes.body)
+	}
+}
+
+// chargeBudget counts how much of its timeout the request has used.
+func (f *filter) chargeBudget() {
+	if b := f.cluster.Info().Budgets; b != nil && f.requestEnd {
+		b.For(f.cb.Worker()).Request.Record(percentOf(f.elapsed(), f.timeouts.global))
+	}
+}
+
+// percentOf is how much of a timeout is used; none of one that never ends.
+func percentOf(used, timeout time.Duration) uint64 {
+	if timeout == 0 {
+		return 0
+	}
+	return uint64(100 * used.Milliseconds() / max(timeout.Milliseconds(), 1))
 }
 
 func (f *filter) internal() bool { return f.cb.RequestHeaders().Get(http.XEnvoyInternal) == "true" }

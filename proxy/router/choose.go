@@ -35,7 +35,15 @@ func (f *filter) chooseCluster(h *http.HeaderMap) bool {
 	}
 	f.startCounting(h)
 	ci := f.cluster.Info()
+	if p, ok := ci.HTTPPolicies.(*route.ClusterPolicies); ok {
+		f.own = *f.action
+		p.Override(&f.own)
+		f.action = &f.own
+	}
 	info.Cluster, info.ClusterStatName = ci.Name, ci.StatName
+	if c := f.cb.Connection(); c != nil && c.Info != nil {
+		c.Info.Cluster = ci.Name
+	}
 	info.ClusterMetadata = ci.Metadata
 	return true
 }
@@ -51,7 +59,7 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	code, body, contentType, location := 0, "", "", f.route.Location(h)
 	switch {
 	case f.route.Redirect() != nil:
-		f.stats.RqRedirect.Inc()
+		f.stats.RqDirectResponse.Inc() // so Envoy counts it; rq_redirect stays 0
 		code = f.route.Redirect().Code
 	case f.route.DirectResponse() != nil:
 		f.stats.RqDirectResponse.Inc()
@@ -84,6 +92,8 @@ func (f *filter) dropped() bool {
 	if !drop {
 		return false
 	}
+	f.cluster.Info().Dropped.Add(1)
+	f.cluster.Info().DropOverload.Add(1)
 	flag, body, details, header := streaminfo.DropOverLoad, "drop overload", "drop_overload", "x-envoy-drop-overload"
 	if all {
 		flag, body, details = streaminfo.UnconditionalDropOverload, "unconditional drop overload", "unconditional_drop_overload"
@@ -110,7 +120,11 @@ func (f *filter) noHost() {
 	f.attempt.host = nil
 	f.chargeAbort(503, false)
 	f.cleanup()
-	f.reply(503, "no healthy upstream", false, "no_healthy_upstream")
+	code := 503
+	if info := f.cb.StreamInfo(); info.OverrideMissing && info.OverrideStatus != 0 {
+		code = info.OverrideStatus
+	}
+	f.reply(code, "no healthy upstream", false, "no_healthy_upstream")
 }
 
 // badRequest answers a request that can't be encoded for the upstream.

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -29,6 +30,7 @@ type Config struct {
 	tables                 func(worker int) *upstream.Table
 	group                  *stats.Group[Stats]
 	childSpans             bool // tries have spans, whatever the manager's tracing says
+	upstreamLog
 }
 
 type worker struct {
@@ -36,14 +38,16 @@ type worker struct {
 	loop *network.Loop
 }
 
-// Maker makes router factories. tables gives each worker's cluster table.
-func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
+// Maker makes router factories. tables gives each worker's cluster table, logs
+// what upstream_log needs.
+func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Options) http.FilterMaker {
 	return http.FilterMaker{Terminal: true, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		var m routerv3.Router
 		if err := protos.Unpack(p, config, &m); err != nil {
 			return nil, err
 		}
-		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers", "upstream_http_filters"); err != nil {
+		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers", "upstream_http_filters",
+			"upstream_log", "upstream_log_options"); err != nil {
 			return nil, err
 		}
 		for i, u := range m.UpstreamHttpFilters {
@@ -62,6 +66,9 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 		if ctx.LocalAddress.IsValid() {
 			c.localAddress = ctx.LocalAddress.String()
 		}
+		if err := c.upstreamLog.compile(p, &m, logs()); err != nil {
+			return nil, err
+		}
 		for _, name := range m.StrictCheckHeaders {
 			c.strict = append(c.strict, http.LookupID(strings.ToLower(name)))
 		}
@@ -74,8 +81,11 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 	}}
 }
 
-// Close ends the router's statistics.
-func (c *Config) Close() { c.group.Close() }
+// Close ends the router's statistics and logs.
+func (c *Config) Close() {
+	c.group.Close()
+	accesslog.Close(c.logs)
+}
 
 // New implements http.FilterFactory.
 func (c *Config) New(w int, cb http.FilterCallbacks) http.StreamFilter {

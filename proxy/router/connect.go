@@ -15,7 +15,7 @@ type tcpConnect struct{ u *upstreamRequest }
 func (t *tcpConnect) OnPoolReady(conn *network.Connection, h *cluster.Host) {
 	e := &tcpUpstream{u: t.u, conn: conn}
 	conn.AddCallbacks(e)
-	conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return e }})
+	conn.BuildFilters(h.Cluster.Chain(func(*network.ReadCallbacks) network.ReadFilter { return e }))
 	conn.EnableHalfClose(true)
 	conn.Start()
 	t.u.OnPoolReady(e, h, conn, 0)

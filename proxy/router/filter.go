@@ -31,6 +31,7 @@ type filter struct {
 	response event.Timer
 	backoff  event.Timer // before a retry
 
+	own     route.Forward // the route's action, where the cluster changes it
 	context formatter.Context
 	body    network.Buffer // the request's body, kept for retries and redirects
 	requestState
@@ -278,6 +279,7 @@ func (f *filter) onResponseTimeout() {
 	for _, u := range f.tries {
 		if u.active {
 			f.cluster.Stats().UpstreamRqTimeout.Inc()
+			u.outOfTime = true
 			f.eachCounted(func(c *route.RequestStats) { c.Timeout.Inc() })
 		}
 	}
@@ -294,6 +296,7 @@ func (f *filter) timedOut(details string) {
 			}
 		}
 	}
+	f.chargeBudget()
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
 	f.chargeAbort(f.timeouts.code, false)
 	f.cleanup()

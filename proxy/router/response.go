@@ -17,7 +17,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	}
 	code := statusOf(h)
 	// Names, values and three bytes a line, but for the status: as Envoy.
-	info.UpstreamHeaderReceived = uint64(h.Bytes() - len(":status200") + 3*(h.Len()-1))
+	info.UpstreamHeaderReceived += uint64(h.Bytes() - len(":status200") + 3*(h.Len()-1))
 	failed := code >= 500
 	if f.grpc && h.Has(http.GrpcStatus) {
 		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
@@ -101,6 +101,7 @@ func (f *filter) retryAfterHeaders(u *upstreamRequest, h *http.HeaderMap, code i
 // onComplete is called when the response is received whole.
 func (f *filter) onComplete(u *upstreamRequest, now time.Duration) {
 	f.response.Disable()
+	f.chargeBudget()
 	if f.requestEnd {
 		f.chargeTime(u, uint64((now-f.began)/time.Millisecond))
 	}
@@ -112,8 +113,10 @@ func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure st
 	if f.done {
 		return
 	}
-	if u.host != nil && reason != http.Overflow {
-		u.host.Monitor().Failed(f.cb.Worker())
+	if u.host != nil {
+		if reason != http.Overflow {
+			u.host.Monitor().Failed(f.cb.Worker())
+		}
 		u.host.Stats(f.cb.Worker()).RqError++
 	}
 	f.cb.StreamInfo().UpstreamFailure = failure

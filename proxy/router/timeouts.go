@@ -40,6 +40,7 @@ func (c *Config) timeouts(a *route.Forward, h *http.HeaderMap, grpc, hedge bool)
 		t.perTry = v
 	}
 	h.Remove(http.XEnvoyUpstreamRqPerTryTimeoutMs)
+	h.Remove(http.XEnvoyUpstreamStreamDurationMs) // Envoy 1.40 does no more with it
 	if h.Has(http.XEnvoyUpstreamRqTimeoutAltResponse) {
 		t.code = 204
 		h.Remove(http.XEnvoyUpstreamRqTimeoutAltResponse)

@@ -17,6 +17,7 @@ type upstreamRequest struct {
 	f      *filter
 	perTry event.Timer
 	idle   event.Timer     // per_try_idle_timeout
+	life   event.Timer     // max_stream_duration of the cluster
 	wait   network.Buffer  // body that waits for a connection
 	own    *http.HeaderMap // for the response's head while tries compete
 	attemptState
@@ -27,23 +28,28 @@ type attemptState struct {
 	pending pool.Cancellable // the wait for a stream
 	enc     http.RequestEncoder
 	host    *cluster.Host
+	began   time.Duration // when the try did
 	sent    time.Duration // when the request's head went out
 	active  bool
-	hedged  bool // it was slow, and another was started for it
-	ended   bool // the request has been encoded whole
-	headEnd bool // the request is a head only
-	waitEnd bool // the data that waits is the last
-	trailer *http.HeaderMap
-	started bool // the response has begun
-	paused  int
-	head    *http.HeaderMap // the response's
+	// outOfTime tells that the whole request has no time left.
+	outOfTime bool
+	hedged    bool // it was slow, and another was started for it
+	ended     bool // the request has been encoded whole
+	headEnd   bool // the request is a head only
+	waitEnd   bool // the data that waits is the last
+	trailer   *http.HeaderMap
+	started   bool // the response has begun
+	paused    int
+	head      *http.HeaderMap // the response's
 
 	tracing      *tracing.Config // nil: the request has no span
 	span         *tracing.Span   // the try's own, nil when it has none
 	context      *tracing.Span   // what the upstream continues
 	protocol     string
 	code         int
+	log          *tryLog // nil: tries are not logged
 	respTrailers *http.HeaderMap
+	sizes        messageSizes
 }
 
 func (u *upstreamRequest) init(f *filter) {
@@ -52,13 +58,15 @@ func (u *upstreamRequest) init(f *filter) {
 	u.wait.Init(&loop.Pool)
 	loop.InitTimer(&u.perTry, u.onPerTryTimeout)
 	loop.InitTimer(&u.idle, u.onPerTryIdle)
+	loop.InitTimer(&u.life, u.onMaxDuration)
 }
 
 // start asks the host's pool for a stream. What of the request's body is to
 // go out first lies in u.wait.
 func (u *upstreamRequest) start(headOnly bool) {
 	f := u.f
-	u.attemptState = attemptState{active: true, host: f.host, headEnd: headOnly}
+	u.attemptState = attemptState{active: true, host: f.host, headEnd: headOnly, began: f.cb.Loop().Now()}
+	u.sizes.requestBody = uint64(u.wait.Len())
 	if f.requestEnd && !headOnly {
 		u.waitEnd = true
 		if f.hasTrailers {
@@ -67,9 +75,11 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
+	info.UpstreamRemote = network.Address{}
 	info.UpstreamMetadata = f.host.Metadata()
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
+	u.startLog()
 	u.touch()
 	if f.tunnel != nil {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
@@ -98,9 +108,14 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 		info.FirstUpstreamTxByte = now
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
+	info.UpstreamRemote = conn.RemoteAddress()
+	if conn.Info != nil {
+		info.UpstreamFilterState = conn.Info.FilterState
+	}
 	info.UpstreamProtocol = proto.String()
 	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
+	u.log.ready(u.protocol)
 	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {
 		if c != nil {
@@ -110,6 +125,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	if f.requestEnd {
 		u.startPerTry()
 	}
+	u.startMaxDuration()
 	hdr := f.cb.RequestHeaders()
 	last := u.headEnd && u.trailer == nil
 	u.injectSpan(hdr)
@@ -129,6 +145,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	if u.wait.Len() > 0 || u.waitEnd {
 		end := u.waitEnd && u.trailer == nil
+		u.log.sent(u.wait.Len())
 		enc.EncodeData(&u.wait, end)
 		if end {
 			u.encoded()
@@ -154,14 +171,19 @@ func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure strin
 		info.UpstreamHost, info.UpstreamHostname, info.UpstreamMetadata = network.Address{}, "", nil
 	}
 	u.disarm()
+	u.chargeTry()
 	u.active = false
 	u.endSpan(reason.ResetReason().String(), flagOf(reason.ResetReason()))
+	u.log.failed(flagOf(reason.ResetReason()), failure)
+	u.log.end()
 	u.f.onReset(u, reason.ResetReason(), failure, false)
 }
 
 func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
 	u.touch()
+	u.sizes.requestBody += uint64(b.Len())
 	if u.enc != nil {
+		u.log.sent(b.Len())
 		u.enc.EncodeData(b, end)
 		if end {
 			u.encoded()
@@ -207,18 +229,24 @@ func (u *upstreamRequest) cancel() {
 // release lets go of the stream, cutting it off when it has not ended.
 func (u *upstreamRequest) release(reset bool) {
 	enc := u.enc
+	u.chargeTry()
 	u.active, u.enc = false, nil
 	if reset {
 		u.cancelSpan()
 	}
 	u.endSpan("", 0)
 	if enc == nil {
+		u.log.end()
 		return
 	}
 	if m, ok := enc.(http.Metered); ok {
+		// Envoy adds up all tries, too.
 		info, b := u.f.cb.StreamInfo(), m.Bytes()
-		info.UpstreamBytesReceived, info.UpstreamBytesSent, info.UpstreamHeaderSent = b.Received, b.Sent, b.HeaderSent
+		info.UpstreamBytesReceived += b.Received
+		info.UpstreamBytesSent += b.Sent
+		info.UpstreamHeaderSent += b.HeaderSent
 	}
+	u.log.end()
 	enc.SetCallbacks(nil)
 	for ; u.paused > 0; u.paused-- {
 		enc.ReadDisable(false)
@@ -256,6 +284,7 @@ func (u *upstreamRequest) DecodeHeaders(end bool) {
 	}
 	u.started = true
 	u.code = statusOf(u.head)
+	u.sizes.head, u.sizes.lines = uint64(u.head.Bytes()), uint64(u.head.Len())
 	u.perTry.Disable()
 	u.touch()
 	u.f.onHeaders(u, u.head, end)
@@ -268,6 +297,8 @@ func (u *upstreamRequest) DecodeData(b *network.Buffer, end bool) {
 		return
 	}
 	u.touch()
+	u.log.received(b.Len())
+	u.sizes.body += uint64(b.Len())
 	if info := u.f.cb.StreamInfo(); info.FirstUpstreamRxBody == 0 {
 		info.FirstUpstreamRxBody = u.f.cb.Loop().Now()
 	}
@@ -325,6 +356,7 @@ func (u *upstreamRequest) OnResetStream(reason http.ResetReason, failure string)
 	}
 	u.disarm()
 	u.endSpan(reason.String(), flagOf(reason))
+	u.log.failed(flagOf(reason), failure)
 	u.release(false)
 	u.wait.Reset()
 	u.f.onReset(u, reason, failure, true)

@@ -138,6 +138,12 @@ type storeStats struct {
 	prefix string
 }
 
+func (x storeStats) Declare(names ...string) {
+	for _, n := range names {
+		x.store.Counter(x.prefix + n)
+	}
+}
+
 func (x storeStats) Inc(name string)           { x.store.Counter(x.prefix + name).Inc() }
-func (x storeStats) Set(name string, v uint64) { x.store.Gauge(x.prefix + name).Set(int64(v)) }
+func (x storeStats) Set(name string, v uint64) { x.store.Gauge(x.prefix + name).SetWide(v) }
 func (x storeStats) SetText(name, v string)    { x.store.Text(x.prefix + name).Set(v) }

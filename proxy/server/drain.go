@@ -17,8 +17,10 @@ func (s *server) drainAndEnd() {
 	s.state.Store(admin.Draining)
 	s.serverSt.For(0).Live.Set(0)
 	s.listeners.Stop(false)
-	s.listeners.DrainNow()
-	s.endWhenDrained(time.Now().Add(s.o.DrainTime), 1)
+	deadline := time.Now().Add(s.o.DrainTime)
+	// No worker accepts any more once all were asked: only then do the
+	// connections that are counted grow no more.
+	s.listeners.DrainNow(func() { s.pollDrained(deadline, 1) })
 }
 
 // drainPoll is how often the open connections are counted; each drainAgain
@@ -37,9 +39,13 @@ func (s *server) endWhenDrained(deadline time.Time, polls int) {
 		return
 	}
 	if polls%drainAgain == 0 {
-		s.listeners.DrainNow()
+		s.listeners.DrainNow(nil)
 	}
-	s.loops[0].NewTimer(func() { s.endWhenDrained(deadline, polls+1) }).Enable(drainPoll)
+	s.pollDrained(deadline, polls+1)
+}
+
+func (s *server) pollDrained(deadline time.Time, polls int) {
+	s.loops[0].NewTimer(func() { s.endWhenDrained(deadline, polls) }).Enable(drainPoll)
 }
 
 // stateNumber is the state as server.state shows it.

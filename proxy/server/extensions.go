@@ -6,22 +6,31 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/filter/network/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/network/ratelimit"
+	"github.com/weirproxy/weir/proxy/filter/network/metadataexchange"
 	"github.com/weirproxy/weir/proxy/filter/network/snidynamicforward"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
+	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
+	"github.com/weirproxy/weir/proxy/filter/udp/udpproxy"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/async"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/xds/protos"
 )
@@ -39,18 +48,40 @@ func (s *server) makeClusters() {
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
+	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
+	o.HTTPPolicies = s.clusterPolicies
 	s.clusters = upstream.NewManager(o)
+}
+
+// clusterPolicies is an upstream.PolicyCompiler.
+func (s *server) clusterPolicies(p field.Path, o *httpv3.HttpProtocolOptions) (any, error) {
+	c, err := route.CompileClusterPolicies(p, o, route.Options{Runtime: s.runtime.Value, CompileFormat: manager.CompileFormat})
+	if c == nil {
+		return nil, err
+	}
+	return c, err
+}
+
+// istioNode is what Istio's proxies tell each other of themselves.
+func (s *server) istioNode() metadataexchange.Node {
+	n := s.bootstrap.GetNode()
+	return metadataexchange.Node{ID: n.GetId(), Metadata: n.GetMetadata().AsMap()}
 }
 
 func (s *server) makeListeners() {
 	tables := s.table
-	s.httpFilters = filter.HTTP(tables)
+	s.httpFilters = filter.HTTP(tables, s.logOptions)
 	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
 			Transport: s.downstreamTransports(),
 			Network:   s.networkFilters(),
+			UDP: map[string]listener.UDPFactory{
+				udpproxy.TypeURL:  udpproxy.Factory(s.udpCluster),
+				dnsfilter.TypeURL: dnsfilter.Factory(s.o.DNSListener, s.takeDNSTable, s.leaveDNSTable),
+			},
+			Discovery: s.extensions,
 		},
 		DrainTime: s.o.DrainTime, DrainImmediately: s.o.DrainStrategy == "immediate", Validate: s.o.Mode == Validate,
 	})
@@ -59,8 +90,12 @@ func (s *server) makeListeners() {
 func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table := filter.Network()
 	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
+	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.New(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
+	client := func(l *network.Loop) async.Client { return async.NewClient(s.table(l.Worker)) }
+	table[extauthz.TypeURL] = listener.NetworkFilter{New: extauthz.Factory(client, localAddress())}
+	table[ratelimit.TypeURL] = listener.NetworkFilter{New: ratelimit.Factory(client, localAddress())}
 	return table
 }
 
@@ -68,6 +103,13 @@ func (s *server) networkFilters() map[string]listener.NetworkFilter {
 func (s *server) table(worker int) *upstream.Table { return s.clusters.Table(worker - 1) }
 
 func (s *server) tcpCluster(l *network.Loop, name string) tcpproxy.Cluster {
+	if c := s.table(l.Worker).Get(name); c != nil {
+		return c
+	}
+	return nil
+}
+
+func (s *server) udpCluster(l *network.Loop, name string) udpproxy.Cluster {
 	if c := s.table(l.Worker).Get(name); c != nil {
 		return c
 	}
@@ -87,8 +129,8 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		NodeID:     s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
-		Drain: ctx.Drain, Runtime: s.runtime.Value, Overload: s.overload,
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
+		Drain: ctx.Drain, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number, Overload: s.overload, Discovery: s.extensions, Scope: ctx,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
 			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/agent/handoff"
+	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/pods"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
@@ -20,8 +22,12 @@ import (
 type node struct {
 	s      *server
 	client *handoff.Client
+	pods   *pods.Table
+	tell   *event.Timer
 	fds    map[uint32][]int // attached listening sockets by pod; main only
 	hosts  atomic.Pointer[map[netip.Addr]bool]
+	dns    *nodeDNS
+	closed chan handoff.Connection // to be told to the agent
 }
 
 // heartbeatPeriod is how often the heartbeat is renewed: well below any
@@ -41,16 +47,19 @@ func (s *server) startAgent() {
 			s.main.Error("the connection to the agent has ended", "socket", s.o.AgentSocket, "error", err)
 		}
 	}()
+	go n.reportClosed(ctx)
 	n.beat()
 	n.watchHosts()
+	s.namesChanged()
 }
 
 func newNode(s *server) (*node, error) {
-	client, err := handoff.Dial(s.o.AgentSocket)
-	if err != nil {
+	n := &node{s: s, closed: make(chan handoff.Connection, closedQueue), pods: pods.NewTable(s.stats), fds: map[uint32][]int{}}
+	var err error
+	if n.client, err = handoff.Dial(s.o.AgentSocket, n); err != nil {
 		return nil, fmt.Errorf("--agent-socket %s: %w", s.o.AgentSocket, err)
 	}
-	n := &node{s: s, client: client, fds: map[uint32][]int{}}
+	n.dns = newNodeDNS(n)
 	n.hosts.Store(&map[netip.Addr]bool{})
 	n.findHosts()
 	return n, nil
@@ -66,22 +75,52 @@ func (n *node) beat() {
 func (n *node) PodAdded(p handoff.Pod) {
 	n.s.loops[0].Post(func() {
 		n.s.main.Info("pod added", "pod", p.Name, "namespace", p.Namespace, "id", p.ID, "addresses", fmt.Sprint(p.Addresses), "sockets", len(p.Listeners))
+		pod := n.putPod(p)
+		var dns listener.DNS // a nil interface where it isn't caught
+		if p.HasDNS() {
+			dns = n.dns
+		}
+		var dnsFDs []int
 		for _, l := range p.Listeners {
+			if l.Direction == handoff.DNS {
+				dnsFDs = append(dnsFDs, l.FD)
+				continue
+			}
 			name, od := n.s.o.OutboundListener, listener.Transparent
+			direction := pods.Outbound
 			if l.Direction == handoff.Inbound {
-				name = n.s.o.InboundListener
+				name, direction = n.s.o.InboundListener, pods.Inbound
 			}
 			if l.OriginalDst == handoff.Sockopt {
 				od = listener.SockOpt
 			}
-			info := listener.PodInfo{ID: p.ID, Name: p.Name, Namespace: p.Namespace, Kind: string(l.Direction), OrigDst: od}
-			if err := n.s.listeners.AttachSocket(name, l.FD, info); err != nil {
+			socket := listener.PodSocket{Pod: pod, Direction: direction, OrigDst: od, KeepClient: p.KeepClientAddress && direction == pods.Inbound, DNS: dns}
+			if err := n.s.listeners.AttachSocket(name, l.FD, socket); err != nil {
 				n.s.main.Error("a pod's socket can't be used", "pod", p.Name, "error", err)
 				continue
 			}
 			n.fds[p.ID] = append(n.fds[p.ID], l.FD)
 		}
+		if dns != nil {
+			n.dns.add(p, dnsFDs)
+		}
 	})
+}
+
+// PodChanged implements handoff.Events.
+func (n *node) PodChanged(p handoff.Pod) {
+	n.s.loops[0].Post(func() {
+		n.s.main.Info("pod changed", "pod", p.Name, "namespace", p.Namespace, "id", p.ID, "addresses", fmt.Sprint(p.Addresses))
+		n.putPod(p)
+	})
+}
+
+// putPod tells who the pod is: the workers now, the management servers soon.
+func (n *node) putPod(p handoff.Pod) *pods.Pod {
+	who := pods.Identity{Namespace: p.Namespace, Name: p.Name, ServiceAccount: p.ServiceAccount, Labels: p.Labels}
+	pod := n.pods.Put(p.ID, who, p.Addresses)
+	n.tellServers()
+	return pod
 }
 
 // PodRemoved implements handoff.Events.
@@ -92,6 +131,9 @@ func (n *node) PodRemoved(id uint32) {
 			n.s.listeners.DetachSocket(fd)
 		}
 		delete(n.fds, id)
+		n.pods.Remove(id)
+		n.dns.server.Remove(id)
+		n.tellServers()
 		n.s.clusters.CloseKey(id)
 	})
 }
@@ -114,7 +156,10 @@ func (n *node) Dial(l *network.Loop, key uint32, addr, bind network.Address, so 
 	if addr.Addr().Is6() {
 		family = handoff.IPv6
 	}
-	if fd, ok := n.client.TakeUpstream(key, family); ok {
+	if n.isFromClient(key, addr, bind, so) {
+		return n.dialFrom(l, key, family, addr, bind, cb, o)
+	}
+	if fd, ok := n.client.TakeUpstream(key, family, handoff.TCP); ok {
 		return network.DialSocket(l, fd, addr, cb, o)
 	}
 	return network.DialLater(l, func() (int, error) {
@@ -139,6 +184,9 @@ func (n *node) guard(a netip.AddrPort) error {
 		return fmt.Errorf("original destination %v is a multicast address", a)
 	case (*n.hosts.Load())[addr]:
 		return fmt.Errorf("original destination %v is an address of the node", a)
+	}
+	if err := n.dns.guard(addr); err != nil {
+		return fmt.Errorf("original destination %v: %w", a, err)
 	}
 	return nil
 }

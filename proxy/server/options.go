@@ -35,6 +35,8 @@ type Options struct {
 	AgentSocket      string        // where the node agent hands over its sockets; "" without an agent
 	// The listeners, by name, that take what the agent has caught.
 	OutboundListener, InboundListener string
+	// DNSListener is the one, by name, whose tables the pods' DNS knows.
+	DNSListener string
 }
 
 // check fills in defaults and refuses what makes no sense.

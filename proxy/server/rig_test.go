@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -25,7 +26,7 @@ func start(t testing.TB, config string) *proxy {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Options{ConfigYAML: config, Concurrency: 2, AdminAddressPath: addr, LogLevel: "error", DrainTime: 100 * time.Millisecond})
+		done <- Run(ctx, Options{ConfigYAML: config, Concurrency: 2, AdminAddressPath: addr, LogLevel: "error", FlushInterval: 10 * time.Millisecond, DrainTime: 100 * time.Millisecond})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -68,6 +69,13 @@ func (p *proxy) wantStat(name, value string) {
 	p.until(name+" is "+value, func() bool {
 		return strings.Contains("\n"+p.page("/stats?filter=^"+name+"$"), "\n"+name+": "+value+"\n")
 	})
+}
+
+// count is a statistic's value now, 0 when there is none.
+func (p *proxy) count(name string) (n int) {
+	_, value, _ := strings.Cut("\n"+p.page("/stats?filter=^"+name+"$"), "\n"+name+": ")
+	fmt.Sscan(value, &n)
+	return n
 }
 
 // listener is the address of the only listener, once it is there.

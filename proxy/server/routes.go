@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/xds"
 )
 
@@ -60,10 +61,10 @@ func (f routeFactory) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (ma
 		return f.static(p.Dot("route_config"), m.GetRouteConfig())
 	}
 	if m.GetRds() != nil {
-		return f.dynamic(p.Dot("rds"), m.GetRds())
+		return f.dynamic(p.Dot("rds"), m.GetRds(), m.GetStatPrefix())
 	}
 	if m.GetScopedRoutes() != nil {
-		return f.scoped(p.Dot("scoped_routes"), m.GetScopedRoutes())
+		return f.scoped(p.Dot("scoped_routes"), m.GetScopedRoutes(), m.GetStatPrefix())
 	}
 	return nil, p.Errorf("weir needs route_config, rds or scoped_routes")
 }
@@ -92,11 +93,11 @@ func (r *routes) newStatic(p field.Path, m *routev3.RouteConfiguration, listener
 	return t, nil
 }
 
-func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider, error) {
+func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds, prefix string) (manager.RouteProvider, error) {
 	if err := field.Only(p, m, "config_source", "route_config_name"); err != nil {
 		return nil, err
 	}
-	t, err := f.r.subscribe(p.Dot("config_source"), m.ConfigSource, m.RouteConfigName, f.ctx.Listener)
+	t, err := f.r.subscribe(p.Dot("config_source"), m.ConfigSource, m.RouteConfigName, f.ctx.Listener, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -108,11 +109,12 @@ func (f routeFactory) dynamic(p field.Path, m *hcmv3.Rds) (manager.RouteProvider
 }
 
 // subscribe is the table of a name at an RDS server, which all who ask share;
-// the listener must leave it.
-func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, listener string) (*routeTable, error) {
+// the listener must leave it. Its statistics are under the first one's prefix.
+func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, listener, prefix string) (*routeTable, error) {
 	key := name + "\x00" + source.String()
 	if t := r.rds[key]; t != nil {
 		t.users[listener]++
+		r.s.namesChanged()
 		return t, nil
 	}
 	t := r.newTable(name, listener)
@@ -127,7 +129,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 			}
 		},
 		OnRemoved: func(string) { t.ready() },
-		Stats:     r.s.xdsStats("http." + "rds." + name + "."),
+		Stats:     r.s.xdsStats("http." + prefix + ".rds." + name + "."),
 	})
 	if err != nil {
 		delete(r.live, t)
@@ -141,6 +143,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 func (r *routes) newTable(name, listener string) *routeTable {
 	t := &routeTable{name: name, byWorker: make([]*route.Config, len(r.s.loops)), users: map[string]int{listener: 1}}
 	r.live[t] = true
+	r.s.namesChanged()
 	return t
 }
 
@@ -150,6 +153,7 @@ func (r *routes) leave(t *routeTable, listener string) {
 		return
 	}
 	delete(t.users, listener)
+	r.s.namesChanged()
 	if len(t.users) > 0 {
 		return
 	}
@@ -195,6 +199,7 @@ func (r *routes) take(t *routeTable, m *routev3.RouteConfiguration, version stri
 		t.current.Close()
 	}
 	t.proto, t.version, t.current, t.have, t.updated = m, version, c, true, time.Now()
+	r.s.namesChanged()
 	for i, l := range r.s.loops {
 		l.Post(func() { t.byWorker[i] = c })
 	}
@@ -213,7 +218,7 @@ func (t *routeTable) ready() {
 // not given.
 func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate bool) (*route.Config, error) {
 	return route.Compile(p, m, route.Options{
-		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, LocalAddress: localAddress()}),
+		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, Secrets: secret.NewSource(r.s.secrets, nil), LocalAddress: localAddress()}),
 		ClusterKnown: r.s.clusters.Has, ValidateClusters: validate,
 		Runtime:       r.s.runtime.Value,
 		Stats:         r.s.stats,

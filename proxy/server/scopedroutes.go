@@ -19,6 +19,7 @@ import (
 // scopedRoutes are route configurations of which a key made of a request's
 // headers chooses one: scoped_routes, inline or by SRDS.
 type scopedRoutes struct {
+	prefix   string // of statistics
 	r        *routes
 	listener string
 	key      []keyFragment
@@ -95,11 +96,11 @@ func (s *scopedRoutes) Scoped(worker int, h *http.HeaderMap) *route.Config {
 	return nil
 }
 
-func (f routeFactory) scoped(p field.Path, m *hcmv3.ScopedRoutes) (manager.RouteProvider, error) {
+func (f routeFactory) scoped(p field.Path, m *hcmv3.ScopedRoutes, prefix string) (manager.RouteProvider, error) {
 	if err := field.Only(p, m, "name", "scope_key_builder", "rds_config_source", "scoped_route_configurations_list", "scoped_rds"); err != nil {
 		return nil, err
 	}
-	s := &scopedRoutes{r: f.r, listener: f.ctx.Listener, rds: m.GetRdsConfigSource(), path: p.Dot("rds_config_source"),
+	s := &scopedRoutes{r: f.r, listener: f.ctx.Listener, rds: m.GetRdsConfigSource(), path: p.Dot("rds_config_source"), prefix: prefix,
 		byWorker: make([]map[string]*routeTable, len(f.r.s.loops)), wait: f.ctx.WaitFor, first: func() {}}
 	for i, fr := range m.GetScopeKeyBuilder().GetFragments() {
 		k, err := newKeyFragment(p.Dot("scope_key_builder").Dot("fragments").Index(i), fr)
@@ -130,7 +131,7 @@ func (f routeFactory) scoped(p field.Path, m *hcmv3.ScopedRoutes) (manager.Route
 		OnFailure: func(why xds.Failure, err error) {
 			f.r.s.discoveryFailed("SRDS "+m.GetName(), why, err, s.first)
 		},
-		Stats: f.r.s.xdsStats("http.scoped_rds." + m.GetName() + "."),
+		Stats: f.r.s.xdsStats("http." + prefix + ".scoped_rds." + m.GetName() + "."),
 	})
 	return s, err
 }
@@ -202,7 +203,7 @@ func (s *scopedRoutes) table(p field.Path, m *routev3.ScopedRouteConfiguration) 
 	if m.GetRouteConfigurationName() == "" {
 		return nil, "", p.Errorf("needs route_configuration_name or route_configuration")
 	}
-	t, err := s.r.subscribe(s.path, s.rds, m.GetRouteConfigurationName(), s.listener)
+	t, err := s.r.subscribe(s.path, s.rds, m.GetRouteConfigurationName(), s.listener, s.prefix)
 	return t, key, err
 }
 

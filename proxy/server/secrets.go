@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/internal/field"
-	"github.com/weirproxy/weir/proxy/tls"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/xds"
 )
 
@@ -21,12 +21,12 @@ import (
 type secrets struct {
 	s      *server
 	static map[string]*tlsv3.Secret
-	sds    map[string]*secret // by name and source
+	sds    map[string]*sdsSecret // by name and source
 	files  secretFiles
 }
 
-// secret is one that SDS brings, for all who have asked for it.
-type secret struct {
+// sdsSecret is one that SDS brings, for all who have asked for it.
+type sdsSecret struct {
 	key, name string
 	proto     *tlsv3.Secret // nil until it is there
 	version   string
@@ -37,10 +37,10 @@ type secret struct {
 	content   uint64 // hash of the files that it refers to
 }
 
-type secretWatcher struct{ onChange tls.OnSecret }
+type secretWatcher struct{ onChange secret.OnChange }
 
 func newSecrets(s *server) (*secrets, error) {
-	x := &secrets{s: s, static: map[string]*tlsv3.Secret{}, sds: map[string]*secret{}}
+	x := &secrets{s: s, static: map[string]*tlsv3.Secret{}, sds: map[string]*sdsSecret{}}
 	x.files.changed = func(dir, name string) { s.loops[0].Post(func() { x.moved(dir, name) }) }
 	for i, secret := range s.bootstrap.GetStaticResources().GetSecrets() {
 		p := field.Path("static_resources.secrets").Index(i)
@@ -52,12 +52,12 @@ func newSecrets(s *server) (*secrets, error) {
 	return x, nil
 }
 
-var secretTypeNames = map[tls.SecretType]string{
-	tls.CertificateSecret: "TLS certificate", tls.ValidationSecret: "certificate validation context", tls.TicketKeysSecret: "TLS session ticket keys", tls.GenericSecret: "generic secret",
+var secretTypeNames = map[secret.Kind]string{
+	secret.Certificate: "TLS certificate", secret.ValidationContext: "certificate validation context", secret.TicketKeys: "TLS session ticket keys", secret.GenericSecret: "generic secret",
 }
 
-// Watch implements tls.Secrets.
-func (x *secrets) Watch(p field.Path, c *tlsv3.SdsSecretConfig, t tls.SecretType, onChange tls.OnSecret) (cancel func(), err error) {
+// Watch implements secret.Provider.
+func (x *secrets) Watch(p field.Path, c *tlsv3.SdsSecretConfig, t secret.Kind, onChange secret.OnChange) (cancel func(), err error) {
 	if err := field.Only(p, c, "name", "sds_config"); err != nil {
 		return nil, err
 	}
@@ -89,8 +89,8 @@ func (x *secrets) Watch(p field.Path, c *tlsv3.SdsSecretConfig, t tls.SecretType
 	return func() { x.leave(secret, w) }, nil
 }
 
-func (x *secrets) subscribe(p field.Path, key string, c *tlsv3.SdsSecretConfig) (*secret, error) {
-	t := &secret{key: key, name: c.GetName()}
+func (x *secrets) subscribe(p field.Path, key string, c *tlsv3.SdsSecretConfig) (*sdsSecret, error) {
+	t := &sdsSecret{key: key, name: c.GetName()}
 	if name := x.missingCluster(c.GetSdsConfig()); name != "" {
 		x.s.log.get("config").Warn("a secret is to come from a cluster that is not there", "secret", t.name, "cluster", name)
 		x.sds[key] = t
@@ -148,20 +148,18 @@ func fetchTimeout(src *corev3.ConfigSource) time.Duration {
 	return 15 * time.Second
 }
 
-// stats are a subscription's statistics, which are shown before they count.
+// stats are a subscription's statistics.
 func (x *secrets) stats(name string) xds.Stats {
 	prefix := "sds." + name + "."
-	for _, n := range []string{"init_fetch_timeout", "key_rotation_failed", "update_attempt", "update_failure", "update_rejected", "update_success"} {
-		x.s.stats.Counter(prefix + n)
-	}
+	x.s.stats.Counter(prefix + "key_rotation_failed")
 	return x.s.xdsStats(prefix)
 }
 
-func (t *secret) path() field.Path { return field.Path("secret[" + t.name + "]") }
+func (t *sdsSecret) path() field.Path { return field.Path("secret[" + t.name + "]") }
 
 // tell gives the secret to all who have asked for it, nil for that it does
 // not come in time. The first error is returned.
-func (t *secret) tell(m *tlsv3.Secret) (first error) {
+func (t *sdsSecret) tell(m *tlsv3.Secret) (first error) {
 	for _, w := range slices.Clone(t.watchers) {
 		if err := w.onChange(t.path(), m); err != nil && first == nil {
 			first = err
@@ -171,7 +169,7 @@ func (t *secret) tell(m *tlsv3.Secret) (first error) {
 }
 
 // update takes a new version of a secret.
-func (x *secrets) update(t *secret, m *tlsv3.Secret, version string) error {
+func (x *secrets) update(t *sdsSecret, m *tlsv3.Secret, version string) error {
 	if err := t.tell(m); err != nil {
 		return err
 	}
@@ -206,7 +204,7 @@ func (x *secrets) moved(dir, _ string) {
 }
 
 // leave ends a watch; a secret that nobody watches is forgotten.
-func (x *secrets) leave(t *secret, w *secretWatcher) {
+func (x *secrets) leave(t *sdsSecret, w *secretWatcher) {
 	t.watchers = slices.DeleteFunc(t.watchers, func(o *secretWatcher) bool { return o == w })
 	if len(t.watchers) == 0 && x.sds[t.key] == t {
 		delete(x.sds, t.key)
@@ -223,11 +221,11 @@ func (x *secrets) dump() proto.Message {
 	for _, s := range x.s.bootstrap.GetStaticResources().GetSecrets() {
 		m.StaticSecrets = append(m.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.GetName(), LastUpdated: stamp(x.s.started), Secret: pack(s)})
 	}
-	list := make([]*secret, 0, len(x.sds))
+	list := make([]*sdsSecret, 0, len(x.sds))
 	for _, t := range x.sds {
 		list = append(list, t)
 	}
-	slices.SortFunc(list, func(a, b *secret) int { return strings.Compare(a.key, b.key) })
+	slices.SortFunc(list, func(a, b *sdsSecret) int { return strings.Compare(a.key, b.key) })
 	for _, t := range list {
 		d := &adminv3.SecretsConfigDump_DynamicSecret{Name: t.name, VersionInfo: t.version, LastUpdated: stamp(t.updated)}
 		if t.sub == nil {

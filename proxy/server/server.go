@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/admin"
+	"github.com/weirproxy/weir/proxy/filter/udp/dnsfilter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
@@ -42,18 +43,19 @@ type server struct {
 	loops   []*network.Loop // main, then the workers
 	running sync.WaitGroup
 
-	stats     *stats.Store
-	serverSt  *stats.Group[serverStats]
-	logs      *accesslog.Writers
-	clusters  *upstream.Manager
-	listeners *listener.Manager
-	routes    *routes
-	afterXDS  []func() error // to be done once the xDS client is made
-	secrets   *secrets
-	certs     tls.Inventory
-	xds       *xds.Client
-	admin     *admin.Server
-	lds, cds  *xds.Subscription
+	stats      *stats.Store
+	serverSt   *stats.Group[serverStats]
+	logs       *accesslog.Writers
+	clusters   *upstream.Manager
+	listeners  *listener.Manager
+	routes     *routes
+	extensions *extensions
+	afterXDS   []func() error // to be done once the xDS client is made
+	secrets    *secrets
+	certs      tls.Inventory
+	xds        *xds.Client
+	admin      *admin.Server
+	lds, cds   *xds.Subscription
 
 	httpFilters             map[string]http.FilterMaker
 	runtime                 *runtime.Loader
@@ -64,6 +66,7 @@ type server struct {
 	watchMain, watchWorkers watchLimits
 	node                    *node // nil without an agent
 	stopNode                func()
+	dnsTables               []*dnsfilter.Table // of the DNS listener
 
 	state      atomic.Value // admin.State
 	healthFail atomic.Bool
@@ -147,6 +150,9 @@ func (s *server) build() error {
 	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
 		return err
 	}
+	if err := s.checkDialogues(); err != nil {
+		return err
+	}
 	for _, f := range s.afterXDS {
 		if err := f(); err != nil {
 			return err
@@ -164,7 +170,7 @@ func (s *server) build() error {
 	if err = s.makeTracers(); err != nil {
 		return err
 	}
-	s.routes = newRoutes(s)
+	s.routes, s.extensions = newRoutes(s), newExtensions(s)
 	s.makeClusters()
 	s.makeListeners()
 	return s.addStatic()
@@ -251,6 +257,10 @@ func (s *server) initializeClusters() {
 		s.fail(err)
 		return
 	}
+	if err := s.startDialogues(); err != nil {
+		s.fail(err)
+		return
+	}
 	s.clusters.OnInitialized(func() {
 		s.main.Info("all clusters initialized, starting listeners")
 		if err := s.listeners.Start(); err != nil {
@@ -319,6 +329,7 @@ func (s *server) closeLoops() {
 func (s *server) shutdown() {
 	if s.stopNode != nil {
 		s.stopNode()
+		s.node.dns.server.Close()
 	}
 	if s.stopRuntime != nil {
 		s.stopRuntime()

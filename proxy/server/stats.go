@@ -26,6 +26,10 @@ type serverStats struct {
 	TotalConnections     stats.Gauge     `stat:"total_connections"`
 	Uptime               stats.Gauge     `stat:"uptime"`
 	Version              stats.Gauge     `stat:"version"`
+	OCSPExpiry           stats.Gauge     `stat:"seconds_until_first_ocsp_response_expiring"`
+	FIPS                 stats.Gauge     `stat:"compilation_settings.fips_mode"`
+	DroppedFlushes       stats.Counter   `stat:"dropped_stat_flushes"`
+	Notifications        stats.Counter   `stat:"envoy_notifications"`
 	DebugAssertionFails  stats.Counter   `stat:"debug_assertion_failures"`
 	DynamicUnknownFields stats.Counter   `stat:"dynamic_unknown_fields"`
 	EnvoyBugFailures     stats.Counter   `stat:"envoy_bug_failures"`
@@ -53,6 +57,9 @@ func (s *server) updateServerStats() {
 	st.Uptime.Set(int64(time.Since(s.started) / time.Second))
 	st.State.Set(s.stateNumber())
 	st.Version.Set(s.versionNumber())
+	if s.node != nil {
+		s.node.dns.updateStats()
+	}
 	st.TotalConnections.Set(int64(s.listeners.Connections()))
 	if first, ok := s.certs.FirstExpiry(); ok {
 		st.DaysUntilFirstCert.Set(max(0, int64(time.Until(first)/(24*time.Hour))))

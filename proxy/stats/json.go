@@ -25,7 +25,7 @@ func (s *Snapshot) WriteJSON(w io.Writer, o Options) error {
 	for g, n := range s.numbers() {
 		if o.Types&n.types() != 0 && o.match(g.scope.Prefix, n.name, n.used) {
 			list.next()
-			writeAll(b, `{"name":`, quote(g.scope.Prefix+n.name), `,"value":`, strconv.FormatInt(n.shown(), 10), "}")
+			writeAll(b, `{"name":`, quote(g.scope.Prefix+n.name), `,"value":`, strconv.FormatUint(n.shown(), 10), "}")
 		}
 	}
 	if o.Types&Histograms != 0 {

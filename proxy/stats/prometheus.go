@@ -28,7 +28,7 @@ func (s *Snapshot) WritePrometheus(w io.Writer, o Options) error {
 			}
 		}
 		f.write(b, t.name, func(name, labels string, n *number) {
-			writeAll(b, name, "{", labels, "} ", strconv.FormatInt(n.shown(), 10), "\n")
+			writeAll(b, name, "{", labels, "} ", strconv.FormatUint(n.shown(), 10), "\n")
 		})
 	}
 	if o.TextReadouts && o.Types&TextReadouts != 0 {

@@ -32,6 +32,7 @@ type number struct {
 	name        string
 	value       int64
 	gauge, used bool
+	wide        bool // value is the bits of a uint64
 	omitEmpty   bool
 }
 
@@ -194,7 +195,7 @@ func (s *Store) sharedSnapshot() *groupSnapshot {
 		out.numbers = append(out.numbers, number{name: name, value: int64(n), used: n != 0})
 	}
 	for name, g := range s.gauges {
-		out.numbers = append(out.numbers, number{name: name, value: g.n.Load(), gauge: true, used: g.used.Load()})
+		out.numbers = append(out.numbers, number{name: name, value: g.n.Load(), gauge: true, used: g.used.Load(), wide: g.wide.Load()})
 	}
 	out.numbers = addUp(out.numbers)
 	for _, name := range slices.Sorted(maps.Keys(s.texts)) {

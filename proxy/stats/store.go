@@ -69,10 +69,14 @@ func (c *SharedCounter) Value() uint64 { return c.n.Load() }
 type SharedGauge struct {
 	n    atomic.Int64
 	used atomic.Bool
+	wide atomic.Bool // n is the bits of a uint64
 }
 
 // Set replaces the value.
 func (g *SharedGauge) Set(n int64) { g.n.Store(n); g.used.Store(true) }
+
+// SetWide replaces the value by one that may need all 64 bits: a hash.
+func (g *SharedGauge) SetWide(n uint64) { g.wide.Store(true); g.Set(int64(n)) }
 
 // Add adds n, which may be negative.
 func (g *SharedGauge) Add(n int64) { g.n.Add(n); g.used.Store(true) }

@@ -44,7 +44,7 @@ func (s *Snapshot) WriteText(w io.Writer, o Options) error {
 	}
 	for g, n := range s.numbers() {
 		if o.Types&n.types() != 0 && o.match(g.scope.Prefix, n.name, n.used) {
-			writeAll(b, g.scope.Prefix, n.name, ": ", strconv.FormatInt(n.shown(), 10), "\n")
+			writeAll(b, g.scope.Prefix, n.name, ": ", strconv.FormatUint(n.shown(), 10), "\n")
 		}
 	}
 	if o.Types&Histograms != 0 {
@@ -67,7 +67,12 @@ func (n *number) types() Types {
 
 // shown is the value on the pages. The parts of a gauge are not read at the
 // same instant, so their sum can be below 0 for a moment.
-func (n *number) shown() int64 { return max(n.value, 0) }
+func (n *number) shown() uint64 {
+	if n.wide {
+		return uint64(n.value)
+	}
+	return uint64(max(n.value, 0))
+}
 
 func (h *histogram) used() bool { return h.state.total.count > 0 }
 

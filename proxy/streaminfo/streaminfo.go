@@ -110,9 +110,13 @@ type Info struct {
 	// connection's: SetFilterState changes it.
 	FilterState map[string]any
 	// OverrideHost is the address of the host that a filter wants, before load
-	// balancing; with OverrideStrict no other will do.
+	// balancing; with OverrideStrict no other will do. The request is then
+	// answered with OverrideStatus, 0 for 503, when there is no such host:
+	// OverrideMissing.
 	OverrideHost        string
 	OverrideStrict      bool
+	OverrideStatus      int
+	OverrideMissing     bool
 	ownFilterState      bool // FilterState is this stream's own
 	UpstreamFilterState map[string]any
 
@@ -132,7 +136,8 @@ type Attempt struct {
 }
 
 // FilterStateObject is what a filter state value may implement beyond being
-// a string, number or bool, to show up in logs.
+// a string, number or bool, to show up in logs. One that is JSON in its typed
+// form, %FILTER_STATE(name)%, has a method TypedJSON() string, too.
 type FilterStateObject interface {
 	// String is its plain form, %FILTER_STATE(name:PLAIN)%.
 	String() string

@@ -17,6 +17,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/testca"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	wtls "github.com/weirproxy/weir/proxy/tls"
 )
@@ -53,7 +54,7 @@ func newClientRig(t testing.TB, context string) *clientRig {
 		t.Fatal(err)
 	}
 	a, _ := anypb.New(m)
-	r := &clientRig{t: t, loop: loop, secrets: &fakeSecrets{now: map[string]*tlsv3.Secret{}, watchers: map[string][]wtls.OnSecret{}}}
+	r := &clientRig{t: t, loop: loop, secrets: &fakeSecrets{now: map[string]*tlsv3.Secret{}, watchers: map[string][]secret.OnChange{}}}
 	r.client, err = wtls.NewClient("context", a, wtls.Options{Stats: stats.NewStore(loop), Prefix: "cluster.c.", Secrets: r.secrets, Scope: &scope{}})
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +203,7 @@ func TestClientWithoutItsSecret(t *testing.T) {
 	}
 	done := make(chan error)
 	r.loop.Post(func() {
-		done <- r.secrets.watchers["ca"][0]("secret", secret(t, "{name: ca, validation_context: {"+caYAML(ca)+"}}"))
+		done <- r.secrets.watchers["ca"][0]("secret", newSecret(t, "{name: ca, validation_context: {"+caYAML(ca)+"}}"))
 	})
 	if err := <-done; err != nil {
 		t.Fatal(err)

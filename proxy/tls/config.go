@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/xds/protos"
 )
@@ -23,8 +24,8 @@ const (
 type Options struct {
 	Stats   *stats.Store
 	Prefix  string // "listener.0.0.0.0_443.", "cluster.name."
-	Secrets Secrets
-	Scope   Scope
+	Secrets secret.Provider
+	Scope   secret.Scope
 	Certs   *Inventory // may be nil
 }
 

@@ -5,38 +5,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/secret"
 )
-
-// SecretType is the kind of a secret.
-type SecretType uint8
-
-const (
-	CertificateSecret SecretType = iota
-	ValidationSecret
-	TicketKeysSecret
-	GenericSecret
-)
-
-// OnSecret takes a secret; paths in its errors begin with p. A nil secret says
-// that it does not come in time: who waits for it is to wait no longer.
-type OnSecret func(p field.Path, s *tlsv3.Secret) error
-
-// Secrets finds the secrets that contexts name: those of the bootstrap, and
-// those that SDS brings. The server implements it.
-type Secrets interface {
-	// Watch calls onChange, on main, with the secret that c, which is at
-	// path, names: before Watch returns when it is there, and whenever it
-	// changes. What onChange refuses is rejected. cancel ends it.
-	Watch(path field.Path, c *tlsv3.SdsSecretConfig, t SecretType, onChange OnSecret) (cancel func(), err error)
-}
-
-// Scope is the listener or cluster that a context is for.
-type Scope interface {
-	// WaitFor keeps it from serving until done is called.
-	WaitFor(what string) (done func())
-	// OnClose has f called when it is gone.
-	OnClose(f func())
-}
 
 // secrets are those of one context: what is there and what is missing yet.
 type secrets struct {
@@ -47,14 +17,15 @@ type secrets struct {
 	complete   func() error // called whenever all are there
 	update     func()       // counts an update by SDS
 	built      bool
+	refused    error // what is wrong with a certificate that the configuration itself holds
 }
 
 // watch follows one secret. set takes it in.
-func (s *secrets) watch(p field.Path, c *tlsv3.SdsSecretConfig, t SecretType, from Secrets, scope Scope, set func(field.Path, *tlsv3.Secret) error) error {
+func (s *secrets) watch(p field.Path, c *tlsv3.SdsSecretConfig, k secret.Kind, from secret.Provider, scope secret.Scope, set func(field.Path, *tlsv3.Secret) error) error {
 	there, late := false, false
 	var ready func()
 	s.missing++
-	cancel, err := from.Watch(p, c, t, func(p field.Path, secret *tlsv3.Secret) error {
+	cancel, err := from.Watch(p, c, k, func(p field.Path, secret *tlsv3.Secret) error {
 		if secret == nil {
 			if late = true; ready != nil {
 				ready()
@@ -72,7 +43,7 @@ func (s *secrets) watch(p field.Path, c *tlsv3.SdsSecretConfig, t SecretType, fr
 			s.update()
 		}
 		if s.built && s.missing == 0 {
-			if err := s.complete(); err != nil {
+			if err := s.finish(); err != nil {
 				return err
 			}
 		}
@@ -97,6 +68,15 @@ func (s *secrets) build() error {
 	if s.missing > 0 {
 		return nil
 	}
+	return s.finish()
+}
+
+// finish makes the context. Only now is a bad certificate of the configuration
+// an error, as in Envoy: while a secret is missing, nothing looks at it.
+func (s *secrets) finish() error {
+	if s.refused != nil {
+		return s.refused
+	}
 	return s.complete()
 }
 
@@ -105,8 +85,8 @@ func (s *secrets) build() error {
 func (s *secrets) addCertificates(p field.Path, c *tlsv3.CommonTlsContext, o Options) error {
 	for i, x := range c.GetTlsCertificates() {
 		cert, err := compileCertificate(p.Dot("tls_certificates").Index(i), x)
-		if err != nil {
-			return err
+		if err != nil && s.refused == nil {
+			s.refused = err
 		}
 		s.certs = append(s.certs, cert)
 	}
@@ -127,7 +107,7 @@ func (s *secrets) addCertificates(p field.Path, c *tlsv3.CommonTlsContext, o Opt
 			}
 			return err
 		}
-		if err := s.watch(p.Dot("tls_certificate_sds_secret_configs").Index(i), x, CertificateSecret, o.Secrets, o.Scope, set); err != nil {
+		if err := s.watch(p.Dot("tls_certificate_sds_secret_configs").Index(i), x, secret.Certificate, o.Secrets, o.Scope, set); err != nil {
 			return err
 		}
 	}
@@ -155,7 +135,7 @@ func (s *secrets) addValidation(p field.Path, c *tlsv3.CommonTlsContext, o Optio
 
 // watchValidation follows a validation context, which is merged into base.
 func (s *secrets) watchValidation(p field.Path, c *tlsv3.SdsSecretConfig, base *tlsv3.CertificateValidationContext, o Options) error {
-	return s.watch(p, c, ValidationSecret, o.Secrets, o.Scope, func(p field.Path, secret *tlsv3.Secret) error {
+	return s.watch(p, c, secret.ValidationContext, o.Secrets, o.Scope, func(p field.Path, secret *tlsv3.Secret) error {
 		config := secret.GetValidationContext()
 		if config == nil {
 			return p.Errorf("secret %q is not a validation_context", secret.GetName())
@@ -175,7 +155,7 @@ func (s *secrets) watchValidation(p field.Path, c *tlsv3.SdsSecretConfig, base *
 
 // addTicketKeys follows session ticket keys.
 func (s *secrets) addTicketKeys(p field.Path, c *tlsv3.SdsSecretConfig, o Options) error {
-	return s.watch(p, c, TicketKeysSecret, o.Secrets, o.Scope, func(p field.Path, secret *tlsv3.Secret) (err error) {
+	return s.watch(p, c, secret.TicketKeys, o.Secrets, o.Scope, func(p field.Path, secret *tlsv3.Secret) (err error) {
 		if secret.GetSessionTicketKeys() == nil {
 			return p.Errorf("secret %q is not session_ticket_keys", secret.GetName())
 		}

@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"slices"
 	"time"
+
+	"github.com/weirproxy/weir/proxy/secret"
 )
 
 // Inventory is the certificates of all contexts, for the admin interface's
@@ -22,7 +24,7 @@ type ListedContext struct{ CAs, Chain []Listed }
 type inventoryEntry struct{ ListedContext }
 
 // add makes the entry of a context, which ends with its scope.
-func (i *Inventory) add(scope Scope) *inventoryEntry {
+func (i *Inventory) add(scope secret.Scope) *inventoryEntry {
 	e := &inventoryEntry{}
 	if i != nil {
 		i.entries = append(i.entries, e)

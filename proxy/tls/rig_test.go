@@ -24,16 +24,17 @@ import (
 	"github.com/weirproxy/weir/internal/testca"
 	"github.com/weirproxy/weir/proxy/filter"
 	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/secret"
 	wtls "github.com/weirproxy/weir/proxy/tls"
 )
 
 // fakeSecrets stands in for the server's.
 type fakeSecrets struct {
 	now      map[string]*tlsv3.Secret
-	watchers map[string][]wtls.OnSecret
+	watchers map[string][]secret.OnChange
 }
 
-func (f *fakeSecrets) Watch(_ field.Path, c *tlsv3.SdsSecretConfig, _ wtls.SecretType, on wtls.OnSecret) (func(), error) {
+func (f *fakeSecrets) Watch(_ field.Path, c *tlsv3.SdsSecretConfig, _ secret.Kind, on secret.OnChange) (func(), error) {
 	f.watchers[c.GetName()] = append(f.watchers[c.GetName()], on)
 	if s := f.now[c.GetName()]; s != nil {
 		return func() {}, on("secret", s)
@@ -53,7 +54,7 @@ type server struct {
 // newServer starts a rig; serve adds the listener.
 func newServer(t testing.TB) *server {
 	t.Helper()
-	s := &server{t: t, secrets: &fakeSecrets{now: map[string]*tlsv3.Secret{}, watchers: map[string][]wtls.OnSecret{}}}
+	s := &server{t: t, secrets: &fakeSecrets{now: map[string]*tlsv3.Secret{}, watchers: map[string][]secret.OnChange{}}}
 	s.Rig = listenerrig.New(t, listenerrig.Options{DrainTime: time.Second, Factories: &listener.Factories{
 		Listener: filter.Listener(),
 		Transport: map[string]listener.TransportSocketFactory{wtls.DownstreamTypeURL: func(p field.Path, a *anypb.Any, ctx *listener.FactoryContext) (listener.TransportFactory, error) {
@@ -158,7 +159,7 @@ func (s *server) mustDial(c *tls.Config) *tls.Conn {
 	return conn
 }
 
-func secret(t testing.TB, text string) *tlsv3.Secret {
+func newSecret(t testing.TB, text string) *tlsv3.Secret {
 	t.Helper()
 	j, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {

@@ -307,6 +307,19 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestCertificateWhileASecretIsMissing: a bad certificate of the configuration
+// is seen once all secrets are there, as Envoy has it.
+func TestCertificateWhileASecretIsMissing(t *testing.T) {
+	s := newServer(t)
+	if err := s.listen("common_tls_context: {tls_certificates: [{certificate_chain: {inline_string: a}, private_key: {inline_string: b}}], validation_context_sds_secret_config: {name: ca, sds_config: {ads: {}}}}"); err != nil {
+		t.Fatal(err)
+	}
+	err := s.set(newSecret(t, fmt.Sprintf("{name: ca, validation_context: {trusted_ca: {inline_string: %q}}}", testca.New(t, "root").PEM())))
+	if err == nil || !strings.Contains(err.Error(), "tls_certificates[0]") {
+		t.Errorf("the secret that completes them: %v", err)
+	}
+}
+
 func TestNotTLS(t *testing.T) {
 	ca := testca.New(t, "root")
 	s := serve(t, "common_tls_context: {"+certYAML(ca.Issue("a", testca.DNS("a.example")))+"}")
@@ -369,7 +382,7 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.WantStat("listener_manager.total_listeners_warming", "1")
-	if err := s.set(secret(t, certSecret(ca.Issue("0", testca.DNS("a.example"))))); err != nil {
+	if err := s.set(newSecret(t, certSecret(ca.Issue("0", testca.DNS("a.example"))))); err != nil {
 		t.Fatal(err)
 	}
 	s.WantStat("listener_manager.total_listeners_active", "1")
@@ -394,11 +407,11 @@ func TestRotation(t *testing.T) {
 		}
 	}()
 	for i := range 20 {
-		if err := s.set(secret(t, certSecret(ca.Issue(fmt.Sprint(i+1), testca.DNS("a.example"))))); err != nil {
+		if err := s.set(newSecret(t, certSecret(ca.Issue(fmt.Sprint(i+1), testca.DNS("a.example"))))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.set(secret(t, "{name: cert, tls_certificate: {certificate_chain: {inline_string: bad}, private_key: {inline_string: bad}}}")); err == nil {
+	if err := s.set(newSecret(t, "{name: cert, tls_certificate: {certificate_chain: {inline_string: bad}, private_key: {inline_string: bad}}}")); err == nil {
 		t.Error("a bad certificate is accepted")
 	}
 	close(stop)

@@ -67,12 +67,16 @@ type config struct {
 	track            [cluster.NumPriorities]bool // track_remaining
 	waitForWarm      bool
 	trackHosts       bool // per_endpoint_stats
+	trackSizes       bool // request_response_sizes
+	trackBudgets     bool // timeout_budgets
 	closeOnSetChange bool
 	removeAtOnce     bool // ignore_health_on_host_removal
 }
 
 type edsConfig struct {
 	service string
+	given   string               // service_name
+	file    bool                 // the source is a file
 	source  *corev3.ConfigSource // passed on to who subscribes
 }
 
@@ -84,7 +88,7 @@ var clusterFields = []string{
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket", "transport_socket_matches", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats",
+	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats", "preconnect_policy", "lrs_server", "filters", "track_timeout_budgets",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -154,15 +158,21 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if w := c.GetWaitForWarmOnInit(); w != nil {
 		cfg.waitForWarm = w.GetValue()
 	}
-	cfg.trackHosts = c.GetTrackClusterStats().GetPerEndpointStats()
+	track := c.GetTrackClusterStats()
+	cfg.trackHosts, cfg.trackSizes, cfg.trackBudgets = track.GetPerEndpointStats(), track.GetRequestResponseSizes(), track.GetTimeoutBudgets() || c.GetTrackTimeoutBudgets()
 	cfg.removeAtOnce = c.GetIgnoreHealthOnHostRemoval()
 	info.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
+	// With "self" a client may report loads where it is configured from. Envoy
+	// does so only where the bootstrap's load_stats_config says.
 	err = firstError(
+		field.Only(p.Dot("lrs_server"), c.GetLrsServer(), "self", "resource_api_version"),
 		positive(p.Dot("connect_timeout"), c.GetConnectTimeout(), &info.ConnectTimeout),
-		field.Only(p.Dot("track_cluster_stats"), c.GetTrackClusterStats(), "per_endpoint_stats"),
+		field.Only(p.Dot("track_cluster_stats"), track, "per_endpoint_stats", "request_response_sizes", "timeout_budgets"),
 		m.transportSockets(p, c, cfg),
-		httpOptions(p, c, info),
+		m.networkFilters(p.Dot("filters"), c.GetFilters(), cfg),
+		preconnect(p.Dot("preconnect_policy"), c.GetPreconnectPolicy(), &info.Preconnect),
+		m.httpOptions(p, c, info),
 		socketOptions(p, c, info),
 		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
 		commonLB(p.Dot("common_lb_config"), c.GetCommonLbConfig(), cfg),
@@ -261,7 +271,8 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 	if e.GetEdsConfig() == nil {
 		return nil, p.Dot("eds_config").Errorf("missing")
 	}
-	out := &edsConfig{service: e.GetServiceName(), source: e.GetEdsConfig()}
+	out := &edsConfig{service: e.GetServiceName(), given: e.GetServiceName(), source: e.GetEdsConfig()}
+	out.file = e.GetEdsConfig().GetPathConfigSource() != nil || e.GetEdsConfig().GetPath() != ""
 	if out.service == "" {
 		out.service = c.GetName()
 	}

@@ -4,6 +4,8 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -45,6 +47,16 @@ func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, cfg *config) er
 		cfg.track[i] = limits[i].TrackRemaining
 	}
 	return nil
+}
+
+func preconnect(p field.Path, c *clusterv3.Cluster_PreconnectPolicy, out *cluster.Preconnect) error {
+	out.PerUpstream, out.Predictive = c.GetPerUpstreamPreconnectRatio().GetValue(), c.GetPredictivePreconnectRatio().GetValue()
+	for name, ratio := range map[string]*wrapperspb.DoubleValue{"per_upstream_preconnect_ratio": c.GetPerUpstreamPreconnectRatio(), "predictive_preconnect_ratio": c.GetPredictivePreconnectRatio()} {
+		if v := ratio.GetValue(); ratio != nil && !(v >= 1 && v <= 3) {
+			return p.Dot(name).Errorf("%v is not between 1 and 3", v)
+		}
+	}
+	return field.Only(p, c, "per_upstream_preconnect_ratio", "predictive_preconnect_ratio")
 }
 
 func priority(p corev3.RoutingPriority) cluster.Priority {

@@ -116,9 +116,6 @@ func (c *config) checkLogical(p field.Path) error {
 	if g := c.assignment.groups; len(g) != 1 || len(g[0].endpoints) != 1 {
 		return p.Dot("load_assignment").Errorf("a cluster with a logical host has a single locality with a single endpoint")
 	}
-	if c.dns.family == dns.All {
-		return p.Dot("dns_lookup_family").Errorf("weir does not support ALL for a logical host: it connects to one address")
-	}
 	return nil
 }
 

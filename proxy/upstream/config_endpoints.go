@@ -57,6 +57,9 @@ func compileAssignment(p field.Path, a *endpointv3.ClusterLoadAssignment, names 
 	if out.drop, err = dropOverload(p.Dot("policy").Dot("drop_overloads"), pol.GetDropOverloads()); err != nil {
 		return nil, err
 	}
+	if ds := pol.GetDropOverloads(); len(ds) > 0 {
+		out.category = ds[0].GetCategory()
+	}
 	weights := map[uint32]uint64{}
 	out.groups = make([]endpointGroup, 0, len(a.GetEndpoints()))
 	for i, l := range a.GetEndpoints() {
@@ -135,7 +138,7 @@ func compileEndpoint(p field.Path, e *endpointv3.LbEndpoint, names bool) (out en
 	}
 	if err := firstError(
 		field.Only(p, e, "endpoint", "health_status", "metadata", "load_balancing_weight"),
-		field.Only(p.Dot("endpoint"), ep, "address", "hostname", "health_check_config"),
+		field.Only(p.Dot("endpoint"), ep, "address", "hostname", "health_check_config", "additional_addresses"),
 		metadata(p.Dot("metadata"), e.GetMetadata(), &out.metadata),
 		out.check.compile(p.Dot("endpoint").Dot("health_check_config"), ep.GetHealthCheckConfig()),
 	); err != nil {
@@ -155,8 +158,32 @@ func compileEndpoint(p field.Path, e *endpointv3.LbEndpoint, names bool) (out en
 		out.health = cluster.DegradedEDSHealth
 	}
 	out.hostname = ep.GetHostname()
-	out.addr, out.name, err = address(p.Dot("endpoint").Dot("address"), ep.GetAddress(), names)
-	return out, err
+	if out.addr, out.name, err = address(p.Dot("endpoint").Dot("address"), ep.GetAddress(), names); err != nil {
+		return out, err
+	}
+	return out, out.additional(p.Dot("endpoint").Dot("additional_addresses"), ep.GetAdditionalAddresses(), names)
+}
+
+// additional compiles an endpoint's further addresses, which connections try
+// when the first does not answer at once.
+func (e *endpoint) additional(p field.Path, as []*endpointv3.Endpoint_AdditionalAddress, names bool) error {
+	for i, a := range as {
+		p := p.Index(i)
+		to, _, err := address(p.Dot("address"), a.GetAddress(), false)
+		switch {
+		case names:
+			return p.Errorf("a DNS cluster's endpoints have no further addresses: their names may")
+		case err != nil:
+			return err
+		case to.IsPipe() || e.addr.IsPipe():
+			return p.Errorf("all addresses of an endpoint with several must be IP addresses")
+		}
+		if err := field.Only(p, a, "address"); err != nil {
+			return err
+		}
+		e.more = append(e.more, to)
+	}
+	return nil
 }
 
 func (h *healthCheck) compile(p field.Path, c *endpointv3.Endpoint_HealthCheckConfig) (err error) {

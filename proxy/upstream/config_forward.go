@@ -11,7 +11,6 @@ import (
 	cachev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/dynamic_forward_proxy/v3"
 
 	"github.com/weirproxy/weir/internal/field"
-	"github.com/weirproxy/weir/proxy/upstream/dns"
 	"github.com/weirproxy/weir/proxy/upstream/dnscache"
 )
 
@@ -85,8 +84,6 @@ func cacheConfig(p field.Path, c *cachev3.DnsCacheConfig) (out dnscache.Config, 
 		return out, p.Dot("name").Errorf("missing")
 	case out.MaxHosts == 0:
 		return out, p.Dot("max_hosts").Errorf("0 is not greater than 0")
-	case out.Family == dns.All:
-		return out, p.Dot("dns_lookup_family").Errorf("weir does not support ALL here: it connects to one address")
 	}
 	var rates dnsConfig
 	if err := rates.times(p, c.GetDnsRefreshRate(), nil, c.GetDnsFailureRefreshRate()); err != nil {

@@ -16,9 +16,13 @@ import (
 
 const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
+// PolicyCompiler compiles the policies that a cluster has of its own for its
+// requests, nil for none: they become cluster.Info.HTTPPolicies.
+type PolicyCompiler func(path field.Path, o *httpv3.HttpProtocolOptions) (any, error)
+
 // httpOptions compiles how HTTP is spoken: the extension's options, or else
 // the deprecated fields of the cluster.
-func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
+func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 	ext := c.GetTypedExtensionProtocolOptions()
 	p2 := p.Dot("typed_extension_protocol_options")
 	for name := range ext {
@@ -36,11 +40,18 @@ func httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
 		return p.Wrap(err)
 	}
 	if err := firstError(
-		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config"),
+		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config",
+			"request_mirror_policies", "hash_policy", "retry_policy"),
 		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
 		autoSNI(p.Dot("upstream_http_protocol_options"), o.GetUpstreamHttpProtocolOptions(), info),
 	); err != nil {
 		return err
+	}
+	if m.o.HTTPPolicies != nil { // but in tests
+		var err error
+		if info.HTTPPolicies, err = m.o.HTTPPolicies(p, o); err != nil {
+			return err
+		}
 	}
 	switch u := o.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
@@ -109,12 +120,15 @@ func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info)
 	if o == nil {
 		return nil
 	}
-	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_requests_per_connection"); err != nil {
+	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_requests_per_connection", "max_stream_duration",
+		"max_connection_duration_jitter"); err != nil {
 		return err
 	}
 	if d := o.GetIdleTimeout(); d != nil {
 		info.IdleTimeout = d.AsDuration() // 0 turns it off
 	}
+	info.MaxStreamDuration = o.GetMaxStreamDuration().AsDuration()
+	info.MaxConnectionJitter = o.GetMaxConnectionDurationJitter().GetValue() / 100
 	info.MaxConnectionDuration = o.GetMaxConnectionDuration().AsDuration()
 	if o.GetMaxHeadersCount() != nil || o.GetMaxResponseHeadersKb() != nil {
 		set := settings(info)

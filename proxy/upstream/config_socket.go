@@ -19,6 +19,7 @@ func socketOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error
 	}
 	s := &cluster.SocketOptions{}
 	if err := firstError(
+		happyEyeballs(p.Dot("upstream_connection_options").Dot("happy_eyeballs_config"), c.GetUpstreamConnectionOptions().GetHappyEyeballsConfig(), &info.HappyEyeballs),
 		bindConfig(p.Dot("upstream_bind_config"), c.GetUpstreamBindConfig(), s),
 		keepalive(p.Dot("upstream_connection_options"), c.GetUpstreamConnectionOptions(), s),
 	); err != nil {
@@ -97,7 +98,7 @@ func socketOption(p field.Path, o *corev3.SocketOption) (network.SocketOption, e
 func keepalive(p field.Path, o *clusterv3.UpstreamConnectionOptions, s *cluster.SocketOptions) error {
 	k, kp := o.GetTcpKeepalive(), p.Dot("tcp_keepalive")
 	if err := firstError(
-		field.Only(p, o, "tcp_keepalive"),
+		field.Only(p, o, "tcp_keepalive", "happy_eyeballs_config"),
 		field.Only(kp, k, "keepalive_probes", "keepalive_time", "keepalive_interval"),
 	); err != nil || k == nil {
 		return err
@@ -118,8 +119,26 @@ func keepalive(p field.Path, o *clusterv3.UpstreamConnectionOptions, s *cluster.
 	return nil
 }
 
+func happyEyeballs(p field.Path, c *clusterv3.UpstreamConnectionOptions_HappyEyeballsConfig, out *cluster.HappyEyeballs) error {
+	switch v := c.GetFirstAddressFamilyVersion(); v {
+	case clusterv3.UpstreamConnectionOptions_DEFAULT:
+	case clusterv3.UpstreamConnectionOptions_V4:
+		out.First = cluster.IPv4
+	case clusterv3.UpstreamConnectionOptions_V6:
+		out.First = cluster.IPv6
+	default:
+		return p.Dot("first_address_family_version").Errorf("weir does not support %v", v)
+	}
+	if n := c.GetFirstAddressFamilyCount(); n != nil {
+		if out.Count = int(n.GetValue()); out.Count == 0 {
+			return p.Dot("first_address_family_count").Errorf("0 is less than 1")
+		}
+	}
+	return field.Only(p, c, "first_address_family_version", "first_address_family_count")
+}
+
 // address compiles an endpoint's address: an IP address with a port, a pipe,
-// or, where names may stand, a name.
+// an internal listener or, where names may stand, a name.
 func address(p field.Path, a *corev3.Address, names bool) (addr network.Address, name string, err error) {
 	switch x := a.GetAddress().(type) {
 	case *corev3.Address_SocketAddress:
@@ -132,10 +151,17 @@ func address(p field.Path, a *corev3.Address, names bool) (addr network.Address,
 			return addr, "", p.Dot("pipe").Dot("path").Errorf("missing")
 		}
 		return network.Address{Path: x.Pipe.GetPath()}, "", field.Only(p.Dot("pipe"), x.Pipe, "path")
+	case *corev3.Address_EnvoyInternalAddress:
+		p := p.Dot("envoy_internal_address")
+		if names {
+			return addr, "", p.Errorf("a DNS cluster cannot resolve the name of a listener")
+		}
+		i := x.EnvoyInternalAddress
+		return network.InternalAddress(i.GetServerListenerName(), i.GetEndpointId()), "", field.Only(p, i, "server_listener_name", "endpoint_id")
 	case nil:
 		return addr, "", p.Errorf("missing")
 	}
-	return addr, "", p.Errorf("weir supports socket_address and pipe here")
+	return addr, "", p.Errorf("weir supports socket_address, pipe and envoy_internal_address here")
 }
 
 func socketAddress(p field.Path, a *corev3.SocketAddress, names bool) (addr network.Address, name string, err error) {

@@ -16,8 +16,13 @@ import (
 type Status struct {
 	Info       *cluster.Info
 	EDSService string // "" when it has no endpoints from EDS
-	Hosts      []HostStatus
-	Outlier    *[2]outlier.Rates // by cluster.RateKind; nil without outlier detection
+	EDSName    string // service_name, "" when the cluster's own name serves
+	// Dropped are the requests that a full circuit breaker or the endpoints'
+	// policy has ended, DropOverload those of the policy, of DropCategory.
+	Dropped, DropOverload uint64
+	DropCategory          string
+	Hosts                 []HostStatus
+	Outlier               *[2]outlier.Rates // by cluster.RateKind; nil without outlier detection
 }
 
 // HostStatus is a host with its counters, summed over the workers.
@@ -58,9 +63,9 @@ func on(ctx context.Context, l *network.Loop, f func()) error {
 func (m *Manager) status() []Status {
 	out := make([]Status, 0, len(m.active))
 	for _, c := range m.active {
-		s := Status{Info: c.cfg.info}
+		s := Status{Info: c.cfg.info, Dropped: c.cfg.info.Dropped.Load(), DropOverload: c.cfg.info.DropOverload.Load(), DropCategory: c.category}
 		if c.cfg.eds != nil {
-			s.EDSService = c.cfg.eds.service
+			s.EDSService, s.EDSName = c.cfg.eds.service, c.cfg.eds.given
 		}
 		if d := c.outlier; d != nil {
 			s.Outlier = &[2]outlier.Rates{d.Rates(cluster.ExternalOrigin), d.Rates(cluster.LocalOrigin)}

@@ -23,7 +23,9 @@ func (d *edsDiscovery) start() (err error) {
 	d.group = stats.NewGroup[subscriptionStats](m.o.Stats, d.c.cfg.info.StatScope())
 	others := m.byService[e.service]
 	m.byService[e.service] = append(others, d)
-	d.c.stats.UpdateAttempt.Inc()
+	if !e.file { // reading it is the attempt
+		d.c.stats.UpdateAttempt.Inc()
+	}
 	if d.cancel, err = m.o.Endpoints.Subscribe(e.service, e.source); err != nil {
 		return err
 	}

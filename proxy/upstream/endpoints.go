@@ -16,6 +16,7 @@ type assignment struct {
 	overprovisioning uint32 // percent
 	weightedHealth   bool
 	drop             float64       // of requests
+	category         string        // of those
 	stale            time.Duration // without news the endpoints go after it; 0: never
 }
 
@@ -29,7 +30,8 @@ type endpointGroup struct {
 
 type endpoint struct {
 	addr     network.Address
-	name     string // to be resolved, "" for an address
+	more     []network.Address // further ones
+	name     string            // to be resolved, "" for an address
 	hostname string
 	weight   uint32
 	health   cluster.HealthFlag
@@ -94,7 +96,7 @@ func (c *master) apply(a *assignment) {
 	for i := range a.groups {
 		g.group(&a.groups[i])
 	}
-	c.last = a
+	c.last, c.category = a, a.category
 	if c.drop != a.drop {
 		c.drop, g.changed = a.drop, true
 	}
@@ -183,9 +185,12 @@ func (g *merge) group(eg *endpointGroup) {
 func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	h := g.old[e.addr]
 	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname ||
-		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname {
+		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname || !slices.Equal(h.More, e.more) {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
 		h.Cluster = g.c.cfg.info
+		if h.More = e.more; len(e.more) > 0 {
+			h.SetCurrent(append([]network.Address{e.addr}, e.more...)...)
+		}
 		if g.c.cfg.trackHosts {
 			h.Track(g.c.m.o.Stats)
 		}

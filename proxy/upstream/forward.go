@@ -46,19 +46,20 @@ func (d *forwardDiscovery) stop() { d.c.cfg.cache.Unwatch(d) }
 
 // OnAddress implements dnscache.Watcher.
 func (d *forwardDiscovery) OnAddress(e *dnscache.Entry) {
-	to, ok := e.Address()
-	if !ok {
+	to := e.Addresses()
+	if to == nil {
 		return
 	}
 	d.reg.mu.Lock()
 	h := d.reg.hosts[e.Key]
 	if h != nil {
 		d.reg.mu.Unlock()
-		h.SetCurrent(to)
+		h.SetCurrent(to...)
 		return
 	}
-	h = &forwardHost{Host: cluster.NewHost(to, e.Host, 1, nil, d.c.m.owners), entry: e}
+	h = &forwardHost{Host: cluster.NewHost(to[0], e.Host, 1, nil, d.c.m.owners), entry: e}
 	h.Cluster = d.c.cfg.info
+	h.SetCurrent(to...)
 	d.reg.hosts[e.Key] = h
 	d.reg.mu.Unlock()
 	d.publish([]*cluster.Host{h.Host}, nil)

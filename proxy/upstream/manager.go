@@ -31,6 +31,9 @@ type Options struct {
 	// Transports are the transport sockets that clusters can use, by the
 	// type URL of their configuration.
 	Transports map[string]TransportFactory
+	// NetworkFilters are the network filters that clusters can use, likewise.
+	NetworkFilters map[string]NetworkFactory
+	HTTPPolicies   PolicyCompiler
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	// Locality is where the proxy runs (node.locality), nil when it is not
@@ -92,9 +95,13 @@ func NewManager(o Options) *Manager {
 	}
 	m.stats = stats.NewGroup[managerStats](o.Stats, stats.Scope{Prefix: "cluster_manager."}).For(0)
 	for _, w := range o.Workers {
-		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}})
+		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}, stats: m.tableStats(w)})
 	}
 	return m
+}
+
+func (m *Manager) tableStats(l *network.Loop) *tableStats {
+	return stats.NewGroup[tableStats](m.o.Stats, stats.Scope{Prefix: "thread_local_cluster_manager." + l.Name() + "."}).For(l.Worker)
 }
 
 // Table is the table of the worker with the index i in Options.Workers.
@@ -122,7 +129,7 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	if cfg.waitForWarm && !m.complete {
 		m.starting[c] = struct{}{}
 	}
-	cfg.trackRemaining()
+	cfg.trackMore()
 	c.discovery = c.newDiscovery()
 	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Main: m.o.Main, Changed: c.healthChanged, Local: m.localHosts()})
 	err := c.watchHealth()

@@ -29,6 +29,7 @@ type master struct {
 	failed    []*cluster.Host   // to tell workers of
 	last      *assignment       // that was applied
 	drop      float64           // of requests: drop_overloads
+	category  string            // of the requests that are dropped
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -96,12 +97,7 @@ func (c *master) stop() {
 	c.discovery.stop()
 	c.cfg.warm.close()
 	c.closeMatches()
-	c.cfg.info.StatGroup.Close()
-	for p := range c.cfg.info.Resources {
-		if g := c.cfg.info.Resources[p].Remaining; g != nil {
-			g.Close()
-		}
-	}
+	c.cfg.untrack()
 	c.group.Close()
 	c.balancing.Close()
 	c.stopWatching()
@@ -145,6 +141,9 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 		s.MembershipChange.Inc()
 	}
 	c.countTransports(added)
+	if c.cfg.kind == eds || c.cfg.kind == strictDNS && !c.cfg.dns.logical {
+		s.MaxHostWeight.Set(int64(maxWeight(set)))
+	}
 	total, healthy, degraded, excluded := 0, 0, 0, 0
 	for _, hs := range set.Sets {
 		total += len(hs.Hosts)
@@ -163,4 +162,11 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 			c.m.localChanged()
 		}
 	}
+}
+
+func maxWeight(set *cluster.PrioritySet) (most uint32) {
+	for h := range set.All {
+		most = max(most, h.Weight())
+	}
+	return most
 }

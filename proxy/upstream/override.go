@@ -19,6 +19,7 @@ func (c *Cluster) override(ctx lb.Context) (h *cluster.Host, done bool) {
 		}
 	}
 	h = c.byAddress[info.OverrideHost]
+	info.OverrideMissing = h == nil
 	if h == nil || !c.info.Override.Allows(h) {
 		return nil, info.OverrideStrict
 	}

@@ -18,6 +18,11 @@ type managerStats struct {
 	WarmingClusters        stats.Gauge   `stat:"warming_clusters"`
 }
 
+// tableStats are a thread's, "thread_local_cluster_manager.<thread>.".
+type tableStats struct {
+	Inflated stats.Gauge `stat:"clusters_inflated"`
+}
+
 // endpointStats are the statistics that main keeps of a cluster, beside the
 // workers' cluster.Stats.
 type endpointStats struct {
@@ -48,13 +53,35 @@ type subscriptionStats struct {
 	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
 }
 
-// trackRemaining gives the circuit breakers their remaining_* gauges, where
-// the configuration asks for them.
-func (c *config) trackRemaining() {
+// trackMore makes the statistics that only some configurations ask for:
+// track_cluster_stats, and the circuit breakers' remaining_* gauges.
+func (c *config) trackMore() {
+	if c.trackSizes {
+		c.info.Sizes = stats.NewGroup[cluster.SizeStats](c.info.Store, c.info.StatScope())
+	}
+	if c.trackBudgets {
+		c.info.Budgets = stats.NewGroup[cluster.BudgetStats](c.info.Store, c.info.StatScope())
+	}
 	for p, name := range [cluster.NumPriorities]string{"default", "high"} {
 		if c.track[p] {
 			scope := stats.Scope{Prefix: c.info.StatScope().Prefix + "circuit_breakers." + name + "."}
 			c.info.Resources[p].Track(stats.NewGroup[cluster.RemainingStats](c.info.Store, scope))
+		}
+	}
+}
+
+// untrack takes the cluster's statistics off the pages.
+func (c *config) untrack() {
+	c.info.StatGroup.Close()
+	if c.info.Sizes != nil {
+		c.info.Sizes.Close()
+	}
+	if c.info.Budgets != nil {
+		c.info.Budgets.Close()
+	}
+	for p := range c.info.Resources {
+		if g := c.info.Resources[p].Remaining; g != nil {
+			g.Close()
 		}
 	}
 }

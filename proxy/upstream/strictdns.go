@@ -133,15 +133,28 @@ func (t *target) move(addrs []netip.Addr) {
 	if len(t.addresses) == 0 {
 		t.addresses = addrs[:1]
 		d.c.apply(d.assignment())
+		t.place(addrs)
 		return
 	}
-	for h := range d.c.hosts.All {
-		if to := network.IPAddress(netip.AddrPortFrom(addrs[0], h.Address.Port())); h.Current() != to {
-			h.SetCurrent(to)
-			return
+	if !t.place(addrs) {
+		d.c.stats.UpdateNoRebuild.Inc()
+	}
+}
+
+// place tells the logical host its addresses, all of which connections try. It
+// returns false when they are those that it has.
+func (t *target) place(addrs []netip.Addr) (moved bool) {
+	for h := range t.d.c.hosts.All {
+		to := make([]network.Address, len(addrs))
+		for i, a := range addrs {
+			to[i] = network.IPAddress(netip.AddrPortFrom(a, h.Address.Port()))
+		}
+		if h.Current() != to[0] || !h.HasAddresses(to) {
+			h.SetCurrent(to...)
+			moved = true
 		}
 	}
-	d.c.stats.UpdateNoRebuild.Inc()
+	return moved
 }
 
 // backOff is the time to the next try: it doubles from failBase to failMax,
@@ -165,7 +178,7 @@ func (t *target) backOff() time.Duration {
 // assignment is the configured one with names replaced by their addresses.
 func (d *dnsDiscovery) assignment() *assignment {
 	from := d.c.cfg.assignment
-	out := &assignment{groups: slices.Clone(from.groups), overprovisioning: from.overprovisioning, weightedHealth: from.weightedHealth, drop: from.drop}
+	out := &assignment{groups: slices.Clone(from.groups), overprovisioning: from.overprovisioning, weightedHealth: from.weightedHealth, drop: from.drop, category: from.category}
 	for i := range out.groups {
 		out.groups[i].endpoints = nil
 	}

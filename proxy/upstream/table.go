@@ -11,6 +11,7 @@ type Table struct {
 	loop    *network.Loop
 	m       *Manager
 	entries map[string]*entry
+	stats   *tableStats
 
 	mu    sync.Mutex
 	inbox []*snapshot // from main, not applied yet
@@ -57,6 +58,7 @@ func (t *Table) receive() {
 	for _, s := range inbox {
 		t.apply(s)
 	}
+	t.stats.Inflated.Set(int64(len(t.entries)))
 }
 
 func (t *Table) apply(s *snapshot) {

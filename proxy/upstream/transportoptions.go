@@ -17,7 +17,7 @@ const (
 )
 
 // TransportOptions are what a request or a TCP connection to h asks of the
-// transport socket: by its filter state, by its authority where the cluster
+// socket and its transport: by its filter state, by its authority where the cluster
 // says so (auto_sni), and by the downstream connection that it came by. It is
 // nil, as in most clusters, when there is nothing to ask. down and state may
 // be nil.
@@ -25,10 +25,15 @@ func (c *Cluster) TransportOptions(h *cluster.Host, down *network.Connection, st
 	if m := c.member(h); m != c {
 		return m.TransportOptions(h, down, state, authority)
 	}
-	if c.info.Transport == nil {
-		return nil
-	}
 	var o cluster.TransportOptions
+	if down != nil && down.Info != nil {
+		o.From = down.Info.UpstreamSource
+	}
+	if c.info.Transport == nil && !o.From.IsValid() {
+		return nil
+	} else if c.info.Transport == nil {
+		return c.intern(o)
+	}
 	o.ServerName, o.SANs, o.Protocols = stateText(down, state, serverNameKey), stateText(down, state, sansKey), stateText(down, state, protocolsKey)
 	if authority != "" && (c.info.AutoSNI || c.info.AutoSANs) {
 		host := hostOf(authority)

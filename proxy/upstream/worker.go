@@ -93,10 +93,19 @@ func (c *Cluster) HTTPPoolFor(h *cluster.Host, p cluster.Priority, downstream *n
 			k.proto = cluster.HTTP2
 		}
 	}
+	hp := c.pool(k)
+	if c.info.Preconnect.Predictive > 1 {
+		c.preconnect(k, downstream)
+	}
+	return hp
+}
+
+// pool is the pool with the key, made when first needed.
+func (c *Cluster) pool(k poolKey) pool.HTTP {
 	if hp := c.pools[k]; hp != nil {
 		return hp
 	}
-	hp := pool.New(&c.owner, h, p, k.key, k.proto, asks)
+	hp := pool.New(&c.owner, k.host, k.prio, k.key, k.proto, k.asks)
 	if c.drained {
 		// Replaced meanwhile: who still holds the cluster is served, but
 		// leaves no connection behind.
@@ -116,7 +125,11 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 	if m := c.member(h); m != c {
 		return m.TCPConnect(h, p, downstream, cb)
 	}
-	return pool.ConnectTCP(&c.owner, h, p, c.owner.Dialer.Key(downstream), c.TransportOptions(h, downstream, nil, ""), cb)
+	key := c.owner.Dialer.Key(downstream)
+	if c.info.Preconnect.Predictive > 1 {
+		c.preconnectTCP(p, key, downstream)
+	}
+	return pool.ConnectTCP(&c.owner, h, p, key, c.TransportOptions(h, downstream, nil, ""), cb)
 }
 
 // update takes a newer set of hosts.
@@ -135,7 +148,7 @@ func (c *Cluster) update(s *snapshot) {
 		c.drainPools()
 		return
 	}
-	if len(s.gone)+len(s.failed) == 0 || len(c.pools) == 0 {
+	if len(s.gone)+len(s.failed) == 0 {
 		return
 	}
 	gone := make(map[*cluster.Host]bool, len(s.gone)+len(s.failed))
@@ -145,12 +158,19 @@ func (c *Cluster) update(s *snapshot) {
 	for _, h := range s.failed {
 		gone[h] = true
 	}
+	c.closePools(func(h *cluster.Host, _ uint32) bool { return gone[h] })
+}
+
+// closePools lets the connections to some hosts, or of some keys of the
+// Dialer, end with what they carry.
+func (c *Cluster) closePools(of func(h *cluster.Host, key uint32) bool) {
 	for k, hp := range c.pools {
-		if gone[k.host] {
+		if of(k.host, k.key) {
 			delete(c.pools, k)
 			hp.Drain(nil)
 		}
 	}
+	c.owner.CloseSpares(of)
 }
 
 // drain lets the cluster's connections end with what they carry.
@@ -161,18 +181,10 @@ func (c *Cluster) drain() {
 }
 
 func (c *Cluster) drainPools() {
-	for k, hp := range c.pools {
-		delete(c.pools, k)
-		hp.Drain(nil)
-	}
+	c.closePools(func(*cluster.Host, uint32) bool { return true })
 }
 
 // closeKey drains the pools of one of the Dialer's keys.
 func (c *Cluster) closeKey(key uint32) {
-	for k, hp := range c.pools {
-		if k.key == key {
-			delete(c.pools, k)
-			hp.Drain(nil)
-		}
-	}
+	c.closePools(func(_ *cluster.Host, k uint32) bool { return k == key })
 }

@@ -30,11 +30,14 @@ const (
 // it does whole, but for fields that it refuses by name.
 var partly = map[string]string{
 	"access_loggers/filters/cel":               "attributes of xds.node and listener_direction have no value",
-	"bootstrap/internal_listener":              "the extension is taken; internal listeners are refused",
+	"bootstrap/internal_listener":              "without the internal_upstream transport socket, which passes metadata on",
 	"stat_sinks/open_telemetry":                "custom_metric_conversions is refused",
 	"tracers/opentelemetry/resource_detectors": "static and environment; not Dynatrace",
 	"tracers/opentelemetry/samplers":           "always_on, trace_id_ratio_based, parent_based; not Dynatrace, CEL",
 	"upstreams/http":                           "HTTP/1.1 and HTTP/2; not HTTP/3",
+	"filters/udp/dns_filter":                   "gives names to the pods of a node ([dns.md](dns.md)); with sockets of its own, client_config or service_list it is refused",
+	"filters/udp/udp_proxy":                    "session_filters and tunneling_config are refused",
+	"udp_packet_writer":                        "the default writer",
 	"filters/network/http_connection_manager":  "fields that weir doesn't know are refused by name",
 	"transport_sockets/tls":                    "fields that weir doesn't know are refused by name",
 }

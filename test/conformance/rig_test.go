@@ -59,6 +59,7 @@ type options struct {
 	upstream  int    // its port
 	http2     bool   // what the upstream speaks
 	manager   string // further fields of the connection manager
+	filters   string // HTTP filters before the router, each with a comma behind
 	cluster   string // and of the cluster
 	codecType string // AUTO
 	args      []string
@@ -88,7 +89,7 @@ static_resources:
           stat_prefix: in
           codec_type: %s
           route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: c, timeout: 0s}}]}]}
-          http_filters: [{name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+          http_filters: [%s{name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
           %s
   clusters:
   - name: c
@@ -96,7 +97,7 @@ static_resources:
     load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]}
     %s
     %s
-`, admin, port, codec, o.manager, o.upstream, protocol, o.cluster)
+`, admin, port, codec, o.filters, o.manager, o.upstream, protocol, o.cluster)
 }
 
 // start runs weir until ctx ends.

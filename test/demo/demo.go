@@ -51,7 +51,7 @@ func (d *demo) weir(ctx context.Context, args ...string) (string, error) {
 // waits until the proxy has accepted it.
 func (d *demo) route(ctx context.Context, weight1, weight2 int) error {
 	yaml, err := fill(meshTemplate, mesh{
-		Server: d.server.IPv4, Service4: service4, Service6: service6, Port1: port1, Port2: port2,
+		Server: d.server.IPv4, Service4: service4, Service6: service6, ServiceName: serviceName, Port1: port1, Port2: port2,
 		Weight1: weight1, Weight2: weight2, AccessLog: d.accessLog(),
 	})
 	if err != nil {
@@ -93,7 +93,7 @@ func (d *demo) showLog() {
 func (d *demo) suggest() {
 	for _, c := range []string{
 		fmt.Sprintf("ip netns exec %s curl http://%s/", filepath.Base(d.client.Netns), service4),
-		"bin/weir observe " + strings.Join(d.node.AgentArgs(), " "),
+		"bin/weir observe --follow " + strings.Join(d.node.AgentArgs(), " "),
 		"bin/weir agent status " + strings.Join(d.node.AgentArgs(), " "),
 		fmt.Sprintf("curl http://%s/help", d.node.AdminAddr()),
 	} {

@@ -14,6 +14,9 @@ const (
 	service6 = "fd96::10"
 )
 
+// serviceName is another way to call it: a host that only the mesh knows.
+const serviceName = "web.mesh"
+
 // Where the two versions of the service listen in the server's pod.
 const port1, port2 = 8081, 8082
 
@@ -32,6 +35,7 @@ var (
 type mesh struct {
 	Server             netip.Addr
 	Service4, Service6 string
+	ServiceName        string
 	Port1, Port2       int
 	Weight1, Weight2   int
 	AccessLog          string

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -78,7 +79,7 @@ func (d *demo) startWeir(ctx context.Context, _ string) (err error) {
 	}
 	d.say("(weir's flags %s are left out here.)", strings.Join(d.node.AgentArgs(), " "))
 	for _, p := range d.pods() {
-		if _, err := d.weir(ctx, "agent", "add-pod", "--name", p.Name, "--netns", p.Netns, "--cgroup", p.Cgroup); err != nil {
+		if _, err := d.weir(ctx, "agent", "add-pod", "--name", p.Name, "--netns", p.Netns, "--cgroup", p.Cgroup, "--dns"); err != nil {
 			return err
 		}
 	}
@@ -126,10 +127,10 @@ func (d *demo) oneRequest(ctx context.Context, _ string) error {
 			return fmt.Errorf("curl should be answered by the web server, as %s", addr)
 		}
 	}
-	if err := until(ctx, "weir observe", func() bool { return strings.Count(observed.String(), "marked") >= 2 }); err != nil {
+	if err := until(ctx, "weir observe", func() bool { return strings.Count(observed.String(), "marked\n") >= 2 }); err != nil {
 		return err
 	}
-	d.command("node", "weir observe")
+	d.command("node", "weir observe --follow")
 	d.output(observed.String())
 	log, err := d.newLogLines(ctx, 2)
 	if err != nil {
@@ -144,6 +145,26 @@ func (d *demo) oneRequest(ctx context.Context, _ string) error {
 		}
 	}
 	d.isTrue("The connections were caught by eBPF; their original destinations are %s and %s.", service4, service6)
+	return d.byName(ctx)
+}
+
+// byName shows a host of the mesh that no DNS server knows.
+func (d *demo) byName(ctx context.Context) error {
+	resolvConf := filepath.Join(d.node.RunDir, "resolv.conf")
+	if err := os.WriteFile(resolvConf, fmt.Appendf(nil, "nameserver %s\n", d.node.Rig.Gateway4), 0o644); err != nil {
+		return err
+	}
+	d.command("client", "curl http://"+serviceName+"/")
+	out, err := d.client.Output(ctx, "unshare", "-m", "sh", "-c", "mount --bind "+resolvConf+" /etc/resolv.conf && exec curl -4 -sS -m 5 -w "+
+		`'curl connected to %{remote_ip} port %{remote_port}\n' http://`+serviceName+"/")
+	if err != nil {
+		return fmt.Errorf("curl %s: %w: %s", serviceName, err, out)
+	}
+	d.output(out)
+	if !strings.HasPrefix(out, "web-v") || !strings.Contains(out, "connected to 240.240.") {
+		return fmt.Errorf("curl should be answered by the web server, as %s", serviceName)
+	}
+	d.isTrue("No DNS server knows %s: the proxy gave it an address, because a route is for it.", serviceName)
 	return nil
 }
 
@@ -151,7 +172,7 @@ func (d *demo) oneRequest(ctx context.Context, _ string) error {
 func (d *demo) observe(ctx context.Context) (out *transcript, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	out = &transcript{}
-	cmd := d.node.Command(ctx, append([]string{"observe"}, d.node.AgentArgs()...)...)
+	cmd := d.node.Command(ctx, append([]string{"observe", "--follow"}, d.node.AgentArgs()...)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {

@@ -82,3 +82,68 @@ func unpack(t *testing.T, file string) map[string]string {
 		files[name] = string(text)
 	}
 }
+
+// hiding is configuration with a secret, which has HIDDEN in it, wherever one
+// can be. It is given on the command line, which admin pages show, too.
+const hiding = `
+static_resources:
+  secrets:
+  - {name: api, generic_secret: {secret: {inline_string: HIDDEN-generic}}}
+  - {name: ticket, session_ticket_keys: {keys: [{inline_string: "HIDDEN-ticket-key-HIDDEN-ticket-key-HIDDEN-ticket-key-HIDDEN-ticket-key-HIDDEN-1"}]}}
+  clusters:
+  - name: secretive
+    type: STATIC
+    connect_timeout: 1s
+    metadata: {filter_metadata: {app: {access_token: HIDDEN-metadata}}}
+    health_checks:
+    - {timeout: 1s, interval: 3600s, healthy_threshold: 1, unhealthy_threshold: 1,
+       http_health_check: {path: /, request_headers_to_add: [{header: {key: authorization, value: Bearer HIDDEN-check}}]}}
+  listeners:
+  - name: secretive
+    bind_to_port: false
+    address: {socket_address: {address: 0.0.0.0, port_value: 15002}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: secretive
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              request_headers_to_add: [{header: {key: X-Api-Key, value: HIDDEN-header}}]
+              routes: [{match: {prefix: /, headers: [{name: cookie, string_match: {exact: HIDDEN-cookie}}]}, route: {cluster: secretive}}]
+          http_filters:
+          - name: envoy.filters.http.basic_auth
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.basic_auth.v3.BasicAuth
+              users: {inline_string: "admin:{SHA}HIDDENHIDDENHIDDENHIDDEN123="}
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+`
+
+// What weir doctor packs has no secret in it: it is sent to strangers.
+func TestDoctorRemovesSecrets(t *testing.T) {
+	t.Setenv("WEIR_TEST_TOKEN", "HIDDEN-environment") // of the agent and the proxy
+	n := newNode(t)
+	n.startAgent()
+	n.startProxy("--config-yaml", hiding)
+	n.manage(n.client, nil)
+	file := filepath.Join(t.TempDir(), "doctor.tar.gz")
+	out, err := n.Command(t.Context(), append([]string{"doctor", "--admin", n.AdminAddr(), "-f", file}, n.AgentArgs()...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	files := unpack(t, file)
+	if dump := files["proxy/config_dump.txt"]; !strings.Contains(dump, "secretive") || !strings.Contains(dump, "X-Api-Key") {
+		t.Fatalf("the configuration is not there to be searched:\n%.500s", dump)
+	}
+	for name, text := range files {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, "HIDDEN") {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+	}
+}

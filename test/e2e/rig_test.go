@@ -99,7 +99,7 @@ func (n *node) startAgent() {
 //go:embed testdata/node.yaml
 var bootstrap string
 
-func (n *node) startProxy() {
+func (n *node) startProxy(args ...string) {
 	n.t.Helper()
 	var text strings.Builder
 	err := template.Must(template.New("").Parse(bootstrap)).Execute(&text, struct {
@@ -109,7 +109,7 @@ func (n *node) startProxy() {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if err := n.StartProxy(n.t.Context(), text.String(), "--concurrency", "2"); err != nil {
+	if err := n.StartProxy(n.t.Context(), text.String(), append(args, "--concurrency", "2")...); err != nil {
 		n.t.Fatal(err)
 	}
 }

@@ -24,6 +24,7 @@ func TestWeir(t *testing.T) {
 	n.must("helm", "install", "weir", chart, "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m",
 		"--set", "image.tag=test,image.pullPolicy=Never,proxy.drainSeconds=10,cni.onError=fail")
 	n.must("kubectl", "label", "namespace", "shop", "weir.dev/catch=true")
+	n.step("kustomize applies", n.kustomizeApplies)
 	n.step("running pods are caught", n.runningPodsAreCaught)
 	n.step("metrics exist", n.metricsExist)
 	n.step("rollout restart", n.rolloutRestart)

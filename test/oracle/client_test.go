@@ -80,6 +80,9 @@ func (q *request) text() string {
 // send sends the request once and returns the answer, or to a raw request all
 // answers until the proxy closes or falls silent.
 func (q *request) send(port int, withTLS bool) []answer {
+	if q.UDP != nil {
+		return q.sendUDP(port)
+	}
 	dial := func() (net.Conn, error) {
 		return net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 3*time.Second)
 	}

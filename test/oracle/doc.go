@@ -24,12 +24,14 @@
 //	router:           Router fields
 //	network_filters:  instead of the connection manager, [{name, type, config}]
 //	listener_filters: [{name, type, config}]
+//	udp_filters:      makes it a UDP listener with these filters
 //	tls:              the listener speaks TLS: further DownstreamTlsContext fields ({} for none); requests then have tls: {sni, alpn, cert, version, …}
 //	listener:         further Listener fields
-//	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers), h2 and h2s (echoes over HTTP/2, h2s over TLS), s1, s2 (echo servers over TLS, s2 asks for a certificate), raw (answers with the quoted bytes that it got), dead (refuses) and grpc (gRPC services, with http2_protocol_options: {}), or further clusters
+//	clusters:         {u1: {...}}: fields merged into u1, u2, u3 (echo servers), h2 and h2s (echoes over HTTP/2, h2s over TLS), s1, s2 (echo servers over TLS, s2 asks for a certificate), raw (answers with the quoted bytes that it got), udp1, udp2 (answer datagrams), dead (refuses) and grpc (gRPC services, with http2_protocol_options: {}), or further clusters
 //	bootstrap:        further Bootstrap fields
+//	files:            {name: content}: files in {{dir}}, of JSON; a request's files replace them before it
 //	requests:         sent one after another; see the request type
-//	log:              a format string, or {log_format: ...}: lines of the access log are compared
+//	log:              a format string, or {log_format: ...}: lines of the access log are compared; without an HCM, of {{dir}}/access.log
 //	stats, admin:     names of statistics, and pages, that are compared at the end
 //	validate:         a whole bootstrap; only whether --mode validate takes it is compared
 //	ignore:           header names that are not compared

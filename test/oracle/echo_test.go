@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,7 +22,8 @@ import (
 // obeys the request header x-do, a list separated by ";" of: status=503,
 // delay=0.5, header=name:value, body=1000 (that many x), mirror (the request's
 // body), chunked, trailer=name:value, close, reset (close without an answer), truncate, and
-// fail=N (503 to the first N requests of this path). /jwks is cases/jwks.json.
+// fail=N (503 to the first N requests of this path). /jwks is cases/jwks.json; /token
+// is an OAuth token response whose access token is the request in hex, and /token-STATUS one that fails.
 type echo struct {
 	name string
 	mu   sync.Mutex
@@ -107,6 +109,9 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 		keys, _ := os.ReadFile("cases/jwks.json")
 		_, err := fmt.Fprintf(c, "HTTP/1.1 200 X\r\ncontent-length: %d\r\n\r\n%s", len(keys), keys)
 		return err == nil
+	}
+	if strings.HasPrefix(path, "/token") {
+		return writeToken(c, path, m)
 	}
 	status := "200"
 	if s, ok := do["status"]; ok {
@@ -219,4 +224,16 @@ func verbs(do string) map[string][]string {
 		}
 	}
 	return out
+}
+
+// writeToken answers as an OAuth authorization server.
+func writeToken(c net.Conn, path string, m *message) bool {
+	status := strings.TrimPrefix(strings.TrimPrefix(path, "/token"), "-")
+	if status == "" {
+		status = "200"
+	}
+	slices.SortFunc(m.Headers, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	body := fmt.Sprintf(`{"access_token": "%x", "refresh_token": "R", "id_token": "I", "expires_in": 3600}`, fmt.Sprint(m.Line, m.Headers, m.Body))
+	_, err := fmt.Fprintf(c, "HTTP/1.1 %s X\r\ncontent-length: %d\r\n\r\n%s", status, len(body), body)
+	return err == nil
 }

@@ -47,10 +47,13 @@ func startServices(t *testing.T) (port int) {
 }
 
 // Check answers with the CheckResponse that the request's header x-authz has
-// as JSON. "echo" denies with what was asked, and the call's metadata, in the
-// body; "fail" fails; "slow" takes a second.
+// as JSON, or the call's metadata x-authz when there is no request. "echo" denies with what was asked, and the call's metadata, in the
+// body and as metadata; "fail" fails; "slow" takes a second.
 func (services) Check(ctx context.Context, q *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	do := q.GetAttributes().GetRequest().GetHttp().GetHeaders()["x-authz"]
+	if md, _ := metadata.FromIncomingContext(ctx); q.GetAttributes().GetRequest() == nil && len(md.Get("x-authz")) > 0 {
+		do = md.Get("x-authz")[0]
+	}
 	out := &authv3.CheckResponse{}
 	switch do {
 	case "", "ok":
@@ -62,7 +65,7 @@ func (services) Check(ctx context.Context, q *authv3.CheckRequest) (*authv3.Chec
 		return out, nil
 	case "echo":
 		body := asked(q) + " " + called(ctx)
-		j, _ := json.Marshal(map[string]any{"status": map[string]any{"code": 7}, "deniedResponse": map[string]any{"body": body}})
+		j, _ := json.Marshal(map[string]any{"status": map[string]any{"code": 7}, "deniedResponse": map[string]any{"body": body}, "dynamicMetadata": map[string]any{"asked": body}})
 		do = string(j)
 	}
 	if err := protojson.Unmarshal([]byte(do), out); err != nil {
@@ -176,9 +179,11 @@ func describe(q *procv3.ProcessingRequest) (kind string, body []byte, end bool) 
 func asked(m proto.Message) string {
 	if c, ok := m.(*authv3.CheckRequest); ok {
 		c = proto.Clone(c).(*authv3.CheckRequest)
-		c.GetAttributes().GetRequest().Time = nil
-		c.GetAttributes().GetRequest().GetHttp().Id = ""
-		delete(c.GetAttributes().GetRequest().GetHttp().GetHeaders(), "x-request-id")
+		if r := c.GetAttributes().GetRequest(); r != nil {
+			r.Time = nil
+			r.GetHttp().Id = ""
+			delete(r.GetHttp().GetHeaders(), "x-request-id")
+		}
 		m = c
 	}
 	j, _ := protojson.Marshal(m)

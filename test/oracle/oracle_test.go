@@ -53,6 +53,7 @@ func TestCases(t *testing.T) {
 		echoes, upstreams[name] = append(echoes, e), port
 	}
 	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
+	upstreams["udp1"], upstreams["udp2"] = startUDP(t, "udp1"), startUDP(t, "udp2")
 	telemetry, upstreams["collector"], upstreams["collector-http"] = startCollector(t)
 	files := loadCases(t)
 	for _, file := range slices.Sorted(maps.Keys(files)) {
@@ -174,6 +175,9 @@ func lineDiff(a, b string) (out string) {
 // observe runs the case against a proxy.
 func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observation) {
 	t.Helper()
+	if err := p.write(c.Files); err != nil {
+		t.Fatal(err)
+	}
 	if c.Validate != nil {
 		ok, said, err := p.accepts(c.bootstrap(p))
 		if err != nil {
@@ -201,6 +205,9 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	clean := c.cleaner(p)
 	for i := range c.Requests {
 		q := &c.Requests[i]
+		if err := p.write(q.Files); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Duration(q.Wait * float64(time.Second)))
 		if q.Times > 1 {
 			o.Shares = append(o.Shares, q.sendMany(p.port, c.TLS != nil, clean))
@@ -311,7 +318,7 @@ func (c cleaner) headers(list [][2]string) [][2]string {
 			continue
 		case h[0] == "server" && (h[1] == "envoy" || h[1] == "weir"):
 			h[1] = "<proxy>"
-		case slices.Contains(presence, h[0]):
+		case slices.Contains(presence, h[0]), strings.HasSuffix(h[0], "-delay-ms"):
 			h[1] = "<any>"
 		default:
 			h[1] = c.text(h[1])

@@ -69,7 +69,7 @@ func slimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
 	slim := metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels,
 	}
-	for _, name := range []string{AnnotationCatch, AnnotationExcludeInbound, AnnotationMode, AnnotationPolicy, AnnotationInbound} {
+	for _, name := range []string{AnnotationCatch, AnnotationExcludeInbound, AnnotationKeepClient, AnnotationExcludeCIDRs, AnnotationExcludePorts, AnnotationExcludeUIDs, AnnotationMode, AnnotationPolicy, AnnotationInbound} {
 		if v, ok := m.Annotations[name]; ok {
 			if slim.Annotations == nil {
 				slim.Annotations = map[string]string{}

@@ -41,6 +41,8 @@ func TestSpec(t *testing.T) {
 			Name: "web", Namespace: "shop", Labels: map[string]string{"app": "web"},
 			Annotations: map[string]string{
 				AnnotationMode: "rewrite", AnnotationPolicy: "open", AnnotationInbound: "false", AnnotationExcludeInbound: "9090, 9091",
+				AnnotationDNS:          "true",
+				AnnotationExcludeCIDRs: "10.8.0.0/16,fd00::/8", AnnotationExcludePorts: "5432", AnnotationExcludeUIDs: "101, 65532", AnnotationKeepClient: "false",
 			},
 		},
 		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
@@ -49,12 +51,19 @@ func TestSpec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got.DNS == nil || !*got.DNS {
+		t.Errorf("dns: %v", got.DNS)
+	}
 	if got.Key() != "shop/web" || got.Mode != pods.Rewrite || got.Policy != pods.Open || *got.Inbound ||
 		!slices.Equal(got.ExcludeInboundPorts, []uint16{9090, 9091}) ||
 		got.Identity.ServiceAccount != "seller" || got.Identity.Labels["app"] != "web" {
 		t.Errorf("%+v", got)
 	}
-	for annotation, value := range map[string]string{AnnotationExcludeInbound: "http", AnnotationInbound: "maybe"} {
+	if len(got.CIDRs) != 2 || !slices.Equal(got.Ports, []uint16{5432}) || !slices.Equal(got.UIDs, []uint32{101, 65532}) {
+		t.Errorf("exclusions %+v", got.Exclusions)
+	}
+	for annotation, value := range map[string]string{
+		AnnotationExcludeCIDRs: "10.8.0.0", AnnotationExcludePorts: "0", AnnotationExcludeUIDs: "root", AnnotationKeepClient: "1", AnnotationExcludeInbound: "http", AnnotationInbound: "maybe", AnnotationDNS: "53"} {
 		pod.Annotations = map[string]string{annotation: value}
 		if _, err := spec(&pod); err == nil || !strings.Contains(err.Error(), annotation) {
 			t.Errorf("%s: %s: %v", annotation, value, err)

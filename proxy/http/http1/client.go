@@ -27,6 +27,11 @@ type client struct {
 	closing bool  // the connection carries no further request
 }
 
+// CutOffCallbacks is an http.ClientCallbacks that wants to hear, before
+// OnStreamEnd, when a stream ends before its response: the connection is about
+// to close for it.
+type CutOffCallbacks interface{ OnCutOff() }
+
 // NewClient makes the codec of an upstream connection. The settings must not
 // change afterwards.
 func NewClient(conn *network.Connection, cb http.ClientCallbacks, set *Settings) http.ClientConnection {
@@ -310,6 +315,9 @@ func (c *client) reset(reason http.ResetReason) {
 		c.detach()
 		if cb != nil {
 			cb.OnResetStream(reason, c.enc.conn.FailureReason())
+		}
+		if x, ok := c.cb.(CutOffCallbacks); ok {
+			x.OnCutOff()
 		}
 		c.cb.OnStreamEnd(false)
 	}

@@ -17,6 +17,8 @@ type Stats struct {
 	MetadataEmptyFrames             stats.Counter `stat:"metadata_empty_frames"`
 	OutboundControlFlood            stats.Counter `stat:"outbound_control_flood"`
 	OutboundFlood                   stats.Counter `stat:"outbound_flood"`
+	OutboundControlFramesActive     stats.Gauge   `stat:"outbound_control_frames_active"` // what is encoded is written: 0
+	OutboundFramesActive            stats.Gauge   `stat:"outbound_frames_active"`         // likewise
 	PendingSendBytes                stats.Gauge   `stat:"pending_send_bytes"`
 	RequestsRejectedWithUnderscores stats.Counter `stat:"requests_rejected_with_underscores_in_headers"`
 	RxMessagingError                stats.Counter `stat:"rx_messaging_error"`

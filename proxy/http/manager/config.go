@@ -7,11 +7,11 @@ import (
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/http1"
@@ -19,6 +19,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -66,6 +67,7 @@ type Config struct {
 	scheme       string
 	upgrades     map[string]bool
 	localReplies *localReplies
+	proxyStatus  *proxyStatus // nil: there is no such header
 
 	detectors      []detector
 	earlyMutations []*route.Mutations
@@ -115,7 +117,7 @@ type Options struct {
 	// ListenerMetadata and ChainMetadata are the listener's and the chain's, by namespace.
 	ListenerMetadata, ChainMetadata map[string]map[string]any
 
-	Filter         func(config *anypb.Any) (http.FilterMaker, bool)
+	Filter         http.FilterLookup
 	Routes         RouteFactory
 	Cluster        ClusterInfo // may be nil
 	AccessLogs     accesslog.Options
@@ -124,12 +126,16 @@ type Options struct {
 
 	NodeMetadata      map[string]any
 	HealthCheckFailed func() bool
+	Secrets           secret.Source
 	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
 	Drain             Drain
 	Runtime           fraction.Runtime
+	RuntimeNumber     func(key string, otherwise float64) float64 // may be nil
 	Log               *slog.Logger
 	Tracing           tracing.Options   // its StatPrefix is the manager's
 	Overload          *overload.Manager // nil: never overloaded
+	Discovery         ecds.Discovery    // of filters' configurations; nil: refused
+	Scope             ecds.Scope        // the listener
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -198,6 +204,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		func() error { return c.clientCert(p, m) },
 		func() error { return c.buildHTTP1(p, m) },
 		func() error { return c.buildHTTP2(p, m) },
+		func() error { return c.buildProxyStatus(p, m.ProxyStatusConfig) },
 		func() error { return c.buildInternal(p, m.InternalAddressConfig) },
 		func() error { return c.buildUpgrades(p, m) },
 		func() error { return c.buildDetection(p, m) },
@@ -217,6 +224,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 		},
 	} {
 		if err := build(); err != nil {
+			c.closeFilters()
 			return nil, err
 		}
 	}
@@ -237,7 +245,7 @@ func supported(p field.Path, m *hcmv3.HttpConnectionManager) error {
 		"strip_trailing_host_dot", "append_x_forwarded_port", "stream_error_on_invalid_http_message",
 		"request_id_extension", "tracing", "http1_safe_max_connection_duration", "stream_flush_timeout",
 		"original_ip_detection_extensions", "early_header_mutation_extensions", "access_log_options", "access_log_flush_interval",
-		"flush_access_log_on_new_request"); err != nil {
+		"flush_access_log_on_new_request", "proxy_status_config"); err != nil {
 		return err
 	}
 	if s := m.GetSchemeHeaderTransformation(); s != nil {
@@ -293,12 +301,22 @@ func (c *Config) buildUpgrades(p field.Path, m *hcmv3.HttpConnectionManager) err
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) error {
-	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
-		HealthCheckFailed: o.HealthCheckFailed, LocalAddress: o.LocalAddress}
+	ctx := &http.FactoryContext{Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, RuntimeNumber: o.RuntimeNumber, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
+		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope}
 	for i, f := range m.HttpFilters {
 		p := p.Dot("http_filters").Index(i)
-		if err := field.Only(p, f, "name", "typed_config", "disabled", "is_optional"); err != nil {
+		if err := field.Only(p, f, "name", "typed_config", "config_discovery", "disabled", "is_optional"); err != nil {
 			return err
+		}
+		last := i == len(m.HttpFilters)-1
+		if d := f.GetConfigDiscovery(); d != nil {
+			factory, err := http.Discover(p.Dot("config_discovery"), f.Name, d, last, o.Filter, ctx)
+			if err != nil {
+				return err
+			}
+			c.filters = append(c.filters, namedFilter{name: f.Name, factory: factory, disabled: f.Disabled})
+			c.filtersVary = true
+			continue
 		}
 		maker, ok := o.Filter(f.GetTypedConfig())
 		if !ok {
@@ -307,7 +325,6 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 			}
 			return p.Dot("typed_config").Errorf("weir has no HTTP filter of type %q (filter %q)", f.GetTypedConfig().GetTypeUrl(), f.Name)
 		}
-		last := i == len(m.HttpFilters)-1
 		if maker.Terminal != last {
 			if last {
 				return p.Errorf("the last HTTP filter must be a terminal one, such as envoy.filters.http.router; %q is not", f.Name)
@@ -350,6 +367,10 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
+	c.closeFilters()
+}
+
+func (c *Config) closeFilters() {
 	for _, f := range c.filters {
 		if x, ok := f.factory.(interface{ Close() }); ok {
 			x.Close()

@@ -25,8 +25,8 @@ func exchange(t *testing.T, c net.Conn, r *bufio.Reader, head string) *stdhttp.R
 
 const ok = "{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: hello}}}"
 
-// TestDrainNow: idle connections are closed at once, whether they were used
-// or not; a request under way is answered with Connection: close.
+// TestDrainNow: idle connections are closed, those at once that were used
+// before; a request under way is answered with Connection: close.
 func TestDrainNow(t *testing.T) {
 	r := httprig.New(t, httprig.Options{})
 	started, goOn := make(chan bool), make(chan bool)
@@ -35,19 +35,25 @@ func TestDrainNow(t *testing.T) {
 		<-goOn
 	}))
 	addr := r.Serve(httprig.Routes("{match: {path: /slow}, route: {cluster: u}}, " + ok))
-	fresh, used, busy := listenerrig.Dial(t, addr), listenerrig.Dial(t, addr), listenerrig.Dial(t, addr)
+	fresh, late := listenerrig.Dial(t, addr), listenerrig.Dial(t, addr)
+	used, busy := listenerrig.Dial(t, addr), listenerrig.Dial(t, addr)
 	usedR := bufio.NewReader(used)
 	if resp := exchange(t, used, usedR, "GET / HTTP/1.1\r\nHost: h"); resp.Close {
 		t.Error("Connection: close before the drain")
 	}
 	io.WriteString(busy, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
 	<-started
-	r.WantStat("http.in.downstream_cx_active", "3")
-	r.Main(r.Manager.DrainNow)
-	for name, c := range map[string]io.Reader{"fresh": fresh, "used": usedR} {
-		if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
-			t.Errorf("%s: %q, %v", name, b, err)
-		}
+	r.WantStat("http.in.downstream_cx_active", "4")
+	r.Main(func() { r.Manager.DrainNow(nil) })
+	if b, err := io.ReadAll(usedR); len(b) > 0 || err != nil {
+		t.Errorf("used: %q, %v", b, err)
+	}
+	if resp := exchange(t, late, bufio.NewReader(late), "GET / HTTP/1.1\r\nHost: h"); !resp.Close {
+		t.Error("the first request of a connection that was there before the drain: no Connection: close")
+	}
+	r.Main(func() { r.Manager.DrainNow(nil) })
+	if b, err := io.ReadAll(fresh); len(b) > 0 || err != nil {
+		t.Errorf("fresh: %q, %v", b, err)
 	}
 	goOn <- true
 	resp, err := stdhttp.ReadResponse(bufio.NewReader(busy), nil)
@@ -58,7 +64,7 @@ func TestDrainNow(t *testing.T) {
 		c.Close()
 	}
 	r.WantStat("http.in.downstream_cx_active", "0")
-	r.WantStat("http.in.downstream_cx_drain_close", "3")
+	r.WantStat("http.in.downstream_cx_drain_close", "4")
 }
 
 // TestConnectionLimits: max_requests_per_connection and

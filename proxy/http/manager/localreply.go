@@ -117,6 +117,7 @@ func (s *stream) replaceResponse(body string) {
 // SendLocalReply implements http.RequestDecoder: the codec refuses the request.
 func (s *stream) SendLocalReply(code int, body, details string) {
 	s.info.SetFlag(streaminfo.DownstreamProtocolError)
+	s.garbled = true
 	if !s.gotHeaders {
 		s.request.Reset() // a head that is not whole is not told
 	}

@@ -33,7 +33,9 @@ type ConnManager struct {
 	xfcc     string               // what x-forwarded-client-cert says of the client, once asked for
 	protocol http.ProtocolVersion // 0 before the first byte
 	drain    drainState
-	requests uint32 // streams begun, for max_requests_per_connection
+	// askedToDrain: OnDrain was called before the first request came.
+	askedToDrain bool
+	requests     uint32 // streams begun, for max_requests_per_connection
 	// life ends the connection at max_connection_duration, and the drain
 	// that follows it; nil without one.
 	life *event.Timer
@@ -169,9 +171,15 @@ func (m *ConnManager) onDrainTimeout() {
 
 // OnDrain implements network.Drainer: the proxy is about to end. A connection
 // of HTTP/1 that carries nothing is closed at once, for nothing could be
-// announced on it.
+// announced on it; but one whose first request is still to come, only when
+// asked again, and not one whose next request has come already: that is
+// answered first.
 func (m *ConnManager) OnDrain() {
 	if m.drain != notDraining {
+		return
+	}
+	if m.requests == 0 && !m.askedToDrain {
+		m.askedToDrain = true
 		return
 	}
 	m.w.stats.DownstreamCxDrainClose.Inc()
@@ -180,6 +188,9 @@ func (m *ConnManager) OnDrain() {
 		return
 	}
 	m.drain = closing
+	if m.streams == nil && m.conn.Readable() {
+		return
+	}
 	m.maybeClose(false)
 }
 

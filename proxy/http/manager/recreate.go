@@ -5,7 +5,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 )
 
-// RecreateStream implements http.RouterCallbacks.
+// RecreateStream implements http.FilterCallbacks.
 func (f *slot) RecreateStream(body *network.Buffer) {
 	s := f.s
 	if s.ended {
@@ -40,6 +40,7 @@ func (s *stream) recreate() {
 	s.encoding.Reset()
 	s.response.Reset()
 	s.responseTrailers.Reset()
+	s.responseStarted, s.localReply = false, false
 	s.routeKnown, s.hasRespTrailers, s.addedRespTrailers, s.addedReqTrailers = false, false, false, false
 	s.touch()
 	s.chooseFilters()

@@ -78,7 +78,8 @@ func (s *stream) prepareRequest(end bool) bool {
 	return true
 }
 
-// reject answers a bad request.
+// reject answers a bad request. To Envoy such a one is no protocol error: those
+// are the codecs'.
 func (s *stream) reject(code int, body, details string) bool {
 	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
 	return false

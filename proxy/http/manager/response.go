@@ -46,6 +46,11 @@ func (s *stream) finishResponse(end bool) {
 	if c.via != "" {
 		h.Append(http.Via, ", ", c.via)
 	}
+	if c.proxyStatus != nil && !s.garbled { // Envoy sets the flag of that later
+		c.proxyStatus.apply(h, &s.info)
+		code = statusOf(h)
+		s.info.ResponseCode = code
+	}
 
 	proto := m.protocol
 	if m.drain == notDraining && c.drain != nil && c.drain.DrainClose(m.conn.Loop()) {

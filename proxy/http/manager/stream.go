@@ -73,6 +73,7 @@ type streamState struct {
 	internal        bool // the request comes from inside
 	localReply      bool // the answer is weir's own
 	grpc            bool // the request is gRPC, as it came
+	garbled         bool // the codec refuses the request
 	ended           bool
 
 	// decodingEnd and encodingEnd are set while the last data or headers of

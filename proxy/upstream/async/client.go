@@ -16,6 +16,11 @@ type Client struct{ table *upstream.Table }
 // NewClient makes the client of the worker that t belongs to.
 func NewClient(t *upstream.Table) Client { return Client{t} }
 
+// Clients gives each worker's client, by the workers' cluster tables.
+func Clients(tables func(worker int) *upstream.Table) func(worker int) Client {
+	return func(worker int) Client { return NewClient(tables(worker)) }
+}
+
 // Has tells whether there is a cluster of the name.
 func (c Client) Has(name string) bool { return c.table.Get(name) != nil }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -66,7 +67,8 @@ func (f HealthFlag) String() string {
 
 // Host is one endpoint of a cluster. It is shared by main and all workers.
 type Host struct {
-	Address  network.Address // what tells it from others; see Current
+	Address  network.Address   // what tells it from others; see Current
+	More     []network.Address // additional_addresses
 	Hostname string
 	Locality *Locality // never nil
 	Cluster  *Info     // that the host is of
@@ -78,7 +80,7 @@ type Host struct {
 	HealthCheckHostname string
 	NoActiveHC          bool
 
-	current    atomic.Pointer[network.Address] // of a logical host; nil: Address
+	place      atomic.Pointer[place] // nil: Address, and no other
 	monitor    atomic.Pointer[Monitor]
 	failNow    atomic.Pointer[func()]
 	loadReport atomic.Pointer[func(*orca.Report)]
@@ -182,18 +184,48 @@ func (h *Host) Untrack() {
 // StatsIfAny is Stats without making them: nil when the owner never used the host.
 func (h *Host) StatsIfAny(owner int) *HostStats { return h.stats[owner].Load() }
 
-// Current is where connections to the host go now: a logical host's address
-// is the one that its name had last.
+// place is where a host is.
+type place struct {
+	current network.Address
+	all     []network.Address // in the order in which they are tried
+}
+
+// Current is where the host is now: a logical host's address is the first that
+// its name had last.
 func (h *Host) Current() network.Address {
-	if a := h.current.Load(); a != nil {
-		return *a
+	if p := h.place.Load(); p != nil {
+		return p.current
 	}
 	return h.Address
 }
 
-// SetCurrent moves a logical host. Connections that stand stay. Only main
-// calls it.
-func (h *Host) SetCurrent(a network.Address) { h.current.Store(&a) }
+// Addresses are those that connections try, in this order; fewer than two:
+// Current alone.
+func (h *Host) Addresses() []network.Address {
+	if p := h.place.Load(); p != nil {
+		return p.all
+	}
+	return nil
+}
+
+// HasAddresses tells whether these are the host's addresses, in any order.
+func (h *Host) HasAddresses(addrs []network.Address) bool {
+	mine := h.Addresses()
+	if mine == nil {
+		mine = []network.Address{h.Current()}
+	}
+	return len(mine) == len(addrs) && !slices.ContainsFunc(addrs, func(a network.Address) bool { return !slices.Contains(mine, a) })
+}
+
+// SetCurrent moves the host to these addresses, at least one. Connections that
+// stand stay. Only main calls it, once Cluster is set.
+func (h *Host) SetCurrent(addrs ...network.Address) {
+	p := &place{current: addrs[0]}
+	if len(addrs) > 1 {
+		p.all = h.Cluster.HappyEyeballs.order(addrs)
+	}
+	h.place.Store(p)
+}
 
 // Monitor counts for outlier detection; nil, which may be used, without it.
 func (h *Host) Monitor() *Monitor { return h.monitor.Load() }

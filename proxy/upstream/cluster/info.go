@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -49,15 +50,24 @@ type Info struct {
 	IdleTimeout time.Duration
 	// MaxConnectionDuration drains a connection after this time; 0: never.
 	MaxConnectionDuration time.Duration
+	MaxConnectionJitter   float64 // at most this part of it is added, by chance
+	// MaxStreamDuration ends a request, or a try of it, that takes longer; 0: never.
+	MaxStreamDuration time.Duration
 
 	// HTTP1 is how HTTP/1 is spoken; nil: the defaults. Each worker counts in
 	// a copy of its own.
 	HTTP1 *http1.Settings
 	// HTTP2 is how HTTP/2 is spoken, likewise.
-	HTTP2     *http2.Settings
-	Protocol  Protocol
-	Socket    *SocketOptions // nil: the system's defaults
-	Transport Transport      // nil: plain bytes
+	HTTP2      *http2.Settings
+	Preconnect Preconnect
+	// HTTPPolicies is the router's: what the cluster has to say of its requests.
+	// nil for nothing.
+	HTTPPolicies  any
+	Protocol      Protocol
+	HappyEyeballs HappyEyeballs
+	Socket        *SocketOptions          // nil: the system's defaults
+	Transport     Transport               // nil: plain bytes
+	Filters       []network.FilterFactory // of each connection, before its user
 	// AutoSNI and AutoSANs make the request's host the SNI, and what the
 	// peer's certificate must be for.
 	AutoSNI, AutoSANs bool
@@ -69,7 +79,9 @@ type Info struct {
 	Metadata       Metadata
 	Resources      *[NumPriorities]Resources
 	StatGroup      *stats.Group[Stats]
-	Store          *stats.Store // for what is counted by few clusters only
+	Sizes          *stats.Group[SizeStats]   // nil unless they are tracked
+	Budgets        *stats.Group[BudgetStats] // likewise
+	Store          *stats.Store              // for what is counted by few clusters only
 
 	// CloseOnHealthFailure closes TCP connections to a host that has failed.
 	CloseOnHealthFailure bool
@@ -82,6 +94,18 @@ type Info struct {
 	// ShareActive keeps Host.Active over all workers: least request asks for it.
 	ShareActive bool
 	AddedViaAPI bool
+
+	// Dropped counts, for load reports, the requests that a full circuit breaker
+	// or the endpoints' policy has ended, DropOverload those of the policy.
+	Dropped, DropOverload atomic.Uint64
+}
+
+// Preconnect is how many connections are made ahead of requests
+// (envoy.config.cluster.v3.Cluster.preconnect_policy): streams provided for, by
+// each that is there. 0 and 1 are those that there are.
+type Preconnect struct {
+	PerUpstream float64 // by a host's pool
+	Predictive  float64 // by the cluster, at the hosts that come next
 }
 
 // OverrideStatus are the states in which a host that a filter asks for, past
@@ -99,6 +123,23 @@ func (o OverrideStatus) Allows(h *Host) bool {
 		return o.Degraded
 	}
 	return o.Healthy
+}
+
+// ConnectionLifetime is how long a connection may stand; 0: for ever.
+func (i *Info) ConnectionLifetime() time.Duration {
+	d := i.MaxConnectionDuration
+	if most := time.Duration(float64(d) * i.MaxConnectionJitter); most > 0 {
+		d += rand.N(most)
+	}
+	return d
+}
+
+// Chain is the network filters of a connection whose last one is its user's.
+func (i *Info) Chain(last network.FilterFactory) []network.FilterFactory {
+	if i == nil || len(i.Filters) == 0 {
+		return []network.FilterFactory{last}
+	}
+	return append(i.Filters[:len(i.Filters):len(i.Filters)], last)
 }
 
 // ForwardPort is the port of names without one, in a DynamicForward cluster.

@@ -74,16 +74,34 @@ type Stats struct {
 	UpstreamCxConnectMs stats.Histogram `stat:"upstream_cx_connect_ms"`
 	UpstreamCxLengthMs  stats.Histogram `stat:"upstream_cx_length_ms"`
 	UpstreamRqPerCx     stats.Histogram `stat:"upstream_rq_per_cx"`
-	UpstreamRqTime      stats.Histogram `stat:"upstream_rq_time"`
+	UpstreamRqTime      stats.Histogram `stat:"upstream_rq_time,omitempty"`
 
 	UpstreamRq     stats.Codes     `stat:"upstream_rq_"`
 	InternalRq     stats.Codes     `stat:"internal.upstream_rq_"`
 	ExternalRq     stats.Codes     `stat:"external.upstream_rq_"`
 	CanaryRq       stats.Codes     `stat:"canary.upstream_rq_"`
 	RetryRq        stats.Codes     `stat:"retry.upstream_rq_"` // responses that were not passed on
-	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time"`
-	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time"`
-	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time"`
+	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time,omitempty"`
+	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time,omitempty"`
+	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time,omitempty"`
+}
+
+// SizeStats are the histograms of track_cluster_stats.request_response_sizes,
+// in bytes and lines.
+type SizeStats struct {
+	RequestHeaders      stats.Histogram `stat:"upstream_rq_headers_size"`
+	RequestHeaderCount  stats.Histogram `stat:"upstream_rq_headers_count"`
+	RequestBody         stats.Histogram `stat:"upstream_rq_body_size"`
+	ResponseHeaders     stats.Histogram `stat:"upstream_rs_headers_size"`
+	ResponseHeaderCount stats.Histogram `stat:"upstream_rs_headers_count"`
+	ResponseBody        stats.Histogram `stat:"upstream_rs_body_size"`
+}
+
+// BudgetStats are the histograms of track_cluster_stats.timeout_budgets, in
+// percent of a request's or try's timeout.
+type BudgetStats struct {
+	Request stats.Histogram `stat:"upstream_rq_timeout_budget_percent_used"`
+	PerTry  stats.Histogram `stat:"upstream_rq_timeout_budget_per_try_percent_used"`
 }
 
 // LBStats are the load balancers'.

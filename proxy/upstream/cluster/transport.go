@@ -26,6 +26,8 @@ type TransportOptions struct {
 	// unset where nothing sends them on.
 	Source, Destination netip.AddrPort
 	TLVs                string
+	// From is the address that the connection is to come from.
+	From network.Source
 	// Fallback are the protocols to ask for when none are configured.
 	Fallback string
 }

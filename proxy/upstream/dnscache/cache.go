@@ -115,7 +115,7 @@ func (c *Cache) Watch(w Watcher) {
 	c.mu.Lock()
 	known := make([]*Entry, 0, len(c.entries))
 	for _, e := range c.entries {
-		if e.addr.Load() != nil {
+		if e.addrs.Load() != nil {
 			known = append(known, e)
 		}
 	}
@@ -134,7 +134,7 @@ type Entry struct {
 	Host string
 	Port uint16
 
-	addr     atomic.Pointer[network.Address]
+	addrs    atomic.Pointer[[]network.Address]
 	used     atomic.Int64 // cluster.Now
 	gone     atomic.Bool
 	resolved atomic.Bool // there was an answer, be it a failure
@@ -145,12 +145,12 @@ type Entry struct {
 	failures int
 }
 
-// Address is where the name leads; ok is false when it leads nowhere.
-func (e *Entry) Address() (a network.Address, ok bool) {
-	if p := e.addr.Load(); p != nil {
-		return *p, true
+// Addresses are where the name leads, at least one; nil when it leads nowhere.
+func (e *Entry) Addresses() []network.Address {
+	if p := e.addrs.Load(); p != nil {
+		return *p
 	}
-	return a, false
+	return nil
 }
 
 // Failure says why the name leads nowhere.

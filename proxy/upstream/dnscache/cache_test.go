@@ -38,7 +38,7 @@ func (a *answers) Lookup(_ context.Context, _ *dns.Config, name string, _ dns.Fa
 type watcher struct{ seen []string }
 
 func (w *watcher) OnAddress(e *Entry) {
-	a, _ := e.Address()
+	a := e.Addresses()[0]
 	w.seen = append(w.seen, e.Key+" "+a.String())
 }
 func (w *watcher) OnRemoved(e *Entry) { w.seen = append(w.seen, e.Key+" removed") }
@@ -110,7 +110,7 @@ func TestNamesAreResolvedOnce(t *testing.T) {
 		t.Errorf("called %d times; watched %v", called, r.w.seen)
 	}
 	e, _, s := r.Load("a.test", 80, r.worker, done)
-	if a, ok := e.Address(); s != Ready || !ok || a.String() != "10.0.0.1:80" {
+	if a := e.Addresses(); s != Ready || len(a) != 1 || a[0].String() != "10.0.0.1:80" {
 		t.Errorf("%v %v", s, a)
 	}
 	if _, _, s := r.Load("a.test", 81, r.worker, done); s != Loading {
@@ -126,7 +126,7 @@ func TestFailuresAndRefresh(t *testing.T) {
 	e, _, _ := r.Load("a.test", 80, r.worker, func(*Entry) {})
 	run(r.main)
 	r.answer("", errors.New("server failure"))
-	if _, ok := e.Address(); ok || !e.resolved.Load() || e.Failure() != "server failure" {
+	if e.Addresses() != nil || !e.resolved.Load() || e.Failure() != "server failure" {
 		t.Errorf("%+v", e)
 	}
 	r.resolve(e)
@@ -135,7 +135,7 @@ func TestFailuresAndRefresh(t *testing.T) {
 	r.answer("10.0.0.2", nil)
 	r.resolve(e)
 	r.answer("", errors.New("server failure"))
-	if a, _ := e.Address(); a.String() != "10.0.0.2:80" || len(r.w.seen) != 2 {
+	if a := e.Addresses()[0]; a.String() != "10.0.0.2:80" || len(r.w.seen) != 2 {
 		t.Errorf("%v; watched %v", a, r.w.seen)
 	}
 	r.refresh(e) // a host_ttl of 0: it is unused

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
@@ -87,10 +88,9 @@ func (c *Cache) answered(e *Entry, a dns.Answer) {
 		if a.TTL > 0 {
 			next = max(a.TTL, c.cfg.MinRefresh)
 		}
-		to := network.IPAddress(netip.AddrPortFrom(a.Addrs[0], e.Port))
-		if old := e.addr.Load(); old == nil || *old != to {
+		if to := e.addresses(a.Addrs); e.moves(to) {
 			s.AddressChanged.Inc()
-			e.addr.Store(&to)
+			e.addrs.Store(&to)
 			for w := range c.watchers {
 				w.OnAddress(e)
 			}
@@ -127,4 +127,20 @@ func (c *Cache) backOff(e *Entry) time.Duration {
 	}
 	e.failures++
 	return rand.N(bound) + time.Millisecond
+}
+
+func (e *Entry) addresses(ips []netip.Addr) []network.Address {
+	to := make([]network.Address, len(ips))
+	for i, ip := range ips {
+		to[i] = network.IPAddress(netip.AddrPortFrom(ip, e.Port))
+	}
+	return to
+}
+
+// moves tells whether these are not the addresses that the name has: another
+// comes first, or there are others behind it, in any order.
+func (e *Entry) moves(to []network.Address) bool {
+	old := e.Addresses()
+	return len(old) != len(to) || old[0] != to[0] ||
+		slices.ContainsFunc(to, func(a network.Address) bool { return !slices.Contains(old, a) })
 }

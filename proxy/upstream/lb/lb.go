@@ -97,6 +97,14 @@ type Balancer interface {
 	Choose(ctx Context) *cluster.Host
 }
 
+// Peeker is a Balancer that can tell which host it will choose next, so that
+// connections can be made ahead of requests.
+type Peeker interface {
+	// Peek is the host that comes after those of the last calls of Peek: Choose
+	// will take them in that order. nil: none, or it cannot be known.
+	Peek(ctx Context) *cluster.Host
+}
+
 // Updater is a Balancer that outlives its hosts: it is told of new ones, and
 // not replaced.
 type Updater interface {

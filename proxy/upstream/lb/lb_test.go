@@ -242,3 +242,25 @@ func TestFailTrafficOnPanic(t *testing.T) {
 		t.Errorf("picked %v, lb_healthy_panic %d", h, s.LB.HealthyPanic.Value())
 	}
 }
+
+func TestPeek(t *testing.T) {
+	hs := hosts(1, 1, 1)
+	set := cluster.NewPrioritySet([]*cluster.HostSet{cluster.NewHostSet(hs, nil, 140)}, 50)
+	b := RoundRobin{}.New(Env{}).Factory(set).New(&cluster.Stats{})
+	var peeked []*cluster.Host
+	for range 3 {
+		peeked = append(peeked, b.(Peeker).Peek(NoContext{}))
+	}
+	if h := b.(Peeker).Peek(NoContext{}); h != nil {
+		t.Errorf("a fourth of three: %v", h.Address)
+	}
+	for i, want := range peeked {
+		if h := b.Choose(NoContext{}); h != want {
+			t.Errorf("choice %d is not what was told", i)
+		}
+	}
+	l := LeastRequest{}.New(Env{}).Factory(set).New(&cluster.Stats{})
+	if h := l.(Peeker).Peek(NoContext{}); h != nil {
+		t.Error("least request cannot know")
+	}
+}

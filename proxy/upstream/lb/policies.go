@@ -122,6 +122,10 @@ func (c *choices) pick() *cluster.Host {
 	return best
 }
 
+// byLoad tells that the next pick depends on what is under way then.
+func (*choices) byLoad()  {}
+func (*fullScan) byLoad() {}
+
 // fullScan looks at all hosts; of those with equally few requests each is as
 // likely.
 type fullScan struct{ hosts []*cluster.Host }

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -16,6 +17,7 @@ type zonal struct {
 	*zonalFactory
 	stats   *cluster.Stats
 	sources []prioritySources
+	ahead   []*cluster.Host // that Peek has told of
 }
 
 // zonalFactory is what the workers' balancers share.
@@ -79,6 +81,9 @@ type locality struct {
 
 // Choose implements Balancer.
 func (z *zonal) Choose(ctx Context) (h *cluster.Host) {
+	if h := z.peeked(ctx); h != nil {
+		return h
+	}
 	for range ctx.HostSelectionRetryCount() + 1 {
 		p := z.source(ctx)
 		if p == nil {
@@ -87,6 +92,34 @@ func (z *zonal) Choose(ctx Context) (h *cluster.Host) {
 		if h = p.pick(); !ctx.ShouldSelectAnotherHost(h) {
 			break
 		}
+	}
+	return h
+}
+
+// Peek implements Peeker.
+func (z *zonal) Peek(ctx Context) *cluster.Host {
+	if z.hosts.Total() <= len(z.ahead) {
+		return nil
+	}
+	p := z.source(ctx)
+	if _, ok := p.(interface{ byLoad() }); ok || p == nil {
+		return nil
+	}
+	h := p.pick()
+	z.ahead = append(z.ahead, h)
+	return h
+}
+
+// peeked takes the next host that Peek has told of, unless the request wants
+// another than any would.
+func (z *zonal) peeked(ctx Context) *cluster.Host {
+	if len(z.ahead) == 0 || ctx.PriorityLoad(z.hosts, &z.hosts.Load) != &z.hosts.Load {
+		return nil
+	}
+	h := z.ahead[0]
+	z.ahead = slices.Delete(z.ahead, 0, 1)
+	if ctx.ShouldSelectAnotherHost(h) {
+		return nil
 	}
 	return h
 }

@@ -22,9 +22,9 @@ const (
 type client struct {
 	link
 	pool       *HTTP1
-	prev, next *client // in the idle list
-	codec      http.ClientConnection
-	enc        http.RequestEncoder // of the request under way
+	prev, next *client               // in the idle list
+	codec      http.ClientConnection // nil while connecting
+	enc        http.RequestEncoder   // of the request under way
 	state      clientState
 	last       bool // no request may follow the present one
 	bad        bool // the peer broke the protocol
@@ -38,8 +38,7 @@ func (c *client) connect() error {
 		return err
 	}
 	c.o.Stats.UpstreamCxHTTP1Total.Inc()
-	c.codec = http1.NewClient(c.conn, c, c.o.settings())
-	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
+	c.o.settings() // their statistics are there from the first attempt on
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
 	return nil
@@ -83,6 +82,13 @@ func (c *client) OnStreamEnd(reusable bool) {
 	}
 }
 
+// OnCutOff implements http1.CutOffCallbacks.
+func (c *client) OnCutOff() {
+	if c.state != closed {
+		c.closedBusy(network.LocalClose)
+	}
+}
+
 // OnGoAway implements http.ClientCallbacks.
 func (c *client) OnGoAway(uint32) { c.last = true }
 
@@ -118,22 +124,25 @@ func (c *client) onLifetime() {
 	}
 }
 
-func (c *client) close() { c.conn.Close(network.NoFlush) }
+func (c *client) close() { c.hangUp(network.NoFlush) }
 
 // OnEvent implements network.ConnectionCallbacks.
 func (c *client) OnEvent(ev network.ConnectionEvent) {
 	if ev == network.Connected {
 		c.connected()
+		c.codec = http1.NewClient(c.conn, c, c.o.settings())
+		c.conn.BuildFilters(c.o.Info.Chain(func(*network.ReadCallbacks) network.ReadFilter { return c }))
 		c.pool.connecting--
 		c.state = idle
-		if t := c.o.Info.MaxConnectionDuration; t > 0 {
+		if t := c.o.Info.ConnectionLifetime(); t > 0 {
 			c.lifetime = c.o.Loop.NewTimer(c.onLifetime)
 			c.lifetime.Enable(t)
 		}
 		c.pool.ready(c)
 		return
 	}
-	active := c.enc != nil
+	was, active := c.state, c.enc != nil
+	c.state = closed
 	if active && ev == network.RemoteClose {
 		// The end of the connection may be the end of the response.
 		if c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
@@ -142,8 +151,6 @@ func (c *client) OnEvent(ev network.ConnectionEvent) {
 			active = c.enc != nil
 		}
 	}
-	was := c.state
-	c.state = closed
 	c.timer.Release()
 	if c.lifetime != nil {
 		c.lifetime.Release()
@@ -188,12 +195,8 @@ func (c *client) OnData(b *network.Buffer, _ bool) network.FilterStatus {
 		c.close()
 		return network.StopIteration
 	}
-	active := c.enc != nil
 	if c.codec.Dispatch(b) != nil {
 		c.blame()
-		if active {
-			c.closedBusy(network.LocalClose) // the codec has reset the request before
-		}
 		c.close()
 	}
 	return network.StopIteration
@@ -206,15 +209,27 @@ func (c *client) blame() {
 }
 
 // OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (c *client) OnAboveWriteBufferHighWatermark() { c.codec.OnAboveWriteBufferHighWatermark() }
+func (c *client) OnAboveWriteBufferHighWatermark() {
+	if c.codec != nil {
+		c.codec.OnAboveWriteBufferHighWatermark()
+	}
+}
 
 // OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (c *client) OnBelowWriteBufferLowWatermark() { c.codec.OnBelowWriteBufferLowWatermark() }
+func (c *client) OnBelowWriteBufferLowWatermark() {
+	if c.codec != nil {
+		c.codec.OnBelowWriteBufferLowWatermark()
+	}
+}
 
 // clientList is a stack from which any client can leave.
-type clientList struct{ first *client }
+type clientList struct {
+	first *client
+	n     int
+}
 
 func (l *clientList) push(c *client) {
+	l.n++
 	c.prev, c.next = nil, l.first
 	if l.first != nil {
 		l.first.prev = c
@@ -223,6 +238,7 @@ func (l *clientList) push(c *client) {
 }
 
 func (l *clientList) remove(c *client) {
+	l.n--
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else if l.first == c {

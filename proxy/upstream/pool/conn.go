@@ -18,7 +18,8 @@ type link struct {
 	// fallback are the application protocols to ask for if the cluster's
 	// configuration names none.
 	fallback string
-	conn     *network.Connection
+	conn     *network.Connection // while it is being made, one of the attempts
+	race     *race               // over several addresses; nil otherwise
 	begun    time.Duration
 	timeout  bool // closed because connecting took too long
 	up       bool // the connection stood
@@ -40,28 +41,21 @@ func (l *link) mayConnect(poolIsEmpty bool) bool {
 
 // dial starts the connection; cb is told of its end.
 func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) error {
-	o, info := l.o, l.o.Info
-	o.nextID++
-	addr := l.host.Current()
-	bind := info.Socket.BindFor(addr)
-	var transport network.TransportSocket
-	if info.Transport != nil {
-		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
-	}
-	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, info.Socket.Sockopts(), cb, network.Options{
-		Transport:   transport,
-		BufferLimit: info.BufferLimit,
-		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
-		HalfClose:   halfClose,
-		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
-	})
-	if err != nil {
-		if bind.IsSet() {
-			o.Stats.BindErrors.Inc()
+	var err error
+	if all := l.host.Addresses(); len(all) > 1 {
+		start := func(addr network.Address, cb network.ConnectionCallbacks) (*network.Connection, error) {
+			return l.dialAddress(key, addr, cb, halfClose)
 		}
+		l.race = &race{l: l, start: start, user: cb, left: all}
+		err = l.race.run(l.o.Loop)
+	} else {
+		l.conn, err = l.dialAddress(key, l.host.Current(), cb, halfClose)
+	}
+	if err != nil {
 		return err
 	}
-	l.conn, l.begun = conn, o.Loop.Now()
+	o, info := l.o, l.o.Info
+	l.begun = o.Loop.Now()
 	l.brk.Inc(cluster.Connections)
 	l.host.Conns.Add(1)
 	if !info.Used.Load() {
@@ -74,9 +68,48 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	return nil
 }
 
+func (l *link) dialAddress(key uint32, addr network.Address, cb network.ConnectionCallbacks, halfClose bool) (*network.Connection, error) {
+	o, info := l.o, l.o.Info
+	o.nextID++
+	bind, sockopts := info.Socket.BindFor(addr), info.Socket.Sockopts()
+	if l.asks != nil && l.asks.From.IsValid() {
+		bind, sockopts = l.asks.From.Bind(), append(l.asks.From.Sockopts(), sockopts...)
+	}
+	var transport network.TransportSocket
+	if info.Transport != nil {
+		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
+	}
+	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, sockopts, cb, network.Options{
+		Transport:   transport,
+		BufferLimit: info.BufferLimit,
+		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
+		HalfClose:   halfClose,
+		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
+	})
+	if err != nil && bind.IsSet() {
+		o.Stats.BindErrors.Inc()
+	}
+	return conn, err
+}
+
+// hangUp closes the connection, or gives up making it: cb of dial is told of a
+// local close.
+func (l *link) hangUp(how network.CloseType) {
+	if r := l.race; r != nil {
+		user := r.user
+		r.stop()
+		user.OnEvent(network.LocalClose)
+		return
+	}
+	l.conn.Close(how)
+}
+
 // connected is to be called when the connection stands.
 func (l *link) connected() {
 	l.up = true
+	if len(l.o.Info.Filters) > 0 {
+		l.conn.EnsureInfo().FilterState = map[string]any{} // for what they find out
+	}
 	l.o.Stats.UpstreamCxConnectMs.Record(uint64((l.o.Loop.Now() - l.begun) / time.Millisecond))
 }
 

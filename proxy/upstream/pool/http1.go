@@ -33,6 +33,9 @@ func (p *HTTP1) Protocol() http.ProtocolVersion { return http.HTTP11 }
 func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancellable {
 	if c := p.idle.first; c != nil {
 		p.attach(c, dec, cb)
+		if p.preconnects() {
+			_ = p.connectIfNeeded()
+		}
 		return nil
 	}
 	if !p.brk.CanCreate(cluster.Pending) {
@@ -62,23 +65,48 @@ func (p *HTTP1) attach(c *client, dec http.ResponseDecoder, cb StreamCallbacks) 
 	cb.OnPoolReady(enc, p.host, c.conn, c.codec.Protocol())
 }
 
-// connectIfNeeded makes a connection for the request that was queued last,
-// unless one under way is free for it.
+// Load implements HTTP.
+func (p *HTTP1) Load() Load {
+	free := p.connecting + p.idle.n
+	return Load{Pending: p.queue.n, Active: len(p.all) - free, Capacity: free}
+}
+
+// connectIfNeeded makes connections for the requests that wait, unless those
+// under way are free for them, and for those to come.
 func (p *HTTP1) connectIfNeeded() error {
-	if p.connecting >= p.queue.n {
-		return nil
+	for range atOnce {
+		if !p.short(p.Load()) {
+			break
+		}
+		if made, err := p.connect(); !made {
+			return err
+		}
 	}
+	return nil
+}
+
+// connect makes a connection, if circuit breakers let it.
+func (p *HTTP1) connect() (made bool, err error) {
 	c := &client{pool: p, link: p.link("http/1.1")}
 	if !c.mayConnect(len(p.all) == 0) {
-		return nil
+		return false, nil
 	}
 	if err := c.connect(); err != nil {
-		return err
+		return false, err
 	}
 	p.all[c] = struct{}{}
 	p.conns++
 	p.connecting++
-	return nil
+	return true, nil
+}
+
+// Preconnect implements HTTP.
+func (p *HTTP1) Preconnect(ratio float64) bool {
+	if p.draining || p.o.closed || p.host.Usability() != cluster.Healthy || !p.Load().Short(ratio, 1) {
+		return false
+	}
+	made, _ := p.connect()
+	return made
 }
 
 // ready takes a connection that can carry a request.

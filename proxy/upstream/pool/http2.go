@@ -35,6 +35,9 @@ func (p *HTTP2) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 	if p.queue.n == 0 {
 		if c := p.roomy(); c != nil {
 			p.attach(c, dec, cb)
+			if p.preconnects() {
+				_ = p.connectIfNeeded()
+			}
 			return nil
 		}
 	}
@@ -74,32 +77,58 @@ func (p *HTTP2) attach(c *muxClient, dec http.ResponseDecoder, cb StreamCallback
 	cb.OnPoolReady(c.begin(dec), p.host, c.conn, c.codec.Protocol())
 }
 
-// connectIfNeeded makes a connection for the requests that wait, unless those
-// that are there have room for them, or will have once they stand.
-func (p *HTTP2) connectIfNeeded() error {
-	room := uint64(0)
+// Load implements HTTP.
+func (p *HTTP2) Load() Load {
+	l := Load{Pending: p.queue.n}
 	for _, c := range p.clients {
+		l.Active += int(c.active)
 		if (c.state == muxConnecting || c.state == muxReady) && c.active < c.limit {
-			room += uint64(c.limit - c.active)
+			l.Capacity += int(c.limit - c.active)
 		}
 	}
-	if room >= uint64(p.queue.n) {
-		return nil
+	return l
+}
+
+// connectIfNeeded makes connections for the requests that wait, unless those
+// that are there have room for them, or will have once they stand, and for
+// those to come.
+func (p *HTTP2) connectIfNeeded() error {
+	for range atOnce {
+		if !p.short(p.Load()) {
+			break
+		}
+		if made, err := p.connect(); !made {
+			return err
+		}
 	}
+	return nil
+}
+
+// connect makes a connection, if circuit breakers let it.
+func (p *HTTP2) connect() (made bool, err error) {
 	protocols := "h2"
 	if p.proto == cluster.Auto {
 		protocols = "h2,http/1.1"
 	}
 	c := &muxClient{pool: p, link: p.link(protocols)}
 	if !c.mayConnect(p.conns == 0) {
-		return nil
+		return false, nil
 	}
 	if err := c.connect(); err != nil {
-		return err
+		return false, err
 	}
 	p.clients = append(p.clients, c)
 	p.conns++
-	return nil
+	return true, nil
+}
+
+// Preconnect implements HTTP.
+func (p *HTTP2) Preconnect(ratio float64) bool {
+	if p.draining || p.o.closed || p.host.Usability() != cluster.Healthy || !p.Load().Short(ratio, 1) {
+		return false
+	}
+	made, _ := p.connect()
+	return made
 }
 
 // serveLater gives waiting requests the room that has come, in a later turn:
@@ -159,7 +188,7 @@ func (p *HTTP2) Drain(done func()) {
 // Close implements HTTP.
 func (p *HTTP2) Close() {
 	for _, c := range slices.Clone(p.clients) {
-		c.conn.Close(network.NoFlush)
+		c.hangUp(network.NoFlush)
 	}
 }
 

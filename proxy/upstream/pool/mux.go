@@ -38,7 +38,6 @@ func (c *muxClient) connect() error {
 	if err := c.dial(c.pool.key, c, false); err != nil {
 		return err
 	}
-	c.conn.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return c }})
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
 	return nil
@@ -101,6 +100,13 @@ func (c *muxClient) OnStreamEnd(reusable bool) {
 	}
 }
 
+// OnCutOff implements http1.CutOffCallbacks.
+func (c *muxClient) OnCutOff() {
+	if c.state != muxClosed {
+		c.closedBusy(network.LocalClose)
+	}
+}
+
 // OnStreamReset implements http2.ResetCallbacks.
 func (c *muxClient) OnStreamReset(r http.ResetReason) {
 	switch r {
@@ -154,7 +160,7 @@ func (c *muxClient) onTimer() {
 	default:
 		return
 	}
-	c.conn.Close(network.NoFlush)
+	c.hangUp(network.NoFlush)
 }
 
 // onLifetime drains a connection that has stood for max_connection_duration.
@@ -175,16 +181,20 @@ func (c *muxClient) OnEvent(ev network.ConnectionEvent) {
 	if c.state == muxClosed {
 		return
 	}
-	was := c.state
-	if c.single != nil && ev == network.RemoteClose && c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
-		c.blame() // the end of the connection was not the end of the response
-	}
+	was, busy := c.state, c.active > 0
 	c.state = muxClosed
+	if c.single != nil && ev == network.RemoteClose {
+		if c.codec.Dispatch(c.o.Loop.NewBuffer()) != nil {
+			c.blame() // the end of the connection was not the end of the response
+		} else {
+			busy = c.active > 0
+		}
+	}
 	c.timer.Release()
 	if c.lifetime != nil {
 		c.lifetime.Release()
 	}
-	c.closed(ev, c.active > 0)
+	c.closed(ev, busy)
 	if was == muxConnecting {
 		c.pool.lost(c, c.failure(ev), c.conn.FailureReason())
 		return
@@ -198,11 +208,12 @@ func (c *muxClient) onConnected() {
 	c.connected()
 	c.state = muxReady
 	c.timer.Disable()
-	if t := c.o.Info.MaxConnectionDuration; t > 0 {
+	if t := c.o.Info.ConnectionLifetime(); t > 0 {
 		c.lifetime = c.o.Loop.NewTimer(c.onLifetime)
 		c.lifetime.Enable(t)
 	}
 	c.speak()
+	c.conn.BuildFilters(c.o.Info.Chain(func(*network.ReadCallbacks) network.ReadFilter { return c }))
 	c.awaitUse()
 	c.pool.serveLater()
 }

@@ -58,6 +58,11 @@ type HTTP interface {
 	Host() *cluster.Host
 	// Protocol is the version that streams will have.
 	Protocol() http.ProtocolVersion
+	// Load is what the pool has to carry.
+	Load() Load
+	// Preconnect makes a connection for a stream to come, unless ratio times
+	// the streams that there are, and that one, have a place already.
+	Preconnect(ratio float64) (made bool)
 	// Drain closes connections as they become idle and calls done, which may
 	// be nil, once none is left. Requests that wait are still served.
 	Drain(done func())
@@ -120,6 +125,8 @@ type Owner struct {
 	http2Stats *stats.Group[http2.Stats] // likewise
 	free       *pending                  // to be used again
 	tcp        map[*tcpConn]struct{}     // that stand, where CloseOnHealthFailure asks for it
+	tcpPools   map[tcpKey]*tcpPool       // where connections are made ahead
+	closed     bool
 	nextID     uint64
 }
 
@@ -128,7 +135,7 @@ type Owner struct {
 func (o *Owner) CloseTCP(h *cluster.Host) {
 	for c := range o.tcp {
 		if c.host == h {
-			c.conn.Close(network.NoFlush)
+			c.hangUp(network.NoFlush)
 		}
 	}
 }
@@ -174,9 +181,10 @@ func (o *Owner) settings2() *http2.Settings {
 	return &o.http2
 }
 
-// Close takes the owner's own statistics off the pages. What still lives goes
-// on counting.
+// Close takes the owner's own statistics off the pages, and ends
+// preconnecting. What still lives goes on counting.
 func (o *Owner) Close() {
+	o.closed = true
 	if o.http1Stats != nil {
 		o.http1Stats.Close()
 	}

@@ -38,7 +38,7 @@ func compile(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (*settin
 	if err := protos.Unpack(p, config, m); err != nil {
 		return nil, err
 	}
-	if err := field.Only(p, m, "stat_prefix", "enable_mode", "limit_kbps", "fill_interval", "runtime_enabled"); err != nil {
+	if err := field.Only(p, m, "stat_prefix", "enable_mode", "limit_kbps", "fill_interval", "runtime_enabled", "enable_response_trailers", "response_trailer_prefix"); err != nil {
 		return nil, err
 	}
 	s := &settings{interval: defaultInterval}
@@ -63,6 +63,9 @@ func compile(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (*settin
 		s.bucket.TakeSome(kbps<<10 - uint64(float64(kbps<<10)*min(1, s.interval.Seconds())))
 	case s.request || s.response:
 		return nil, p.Dot("limit_kbps").Errorf("is required")
+	}
+	if m.GetEnableResponseTrailers() {
+		s.trailers = newTrailerNames(m.GetResponseTrailerPrefix())
 	}
 	var err error
 	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), ctx.Runtime); err != nil {

@@ -18,6 +18,11 @@ type direction struct {
 	begun   time.Duration // when the first data came
 	pending bool
 	waiting int // bytes
+
+	interval     time.Duration
+	took         time.Duration // all of the body, once it is over
+	delay        time.Duration // that the filter had it wait
+	beforeTheEnd func()        // called when the message is over, before its end passes; may be nil
 }
 
 // side is what differs between requests and responses.
@@ -29,7 +34,7 @@ type side interface {
 }
 
 func newDirection(cb http.FilterCallbacks, s *settings, st *DirectionStats, of side) *direction {
-	d := &direction{side: of, loop: cb.Loop(), stats: st}
+	d := &direction{side: of, loop: cb.Loop(), stats: st, interval: s.interval}
 	d.body = throttle.New(cb.Loop(), s, cb.BufferLimit(), d)
 	st.Enabled.Inc()
 	return d
@@ -63,6 +68,7 @@ func (d *direction) Pass(b *network.Buffer, end bool) {
 	d.stats.AllowedTotalSize.Add(uint64(n))
 	if d.waiting > 0 {
 		d.stats.Enforced.Inc()
+		d.delay += d.interval
 	}
 	if end {
 		d.finish()
@@ -81,7 +87,11 @@ func (d *direction) finish() {
 	if d.pending {
 		d.pending = false
 		d.stats.Pending.Dec()
-		d.stats.TransferDuration.Record(uint64((d.loop.Now() - d.begun) / time.Millisecond))
+		d.took = d.loop.Now() - d.begun
+		d.stats.TransferDuration.Record(uint64(d.took / time.Millisecond))
+		if d.beforeTheEnd != nil {
+			d.beforeTheEnd()
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ type settings struct {
 	bucket            *tokenbucket.Bucket
 	interval          time.Duration
 	enabled           fraction.Flag
+	trailers          *trailerNames // nil: none are added
 	stats             *stats.Group[Stats]
 }
 
@@ -65,7 +66,9 @@ type filter struct {
 }
 
 type state struct {
-	request, response *direction // nil: not limited
+	request, response *direction      // nil: not limited
+	names             *trailerNames   // nil: no trailers are added
+	trailers          *http.HeaderMap // the response's, once it has some
 }
 
 // DecodeHeaders implements http.DecoderFilter.
@@ -83,6 +86,9 @@ func (f *filter) DecodeHeaders(*http.HeaderMap, bool) http.HeadersStatus {
 	}
 	if s.response {
 		f.response = newDirection(f.cb, s, &st.Response, responseSide{f.cb})
+		if f.names = s.trailers; f.names != nil {
+			f.response.beforeTheEnd = f.tell
+		}
 	}
 	return http.HeadersContinue
 }
@@ -112,12 +118,16 @@ func (f *filter) EncodeData(b *network.Buffer, end bool) http.DataStatus {
 	if f.response == nil {
 		return http.DataContinue
 	}
+	if end && f.names != nil {
+		f.trailers = f.cb.AddEncodedTrailers()
+	}
 	f.response.write(b, end)
 	return http.DataStopNoBuffer
 }
 
 // EncodeTrailers implements http.EncoderFilter.
-func (f *filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus {
+func (f *filter) EncodeTrailers(t *http.HeaderMap) http.TrailersStatus {
+	f.trailers = t
 	if f.response == nil || f.response.trailers() {
 		return http.TrailersContinue
 	}

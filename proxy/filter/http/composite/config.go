@@ -29,7 +29,7 @@ const (
 )
 
 // Lookup finds the maker of a filter's configuration.
-type Lookup func(config *anypb.Any) (http.FilterMaker, bool)
+type Lookup = http.FilterLookup
 
 // Makers makes both kinds of factories, by type URL.
 func Makers(lookup Lookup) map[string]http.FilterMaker {
@@ -62,20 +62,23 @@ func (c compiler) withMatcher(p field.Path, config *anypb.Any, ctx *http.Factory
 	}
 	inner := m.GetExtensionConfig().GetTypedConfig()
 	if protos.TypeName(inner) == "envoy.extensions.filters.http.composite.v3.Composite" {
-		return f, c.emptyComposite(p.Dot("extension_config.typed_config"), inner)
+		return f, c.innerComposite(p.Dot("extension_config.typed_config"), inner, f, ctx)
 	}
 	f.inner, err = c.filter(p.Dot("extension_config.typed_config"), inner, ctx)
 	return f, err
 }
 
-// emptyComposite checks the inner configuration of a composite whose matcher
+// innerComposite compiles the inner configuration of a composite whose matcher
 // stands outside.
-func (c compiler) emptyComposite(p field.Path, config *anypb.Any) error {
+func (c compiler) innerComposite(p field.Path, config *anypb.Any, f *factory, ctx *http.FactoryContext) error {
 	m := &compositev3.Composite{}
 	if err := protos.Unpack(p, config, m); err != nil {
 		return err
 	}
-	return field.Only(p, m)
+	if err := field.Only(p, m, "named_filter_chains"); err != nil {
+		return err
+	}
+	return c.namedChains(p, m, f, ctx)
 }
 
 func (c compiler) composite(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
@@ -83,10 +86,13 @@ func (c compiler) composite(p field.Path, config *anypb.Any, ctx *http.FactoryCo
 	if err := protos.Unpack(p, config, m); err != nil {
 		return nil, err
 	}
-	if err := field.Only(p, m, "matcher"); err != nil {
+	if err := field.Only(p, m, "named_filter_chains", "matcher"); err != nil {
 		return nil, err
 	}
 	f := &factory{}
+	if err := c.namedChains(p, m, f, ctx); err != nil {
+		return nil, err
+	}
 	var err error
 	if m.GetMatcher() != nil {
 		f.choices, err = c.choices(p.Dot("matcher"), m.GetMatcher(), ctx)
@@ -142,15 +148,60 @@ func (c compiler) execute(p field.Path, config *anypb.Any, ctx *http.FactoryCont
 	if err := protos.Unpack(p, config, m); err != nil {
 		return choice{}, err
 	}
-	if err := field.Only(p, m, "typed_config", "sample_percent"); err != nil {
+	if err := field.Only(p, m, "typed_config", "dynamic_config", "filter_chain", "filter_chain_name", "sample_percent"); err != nil {
 		return choice{}, err
 	}
 	share, err := fraction.NewPercent(p.Dot("sample_percent"), m.GetSamplePercent(), fraction.Of(100, 100), ctx.Runtime)
 	if err != nil {
 		return choice{}, err
 	}
-	f, err := c.filter(p.Dot("typed_config.typed_config"), m.GetTypedConfig().GetTypedConfig(), ctx)
-	return choice{run: f, share: share}, err
+	out := choice{share: share, chain: m.GetFilterChainName()}
+	given := 0
+	for _, is := range []bool{m.GetTypedConfig() != nil, m.GetDynamicConfig() != nil, m.GetFilterChain() != nil, out.chain != ""} {
+		if is {
+			given++
+		}
+	}
+	switch d := m.GetDynamicConfig(); {
+	case given != 1:
+		err = p.Errorf("needs exactly one of typed_config, dynamic_config, filter_chain and filter_chain_name")
+	case m.GetTypedConfig() != nil:
+		out.run, err = c.filter(p.Dot("typed_config.typed_config"), m.GetTypedConfig().GetTypedConfig(), ctx)
+	case d != nil:
+		out.run, err = http.Discover(p.Dot("dynamic_config.config_discovery"), d.GetName(), d.GetConfigDiscovery(), false, c.lookup, ctx)
+	case m.GetFilterChain() != nil:
+		out.run, err = c.chain(p.Dot("filter_chain"), m.GetFilterChain(), ctx)
+	}
+	return out, err
+}
+
+// namedChains compiles the filter chains that actions refer to.
+func (c compiler) namedChains(p field.Path, m *compositev3.Composite, f *factory, ctx *http.FactoryContext) error {
+	f.named = make(map[string]http.FilterFactory, len(m.GetNamedFilterChains()))
+	for name, chain := range m.GetNamedFilterChains() {
+		compiled, err := c.chain(p.Dot("named_filter_chains").Key(name), chain, ctx)
+		if err != nil {
+			return err
+		}
+		f.named[name] = compiled
+	}
+	return nil
+}
+
+func (c compiler) chain(p field.Path, m *compositev3.FilterChainConfiguration, ctx *http.FactoryContext) (http.FilterFactory, error) {
+	if len(m.GetTypedConfig()) == 0 {
+		return nil, p.Dot("typed_config").Errorf("a filter chain needs at least one filter")
+	}
+	out := &chainFactory{}
+	for i, x := range m.GetTypedConfig() {
+		f, err := c.filter(p.Dot("typed_config").Index(i).Dot("typed_config"), x.GetTypedConfig(), ctx)
+		if err != nil {
+			out.Close()
+			return nil, err
+		}
+		out.filters = append(out.filters, f)
+	}
+	return out, nil
 }
 
 func (c compiler) filter(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {

@@ -13,6 +13,7 @@ import (
 // to skip.
 type choice struct {
 	run   http.FilterFactory
+	chain string // or the name of a chain, which may not exist
 	share fraction.Percent
 }
 
@@ -38,6 +39,7 @@ func closeFactory(f http.FilterFactory) {
 type factory struct {
 	choices *choices           // nil: none
 	inner   http.FilterFactory // unless it is skipped; nil: only what is chosen
+	named   map[string]http.FilterFactory
 }
 
 // New implements http.FilterFactory.
@@ -54,6 +56,9 @@ func (f *factory) Close() {
 	closeFactory(f.inner)
 	if f.choices != nil {
 		f.choices.Close()
+	}
+	for _, c := range f.named {
+		closeFactory(c)
 	}
 }
 
@@ -99,6 +104,10 @@ func (f *filter) decide() {
 	f.decided = true
 	switch {
 	case r == tree.NoMatch:
+	case c.chain != "":
+		if run := f.f.named[c.chain]; run != nil && c.share.Picks(rand.Uint64()) {
+			f.set(run.New(f.cb.Worker(), f.cb))
+		}
 	case c.run == nil:
 		f.OnDestroy()
 		f.inner, f.dec, f.enc = nil, nil, nil

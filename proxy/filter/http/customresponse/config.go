@@ -3,6 +3,7 @@ package customresponse
 import (
 	customv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/custom_response/v3"
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/custom_response/local_response_policy/v3"
+	redirectv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/custom_response/redirect_policy/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -22,10 +23,17 @@ func Maker() http.FilterMaker {
 	return http.FilterMaker{
 		New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
 			s, err := compile(p, config, ctx)
-			return factory{s}, err
+			if err != nil {
+				return nil, err
+			}
+			return factory{s}, nil
 		},
 		RouteConfig: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-			return compile(p, config, ctx)
+			s, err := compile(p, config, ctx)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
 		},
 	}
 }
@@ -43,14 +51,30 @@ func compile(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (*settin
 	}
 	var err error
 	s := &settings{}
-	s.policies, err = tree.Compile(p.Dot("custom_response_matcher"), m.GetCustomResponseMatcher(), tree.Options[*policy]{
+	s.policies, err = tree.Compile(p.Dot("custom_response_matcher"), m.GetCustomResponseMatcher(), tree.Options[policy]{
 		HTTP: true, Runtime: ctx.Runtime,
-		Action: func(p field.Path, _ string, config *anypb.Any) (*policy, error) { return newPolicy(p, config) },
+		Action: func(p field.Path, _ string, config *anypb.Any) (policy, error) { return s.newPolicy(p, config, ctx) },
 	})
+	if err != nil {
+		s.Close()
+	}
 	return s, err
 }
 
-func newPolicy(p field.Path, config *anypb.Any) (*policy, error) {
+// newPolicy compiles one action of the matcher.
+func (s *settings) newPolicy(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (policy, error) {
+	if config.MessageIs((*redirectv3.RedirectPolicy)(nil)) {
+		r, err := newRedirectPolicy(p, config, ctx)
+		if err == nil {
+			s.closers = append(s.closers, r.stats.Close)
+		}
+		return policy{redirect: r}, err
+	}
+	l, err := newLocalPolicy(p, config)
+	return policy{local: l}, err
+}
+
+func newLocalPolicy(p field.Path, config *anypb.Any) (*localPolicy, error) {
 	m := &localv3.LocalResponsePolicy{}
 	if err := protos.Unpack(p, config, m); err != nil {
 		return nil, err
@@ -58,7 +82,7 @@ func newPolicy(p field.Path, config *anypb.Any) (*policy, error) {
 	if err := field.Only(p, m, "body", "body_format", "status_code", "response_headers_to_add", "preserve_response_code_details", "response_code_details"); err != nil {
 		return nil, err
 	}
-	c := &policy{status: int(m.GetStatusCode().GetValue()), keepDetails: m.GetPreserveResponseCodeDetails(), details: m.GetResponseCodeDetails()}
+	c := &localPolicy{status: int(m.GetStatusCode().GetValue()), keepDetails: m.GetPreserveResponseCodeDetails(), details: m.GetResponseCodeDetails()}
 	var err error
 	if m.GetBody() != nil {
 		if c.body, err = datasource.Read(p.Dot("body"), m.GetBody()); err != nil {
@@ -70,8 +94,10 @@ func newPolicy(p field.Path, config *anypb.Any) (*policy, error) {
 			return nil, err
 		}
 	}
-	c.headers, err = route.CompileHeaders(p.Dot("response_headers_to_add"), m.GetResponseHeadersToAdd(), func(text string) (route.ValueFormatter, error) {
-		return formatter.CompileHeader("", text)
-	})
+	c.headers, err = route.CompileHeaders(p.Dot("response_headers_to_add"), m.GetResponseHeadersToAdd(), compileFormat)
 	return c, err
+}
+
+func compileFormat(text string) (route.ValueFormatter, error) {
+	return formatter.CompileHeader("", text)
 }

@@ -10,10 +10,26 @@ import (
 )
 
 // settings are a filter's or a route's.
-type settings struct{ policies *tree.Tree[*policy] } // nil: none
+type settings struct {
+	policies *tree.Tree[policy] // nil: none
+	closers  []func()
+}
 
-// policy is an answer of the proxy's own.
+// Close ends the policies' statistics.
+func (s *settings) Close() {
+	for _, c := range s.closers {
+		c()
+	}
+}
+
+// policy is what becomes of a response: one of these.
 type policy struct {
+	local    *localPolicy
+	redirect *redirectPolicy
+}
+
+// localPolicy is an answer of the proxy's own.
+type localPolicy struct {
 	status      int // 0: the response's
 	body        string
 	format      *formatter.Formatter // makes the body, of body among others; nil: as it is
@@ -29,6 +45,9 @@ func (f factory) New(_ int, cb http.FilterCallbacks) http.StreamFilter {
 	return &filter{cb: cb, own: f.settings}
 }
 
+// Close ends the policies' statistics.
+func (f factory) Close() { f.settings.Close() }
+
 type filter struct {
 	http.PassResponseBody
 	cb      http.FilterCallbacks
@@ -39,15 +58,26 @@ type filter struct {
 
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
+	if s, ok := f.cb.StreamInfo().FilterState[stateKey].(*redirected); ok {
+		s.policy.finish(f, s.status, h)
+		return http.HeadersContinue
+	}
 	f.data.SetStream(f.cb.StreamInfo())
 	f.data.RequestHeaders, f.data.ResponseHeaders = f.cb.RequestHeaders(), h
 	for s := range f.levels {
 		if s.policies == nil {
 			continue
 		}
-		if p, r := s.policies.Match(&f.data); r == tree.Matched {
-			f.answer(p, h)
+		p, r := s.policies.Match(&f.data)
+		switch {
+		case r != tree.Matched:
+		case p.local != nil:
+			f.answer(p.local, h)
 			return http.HeadersStopIteration
+		case p.redirect.follow(f, h):
+			return http.HeadersStopAllAndWatermark // until another request takes this one's place
+		default:
+			return http.HeadersContinue
 		}
 	}
 	return http.HeadersContinue
@@ -68,9 +98,8 @@ func (f *filter) levels(yield func(*settings) bool) {
 }
 
 // answer replies in place of the response whose head is h.
-func (f *filter) answer(p *policy, h *http.HeaderMap) {
-	loop := f.cb.Loop()
-	f.context = formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), ResponseHeaders: h, Now: loop.Now(), Time: loop.Time(), LocalReplyBody: p.body}
+func (f *filter) answer(p *localPolicy, h *http.HeaderMap) {
+	f.formatContext(h).LocalReplyBody = p.body
 	status := p.status
 	if status == 0 {
 		status, _ = strconv.Atoi(h.Get(http.Status))

@@ -52,7 +52,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	e, wait, status := f.cache.Load(host, port, f.cb.Loop(), f.answered)
 	switch status {
 	case dnscache.Ready:
-		if _, ok := e.Address(); ok {
+		if e.Addresses() != nil {
 			return http.HeadersContinue
 		}
 		f.failed(e.Failure())
@@ -79,7 +79,7 @@ func (rw *rewrite) apply(h *http.HeaderMap) {
 
 func (f *filter) answered(e *dnscache.Entry) {
 	f.wait = nil
-	if _, ok := e.Address(); ok {
+	if e.Addresses() != nil {
 		f.cb.ContinueDecoding()
 	} else {
 		f.failed(e.Failure())

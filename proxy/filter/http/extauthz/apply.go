@@ -50,7 +50,7 @@ func (f *filter) takeMetadata(m map[string]any) {
 
 func (f *filter) allow(v *verdict) {
 	h := f.cb.RequestHeaders()
-	changed := len(v.request) > 0 || len(v.remove) > 0 || len(v.querySet) > 0 || len(v.queryRemove) > 0
+	changed := f.changesRoute(v)
 	for _, c := range v.request {
 		switch f.rules.Set(c.name) {
 		case headerrules.Fail:
@@ -80,6 +80,26 @@ func (f *filter) allow(v *verdict) {
 	if s, _ := f.routed(); s != nil {
 		s.OK.Inc()
 	}
+	if f.shadow {
+		f.note("OK", 200, nil)
+	}
+	f.goOn()
+}
+
+// changesRoute tells whether what the server orders can make the request take
+// another route.
+func (f *filter) changesRoute(v *verdict) bool {
+	if len(v.querySet) > 0 || len(v.queryRemove) > 0 {
+		return true
+	}
+	if len(f.routeHeaders) == 0 {
+		return len(v.request) > 0 || len(v.remove) > 0
+	}
+	matters := func(name string) bool { return slices.Contains(f.routeHeaders, name) }
+	return slices.ContainsFunc(v.request, func(c change) bool { return matters(c.name) }) || slices.ContainsFunc(v.remove, matters)
+}
+
+func (f *filter) goOn() {
 	f.done = true
 	f.cb.ContinueDecoding()
 }
@@ -92,6 +112,12 @@ func (f *filter) deny(v *verdict) {
 			c.UpstreamRq.Inc(v.status)
 			c.InternalRq.Inc(v.status)
 		}
+	}
+	if f.shadow {
+		f.stats.ShadowDenied.Inc()
+		f.note("DENIED", v.status, v.response)
+		f.goOn()
+		return
 	}
 	body := v.body
 	if f.maxDeniedBody > 0 && len(body) > f.maxDeniedBody {
@@ -107,11 +133,17 @@ func (f *filter) fail(v *verdict) {
 	if s != nil {
 		s.Error.Inc()
 	}
+	status := f.statusOnError
+	if v.status != 0 {
+		status = v.status
+	}
+	if f.shadow {
+		f.stats.ShadowError.Inc()
+		f.note("ERROR", status, v.response)
+		f.goOn()
+		return
+	}
 	if !f.allowOnFailure {
-		status := f.statusOnError
-		if v.status != 0 {
-			status = v.status
-		}
 		f.refuse(status, v.body, v.response, "ext_authz_error")
 		return
 	}
@@ -122,13 +154,17 @@ func (f *filter) fail(v *verdict) {
 	if f.failureHeader {
 		f.cb.RequestHeaders().SetName("x-envoy-auth-failure-mode-allowed", "true")
 	}
-	f.done = true
-	f.cb.ContinueDecoding()
+	f.goOn()
 }
 
 // invalid answers for a server that orders what it must not.
 func (f *filter) invalid() {
 	f.stats.Invalid.Inc()
+	if f.shadow {
+		f.note("ERROR", 500, nil)
+		f.goOn()
+		return
+	}
 	f.refuse(500, "", nil, "ext_authz_invalid")
 }
 

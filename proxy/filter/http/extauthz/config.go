@@ -2,12 +2,13 @@ package extauthz
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
@@ -17,7 +18,6 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -28,19 +28,15 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m, err := protos.UnpackAs[*extauthzv3.ExtAuthz](p, config)
-		if err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
 		}
-		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		f.client = async.Clients(tables)
 		f.table = tables
 		return f, nil
-	}}
+	})}
 }
 
 func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*factory, error) {
@@ -48,7 +44,10 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		"with_request_body", "clear_route_cache", "status_on_error", "validate_mutations", "metadata_context_namespaces",
 		"route_metadata_context_namespaces", "filter_enabled", "filter_enabled_metadata", "deny_at_disable", "stat_prefix", "allowed_headers",
 		"disallowed_headers", "include_tls_session", "include_peer_certificate", "charge_cluster_response_stats", "encode_raw_headers", "decoder_header_mutation_rules",
-		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes"); err != nil {
+		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes", "clear_route_cache_headers", "bootstrap_metadata_labels_key", "shadow_mode", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	//lint:ignore SA1019 to refuse it
@@ -56,6 +55,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
 	}
 	f := &factory{
+		shadow: m.ShadowMode, labels: labels(ctx.NodeMetadata[m.BootstrapMetadataLabelsKey]), routeHeaders: lowered(m.ClearRouteCacheHeaders),
 		allowOnFailure: m.FailureModeAllow, failureHeader: m.FailureModeAllowHeaderAdd, clearRouteCache: m.ClearRouteCache,
 		statusOnError: 403, validate: m.ValidateMutations, metadata: m.MetadataContextNamespaces, routeMetadata: m.RouteMetadataContextNamespaces,
 		tlsSession: m.IncludeTlsSession, peerCertificate: m.IncludePeerCertificate, chargeCluster: m.ChargeClusterResponseStats == nil || m.ChargeClusterResponseStats.Value,
@@ -106,6 +106,35 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 	return f, nil
 }
 
+// noClientSpan takes emit_client_span where it says what weir does: there are
+// no spans for the questions to authorization servers.
+func noClientSpan(p field.Path, emit *wrapperspb.BoolValue) error {
+	if emit.GetValue() {
+		return p.Dot("emit_client_span").Errorf("weir has no spans for these requests; it takes false only")
+	}
+	return nil
+}
+
+// labels are the strings of an object in the node's metadata.
+func labels(metadata any) map[string]string {
+	fields, _ := metadata.(map[string]any)
+	if len(fields) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(fields))
+	for k, v := range fields {
+		out[k], _ = v.(string)
+	}
+	return out
+}
+
+func lowered(names []string) (out []string) {
+	for _, n := range names {
+		out = append(out, strings.ToLower(n))
+	}
+	return out
+}
+
 func compileBody(b *extauthzv3.BufferSettings) *bodySettings {
 	if b == nil {
 		return nil
@@ -146,28 +175,24 @@ type routeSettings struct {
 }
 
 // routeConfig compiles an ExtAuthzPerRoute.
-func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*extauthzv3.ExtAuthzPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
+func routeConfig(p field.Path, m *extauthzv3.ExtAuthzPerRoute, ctx *http.FactoryContext) (r *routeSettings, err error) {
 	c := m.GetCheckSettings()
 	p = p.Dot("check_settings")
-	if err := field.Only(p, c, "context_extensions", "disable_request_body_buffering", "with_request_body", "grpc_service", "http_service"); err != nil {
+	if err := field.Only(p, c, "context_extensions", "disable_request_body_buffering", "with_request_body", "grpc_service", "http_service", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, c.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	if c.GetDisableRequestBodyBuffering() && c.GetWithRequestBody() != nil {
 		return nil, p.Errorf("disable_request_body_buffering and with_request_body must not both be set")
 	}
-	r := &routeSettings{disabled: m.GetDisabled(), extensions: maps.Clone(c.GetContextExtensions()), noBody: c.GetDisableRequestBodyBuffering(), body: compileBody(c.GetWithRequestBody())}
+	r = &routeSettings{disabled: m.GetDisabled(), extensions: maps.Clone(c.GetContextExtensions()), noBody: c.GetDisableRequestBodyBuffering(), body: compileBody(c.GetWithRequestBody())}
 	switch {
 	case c.GetGrpcService() != nil:
 		r.service, err = compileGrpc(p.Dot("grpc_service"), c.GetGrpcService(), ctx)
 	case c.GetHttpService() != nil:
 		r.service, err = compileHTTP(p.Dot("http_service"), c.GetHttpService(), nil)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+	return r, err
 }

@@ -14,7 +14,7 @@ import (
 // compileHTTP compiles an HttpService. f, the filter, is nil for a route's
 // service; its allowed_headers may be given in the service.
 func compileHTTP(p field.Path, c *extauthzv3.HttpService, f *factory) (service, error) {
-	if err := field.Only(p, c, "server_uri", "path_prefix", "authorization_request", "authorization_response", "retry_policy"); err != nil {
+	if err := field.Only(p, c, "server_uri", "path_prefix", "path_override", "authorization_request", "authorization_response", "retry_policy"); err != nil {
 		return nil, err
 	}
 	if c.GetServerUri() == nil {
@@ -23,7 +23,14 @@ func compileHTTP(p field.Path, c *extauthzv3.HttpService, f *factory) (service, 
 	if c.PathPrefix != "" && !strings.HasPrefix(c.PathPrefix, "/") {
 		return nil, p.Dot("path_prefix").Errorf("path_prefix should start with \"/\"")
 	}
-	s := &httpService{cluster: c.GetServerUri().GetCluster(), timeout: c.GetServerUri().GetTimeout().AsDuration(), prefix: c.PathPrefix}
+	switch {
+	case c.PathOverride == "":
+	case c.PathPrefix != "":
+		return nil, p.Dot("path_override").Errorf("Only one of path_prefix or path_override may be set, not both.")
+	case !strings.HasPrefix(c.PathOverride, "/"):
+		return nil, p.Dot("path_override").Errorf("path_override should start with \"/\".")
+	}
+	s := &httpService{override: c.PathOverride, cluster: c.GetServerUri().GetCluster(), timeout: c.GetServerUri().GetTimeout().AsDuration(), prefix: c.PathPrefix}
 	ap := p.Dot("authorization_request")
 	a := c.GetAuthorizationRequest()
 	//lint:ignore SA1019 control planes still send it, and Envoy takes it

@@ -116,9 +116,34 @@ func TestRoutes(t *testing.T) {
 	r.WantStat("http.in.ext_authz.denied", "1")
 }
 
+// TestShadow: whatever the server says, the request passes.
+func TestShadow(t *testing.T) {
+	r := start(t, "{match: {prefix: /}, route: {cluster: u}, response_headers_to_add: [{header: {key: x-shadow, value: \"%FILTER_STATE(authz.shadow:PLAIN)%\"}}]}", service+", shadow_mode: true")
+	for verdict, want := range map[string]string{
+		"":     `{"check_result":"OK","status_code":200}`,
+		"no":   `{"check_result":"DENIED","status_code":403,"response_headers":[`,
+		"drop": `{"check_result":"ERROR","status_code":403}`,
+	} {
+		if a := r.Get("/", "x-verdict", verdict); !a.Reached() || !strings.HasPrefix(a.Header.Get("x-shadow"), want) {
+			t.Errorf("%q: %+v", verdict, a)
+		}
+	}
+	r.WantStat("http.in.ext_authz.shadow_denied", "1")
+	r.WantStat("http.in.ext_authz.shadow_error", "1")
+}
+
+func TestPathOverride(t *testing.T) {
+	r := start(t, "", strings.Replace(service, "path_prefix: /check", `path_override: "/fixed?x"`, 1))
+	if no := r.Get("/a?b", "x-verdict", "y"); no.Body != "no: GET /fixed?x  " {
+		t.Errorf("%+v", no)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for want, config := range map[string]string{
-		"weir does not support shadow_mode":    service + ", shadow_mode: true",
+		"weir does not support emit_filter":    service + ", emit_filter_state_stats: true",
+		"takes false only":                     service + ", emit_client_span: true",
+		"Only one of path_prefix":              `http_service: {server_uri: {uri: "http://a", cluster: u, timeout: 1s}, path_prefix: /x, path_override: /y}`,
 		"one of grpc_service and http_service": "failure_mode_allow: true",
 		"path_prefix":                          `http_service: {server_uri: {uri: "http://a", cluster: u, timeout: 1s}, path_prefix: x}`,
 		"google_grpc":                          "grpc_service: {google_grpc: {target_uri: x, stat_prefix: why}}",

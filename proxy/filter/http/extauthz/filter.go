@@ -37,6 +37,9 @@ type factory struct {
 	mayDeny                        bool
 	denyAtDisable                  fraction.Flag
 	rules                          *headerrules.Rules
+	shadow                         bool              // nothing is refused, the decision is noted
+	labels                         map[string]string // this proxy's, for the server
+	routeHeaders                   []string          // those that routes look at; nil: all
 
 	store      *stats.Store
 	statPrefix string

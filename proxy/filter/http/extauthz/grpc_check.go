@@ -1,7 +1,6 @@
 package extauthz
 
 import (
-	"crypto/x509"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -9,19 +8,15 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/network"
 )
 
 // grpcService is an envoy.service.auth.v3.Authorization service.
 type grpcService struct{ service *grpc.Service }
-
-const checkMethod = "/envoy.service.auth.v3.Authorization/Check"
 
 func (s *grpcService) http() bool { return false }
 
@@ -32,7 +27,7 @@ func (s *grpcService) check(f *filter) func() {
 		f.later(&verdict{})
 		return f.cancel
 	}
-	call := s.service.Call(f.client, checkMethod, request, f.cb.Connection(), func(response []byte, st grpc.Status) {
+	call := s.service.Call(f.client, authz.CheckMethod, request, f.cb.Connection(), func(response []byte, st grpc.Status) {
 		var m authv3.CheckResponse
 		if st.Code != grpc.OK || proto.Unmarshal(response, &m) != nil {
 			f.onVerdict(&verdict{})
@@ -46,32 +41,17 @@ func (s *grpcService) check(f *filter) func() {
 // attributes describe the request to the server.
 func (f *filter) attributes() *authv3.AttributeContext {
 	info := f.cb.StreamInfo()
-	a := &authv3.AttributeContext{
-		Source: peer(info.DownstreamRemote), Destination: peer(info.DownstreamLocal), ContextExtensions: f.extensions,
-		Request:              &authv3.AttributeContext_Request{Time: timestamppb.New(info.Start), Http: f.httpAttributes()},
-		MetadataContext:      metadataContext(info.Metadata, f.metadata),
-		RouteMetadataContext: &corev3.Metadata{},
-	}
+	a := authz.Peers(info.DownstreamLocal, info.DownstreamRemote, info.DownstreamTLS(), authz.Options{PeerCertificate: f.peerCertificate, TLSSession: f.tlsSession})
+	a.ContextExtensions = f.extensions
+	a.Request = &authv3.AttributeContext_Request{Time: timestamppb.New(info.Start), Http: f.httpAttributes()}
+	a.MetadataContext, a.RouteMetadataContext = authz.Metadata(info.Metadata, f.metadata), &corev3.Metadata{}
+	a.Destination.Labels = f.labels
 	if len(f.routeMetadata) > 0 {
 		if r, ok := f.cb.Route().(interface {
 			Metadata() map[string]map[string]any
 		}); ok {
-			a.RouteMetadataContext = metadataContext(r.Metadata(), f.routeMetadata)
+			a.RouteMetadataContext = authz.Metadata(r.Metadata(), f.routeMetadata)
 		}
-	}
-	tls := info.DownstreamTLS()
-	if tls == nil {
-		return a
-	}
-	a.Source.Principal = first(tls.URISANsPeer(), tls.DNSSANsPeer(), []string{tls.SubjectPeer()})
-	a.Destination.Principal = first(tls.URISANsLocal())
-	if x, ok := tls.(interface{ PeerCertificates() []*x509.Certificate }); ok && f.peerCertificate {
-		if chain := x.PeerCertificates(); len(chain) > 0 {
-			a.Source.Certificate = formatter.URLEncodedPEM(chain[0])
-		}
-	}
-	if f.tlsSession {
-		a.TlsSession = &authv3.AttributeContext_TLSSession{Sni: tls.SNI()}
 	}
 	return a
 }
@@ -114,45 +94,6 @@ func text(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s, "!")
-}
-
-func first(lists ...[]string) string {
-	for _, l := range lists {
-		if len(l) > 0 && l[0] != "" {
-			return l[0]
-		}
-	}
-	return ""
-}
-
-func peer(a network.Address) *authv3.AttributeContext_Peer {
-	if !a.IsSet() {
-		return &authv3.AttributeContext_Peer{}
-	}
-	if a.IsPipe() {
-		return &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: a.String()}}}}
-	}
-	return &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-		Address: a.Addr().String(), PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(a.Port())}}}}}
-}
-
-func metadataContext(all map[string]map[string]any, namespaces []string) *corev3.Metadata {
-	m := &corev3.Metadata{}
-	for _, ns := range namespaces {
-		fields, ok := all[ns]
-		if !ok {
-			continue
-		}
-		s, err := structpb.NewStruct(fields)
-		if err != nil {
-			continue
-		}
-		if m.FilterMetadata == nil {
-			m.FilterMetadata = map[string]*structpb.Struct{}
-		}
-		m.FilterMetadata[ns] = s
-	}
-	return m
 }
 
 // grpcVerdict reads a server's answer.

@@ -14,9 +14,11 @@ import (
 type httpService struct {
 	cluster string
 	timeout time.Duration
-	prefix  string
-	add     []addedHeader
-	retry   *async.Retry
+	prefix  string // of the request's path
+	// override stands for the request's path, "" for none.
+	override string
+	add      []addedHeader
+	retry    *async.Retry
 
 	upstream, upstreamAppend, client, clientOnSuccess, metadata []matcher.String
 }
@@ -45,6 +47,8 @@ func (s *httpService) fill(h *http.HeaderMap, f *filter) {
 	for name, value := range f.headers {
 		switch {
 		case name == "content-length":
+		case name == ":path" && s.override != "":
+			h.Add(http.Path, s.override)
 		case name == ":path":
 			h.Add(http.Path, h.Concat(s.prefix, value))
 		default:

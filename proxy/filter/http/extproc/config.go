@@ -7,7 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/cel"
@@ -18,7 +18,6 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -29,18 +28,14 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m, err := protos.UnpackAs[*extprocv3.ExternalProcessor](p, config)
-		if err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
 		}
-		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		f.client = async.Clients(tables)
 		return f, nil
-	}}
+	})}
 }
 
 // defaultMessageTimeout bounds the wait for each reply.
@@ -50,7 +45,10 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 	if err := field.Only(p, m, "grpc_service", "failure_mode_allow", "processing_mode", "message_timeout", "stat_prefix", "mutation_rules",
 		"max_message_timeout", "forward_rules", "allow_mode_override", "disable_immediate_response", "metadata_options", "observability_mode",
 		"disable_clear_route_cache", "route_cache_action", "deferred_close_timeout", "request_attributes", "response_attributes", "allowed_override_modes", "status_on_error",
-		"allow_content_length_header"); err != nil {
+		"allow_content_length_header", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	f := &factory{
@@ -189,15 +187,14 @@ type routeSettings struct {
 }
 
 // routeConfig compiles an ExtProcPerRoute.
-func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*extprocv3.ExtProcPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
-	r := &routeSettings{disabled: m.GetDisabled()}
+func routeConfig(p field.Path, m *extprocv3.ExtProcPerRoute, ctx *http.FactoryContext) (r *routeSettings, err error) {
+	r = &routeSettings{disabled: m.GetDisabled()}
 	o := m.GetOverrides()
 	p = p.Dot("overrides")
-	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes"); err != nil {
+	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes", "emit_client_span"); err != nil {
+		return nil, err
+	}
+	if err := noClientSpan(p, o.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
 	if o.GetProcessingMode() != nil {
@@ -228,4 +225,13 @@ func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any
 		r.service, err = grpc.Compile(p.Dot("grpc_service"), s, 0, ctx.LocalAddress)
 	}
 	return r, err
+}
+
+// noClientSpan takes emit_client_span where it says what weir does: there are
+// no spans for the calls of processors.
+func noClientSpan(p field.Path, emit *wrapperspb.BoolValue) error {
+	if emit.GetValue() {
+		return p.Dot("emit_client_span").Errorf("weir has no spans for these calls; it takes false only")
+	}
+	return nil
 }

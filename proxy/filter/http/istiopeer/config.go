@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/istio"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds/protos"
 )
@@ -122,30 +123,9 @@ func (c *compiler) propagation(p field.Path, v any, to **propagation) error {
 	})
 }
 
-// told are the node metadata and the labels that peers are told.
-var (
-	told       = []string{"NAME", "NAMESPACE", "OWNER", "WORKLOAD_NAME", "CLUSTER_ID"}
-	toldLabels = []string{"service.istio.io/canonical-name", "service.istio.io/canonical-revision", "app", "version"}
-)
-
 // encode is the header that tells a peer of this node.
 func encode(node map[string]any, labels []string) (string, error) {
-	out := map[string]any{}
-	for _, k := range told {
-		if v, ok := node[k].(string); ok {
-			out[k] = v
-		}
-	}
-	if have, ok := node["LABELS"].(map[string]any); ok {
-		own := map[string]any{}
-		for _, k := range append(labels, toldLabels...) {
-			if v, ok := have[k].(string); ok {
-				own[k] = v
-			}
-		}
-		out["LABELS"] = own
-	}
-	s, err := structpb.NewStruct(out)
+	s, err := istio.NodeMetadata(node, labels)
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package istiopeer
 
 import (
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/istio"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
@@ -80,7 +81,7 @@ func (f *filter) discover(h *http.HeaderMap, name string) {
 		i := f.cb.StreamInfo()
 		if _, twice := i.FilterState[name]; !twice {
 			if m := decode(v); m != nil {
-				i.SetFilterState(name, newPeer(m))
+				i.SetFilterState(name, istio.NewPeer(m))
 			}
 		}
 	}

@@ -1,6 +1,10 @@
 package istiopeer
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/weirproxy/weir/proxy/istio"
+)
 
 func TestEncodeTellsWhatDecodeReads(t *testing.T) {
 	node := map[string]any{
@@ -15,7 +19,7 @@ func TestEncodeTellsWhatDecodeReads(t *testing.T) {
 	if labels, _ := m["LABELS"].(map[string]any); m["SECRET"] != nil || labels["other"] != nil || labels["role"] != "r" {
 		t.Errorf("%v", m)
 	}
-	if got, want := newPeer(m).String(), "app=a,cluster=c,name=pod,namespace=ns,owner=o,service=svc,workload=w"; got != want {
+	if got, want := istio.NewPeer(m).String(), "app=a,cluster=c,name=pod,namespace=ns,owner=o,service=svc,workload=w"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if again, _ := encode(node, []string{"role"}); again != header {
@@ -27,7 +31,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("CgoKBE5BTUUSAhoA")
 	f.Fuzz(func(t *testing.T, s string) {
 		if m := decode(s); m != nil {
-			_ = newPeer(m).String()
+			_ = istio.NewPeer(m).String()
 		}
 	})
 }

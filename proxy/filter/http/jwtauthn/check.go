@@ -23,23 +23,27 @@ func (c *check) cancel() {
 
 // token checks one token.
 func (c *check) token(r *tokensOf, f found, done func(status)) {
-	t, s := parse(f.text)
-	if s != ok {
-		done(c.failed(f.from[0], s))
-		return
-	}
-	p, s := choose(r, f, t)
-	if s != ok {
-		done(c.failed(f.from[0], s))
-		return
-	}
-	cache, known := c.verified[p], false
-	if cache != nil {
-		if known = cache.has(t.text); known {
+	var own *provider // whose requirement it is; nil: the token's issuer tells
+	var cache *tokenCache
+	known := false
+	if !r.byIssuer {
+		own = f.from[0]
+		cache = c.verified[own]
+		if known = cache != nil && cache.has(f.text); known {
 			c.stats.CacheHit.Inc()
 		} else {
 			c.stats.CacheMiss.Inc()
 		}
+	}
+	t, s := parse(f.text)
+	if s != ok {
+		done(c.failed(own, s))
+		return
+	}
+	p, s := choose(r, f, t)
+	if s != ok {
+		done(c.failed(own, s))
+		return
 	}
 	if s := p.accepts(t, r.audiences, c.cb.Loop().Time()); s != ok {
 		done(c.failed(p, s))
@@ -96,12 +100,8 @@ func choose(r *tokensOf, f found, t *token) (*provider, status) {
 
 // failed notes why a token is refused where the provider says so.
 func (c *check) failed(p *provider, s status) status {
-	if s != ok && p.failureIn != "" {
-		code := 401.0
-		if s == audienceNotAllowed {
-			code = 403
-		}
-		c.cb.StreamInfo().SetMetadata(metadataNamespace, p.failureIn, map[string]any{"code": code, "message": string(s)})
+	if s != ok && p != nil && p.failureIn != "" {
+		c.cb.StreamInfo().SetMetadata(metadataNamespace, p.failureIn, map[string]any{"code": codes[s], "message": string(s)})
 	}
 	return s
 }

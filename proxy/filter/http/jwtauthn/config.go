@@ -6,15 +6,14 @@ import (
 	"strings"
 
 	jwtauthnv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -25,19 +24,18 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m, err := protos.UnpackAs[*jwtauthnv3.JwtAuthentication](p, config)
-		if err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *jwtauthnv3.JwtAuthentication, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
 		}
-		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		f.client = async.Clients(tables)
+		if ctx.LocalAddress.IsValid() {
+			f.forwardedFor = ctx.LocalAddress.String()
+		}
 		f.fetchAhead(ctx)
 		return f, nil
-	}}
+	})}
 }
 
 // compiler finds providers and requirements by name.
@@ -150,8 +148,15 @@ func (k *compiler) requirement(p field.Path, c *jwtauthnv3.JwtRequirement, sibli
 		return &tokensOf{providers: all, byIssuer: true, allowMissing: true}, nil
 	case *jwtauthnv3.JwtRequirement_AllowMissingOrFailed:
 		return &tokensOf{providers: all, byIssuer: true, allowFailed: true}, nil
+	case *jwtauthnv3.JwtRequirement_ExtractOnlyWithoutValidation:
+		// In spite of its name only what is valid is extracted.
+		header := matcher.LowerASCII(t.ExtractOnlyWithoutValidation.GetVerificationStatusHeader())
+		if header == "" {
+			header = "x-jwt-signature-verified"
+		}
+		return &tokensOf{providers: k.f.providers, byIssuer: true, allowFailed: true, unverified: header}, nil
 	}
-	return nil, field.Only(p, c, "provider_name", "provider_and_audiences", "requires_any", "requires_all", "allow_missing", "allow_missing_or_failed")
+	return nil, field.Only(p, c, "provider_name", "provider_and_audiences", "requires_any", "requires_all", "allow_missing", "allow_missing_or_failed", "extract_only_without_validation")
 }
 
 func (k *compiler) list(p field.Path, cs []*jwtauthnv3.JwtRequirement, any bool) ([]requirement, error) {
@@ -190,10 +195,6 @@ type routeSettings struct {
 }
 
 // routeConfig compiles a PerRouteConfig.
-func routeConfig(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*jwtauthnv3.PerRouteConfig](p, config)
-	if err != nil {
-		return nil, err
-	}
+func routeConfig(p field.Path, m *jwtauthnv3.PerRouteConfig, _ *http.FactoryContext) (*routeSettings, error) {
 	return &routeSettings{disabled: m.GetDisabled(), name: m.GetRequirementName()}, nil
 }

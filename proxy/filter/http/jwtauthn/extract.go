@@ -83,15 +83,11 @@ func (l location) find(h *http.HeaderMap) string {
 	return ""
 }
 
-// tokenIn is the token at the start of a header's value. Behind a prefix what
-// surrounds it is cut off, as Envoy does.
+// tokenIn is the token in what follows a header's prefix. Behind one that is
+// not empty, what comes before a token is overlooked, as in Envoy.
 func tokenIn(value string, behind bool) string {
-	if !behind {
-		return strings.Clone(value)
-	}
-	value = strings.TrimLeftFunc(value, func(r rune) bool { return !isTokenChar(r) })
-	if i := strings.IndexFunc(value, func(r rune) bool { return !isTokenChar(r) }); i >= 0 {
-		value = value[:i]
+	if behind {
+		value = strings.TrimLeftFunc(value, func(r rune) bool { return !isTokenChar(r) })
 	}
 	return strings.Clone(value)
 }

@@ -24,9 +24,11 @@ type factory struct {
 	bypassCors bool
 	strip      bool // failures have no body
 	client     func(worker int) async.Client
-	group      *stats.Group[Stats]
-	workers    []*worker
-	closed     atomic.Bool
+	// forwardedFor is this machine, for who is asked for keys.
+	forwardedFor string
+	group        *stats.Group[Stats]
+	workers      []*worker
+	closed       atomic.Bool
 }
 
 // rule is a RequirementRule compiled; nil requires nothing.

@@ -54,11 +54,18 @@ func (c *keyCache) fetch() {
 		h.Add(http.Method, "GET")
 		h.Add(http.Path, c.r.path)
 		h.Add(http.Authority, c.r.host)
+		h.AddName("user-agent", userAgent)
+		if c.f.forwardedFor != "" {
+			h.Add(http.XForwardedFor, c.f.forwardedFor)
+		}
 	}, nil, c.fetched)
 	if c.call == nil { // there is no such cluster
 		c.fail()
 	}
 }
+
+// userAgent is what Envoy calls itself when it fetches keys.
+const userAgent = "Go-browser"
 
 func (c *keyCache) fetched(r *async.Response) {
 	c.call = nil

@@ -111,7 +111,6 @@ func TestRefused(t *testing.T) {
 		"is not configured":                    fmt.Sprintf(`providers: {p: {local_jwks: {inline_string: %q}}}, rules: [{match: {prefix: /}, requires: {provider_name: q}}]`, s.Set),
 		"Wrong requirement_name":               `rules: [{match: {prefix: /}, requirement_name: q}]`,
 		"weir does not support retry_priority": `providers: {p: {remote_jwks: {http_uri: {uri: "http://x/y", cluster: c, timeout: 1s}, retry_policy: {retry_priority: {name: x}}}}}`,
-		"extract_only_without_validation":      `requirement_map: {r: {extract_only_without_validation: {}}}`,
 	} {
 		filterrig.WantRefused(t, want, "", jwt(config))
 	}

@@ -51,21 +51,21 @@ const metadataNamespace = "envoy.filters.http.jwt_authn"
 // provider's own.
 func (p *provider) accepts(t *token, audiences []string, now time.Time) status {
 	if p.subjects != nil && !p.subjects.Match(t.sub) {
-		return subjectNotAllowed
+		return verificationFails
 	}
 	if p.needsExp && !t.hasExp {
-		return noExpiration
+		return verificationFails
 	}
 	if p.maxLifetime > 0 {
 		start := max(t.iat, t.nbf)
 		if !t.hasExp {
-			return noExpiration
+			return verificationFails
 		}
 		if start == 0 {
 			start = now.Unix()
 		}
 		if time.Duration(t.exp-start)*time.Second > p.maxLifetime {
-			return lifetimeNotAllowed
+			return verificationFails
 		}
 	}
 	if s := t.timely(now, p.skew); s != ok {

@@ -13,6 +13,7 @@ type tokensOf struct {
 	audiences    []string
 	allowMissing bool
 	allowFailed  bool
+	unverified   string // header that tells of a token that is not good; "" none
 }
 
 // check implements requirement. All tokens found must be good.
@@ -34,6 +35,9 @@ func (r *tokensOf) check(c *check, done func(status)) {
 
 func (r *tokensOf) next(c *check, tokens []found, done func(status)) {
 	c.token(r, tokens[0], func(s status) {
+		if s != ok && r.unverified != "" {
+			c.cb.RequestHeaders().SetName(r.unverified, "false")
+		}
 		switch {
 		case s != ok && !r.allowFailed:
 			done(s)

@@ -33,10 +33,10 @@ var algorithms = map[string]jose.SignatureAlgorithm{
 
 // parse reads a token in compact form (RFC 7515 section 7.1).
 func parse(text string) (*token, status) {
-	if strings.Count(text, ".") != 2 {
+	parts := strings.FieldsFunc(text, func(r rune) bool { return r == '.' })
+	if len(parts) != 3 {
 		return nil, badFormat
 	}
-	parts := strings.Split(text, ".")
 	t := &token{text: text, payload64: parts[1]}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[0])
 	if err != nil {
@@ -104,14 +104,17 @@ func (t *token) readPayload() status {
 		}
 	}
 	for _, c := range []struct {
-		name string
-		to   *int64
-		bad  status
-	}{{"iat", &t.iat, payloadIat}, {"nbf", &t.nbf, payloadNbf}, {"exp", &t.exp, payloadExp}} {
+		name             string
+		to               *int64
+		bad, outOfBounds status
+	}{{"iat", &t.iat, payloadIat, payloadIatRange}, {"nbf", &t.nbf, payloadNbf, payloadNbfRange}, {"exp", &t.exp, payloadExp, payloadExpRange}} {
 		if v, there := t.payload[c.name]; there {
 			n, isNumber := v.(float64)
-			if !isNumber || n < 0 || n > math.MaxInt64/2 {
+			if !isNumber {
 				return c.bad
+			}
+			if n < 0 || n > math.MaxInt64/2 {
+				return c.outOfBounds
 			}
 			*c.to = int64(n)
 		}

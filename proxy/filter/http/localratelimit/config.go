@@ -124,14 +124,14 @@ func (s *settings) setLimits(p field.Path, m *localv3.LocalRateLimit) error {
 	seen := map[string]bool{}
 	for i, d := range m.GetDescriptors() {
 		p := p.Dot("descriptors").Index(i)
-		if err := field.Only(p, d, "entries", "token_bucket"); err != nil {
+		if err := field.Only(p, d, "entries", "token_bucket", "shadow_mode"); err != nil {
 			return err
 		}
 		b, err := tokenbucket.Compile(p.Dot("token_bucket"), d.GetTokenBucket(), leastInterval)
 		if err != nil {
 			return err
 		}
-		out := descriptor{bucket: b}
+		out := descriptor{bucket: b, shadow: d.GetShadowMode()}
 		key := ""
 		for _, e := range d.GetEntries() {
 			out.entries = append(out.entries, route.DescriptorEntry{Key: e.GetKey(), Value: e.GetValue()})

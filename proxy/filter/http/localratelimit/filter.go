@@ -10,7 +10,6 @@ import (
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
-	"github.com/weirproxy/weir/proxy/tokenbucket"
 )
 
 // Stats are at <stat_prefix>.http_local_rate_limit.
@@ -19,6 +18,7 @@ type Stats struct {
 	Enforced    stats.Counter `stat:"enforced"`
 	RateLimited stats.Counter `stat:"rate_limited"`
 	OK          stats.Counter `stat:"ok"`
+	ShadowMode  stats.Counter `stat:"shadow_mode"`
 }
 
 // hostLimits is what becomes of the virtual host's rate limits.
@@ -77,8 +77,7 @@ type filter struct {
 // state is what is zero when a stream begins.
 type state struct {
 	settings *settings
-	decided  *tokenbucket.Bucket // nil: none
-	limited  bool
+	verdict
 }
 
 // DecodeHeaders implements http.DecoderFilter.
@@ -95,13 +94,15 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	st.Enabled.Inc()
 	f.fillContext(h)
 	f.describe()
-	var allowed bool
-	if allowed, f.decided = f.limitsOf(s).allow(f.wanted); allowed {
+	if f.verdict = f.limitsOf(s).allow(f.wanted); !f.limited {
 		st.OK.Inc()
 		return http.HeadersContinue
 	}
-	f.limited = true
 	st.RateLimited.Inc()
+	if f.shadow {
+		st.ShadowMode.Inc()
+		return http.HeadersContinue
+	}
 	if !s.enforced.Picks(rand.Uint64()) {
 		if s.requestHeaders != nil {
 			s.requestHeaders.Apply(h, &f.context)
@@ -132,10 +133,7 @@ func (f *filter) limitsOf(s *settings) *limits {
 	own, ok := info.FilterState[connectionKey].(*connectionLimits)
 	if !ok {
 		own = &connectionLimits{of: map[*settings]*limits{}}
-		if info.FilterState == nil {
-			info.FilterState = map[string]any{}
-		}
-		info.FilterState[connectionKey] = own
+		info.SetFilterState(connectionKey, own)
 	}
 	l := own.of[s]
 	if l == nil {
@@ -187,7 +185,7 @@ func (f *filter) add(ls []route.RateLimit, rq *route.LimitRequest) {
 		if f.entries, ok = l.Append(f.entries, rq); !ok {
 			continue
 		}
-		w := wanted{entries: f.entries[start:len(f.entries):len(f.entries)], hits: 1}
+		w := wanted{entries: f.entries[start:len(f.entries):len(f.entries)], hits: 1, xHeaders: l.XRateLimit}
 		if n, ok := l.HitsAddend(rq); ok {
 			w.hits = n
 		}
@@ -197,20 +195,32 @@ func (f *filter) add(ls []route.RateLimit, rq *route.LimitRequest) {
 
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
-	b := f.decided
+	b := f.bucket
 	if b == nil {
 		return http.HeadersContinue
 	}
 	reset := int64((b.NextToken() + time.Second - 1) / time.Second)
-	if f.settings.xHeaders {
+	if f.wantsXHeaders() {
 		h.AddName("x-ratelimit-limit", h.Int(int64(b.Max())))
 		h.AddName("x-ratelimit-remaining", h.Int(int64(b.Remaining())))
 		h.AddName("x-ratelimit-reset", h.Int(reset))
 	}
-	if f.settings.retryAfter && f.limited {
+	if f.settings.retryAfter && f.limited && !f.shadow {
 		h.Set(http.RetryAfter, h.Int(reset))
 	}
 	return http.HeadersContinue
+}
+
+// wantsXHeaders tells whether the client is told of the bucket: as the rate
+// limit that made the descriptor has it, else as the filter has.
+func (f *filter) wantsXHeaders() bool {
+	switch f.xHeaders {
+	case route.XRateLimitOff:
+		return false
+	case route.XRateLimitDraft03:
+		return true
+	}
+	return f.settings.xHeaders
 }
 
 // OnDestroy implements http.StreamFilter.

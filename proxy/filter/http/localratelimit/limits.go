@@ -21,6 +21,7 @@ type descriptor struct {
 	entries []route.DescriptorEntry
 	bucket  *tokenbucket.Bucket
 	dynamic *dynamic // not nil: entries without a value stand for any
+	shadow  bool     // requests above the rate are only counted
 }
 
 // clone are full buckets of the same kinds.
@@ -41,23 +42,35 @@ func (l *limits) clone() *limits {
 
 // wanted is a request's descriptor and how many tokens it takes.
 type wanted struct {
-	entries []route.DescriptorEntry
-	hits    uint64
+	entries  []route.DescriptorEntry
+	hits     uint64
+	xHeaders route.XRateLimit
+}
+
+// match is a wanted descriptor that has a bucket.
+type match struct {
+	bucket   *tokenbucket.Bucket
+	hits     uint64
+	xHeaders route.XRateLimit
+	shadow   bool
+}
+
+// verdict is what became of a request: allowed, limited, or limited only by
+// descriptors in shadow mode. The bucket is the one that decided, nil when
+// there is none.
+type verdict struct {
+	match
+	limited bool
 }
 
 // allow takes the request's tokens: from the buckets of its descriptors, the
-// slowest first, and from the common one. It returns the bucket that decided,
-// nil when there is none.
-func (l *limits) allow(ds []wanted) (bool, *tokenbucket.Bucket) {
-	type match struct {
-		bucket *tokenbucket.Bucket
-		hits   uint64
-	}
+// slowest first, and from the common one.
+func (l *limits) allow(ds []wanted) verdict {
 	var buf [8]match
 	found := buf[:0]
 	for i := range ds {
-		if b := l.find(ds[i].entries); b != nil {
-			found = append(found, match{b, ds[i].hits})
+		if b, shadow := l.find(ds[i].entries); b != nil {
+			found = append(found, match{b, ds[i].hits, ds[i].xHeaders, shadow})
 		}
 	}
 	for i := 1; i < len(found); i++ { // few, and mostly in order
@@ -65,33 +78,39 @@ func (l *limits) allow(ds []wanted) (bool, *tokenbucket.Bucket) {
 			found[j], found[j-1] = found[j-1], found[j]
 		}
 	}
+	common := match{bucket: l.common, hits: 1}
+	decided := verdict{match: common}
+	if len(found) > 0 {
+		decided.match = found[0]
+	}
+	if l.common != nil && (len(found) == 0 || l.always) {
+		found = append(found, common)
+	}
 	for _, m := range found {
-		if !m.bucket.Take(m.hits) {
-			return false, m.bucket
+		switch {
+		case m.bucket.Take(m.hits):
+		case !m.shadow:
+			return verdict{match: m, limited: true}
+		case !decided.limited:
+			decided = verdict{match: m, limited: true}
 		}
 	}
-	decided := l.common
-	if len(found) > 0 {
-		decided = found[0].bucket
-	}
-	if l.common != nil && (len(found) == 0 || l.always) && !l.common.Take(1) {
-		return false, l.common
-	}
-	return true, decided
+	return decided
 }
 
-func (l *limits) find(entries []route.DescriptorEntry) *tokenbucket.Bucket {
+// find is the bucket of a descriptor, and whether it only would limit.
+func (l *limits) find(entries []route.DescriptorEntry) (b *tokenbucket.Bucket, shadow bool) {
 	for i := range l.descriptors {
 		if d := &l.descriptors[i]; d.dynamic == nil && slices.Equal(d.entries, entries) {
-			return d.bucket
+			return d.bucket, d.shadow
 		}
 	}
 	for i := range l.descriptors {
 		if d := &l.descriptors[i]; d.dynamic != nil && d.covers(entries) {
-			return d.dynamic.bucket(entries, d.bucket)
+			return d.dynamic.bucket(entries, d.bucket), d.shadow
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // covers tells whether entries differ from the descriptor only where that

@@ -9,14 +9,12 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -27,18 +25,14 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m, err := protos.UnpackAs[*luav3.Lua](p, config)
-		if err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
 		}
-		f.client = func(w int) async.Client { return async.NewClient(tables(w)) }
+		f.client = async.Clients(tables)
 		return f, nil
-	}}
+	})}
 }
 
 func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, error) {
@@ -105,15 +99,11 @@ type routeSettings struct {
 }
 
 // routeConfig compiles a LuaPerRoute.
-func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*luav3.LuaPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
+func routeConfig(p field.Path, m *luav3.LuaPerRoute, ctx *http.FactoryContext) (r *routeSettings, err error) {
 	if err := field.Only(p, m, "disabled", "name", "source_code", "filter_context"); err != nil {
 		return nil, err
 	}
-	r := &routeSettings{disabled: m.GetDisabled(), name: m.GetName()}
+	r = &routeSettings{disabled: m.GetDisabled(), name: m.GetName()}
 	if m.FilterContext != nil {
 		r.context = m.FilterContext.AsMap()
 	}

@@ -23,10 +23,11 @@ func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (list
 	if err := protos.Unpack(path, config, p); err != nil {
 		return nil, err
 	}
-	if err := field.Only(path, p, "rules", "allow_requests_without_proxy_protocol", "pass_through_tlvs", "disallowed_versions", "stat_prefix"); err != nil {
+	if err := field.Only(path, p, "rules", "allow_requests_without_proxy_protocol", "pass_through_tlvs", "disallowed_versions", "stat_prefix", "tlv_location"); err != nil {
 		return nil, err
 	}
-	f := &filter{optional: p.GetAllowRequestsWithoutProxyProtocol(), want: versions{true, true}, rules: map[byte][]rule{}}
+	f := &filter{optional: p.GetAllowRequestsWithoutProxyProtocol(), want: versions{true, true}, rules: map[byte][]rule{},
+		inState: p.GetTlvLocation() == proxyprotocolv3.ProxyProtocol_FILTER_STATE}
 	for _, v := range p.GetDisallowedVersions() {
 		switch v {
 		case corev3.ProxyProtocolConfig_V1:

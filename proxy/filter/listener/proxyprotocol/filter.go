@@ -2,6 +2,7 @@ package proxyprotocol
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"unicode/utf8"
 
@@ -29,6 +30,7 @@ type listenerStats struct {
 }
 
 type filter struct {
+	inState  bool // values go to the filter state, not to the metadata
 	optional bool // allow_requests_without_proxy_protocol
 	want     versions
 	rules    map[byte][]rule
@@ -114,36 +116,53 @@ func (f *filter) apply(s *listener.Socket, h *header) {
 		}
 	}
 	o := network.ProxyHeader{Source: s.Remote.AddrPort, Destination: s.Local.AddrPort}
+	var found values
 	for kind, value := range h.TLVs {
 		for _, r := range f.rules[kind] {
-			setMetadata(info, r, value)
+			switch text := r.text(value); {
+			case !f.inState:
+				info.SetMetadata(r.namespace, r.key, text)
+			case found == nil:
+				found = values{r.key: text}
+			default:
+				found[r.key] = text
+			}
 		}
 		if f.pass != nil && (f.pass.all || f.pass.kinds[kind]) {
 			o.TLVs = append(o.TLVs, network.TLV{Type: kind, Value: append([]byte(nil), value...)})
 		}
 	}
-	if f.pass != nil {
-		if info.FilterState == nil {
-			info.FilterState = map[string]any{}
-		}
-		info.FilterState[network.ProxyHeaderKey] = &o
+	if found != nil {
+		info.SetFilterState(valuesKey, found)
 	}
+	info.SetFilterState(network.ProxyHeaderKey, &o)
 }
 
-func setMetadata(info *network.Info, r rule, value []byte) {
-	text := sanitize(value)
+// text is a value as it is told.
+func (r *rule) text(value []byte) string {
 	if r.base64 {
-		text = base64.StdEncoding.EncodeToString(value)
+		return base64.StdEncoding.EncodeToString(value)
 	}
-	if info.Metadata == nil {
-		info.Metadata = map[string]map[string]any{}
-	}
-	m := info.Metadata[r.namespace]
-	if m == nil {
-		m = map[string]any{}
-		info.Metadata[r.namespace] = m
-	}
-	m[r.key] = text
+	return sanitize(value)
+}
+
+// valuesKey is the filter state with the values, where tlv_location asks for it.
+const valuesKey = "envoy.network.proxy_protocol.tlv"
+
+// values are the header's values by their rules' keys, a
+// streaminfo.FilterStateObject.
+type values map[string]string
+
+// String implements streaminfo.FilterStateObject.
+func (v values) String() string {
+	b, _ := json.Marshal(map[string]string(v))
+	return string(b)
+}
+
+// Field implements streaminfo.FilterStateObject.
+func (v values) Field(name string) (string, bool) {
+	text, ok := v[name]
+	return text, ok
 }
 
 // sanitize replaces each byte that is not part of valid UTF-8 by '!'.

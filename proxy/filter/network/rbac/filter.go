@@ -81,7 +81,7 @@ func (f *filter) OnData(*network.Buffer, bool) network.FilterStatus {
 func (f *filter) deny(v rbac.Verdict) {
 	f.denied = true
 	info := f.conn.EnsureInfo()
-	info.TerminationDetails, info.LocalClose = v.Details(), "rbac_deny_close"
+	info.TerminationDetails, info.CloseReason = v.Details(), "rbac_deny_close"
 	if f.s.delay == 0 {
 		f.conn.Close(network.NoFlush)
 		return

@@ -45,9 +45,6 @@ func (f *filter) set(vs filterstate.Values) {
 		return
 	}
 	info, loop := f.conn.EnsureInfo(), f.conn.Loop()
-	if info.FilterState == nil {
-		info.FilterState = map[string]any{}
-	}
 	c := formatter.Context{Info: streaminfo.OfConnection(f.conn), Now: loop.Now(), Time: loop.Time()}
-	vs.Set(&c, func(name string) bool { _, ok := info.FilterState[name]; return ok }, func(name string, object any) { info.FilterState[name] = object })
+	vs.Set(&c, func(name string) bool { _, ok := info.FilterState[name]; return ok }, info.SetFilterState)
 }

@@ -10,10 +10,7 @@ type filter struct{ conn *network.Connection }
 // OnNewConnection implements network.ReadFilter.
 func (f filter) OnNewConnection() network.FilterStatus {
 	if i := f.conn.Info; i != nil && i.ServerName != "" {
-		if i.FilterState == nil {
-			i.FilterState = map[string]any{}
-		}
-		i.FilterState[tcpproxy.ClusterKey] = i.ServerName
+		i.SetFilterState(tcpproxy.ClusterKey, i.ServerName)
 	}
 	return network.Continue
 }

@@ -34,10 +34,7 @@ func (f *filter) OnNewConnection() network.FilterStatus {
 	if info.ServerName == "" {
 		return network.Continue
 	}
-	if info.FilterState == nil {
-		info.FilterState = map[string]any{}
-	}
-	info.FilterState[portKey] = strconv.Itoa(int(f.port))
+	info.SetFilterState(portKey, strconv.Itoa(int(f.port)))
 	_, wait, status := f.cache.Load(info.ServerName, f.port, conn.Loop(), f.answered)
 	switch status {
 	case dnscache.Ready:

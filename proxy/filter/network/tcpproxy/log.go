@@ -13,6 +13,12 @@ func (p *proxy) finish() {
 	if p.periodic != nil {
 		p.periodic.Release()
 	}
+	if p.retry != nil {
+		p.retry.timer.Release()
+	}
+	if p.early != nil {
+		p.early.data.Reset()
+	}
 	p.log(streaminfo.LogTCPConnectionEnd)
 }
 
@@ -53,40 +59,54 @@ func (p *proxy) info() streaminfo.Info {
 	i := streaminfo.Info{
 		Listener: p.s.listener,
 		Conn:     c, Start: c.Loop().Time().Add(c.Opened() - now), Begin: c.Opened(), End: now,
-		Flags: p.flags, FilterChain: p.s.chain,
+		Flags: p.flags, DownstreamLocalClose: p.closed, FilterChain: p.s.chain,
 		BytesReceived: c.BytesReceived(), BytesSent: c.BytesSent(), WireBytesReceived: c.BytesReceived(), WireBytesSent: c.BytesSent(),
-		AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
+		Cluster: p.clusterName(), AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
 		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
 		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
 	}
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
 		i.RequestedServerName, i.JA3, i.JA4, i.Metadata, i.FilterState = x.ServerName, x.JA3, x.JA4, x.Metadata, x.FilterState
-		i.DownstreamLocalClose = x.LocalClose
-		i.TerminationDetails = x.TerminationDetails
+		i.TerminationDetails, i.ResponseCodeDetails = x.TerminationDetails, x.Details
+		i.Flags |= streaminfo.Flags(x.Flags)
+		if x.CloseReason != "" {
+			i.DownstreamLocalClose = x.CloseReason
+		}
 	}
 	if p.cluster != nil {
-		i.Cluster, i.ClusterStatName, i.ClusterMetadata = p.name, p.cluster.Info().StatName, p.cluster.Info().Metadata
+		i.ClusterStatName, i.ClusterMetadata = p.cluster.Info().StatName, p.cluster.Info().Metadata
 	}
 	if p.host != nil {
 		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
-	if p.downReason != "" {
-		i.DownstreamLocalClose = p.downReason
-	}
-	i.UpstreamLocalClose = p.upReason
 	if p.down.PeerReset() {
 		i.DownstreamCloseType = "RemoteReset"
 	}
-	if p.up != nil {
+	if p.conn != nil {
+		i.UpstreamLocalClose = p.closed
 		switch {
-		case p.up.PeerReset():
+		case p.conn.PeerReset():
 			i.UpstreamCloseType, i.DownstreamCloseType = "RemoteReset", "LocalReset"
 		case p.down.PeerReset():
 			i.UpstreamCloseType = "LocalReset"
 		}
-		i.UpstreamLocal, i.UpstreamConnID = p.up.LocalAddress(), p.up.ID()
-		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.up.BytesReceived(), p.up.BytesSent()
+		i.UpstreamRemote = p.conn.RemoteAddress()
+		if p.conn.Info != nil {
+			i.UpstreamFilterState = p.conn.Info.FilterState
+		}
+		i.UpstreamLocal, i.UpstreamConnID = p.conn.LocalAddress(), p.conn.ID()
+	}
+	if p.conn != nil && p.s.tunnel == nil {
+		i.UpstreamBytesReceived, i.UpstreamBytesSent = p.conn.BytesReceived(), p.conn.BytesSent()
 	}
 	return i
+}
+
+// clusterName is the cluster that is used, "" while there is none.
+func (p *proxy) clusterName() string {
+	if p.cluster == nil {
+		return ""
+	}
+	return p.target.name
 }

@@ -1,6 +1,9 @@
 package tcpproxy
 
 import (
+	"strconv"
+	"time"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/weirproxy/weir/proxy/event"
@@ -18,184 +21,172 @@ type proxy struct {
 	s     *settings
 	stats *Stats
 	down  *network.Connection
-	up    *network.Connection // nil until it stands
+	up    upstream            // nil until it stands
+	conn  *network.Connection // up, or what the tunnel is in; for logs
 
-	name     string // the cluster's
+	target   *target
 	cluster  Cluster
 	host     *cluster.Host
 	pending  pool.Cancellable
 	attempts uint32
 	flags    streaminfo.Flags
 	failure  string // the upstream transport's
-	// The reasons for which it closed each side, as Envoy words them.
-	downReason, upReason string
-	over                 bool
+	closed   string // why weir closed the connection, for logs
+	begun    bool   // connecting has
+	over     bool
 
-	idle event.Timer
-	most *event.Timer // max_downstream_connection_duration
+	idleAfter time.Duration // 0: never
+	idle      event.Timer
+	most      *event.Timer // max_downstream_connection_duration
 	// periodic logs the connection while it lives; nil without such a log.
 	periodic *event.Timer
+	retry    *retry // nil before the first
+	early    *early // what came before there was an upstream; nil: nothing
+}
+
+// upstream takes the downstream connection's bytes: a connection of its own, or
+// a tunnel.
+type upstream interface {
+	// Write takes all of b; end ends this direction.
+	Write(b *network.Buffer, end bool)
+	ReadDisable(bool)
+	// Close ends what is left, since the downstream connection has ended.
+	Close(network.CloseType)
 }
 
 func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
 	c := cb.Connection()
-	p := &proxy{s: s, down: c, stats: s.stats.For(c.Loop().Worker)}
+	p := &proxy{s: s, down: c, stats: s.stats.For(c.Loop().Worker), idleAfter: s.idle}
 	c.AddCallbacks(p)
 	c.EnableHalfClose(true)
 	return p
 }
 
-// ClusterKey is the filter state that names another cluster than the
-// configured one.
-const ClusterKey = "envoy.tcp_proxy.cluster"
+// Filter state that a connection's other filters may set for this one.
+const (
+	// ClusterKey names another cluster than the configured one.
+	ClusterKey = "envoy.tcp_proxy.cluster"
+	idleKey    = "envoy.tcp_proxy.per_connection_idle_timeout_ms"
+)
+
+// state is a text of the connection's filter state.
+func (p *proxy) state(key string) (text string, ok bool) {
+	if i := p.down.Info; i != nil {
+		text, ok = i.FilterState[key].(string)
+	}
+	return text, ok
+}
 
 // OnNewConnection implements network.ReadFilter.
 func (p *proxy) OnNewConnection() network.FilterStatus {
 	p.stats.CxTotal.Inc()
 	p.down.SetCounters(&network.ByteCounters{Rx: (*uint64)(&p.stats.RxBytes), Tx: (*uint64)(&p.stats.TxBytes)})
-	p.down.ReadDisable(true)
-	if p.s.maxDuration > 0 {
-		p.most = p.down.Loop().NewTimer(p.tooOld)
-		p.most.Enable(p.s.maxDuration)
+	if !p.s.readEarly {
+		p.down.ReadDisable(true)
 	}
-	p.startLogging()
-	p.name = p.s.pick()
-	if i := p.down.Info; i != nil {
-		if name, ok := i.FilterState[ClusterKey].(string); ok {
-			p.name = name
+	if d := p.s.duration(); d > 0 {
+		p.most = p.down.Loop().NewTimer(p.tooOld)
+		p.most.Enable(d)
+	}
+	if text, ok := p.state(idleKey); ok {
+		if ms, err := strconv.ParseUint(text, 10, 32); err == nil {
+			p.idleAfter = time.Duration(ms) * time.Millisecond
 		}
 	}
-	p.connect()
+	p.s.addTLVs(p)
+	p.startLogging()
+	p.pick()
+	switch {
+	case p.s.when == connectOnData:
+	case p.s.when == connectOnHandshake && p.down.Transport() != nil:
+	default:
+		p.connect()
+	}
 	return network.StopIteration
 }
 
-// connect makes the next attempt to reach a host.
-func (p *proxy) connect() {
-	if p.cluster = p.s.find(p.down.Loop(), p.name); p.cluster == nil {
-		p.stats.CxNoRoute.Inc()
-		p.failToStart(streaminfo.NoClusterFound, noRoute)
-		return
-	}
-	if p.attempts >= p.s.attempts {
-		p.cluster.Stats().UpstreamCxAttemptsExceed.Inc()
-		p.failToStart(streaminfo.UpstreamRetryLimitExceeded, noConnection)
-		return
-	}
-	if p.host = p.cluster.ChooseHost(p); p.host == nil {
-		p.failToStart(streaminfo.NoHealthyUpstream, noHost)
-		return
-	}
-	p.attempts++
-	// A failure at once has called back already, and may have tried again.
-	if c := p.cluster.TCPConnect(p.host, cluster.Default, p.down, p); c != nil {
-		p.pending = c
+// pick chooses the cluster.
+func (p *proxy) pick() {
+	p.target = p.s.pick()
+	if name, ok := p.state(ClusterKey); ok {
+		p.target = &target{name: name, subset: p.target.subset}
 	}
 }
 
-// Why a connection reached no host, as Envoy numbers it.
-const (
-	noConnection = "tcp_initializion_failure:0"
-	noHost       = "tcp_initializion_failure:1"
-	overflowing  = "tcp_initializion_failure:2"
-	noRoute      = "tcp_initializion_failure:3"
-)
-
-// failToStart ends a connection for which no host can be tried.
-func (p *proxy) failToStart(flag streaminfo.Flags, why string) {
-	p.downReason = why
+// fail ends the connection; why is what Envoy says in its logs.
+func (p *proxy) fail(flag streaminfo.Flags, why string) {
 	p.flags |= flag
+	p.closed = why
 	p.down.Close(network.NoFlush)
 }
 
-// expire ends a connection whose time is over.
-func (p *proxy) expire(flag streaminfo.Flags, why string) {
-	p.flags |= flag
-	p.downReason, p.upReason = why, why
-	p.down.Close(network.NoFlush)
-}
-
-// OnPoolFailure implements pool.TCPCallbacks.
-func (p *proxy) OnPoolFailure(reason pool.FailureReason, transportFailure string, h *cluster.Host) {
-	p.pending, p.host, p.failure = nil, h, transportFailure
-	switch reason {
-	case pool.Overflow:
-		p.attempts--
-		p.host = nil
-		p.failToStart(streaminfo.UpstreamOverflow, overflowing)
-		return
-	case pool.RemoteConnectionFailure:
-		p.flags |= streaminfo.UpstreamConnectionFailure
-		h.Monitor().Failed(p.down.Loop().Worker)
-	case pool.Timeout:
-		p.flags |= streaminfo.UpstreamConnectionFailure
-		h.Monitor().TimedOut(p.down.Loop().Worker, 504)
-	}
-	if p.attempts < p.s.attempts {
-		p.name = p.s.pick()
-		if i := p.down.Info; i != nil {
-			if name, ok := i.FilterState[ClusterKey].(string); ok {
-				p.name = name
-			}
-		}
-	}
-	p.connect()
-}
-
-// OnPoolReady implements pool.TCPCallbacks.
-func (p *proxy) OnPoolReady(c *network.Connection, h *cluster.Host) {
-	p.pending, p.up, p.host = nil, c, h
-	h.Monitor().Connected(c.Loop().Worker, true)
+// established begins to carry bytes between downstream and up.
+func (p *proxy) established(up upstream, conn *network.Connection) {
+	p.pending, p.up, p.conn = nil, up, conn
 	// Attempts that failed before this one are forgiven.
 	p.flags &^= streaminfo.UpstreamConnectionFailure
 	p.failure = ""
-	c.EnableHalfClose(true)
-	c.AddCallbacks((*upSide)(p))
-	c.BuildFilters([]network.FilterFactory{func(*network.ReadCallbacks) network.ReadFilter { return (*upSide)(p) }})
-	if p.down.Splicable() && c.Splicable() {
-		p.down.AllowSplice(everything)
-		c.AllowSplice(everything)
-	}
-	if p.s.idle > 0 {
-		c.Loop().InitTimer(&p.idle, p.idled)
-		p.idle.Enable(p.s.idle)
+	if p.idleAfter > 0 {
+		p.down.Loop().InitTimer(&p.idle, p.idled)
+		p.idle.Enable(p.idleAfter)
 	}
 	if p.s.logConnected {
 		p.log(streaminfo.LogTCPUpstreamConnected)
 	}
-	c.Start()
-	p.down.ReadDisable(false)
 }
 
-const everything = 1 << 62
+// flow lets the bytes of downstream through, those first that came early.
+func (p *proxy) flow() {
+	p.sendEarly()
+	if !p.s.readEarly && !p.over {
+		p.down.ReadDisable(false)
+	}
+}
 
 // OnData implements network.ReadFilter.
 func (p *proxy) OnData(b *network.Buffer, end bool) network.FilterStatus {
-	if p.up != nil {
+	switch {
+	case p.up != nil:
 		p.up.Write(b, end)
 		p.active()
+	case p.s.readEarly:
+		p.keep(b, end)
 	}
 	return network.StopIteration
 }
 
+// active is called when bytes have gone either way.
 func (p *proxy) active() {
-	if p.s.idle > 0 {
-		p.idle.Enable(p.s.idle)
+	if p.over {
+		return
+	}
+	if p.idleAfter > 0 {
+		p.idle.Enable(p.idleAfter)
+	}
+	if p.s.checkDrain && p.s.drain.DrainClose(p.down.Loop()) {
+		p.down.Close(network.FlushWrite)
 	}
 }
 
 func (p *proxy) idled() {
 	p.stats.IdleTimeout.Inc()
-	p.expire(0, "tcp_session_idle_timeout")
+	p.fail(0, "tcp_session_idle_timeout")
 }
 
 func (p *proxy) tooOld() {
 	p.stats.MaxDuration.Inc()
-	p.expire(streaminfo.DurationTimeout, "max_connection_duration_reached")
+	p.fail(streaminfo.DurationTimeout, "max_connection_duration_reached")
 }
 
 // OnEvent implements network.ConnectionCallbacks for downstream.
 func (p *proxy) OnEvent(ev network.ConnectionEvent) {
-	if ev == network.Connected || p.over {
+	if ev == network.Connected {
+		if p.s.when == connectOnHandshake && !p.begun {
+			p.connect()
+		}
+		return
+	}
+	if p.over {
 		return
 	}
 	p.over = true
@@ -207,7 +198,7 @@ func (p *proxy) OnEvent(ev network.ConnectionEvent) {
 	case p.up != nil:
 		p.up.Close(network.NoFlush)
 	case p.pending != nil:
-		p.flags |= streaminfo.DownstreamConnectionTermination
+		p.flags |= p.abandoned()
 		p.pending.Cancel()
 	}
 	p.finish()
@@ -230,8 +221,28 @@ func (p *proxy) OnBelowWriteBufferLowWatermark() {
 	}
 }
 
+// upstreamFull and upstreamDrained tell that the upstream takes no more, and
+// that it does again.
+func (p *proxy) upstreamFull() {
+	if !p.over {
+		p.stats.PausedReading.Inc()
+		p.down.ReadDisable(true)
+	}
+}
+
+func (p *proxy) upstreamDrained() {
+	if !p.over {
+		p.stats.Resumed.Inc()
+		p.down.ReadDisable(false)
+	}
+}
+
 // HashKey implements lb.Context.
 func (p *proxy) HashKey() (uint64, bool) {
+	if p.s.hashState != "" {
+		text, ok := p.state(p.s.hashState)
+		return xxhash.Sum64String(text), ok
+	}
 	if !p.s.hashSource || !p.down.RemoteAddress().IsSet() {
 		return 0, false
 	}
@@ -241,3 +252,11 @@ func (p *proxy) HashKey() (uint64, bool) {
 
 // DownstreamConnection implements lb.Context.
 func (p *proxy) DownstreamConnection() *network.Connection { return p.down }
+
+// MetadataMatch implements lb.Context.
+func (p *proxy) MetadataMatch() []lb.MetadataCriterion {
+	if i := p.down.Info; i != nil && len(i.Metadata[subsetNamespace]) > 0 {
+		return lb.MergeCriteria(p.target.subset, i.Metadata[subsetNamespace])
+	}
+	return p.target.subset
+}

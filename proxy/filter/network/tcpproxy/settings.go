@@ -16,8 +16,10 @@ import (
 type Cluster interface {
 	Info() *cluster.Info
 	Stats() *cluster.Stats
+	Breakers(cluster.Priority) cluster.Breakers
 	ChooseHost(lb.Context) *cluster.Host
 	TCPConnect(h *cluster.Host, p cluster.Priority, down *network.Connection, cb pool.TCPCallbacks) pool.Cancellable
+	HTTPPool(h *cluster.Host, p cluster.Priority, down *network.Connection, protocol string) pool.HTTP
 }
 
 // Find looks a cluster up in the table of a loop's worker; nil when there is
@@ -26,13 +28,26 @@ type Find func(l *network.Loop, name string) Cluster
 
 // settings is one compiled filter, shared by the workers.
 type settings struct {
-	find                   Find
-	clusters               []weighted
-	total                  uint64        // of the weights
-	idle                   time.Duration // 0: never
-	maxDuration            time.Duration // 0: none
-	attempts               uint32
-	hashSource             bool // hash_policy: source_ip
+	find        Find
+	targets     []target
+	total       uint64        // of the weights
+	idle        time.Duration // 0: never
+	maxDuration time.Duration // 0: none
+	jitter      float64       // the share of maxDuration that may come on top
+	attempts    uint32
+	backoff     backoff    // base 0: none
+	tunnel      *tunneling // nil: a connection for each connection
+	tlvs        []tlv
+	tlvMerge    mergePolicy
+	hashSource  bool   // hash_policy: source_ip
+	hashState   string // hash_policy: the key of a filter state
+
+	when       connectWhen
+	readEarly  bool   // read from the client before there is an upstream
+	earlyLimit uint32 // bytes of that
+
+	checkDrain             bool
+	drain                  listener.DrainDecision
 	logs                   []listener.AccessLog
 	logStart, logConnected bool
 	logEvery               time.Duration // 0: at the end only
@@ -41,23 +56,33 @@ type settings struct {
 	listener               string
 }
 
-type weighted struct {
-	name string
-	upTo uint64 // the weights up to here
+// target is a cluster to choose.
+type target struct {
+	name   string
+	subset []lb.MetadataCriterion // of its hosts
+	upTo   uint64                 // the weights up to here
 }
 
-// pick draws a cluster by weight.
-func (s *settings) pick() string {
-	if len(s.clusters) == 1 {
-		return s.clusters[0].name
-	}
-	n := rand.Uint64N(s.total)
-	for _, c := range s.clusters {
-		if n < c.upTo {
-			return c.name
+// pick draws a target by weight.
+func (s *settings) pick() *target {
+	if len(s.targets) > 1 {
+		n := rand.Uint64N(s.total)
+		for i := range s.targets {
+			if n < s.targets[i].upTo {
+				return &s.targets[i]
+			}
 		}
 	}
-	return ""
+	return &s.targets[0]
+}
+
+// duration is the most that a new connection may last; 0: for ever.
+func (s *settings) duration() time.Duration {
+	d := s.maxDuration
+	if most := int64(float64(d) * s.jitter); most > 0 {
+		d += time.Duration(rand.Int64N(most))
+	}
+	return d
 }
 
 // Stats are a filter's, at tcp.<stat_prefix>.

@@ -43,6 +43,12 @@ type proxyRig struct {
 // address).
 func newProxy(t *testing.T, clusters map[string]string, config string) *proxyRig {
 	t.Helper()
+	return newProxyWith(t, clusters, "", config)
+}
+
+// newProxyWith has further fields in the clusters' JSON.
+func newProxyWith(t *testing.T, clusters map[string]string, more, config string) *proxyRig {
+	t.Helper()
 	logs := make(lines, 1000)
 	var tables []*upstream.Table
 	find := func(l *network.Loop, name string) tcpproxy.Cluster {
@@ -65,7 +71,7 @@ func newProxy(t *testing.T, clusters map[string]string, config string) *proxyRig
 		for name, addr := range clusters {
 			host, port, _ := net.SplitHostPort(addr)
 			c := &clusterv3.Cluster{}
-			if err := protojson.Unmarshal(fmt.Appendf(nil, `{"name": %q, "connect_timeout": "1s", "load_assignment": {"cluster_name": %q, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": %q, "port_value": %s}}}}]}]}}`, name, name, host, port), c); err != nil {
+			if err := protojson.Unmarshal(fmt.Appendf(nil, `{"name": %q, "connect_timeout": "1s", "load_assignment": {"cluster_name": %q, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": %q, "port_value": %s}}}}]}]}%s}`, name, name, host, port, more), c); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := m.AddOrUpdate("cluster", c, "1", true); err != nil {
@@ -74,12 +80,16 @@ func newProxy(t *testing.T, clusters map[string]string, config string) *proxyRig
 		}
 	})
 	r.Settle()
-	return &proxyRig{r, r.MustAdd(`
-name: a
-stat_prefix: a
+	return &proxyRig{r, r.MustAdd(listenerConfig("a", config)), logs}
+}
+
+func listenerConfig(name, config string) string {
+	return `
+name: ` + name + `
+stat_prefix: ` + name + `
 address: {socket_address: {address: 127.0.0.1, port_value: 0}}
 filter_chains: [{filters: [{name: t, typed_config: {"@type": ` + tcpproxy.TypeURL + `, stat_prefix: t, access_log: [{name: x}], ` + config + `}}]}]
-`), logs}
+`
 }
 
 func (r *proxyRig) wantLog(t *testing.T, parts ...string) {

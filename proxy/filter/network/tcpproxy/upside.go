@@ -3,10 +3,36 @@ package tcpproxy
 import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
 // upSide is a proxy as its upstream connection sees it.
 type upSide proxy
+
+// OnPoolFailure implements pool.TCPCallbacks.
+func (u *upSide) OnPoolFailure(reason pool.FailureReason, transportFailure string, h *cluster.Host) {
+	(*proxy)(u).attemptFailed(reason, transportFailure, h)
+}
+
+// OnPoolReady implements pool.TCPCallbacks.
+func (u *upSide) OnPoolReady(c *network.Connection, h *cluster.Host) {
+	p := (*proxy)(u)
+	p.host = h
+	h.Monitor().Connected(c.Loop().Worker, true)
+	c.EnableHalfClose(true)
+	c.AddCallbacks(u)
+	c.BuildFilters(h.Cluster.Chain(func(*network.ReadCallbacks) network.ReadFilter { return u }))
+	if p.down.Splicable() && c.Splicable() {
+		p.down.AllowSplice(everything)
+		c.AllowSplice(everything)
+	}
+	p.established(c, c)
+	c.Start()
+	p.flow()
+}
+
+const everything = 1 << 62
 
 // OnNewConnection implements network.ReadFilter.
 func (*upSide) OnNewConnection() network.FilterStatus { return network.Continue }
@@ -23,8 +49,8 @@ func (u *upSide) OnEvent(ev network.ConnectionEvent) {
 	if ev == network.Connected || u.over {
 		return
 	}
-	u.failure = u.up.FailureReason()
-	if u.up.PeerReset() {
+	u.failure = u.conn.FailureReason()
+	if u.conn.PeerReset() {
 		u.flags |= streaminfo.UpstreamRemoteReset
 		u.down.Close(network.Abort)
 		return
@@ -32,21 +58,8 @@ func (u *upSide) OnEvent(ev network.ConnectionEvent) {
 	u.down.Close(network.FlushWrite)
 }
 
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks:
-// upstream takes no more.
-func (u *upSide) OnAboveWriteBufferHighWatermark() {
-	if u.over {
-		return
-	}
-	u.stats.PausedReading.Inc()
-	u.down.ReadDisable(true)
-}
+// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
+func (u *upSide) OnAboveWriteBufferHighWatermark() { (*proxy)(u).upstreamFull() }
 
 // OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (u *upSide) OnBelowWriteBufferLowWatermark() {
-	if u.over {
-		return
-	}
-	u.stats.Resumed.Inc()
-	u.down.ReadDisable(false)
-}
+func (u *upSide) OnBelowWriteBufferLowWatermark() { (*proxy)(u).upstreamDrained() }

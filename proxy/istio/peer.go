@@ -1,4 +1,4 @@
-package istiopeer
+package istio
 
 import (
 	"maps"
@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// peer is a workload, in the filter state. Its fields have Istio's names.
-type peer map[string]string
+// Peer is a workload, in the filter state. Its fields have Istio's names.
+type Peer map[string]string
 
-// newPeer takes what is of use out of a node's metadata.
-func newPeer(m map[string]any) peer {
+// NewPeer takes what is of use out of a node's metadata.
+func NewPeer(m map[string]any) Peer {
 	labels, _ := m["LABELS"].(map[string]any)
-	p := peer{}
+	p := Peer{}
 	for name, v := range map[string]any{
 		"name": m["NAME"], "namespace": m["NAMESPACE"], "workload": m["WORKLOAD_NAME"], "cluster": m["CLUSTER_ID"], "owner": m["OWNER"],
 		"service": labels["service.istio.io/canonical-name"], "revision": labels["service.istio.io/canonical-revision"],
@@ -26,7 +26,7 @@ func newPeer(m map[string]any) peer {
 }
 
 // String implements streaminfo.FilterStateObject.
-func (p peer) String() string {
+func (p Peer) String() string {
 	var b strings.Builder
 	for i, name := range slices.Sorted(maps.Keys(p)) {
 		if i > 0 {
@@ -38,7 +38,7 @@ func (p peer) String() string {
 }
 
 // Field implements streaminfo.FilterStateObject.
-func (p peer) Field(name string) (string, bool) {
+func (p Peer) Field(name string) (string, bool) {
 	v, ok := p[name]
 	return v, ok
 }

@@ -1,0 +1,36 @@
+package extauthz
+
+import (
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/grpc/authz"
+	"github.com/weirproxy/weir/proxy/network"
+)
+
+// question is what the server is asked, as bytes.
+func (f *filter) question() []byte {
+	var tls network.TLSInfo
+	var metadata map[string]map[string]any
+	if i := f.conn.Info; i != nil {
+		tls, metadata = i.TLS, i.Metadata
+	}
+	a := authz.Peers(f.conn.LocalAddress(), f.conn.RemoteAddress(), tls, f.s.tell)
+	a.MetadataContext = authz.Metadata(metadata, f.s.namespaces)
+	b, _ := proto.Marshal(&authv3.CheckRequest{Attributes: a})
+	return b
+}
+
+// answer reads what the server has said.
+func answer(response []byte, st grpc.Status) verdict {
+	var m authv3.CheckResponse
+	if st.Code != grpc.OK || proto.Unmarshal(response, &m) != nil {
+		return verdict{}
+	}
+	v := verdict{outcome: allowed, metadata: m.GetDynamicMetadata().AsMap()}
+	if m.GetStatus().GetCode() != grpc.OK {
+		v.outcome = denied
+	}
+	return v
+}

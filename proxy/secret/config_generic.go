@@ -1,0 +1,92 @@
+package secret
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/datasource"
+)
+
+// Source gives the generic secrets of one listener, cluster or route
+// configuration. The zero Source has none.
+type Source struct {
+	provider Provider
+	scope    Scope
+}
+
+// NewSource makes a source of what p has. What scope names waits for the
+// secrets; nil: nobody does.
+func NewSource(p Provider, scope Scope) Source { return Source{p, scope} }
+
+// Generic follows the generic secret that c, which is at p, names. A filter
+// factory closes it when it is closed itself.
+func (s Source) Generic(p field.Path, c *tlsv3.SdsSecretConfig) (*Generic, error) {
+	if s.provider == nil {
+		return nil, p.Errorf("there are no secrets here")
+	}
+	g := &Generic{}
+	settled := func() {}
+	answered := false
+	cancel, err := s.provider.Watch(p, c, GenericSecret, func(p field.Path, secret *tlsv3.Secret) error {
+		if secret != nil {
+			content, err := read(p, secret)
+			if err != nil {
+				return err
+			}
+			g.content.Store(content)
+		}
+		answered = true
+		settled()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.cancel = cancel
+	if s.scope != nil {
+		s.scope.OnClose(g.Close)
+		if !answered {
+			settled = s.scope.WaitFor("secret " + c.GetName())
+		}
+	}
+	return g, nil
+}
+
+// read is a generic secret's content.
+func read(p field.Path, secret *tlsv3.Secret) (*content, error) {
+	m := secret.GetGenericSecret()
+	if m == nil {
+		return nil, p.Errorf("secret %q is not a generic_secret", secret.GetName())
+	}
+	p = p.Dot("generic_secret")
+	c := &content{}
+	var err error
+	if m.GetSecret() != nil {
+		if c.value, err = readSource(p.Dot("secret"), m.GetSecret()); err != nil {
+			return nil, err
+		}
+	}
+	for name, d := range m.GetSecrets() {
+		value, err := readSource(p.Dot("secrets").Key(name), d)
+		if err != nil {
+			return nil, err
+		}
+		if c.entries == nil {
+			c.entries = map[string]string{}
+		}
+		c.entries[name] = value
+	}
+	return c, nil
+}
+
+// readSource reads a source of a secret, whose watched_directory is the
+// provider's to follow.
+func readSource(p field.Path, d *corev3.DataSource) (string, error) {
+	if d.GetWatchedDirectory() != nil {
+		d = proto.CloneOf(d)
+		d.WatchedDirectory = nil
+	}
+	return datasource.Read(p, d)
+}

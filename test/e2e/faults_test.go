@@ -1,0 +1,160 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirproxy/weir/agent/pods"
+)
+
+// The proxy is killed 20 times under load. What it had under way is lost, one
+// request a client and time at most; nothing is refused, and what connects
+// while there is no proxy waits for the next one.
+func TestProxyKilledUnderLoad(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		n := newNode(t)
+		n.start()
+		n.manage(n.client, mode)
+		const kills = 20
+		l := n.startClients()
+		for range kills {
+			l.more(40)
+			n.Proxy.Kill()
+			n.startProxy()
+		}
+		l.more(40)
+		l.stop(kills)
+	})
+}
+
+// The same when weir supervise starts the proxy again, and nobody else does.
+func TestSupervisedProxyKilled(t *testing.T) {
+	n := newNode(t)
+	n.Supervised = true
+	n.start()
+	n.manage(n.client, nil)
+	const kills = 4
+	l := n.startClients()
+	last := 0
+	for range kills {
+		l.more(40)
+		pid := 0
+		n.eventually("another proxy has joined", func() bool {
+			s, err := n.Client().Status(t.Context())
+			if err == nil && len(s.Proxies) == 1 && s.Proxies[0] != last {
+				pid = s.Proxies[0]
+			}
+			return pid != 0
+		})
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		last = pid
+	}
+	l.more(40)
+	l.stop(kills)
+}
+
+// clients are a pod's programs: two that keep their connections, two that make
+// a new one for each request.
+type clients struct {
+	n      *node
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	mu     sync.Mutex
+	count  int
+	failed []string
+	// refused are connections that were not made, which must not happen.
+	refused []string
+}
+
+const eachKind = 2
+
+func (n *node) startClients() *clients {
+	l := &clients{n: n}
+	ctx, cancel := context.WithCancel(n.t.Context())
+	l.cancel = cancel
+	n.t.Cleanup(func() { cancel(); l.done.Wait() })
+	for range eachKind {
+		l.done.Go(func() { l.repeat(ctx, false) })
+		l.done.Go(func() { l.repeat(ctx, true) })
+	}
+	return l
+}
+
+func (l *clients) repeat(ctx context.Context, keep bool) {
+	transport := &http.Transport{DisableKeepAlives: !keep, DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+		c, err := l.n.client.Dial(context.Background(), network, addr)
+		if err != nil {
+			l.note(&l.refused, err)
+		}
+		return c, err
+	}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	for ctx.Err() == nil {
+		if err := l.ask(client); err != nil {
+			l.note(&l.failed, err)
+		}
+		l.mu.Lock()
+		l.count++
+		l.mu.Unlock()
+	}
+}
+
+func (l *clients) ask(client *http.Client) error {
+	resp, err := client.Get("http://" + service4 + "/")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if want := fmt.Sprintf("hello %s\n", l.n.client.IPv4); err == nil && string(text) != want {
+		err = errors.New(string(text))
+	}
+	return err
+}
+
+func (l *clients) note(where *[]string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*where = append(*where, err.Error())
+}
+
+// more waits for n more answers.
+func (l *clients) more(n int) {
+	l.n.t.Helper()
+	seen := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.count
+	}
+	want := seen() + n
+	l.n.eventually("more answers", func() bool { return seen() >= want })
+}
+
+// stop ends the clients, of which each may have lost what the proxy had under
+// way each time that it was killed.
+func (l *clients) stop(kills int) {
+	l.n.t.Helper()
+	l.cancel()
+	l.done.Wait()
+	l.n.t.Logf("%d requests, of which %d were under way when the proxy was killed", l.count, len(l.failed))
+	if len(l.refused) > 0 {
+		l.n.t.Errorf("%d connections were not made: %q", len(l.refused), slices.Compact(l.refused))
+	}
+	if lost := len(l.failed); lost > kills*2*eachKind {
+		l.n.t.Errorf("%d requests lost in %d kills, by %d clients: %q", lost, kills, 2*eachKind, l.failed)
+	}
+}
