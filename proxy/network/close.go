@@ -24,7 +24,9 @@ func (c *Connection) Close(how CloseType) {
 	if c.closeDelay == 0 {
 		how = FlushWrite
 	}
-	if c.transport != nil && !c.transport.CanFlushClose() || c.out.size == 0 && how == FlushWrite && c.transport == nil {
+	// What was written before the handshake was done may wait for its end.
+	waits := how == FlushWriteAndDelay && c.out.size > 0
+	if c.transport != nil && !c.transport.CanFlushClose() && !waits || c.out.size == 0 && how == FlushWrite && c.transport == nil {
 		c.closeNow(LocalClose)
 		return
 	}

@@ -95,14 +95,9 @@ func (k *compiler) compile(p field.Path, c *routev3.RouteConfiguration) (err err
 	if k.mirrors, err = k.mirrorPolicies(p, c.GetRequestMirrorPolicies()); err != nil {
 		return err
 	}
-	names := make(map[string]bool, len(c.GetVirtualHosts()))
 	cfg.vhosts = make([]*VirtualHost, len(c.GetVirtualHosts()))
 	for i, vc := range c.GetVirtualHosts() {
 		vp := p.Dot("virtual_hosts").Index(i)
-		if names[vc.GetName()] {
-			return vp.Dot("name").Errorf("virtual host %q appears twice; names must be unique", vc.GetName())
-		}
-		names[vc.GetName()] = true
 		if cfg.vhosts[i], err = k.virtualHost(vp, vc); err != nil {
 			return err
 		}

@@ -103,12 +103,10 @@ func internalRedirect(p field.Path, c *routev3.RouteAction) (*InternalRedirect, 
 	if n := ip.GetMaxInternalRedirects(); n != nil {
 		r.MaxRedirects = n.GetValue()
 	}
-	for i, code := range ip.GetRedirectResponseCodes() {
+	for _, code := range ip.GetRedirectResponseCodes() {
 		switch code {
 		case 301, 302, 303, 307, 308:
 			r.Codes = append(r.Codes, code)
-		default:
-			return nil, p.Dot("redirect_response_codes").Index(i).Errorf("%d is not one of 301, 302, 303, 307, 308", code)
 		}
 	}
 	if len(r.Codes) == 0 {

@@ -23,9 +23,6 @@ func (k *compiler) redirect(p field.Path, c *routev3.RedirectAction) (*Redirect,
 	if c.GetHttpsRedirect() {
 		d.scheme = "https"
 	}
-	if c.GetPortRedirect() > 65535 {
-		return nil, p.Dot("port_redirect").Errorf("%d is not a port", c.GetPortRedirect())
-	}
 	var err error
 	switch s := c.GetPathRewriteSpecifier().(type) {
 	case *routev3.RedirectAction_PathRedirect:

@@ -44,9 +44,6 @@ func (k *compiler) weightedClusters(p field.Path, c *routev3.WeightedCluster, e 
 	if w.total > 1<<32-1 {
 		return nil, p.Errorf("the sum of weights %d exceeds 4294967295", w.total)
 	}
-	if t := c.GetTotalWeight(); t != nil && uint64(t.GetValue()) != w.total {
-		return nil, p.Dot("total_weight").Errorf("total_weight is %d, but the weights add up to %d", t.GetValue(), w.total)
-	}
 	return w, nil
 }
 

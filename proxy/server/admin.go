@@ -175,7 +175,7 @@ func (s *server) dumpRoutes() []admin.RouteTable {
 // dumpConfig is /config_dump: bootstrap, clusters, listeners, routes.
 func (s *server) dumpConfig() []proto.Message {
 	out := []proto.Message{
-		&adminv3.BootstrapConfigDump{Bootstrap: s.bootstrap, LastUpdated: timestamppb.New(s.started)},
+		&adminv3.BootstrapConfigDump{Bootstrap: s.bootstrap, LastUpdated: stamp(s.started)},
 		s.dumpClusterConfig(),
 	}
 	out = append(out, s.dumpListenerConfig(), s.dumpRouteConfig(), s.secrets.dump())
@@ -191,7 +191,7 @@ func (s *server) dumpListenerConfig() proto.Message {
 	for _, d := range s.listeners.Dump() {
 		if d.Static {
 			if d.State == "active" {
-				m.StaticListeners = append(m.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: pack(d.Config), LastUpdated: timestamppb.New(d.Updated)})
+				m.StaticListeners = append(m.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: pack(d.Config), LastUpdated: stamp(d.Updated)})
 			}
 			continue
 		}
@@ -210,7 +210,7 @@ func (s *server) dumpListenerConfig() proto.Message {
 }
 
 func setListenerState(x *adminv3.ListenersConfigDump_DynamicListener, d listener.Dump) {
-	st := &adminv3.ListenersConfigDump_DynamicListenerState{VersionInfo: d.Version, Listener: pack(d.Config), LastUpdated: timestamppb.New(d.Updated)}
+	st := &adminv3.ListenersConfigDump_DynamicListenerState{VersionInfo: d.Version, Listener: pack(d.Config), LastUpdated: stamp(d.Updated)}
 	switch d.State {
 	case "active":
 		x.ActiveState = st
@@ -227,11 +227,11 @@ func (s *server) dumpRouteConfig() proto.Message {
 		switch {
 		case t.proto == nil:
 		case t.static:
-			m.StaticRouteConfigs = append(m.StaticRouteConfigs, &adminv3.RoutesConfigDump_StaticRouteConfig{RouteConfig: pack(t.proto), LastUpdated: timestamppb.New(t.updated)})
+			m.StaticRouteConfigs = append(m.StaticRouteConfigs, &adminv3.RoutesConfigDump_StaticRouteConfig{RouteConfig: pack(t.proto), LastUpdated: stamp(t.updated)})
 		default:
-			x := &adminv3.RoutesConfigDump_DynamicRouteConfig{VersionInfo: t.version, RouteConfig: pack(t.proto), LastUpdated: timestamppb.New(t.updated)}
+			x := &adminv3.RoutesConfigDump_DynamicRouteConfig{VersionInfo: t.version, RouteConfig: pack(t.proto), LastUpdated: stamp(t.updated)}
 			if st := t.sub.Status(); st.Rejected != nil {
-				x.ErrorState = &adminv3.UpdateFailureState{VersionInfo: st.Rejected.Version, Details: st.Rejected.Err.Error(), LastUpdateAttempt: timestamppb.New(st.Rejected.Time)}
+				x.ErrorState = &adminv3.UpdateFailureState{VersionInfo: st.Rejected.Version, Details: st.Rejected.Err.Error(), LastUpdateAttempt: stamp(st.Rejected.Time)}
 				x.ClientStatus = adminv3.ClientResourceStatus_NACKED
 			}
 			m.DynamicRouteConfigs = append(m.DynamicRouteConfigs, x)
@@ -248,3 +248,6 @@ func pack(m proto.Message) *anypb.Any {
 	}
 	return a
 }
+
+// stamp is a time as the pages print it: in milliseconds.
+func stamp(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t.Truncate(time.Millisecond)) }

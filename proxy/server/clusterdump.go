@@ -6,7 +6,6 @@ import (
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/weirproxy/weir/proxy/admin"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -63,7 +62,7 @@ func (s *server) dumpClusterConfig() proto.Message {
 		m.VersionInfo = s.cds.Status().Version
 	}
 	for _, c := range s.clusters.Configs() {
-		raw, at := &anypb.Any{TypeUrl: clusterType, Value: c.Raw}, timestamppb.New(c.Updated)
+		raw, at := &anypb.Any{TypeUrl: clusterType, Value: c.Raw}, stamp(c.Updated)
 		dynamic := &adminv3.ClustersConfigDump_DynamicCluster{VersionInfo: c.Version, Cluster: raw, LastUpdated: at}
 		switch {
 		case c.Static:

@@ -10,7 +10,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/secret"
@@ -220,7 +219,7 @@ func (x *secrets) leave(t *sdsSecret, w *secretWatcher) {
 func (x *secrets) dump() proto.Message {
 	m := &adminv3.SecretsConfigDump{}
 	for _, s := range x.s.bootstrap.GetStaticResources().GetSecrets() {
-		m.StaticSecrets = append(m.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.GetName(), LastUpdated: timestamppb.New(x.s.started), Secret: pack(s)})
+		m.StaticSecrets = append(m.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.GetName(), LastUpdated: stamp(x.s.started), Secret: pack(s)})
 	}
 	list := make([]*sdsSecret, 0, len(x.sds))
 	for _, t := range x.sds {
@@ -228,15 +227,15 @@ func (x *secrets) dump() proto.Message {
 	}
 	slices.SortFunc(list, func(a, b *sdsSecret) int { return strings.Compare(a.key, b.key) })
 	for _, t := range list {
-		d := &adminv3.SecretsConfigDump_DynamicSecret{Name: t.name, VersionInfo: t.version, LastUpdated: timestamppb.New(t.updated)}
+		d := &adminv3.SecretsConfigDump_DynamicSecret{Name: t.name, VersionInfo: t.version, LastUpdated: stamp(t.updated)}
 		if t.sub == nil {
 			d.ClientStatus = adminv3.ClientResourceStatus_REQUESTED
 		} else if r := t.sub.Status().Rejected; r != nil {
-			d.ErrorState = &adminv3.UpdateFailureState{VersionInfo: r.Version, Details: r.Err.Error(), LastUpdateAttempt: timestamppb.New(r.Time)}
+			d.ErrorState = &adminv3.UpdateFailureState{VersionInfo: r.Version, Details: r.Err.Error(), LastUpdateAttempt: stamp(r.Time)}
 			d.ClientStatus = adminv3.ClientResourceStatus_NACKED
 		}
 		if t.proto == nil {
-			d.VersionInfo, d.LastUpdated = "uninitialized", timestamppb.New(x.s.started)
+			d.VersionInfo, d.LastUpdated = "uninitialized", stamp(x.s.started)
 			d.Secret = pack(&tlsv3.Secret{Name: t.name})
 			m.DynamicWarmingSecrets = append(m.DynamicWarmingSecrets, d)
 			continue

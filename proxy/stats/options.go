@@ -63,6 +63,11 @@ func ParseOptions(query url.Values) (Options, error) {
 		TextReadouts: query.Has("text_readouts"),
 		Types:        All,
 	}
+	switch query.Get("hidden") {
+	case "", "include", "only", "exclude":
+	default:
+		return o, queryError("usage: /stats?hidden=(include|only|exclude)\n\n")
+	}
 	if f := query.Get("filter"); f != "" {
 		re, err := regexp.Compile(f)
 		if err != nil {
@@ -78,6 +83,9 @@ func ParseOptions(query url.Values) (Options, error) {
 	}
 	if o.Buckets, ok = bucketsByName[query.Get("histogram_buckets")]; !ok {
 		return o, queryError("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n")
+	}
+	if query.Get("hidden") == "only" {
+		o.Types = 0 // there are no hidden statistics
 	}
 	return o, nil
 }

@@ -189,6 +189,9 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 		return nil, err
 	}
 	if cfg.health != nil {
+		if cfg.health.GRPC != nil && cfg.info.Protocol == cluster.HTTP1 {
+			return nil, p.Dot("health_checks").Errorf("gRPC health checks need a cluster that speaks HTTP/2")
+		}
 		cfg.health.IgnoreNew = c.GetCommonLbConfig().GetIgnoreNewHostsUntilFirstHc()
 	}
 	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {

@@ -3,7 +3,6 @@ package upstream
 import (
 	"maps"
 	"reflect"
-	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -28,9 +27,6 @@ func (m *Manager) transportSockets(p field.Path, c *clusterv3.Cluster, cfg *conf
 		p := p.Dot("transport_socket_matches").Index(i)
 		if err := field.Only(p, x, "name", "match", "transport_socket"); err != nil {
 			return err
-		}
-		if slices.ContainsFunc(t.matches, func(o socketMatch) bool { return o.name == x.GetName() }) {
-			return p.Dot("name").Errorf("%q is there twice", x.GetName())
 		}
 		s := socketMatch{name: x.GetName(), labels: x.GetMatch().AsMap()}
 		if s.transport, err = m.transport(p.Dot("transport_socket"), x.GetTransportSocket(), cfg); err != nil {

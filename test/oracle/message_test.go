@@ -135,7 +135,9 @@ func decompress(headers [][2]string, body string) string {
 	var r io.Reader
 	switch coding {
 	case "gzip":
-		r, _ = gzip.NewReader(strings.NewReader(body))
+		if z, err := gzip.NewReader(strings.NewReader(body)); err == nil {
+			r = z
+		}
 	case "br":
 		r = brotli.NewReader(strings.NewReader(body))
 	case "zstd":

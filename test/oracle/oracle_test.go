@@ -290,7 +290,7 @@ type cleaner struct {
 var (
 	clientAddress = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}\b`)
 	uuid          = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
-	duration      = regexp.MustCompile(`,"Took":[\d.]+`)
+	duration      = regexp.MustCompile(`"Took":[\d.]+,?`)
 	clientPort    = regexp.MustCompile(`"portValue":\d+`)
 	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 	// presence are headers of which only the presence is compared.

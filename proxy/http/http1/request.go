@@ -100,7 +100,6 @@ func parseTarget(h *http.HeaderMap, method, target string, s *Settings) (authori
 	}
 	if s.NoAbsoluteURL {
 		h.Add(http.Path, target) // which the manager refuses
-		h.Add(http.Scheme, "http")
 		return "", nil
 	}
 	switch {

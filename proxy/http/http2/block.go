@@ -73,6 +73,7 @@ func (c *conn) onHeaders(f frame, p []byte) *connError {
 func (b *block) into(s *stream) {
 	switch {
 	case s.headersIn && s.req != nil:
+		count(s.c.set.Counters.Trailers) // requests' only, as Envoy's
 		b.kind, b.h = trailerSection, s.req.RequestTrailers()
 	case s.headersIn && s.res != nil:
 		b.kind, b.h = trailerSection, s.res.ResponseTrailers()
@@ -226,6 +227,9 @@ func (c *conn) malformed(s *stream, e *connError) *connError {
 	count(c.set.Counters.RxMessagingError)
 	s.details = e.details
 	if !c.set.StreamErrors {
+		if s.res != nil {
+			s.tell(http.ProtocolError) // the stream ends before its connection
+		}
 		return e
 	}
 	c.flood.serverReset(c)

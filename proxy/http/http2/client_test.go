@@ -142,7 +142,7 @@ func TestClient(t *testing.T) {
 		{"101", func(w *wire) { w.head(1, false, ":status: 101") }, []string{"1 reset: protocol error http2.violation.of.messaging.rule"}, true},
 		{"no status", func(w *wire) { w.head(1, true, "x: y") }, []string{"1 reset: protocol error http2.violation.of.messaging.rule"}, true},
 		{"method in a response", func(w *wire) { w.head(1, true, ":status: 200", ":method: GET") }, []string{"1 reset: protocol error http2.violation.of.messaging.rule"}, true},
-		{"connection", func(w *wire) { w.head(1, true, ":status: 200", "connection: close") }, []string{"1 reset: protocol error http2.violation.of.messaging.rule"}, true},
+		{"connection", func(w *wire) { w.head(1, true, ":status: 200", "connection: close") }, []string{"1 reset: protocol error http2.invalid.header.field"}, true},
 		{"short body", func(w *wire) {
 			w.head(1, false, ":status: 200", "content-length: 3")
 			w.WriteData(1, true, []byte("ab"))

@@ -129,6 +129,9 @@ func (c *conn) received(s *stream, b *network.Buffer) {
 func (c *conn) badLength(s *stream) {
 	c.flood.serverReset(c)
 	s.details = detailMessaging
+	if s.req != nil {
+		s.details = detailRemoteReset // so Envoy calls it
+	}
 	s.abort(http2.ErrCodeProtocol, http.ProtocolError)
 }
 
@@ -145,9 +148,6 @@ func (c *conn) deliver(s *stream, b *network.Buffer) {
 	c.taken(s, n)
 	if s.inTrailers && !s.closed {
 		s.inEnd, s.inTrailers = false, false
-		if s.req != nil {
-			count(c.set.Counters.Trailers) // requests' only, as Envoy's
-		}
 		if s.dec != nil {
 			s.dec.DecodeTrailers(s.trailersIn)
 		}

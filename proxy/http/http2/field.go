@@ -37,7 +37,9 @@ func (b *block) pseudoField(id http.HeaderID, value string) *connError {
 		bit = hasStatus
 	}
 	switch {
-	case bit == 0, b.regular, b.pseudo&bit != 0, b.kind == trailerSection, (bit == hasStatus) != (b.kind == responseHead):
+	case b.kind == trailerSection:
+		return errField
+	case bit == 0, b.regular, b.pseudo&bit != 0, (bit == hasStatus) != (b.kind == responseHead):
 		return errMessaging
 	case !validPseudo(id, value):
 		return errField
@@ -51,7 +53,14 @@ func validPseudo(id http.HeaderID, value string) bool {
 	switch id {
 	case http.Method:
 		return value != "" && isToken(value, false)
-	case http.Path, http.Authority:
+	case http.Authority:
+		for i := range len(value) {
+			if chars[value[i]]&hostChar == 0 {
+				return false
+			}
+		}
+		return true
+	case http.Path:
 		for i := range len(value) {
 			if value[i] <= ' ' || value[i] == 0x7f {
 				return false
@@ -84,10 +93,10 @@ func (c *conn) regularField(f *hpackField) *connError {
 		b.mark(f)
 		return nil
 	case http.Connection, http.KeepAlive, http.ProxyConnection, http.TransferEncoding, http.Upgrade:
-		return errMessaging // RFC 9113 section 8.2.2
+		return errField // RFC 9113 section 8.2.2
 	case http.TE:
 		if !strings.EqualFold(f.value, "trailers") {
-			return errMessaging
+			return errField
 		}
 	case http.Cookie:
 		set.pool.cookies = append(set.pool.cookies, f.value)
@@ -102,7 +111,10 @@ func (c *conn) regularField(f *hpackField) *connError {
 			return nil
 		}
 	case http.ContentLength:
-		if b.kind != trailerSection && b.h.Has(id) {
+		if _, ok := parseLength(f.value); !ok || b.h.Has(id) {
+			return errField
+		}
+		if b.kind == trailerSection {
 			return errMessaging
 		}
 	}
@@ -152,7 +164,9 @@ func (b *block) complete(h *http.HeaderMap) *connError {
 		case connect:
 			ok = b.pseudo == hasMethod|hasAuthority && h.Get(http.Authority) != ""
 		default:
-			ok = b.pseudo&need == need && h.Get(http.Path) != "" && b.pseudo&hasAuthority != 0
+			path := h.Get(http.Path)
+			ok = b.pseudo&need == need && b.pseudo&hasAuthority != 0 &&
+				path != "" && (path[0] == '/' || path == "*" && h.Get(http.Method) == "OPTIONS")
 		}
 	case trailerSection:
 		ok = b.endStream
@@ -165,6 +179,14 @@ func (b *block) complete(h *http.HeaderMap) *connError {
 
 // takeLength reads the content-length, against which the body is checked.
 func (b *block) takeLength(s *stream, h *http.HeaderMap) bool {
+	if b.kind == responseHead && h.Get(http.Status) == "304" {
+		s.bodyLeft = 0 // whatever the length says (RFC 9110 section 6.4.1)
+		return true
+	}
+	none := b.kind == responseHead && h.Get(http.Status) == "204"
+	if none {
+		s.bodyLeft = 0
+	}
 	if !h.Has(http.ContentLength) {
 		return true
 	}
@@ -172,10 +194,10 @@ func (b *block) takeLength(s *stream, h *http.HeaderMap) bool {
 	if !ok {
 		return false
 	}
-	if b.kind == responseHead && (s.noBody || h.Get(http.Status) == "304") {
+	if b.kind == responseHead && s.noBody {
 		return true
 	}
-	if b.endStream && n > 0 {
+	if (b.endStream || none) && n > 0 {
 		return false
 	}
 	s.bodyLeft = n
@@ -201,6 +223,7 @@ const (
 	tokenChar = 1 << iota // RFC 9110 section 5.6.2
 	upperChar
 	valueChar // RFC 9110 section 5.5, and obs-text
+	hostChar  // RFC 3986 section 3.2, but for user information
 )
 
 var chars = func() (t [256]uint8) {
@@ -211,6 +234,9 @@ var chars = func() (t [256]uint8) {
 	}
 	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
 		t[c] |= tokenChar
+	}
+	for _, c := range "-._~%!$&'()*+,;=:[]0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		t[c] |= hostChar
 	}
 	for c := 'A'; c <= 'Z'; c++ {
 		t[c] |= upperChar

@@ -35,7 +35,7 @@ func TestServer(t *testing.T) {
 		{"trailers", nil, func(w *wire) {
 			w.head(1, false, post...)
 			w.WriteData(1, false, []byte("abc"))
-			w.head(1, true, "x-t: v", "content-length: 3")
+			w.head(1, true, "x-t: v", "host: h")
 		},
 			":method=POST :scheme=http :authority=a :path=/x | 3 bytes | x-t=v", ok},
 		{"cookies are joined", nil, func(w *wire) { w.head(1, true, with(get, "cookie: a=1", "x: y", "cookie: b=2")...) },
@@ -78,12 +78,12 @@ func TestServer(t *testing.T) {
 			w.head(1, false, with(post, "content-length: 2")...)
 			w.WriteData(1, true, []byte("abc"))
 		},
-			"reset: protocol error http2.violation.of.messaging.rule", []string{"RST 1 PROTOCOL_ERROR"}},
+			"reset: protocol error http2.remote_reset", []string{"RST 1 PROTOCOL_ERROR"}},
 		{"body shorter", nil, func(w *wire) {
 			w.head(1, false, with(post, "content-length: 4")...)
 			w.WriteData(1, true, []byte("abc"))
 		},
-			"reset: protocol error http2.violation.of.messaging.rule", []string{"RST 1 PROTOCOL_ERROR"}},
+			"reset: protocol error http2.remote_reset", []string{"RST 1 PROTOCOL_ERROR"}},
 		{"two lengths", nil, func(w *wire) { w.head(1, false, with(post, "content-length: 4", "content-length: 4")...) }, "", nil},
 		{"length +1", nil, func(w *wire) { w.head(1, false, with(post, "content-length: +1")...) }, "", nil},
 		{"101 fields", nil, func(w *wire) {

@@ -146,6 +146,12 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (*Config, 
 	if err := supported(p, m); err != nil {
 		return nil, err
 	}
+	if m.GetStripAnyHostPort() && m.StripMatchingHostPort {
+		return nil, p.Errorf("only one of strip_matching_host_port and strip_any_host_port can be set")
+	}
+	if err := checkDurations(p, m); err != nil {
+		return nil, err
+	}
 	c := &Config{
 		listener: o.Listener, chain: o.Chain, cluster: o.Cluster, listenerMetadata: o.ListenerMetadata, chainMetadata: o.ChainMetadata, overload: o.Overload, log: o.Log, drain: o.Drain, nodeID: o.NodeID, node: o.Node, direction: o.Direction, localAddress: o.LocalAddress,
 		idleTimeout:       duration(m.GetCommonHttpProtocolOptions().GetIdleTimeout(), time.Hour),

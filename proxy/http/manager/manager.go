@@ -94,6 +94,9 @@ func (m *ConnManager) codecFailed(err error) {
 	if errors.As(err, &ce) {
 		m.w.cfg.log.Debug("bad request", "connection", m.conn.ID(), "peer", m.conn.RemoteAddress().String(), "error", ce.Msg, "details", ce.Details)
 	}
+	for s := m.streams; s != nil; s = s.next {
+		s.protocolError()
+	}
 	m.drain = closing
 	// What was answered goes out first; streams still open are cut off.
 	how := network.FlushWriteAndDelay

@@ -182,6 +182,7 @@ func (s *stream) resetByProxy(reason http.ResetReason) {
 		return
 	}
 	s.w.stats.DownstreamRqTxReset.Inc()
+	s.w.stats.DownstreamRqRxReset.Inc() // Envoy counts whatever ends too early
 	m, enc := s.m, s.enc
 	if m.protocol < http.HTTP2 {
 		m.drain = closing

@@ -199,6 +199,14 @@ func (s *stream) completeRemote() {
 	}
 }
 
+// protocolError notes that the client broke the rules of the protocol.
+func (s *stream) protocolError() {
+	s.info.SetFlag(streaminfo.DownstreamProtocolError)
+	if d := s.enc.Details(); d != "" {
+		s.info.ResponseCodeDetails = d
+	}
+}
+
 // OnResetStream implements http.StreamCallbacks: the codec or the connection
 // ends the stream.
 func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
@@ -243,6 +251,7 @@ func (s *stream) endStream() {
 		m.drain = closing
 	}
 	enc := s.enc
+	s.w.stats.DownstreamRqRxReset.Inc()
 	s.destroy()
 	enc.ResetStream(http.LocalReset)
 	m.maybeClose(false)
@@ -275,6 +284,9 @@ func (s *stream) destroy() {
 	}
 	for i := range s.slots {
 		s.slots[i].filter.OnDestroy()
+	}
+	if !s.gotHeaders {
+		s.request.Reset() // a head that is not whole is not told
 	}
 	s.enc.SetCallbacks(nil)
 	for ; s.readDisabled > 0; s.readDisabled-- {

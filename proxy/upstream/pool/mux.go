@@ -110,9 +110,9 @@ func (c *muxClient) OnCutOff() {
 // OnStreamReset implements http2.ResetCallbacks.
 func (c *muxClient) OnStreamReset(r http.ResetReason) {
 	switch r {
-	case http.RemoteReset, http.RemoteRefusedStreamReset, http.ConnectError, http.ProtocolError:
+	case http.RemoteReset, http.ConnectError:
 		c.o.Stats.UpstreamRqRxReset.Inc()
-	case http.LocalReset, http.LocalRefusedStreamReset:
+	case http.LocalReset, http.LocalRefusedStreamReset, http.ProtocolError: // this side gave up, too
 		c.o.Stats.UpstreamRqTxReset.Inc()
 	}
 }

@@ -1,6 +1,7 @@
 package apikeyauth
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -112,11 +113,12 @@ func (s *settings) key(h *http.HeaderMap) string {
 		switch {
 		case src.header != "":
 			key, _ = h.GetName(src.header)
-			if src.header == "authorization" {
-				key = strings.TrimPrefix(key, "Bearer ")
-			}
+			key = strings.TrimPrefix(key, "Bearer ") // in whatever header
 		case src.query != "":
 			key, _ = matcher.QueryValue(h.Get(http.Path), src.query)
+			if decoded, err := url.PathUnescape(key); err == nil {
+				key = decoded
+			}
 		default:
 			key, _ = matcher.CookieValue(h, src.cookie)
 		}

@@ -61,7 +61,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	if !ok {
 		return f.deny(s, "User authentication failed. Expected 'Basic' authentication scheme.", "invalid_scheme_for_basic_auth")
 	}
-	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(credentials), "="))
+	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(credentials, "="))
 	name, password, ok := strings.Cut(string(decoded), ":")
 	if err != nil || !ok {
 		return f.deny(s, "User authentication failed. Invalid basic credential format.", "invalid_format_for_basic_auth")

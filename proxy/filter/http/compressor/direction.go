@@ -47,7 +47,7 @@ func (d *direction) takesType(h *http.HeaderMap) bool {
 	}
 	value, _, _ = strings.Cut(value, ";")
 	value = strings.TrimSpace(value)
-	if slices.Contains(d.types, value) {
+	if slices.ContainsFunc(d.types, func(t string) bool { return strings.EqualFold(t, value) }) {
 		return true
 	}
 	for i := range d.matchers {

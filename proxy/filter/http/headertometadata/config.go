@@ -37,9 +37,6 @@ func compile(p field.Path, config *anypb.Any) (*settings, error) {
 	if err := field.Only(p, m, "request_rules", "response_rules"); err != nil {
 		return nil, err
 	}
-	if len(m.GetRequestRules())+len(m.GetResponseRules()) == 0 {
-		return nil, p.Errorf("needs request_rules or response_rules")
-	}
 	s := &settings{}
 	var err error
 	if s.request, err = compileRules(p.Dot("request_rules"), m.GetRequestRules(), true); err != nil {

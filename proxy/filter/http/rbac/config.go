@@ -41,9 +41,8 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 		shadow:   stats.NewGroup[Shadow](ctx.Stats, stats.Scope{Prefix: prefix + dotted(m.GetShadowRulesStatPrefix())}),
 	}
 	if m.GetTrackPerRuleStats() {
-		f.perPolicy = map[string]perPolicy{}
-		f.track(ctx, prefix+"policy.", r.enforced)
-		f.track(ctx, prefix+"policy.", r.shadow)
+		f.enforcedPolicies = perPolicy[Enforced](ctx, prefix+dotted(m.GetRulesStatPrefix()), r.enforced)
+		f.shadowPolicies = perPolicy[Shadow](ctx, prefix+dotted(m.GetShadowRulesStatPrefix()), r.shadow)
 	}
 	return f, nil
 }
@@ -56,16 +55,16 @@ func dotted(s string) string {
 	return s + "."
 }
 
-func (f *factory) track(ctx *http.FactoryContext, prefix string, e *rbac.Engine) {
+// perPolicy are the statistics of each policy of e, which may be nil.
+func perPolicy[T any](ctx *http.FactoryContext, prefix string, e *rbac.Engine) map[string]*stats.Group[T] {
 	if e == nil {
-		return
+		return nil
 	}
+	out := map[string]*stats.Group[T]{}
 	for _, name := range e.Names() {
-		if _, ok := f.perPolicy[name]; !ok {
-			scope := stats.Scope{Prefix: prefix + name + "."}
-			f.perPolicy[name] = perPolicy{stats.NewGroup[Enforced](ctx.Stats, scope), stats.NewGroup[Shadow](ctx.Stats, scope)}
-		}
+		out[name] = stats.NewGroup[T](ctx.Stats, stats.Scope{Prefix: prefix + "policy." + name + "."})
 	}
+	return out
 }
 
 func newRoute(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {

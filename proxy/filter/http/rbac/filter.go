@@ -8,14 +8,14 @@ import (
 )
 
 // Enforced are at http.<stat_prefix>.rbac.[<rules_stat_prefix>.], and with
-// track_per_rule_stats at http.<stat_prefix>.rbac.policy.<name>. too.
+// track_per_rule_stats at http.<stat_prefix>.rbac.<prefix>.policy.<name>. too.
 type Enforced struct {
 	Allowed stats.Counter `stat:"allowed"`
 	Denied  stats.Counter `stat:"denied"`
 }
 
 // Shadow are at http.<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.], and
-// with track_per_rule_stats at http.<stat_prefix>.rbac.policy.<name>. too.
+// with track_per_rule_stats at http.<stat_prefix>.rbac.<prefix>.policy.<name>. too.
 type Shadow struct {
 	Allowed stats.Counter `stat:"shadow_allowed"`
 	Denied  stats.Counter `stat:"shadow_denied"`
@@ -31,15 +31,12 @@ type rules struct {
 }
 
 type factory struct {
-	rules     *rules
-	enforced  *stats.Group[Enforced]
-	shadow    *stats.Group[Shadow]
-	perPolicy map[string]perPolicy // nil unless they are counted
-}
-
-type perPolicy struct {
+	rules    *rules
 	enforced *stats.Group[Enforced]
 	shadow   *stats.Group[Shadow]
+	// Those of each policy, by its name: nil unless they are counted.
+	enforcedPolicies map[string]*stats.Group[Enforced]
+	shadowPolicies   map[string]*stats.Group[Shadow]
 }
 
 // New implements http.FilterFactory.
@@ -51,9 +48,11 @@ func (f *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 func (f *factory) Close() {
 	f.enforced.Close()
 	f.shadow.Close()
-	for _, p := range f.perPolicy {
-		p.enforced.Close()
-		p.shadow.Close()
+	for _, g := range f.enforcedPolicies {
+		g.Close()
+	}
+	for _, g := range f.shadowPolicies {
+		g.Close()
 	}
 }
 
@@ -82,14 +81,14 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	f.note(r.policyKey, r.resultKey, v)
 	if v.Allowed {
 		f.enforced.Allowed.Inc()
-		if p, ok := f.f.perPolicy[v.Policy]; ok {
-			p.enforced.For(f.cb.Worker()).Allowed.Inc()
+		if g, ok := f.f.enforcedPolicies[v.Policy]; ok {
+			g.For(f.cb.Worker()).Allowed.Inc()
 		}
 		return http.HeadersContinue
 	}
 	f.enforced.Denied.Inc()
-	if p, ok := f.f.perPolicy[v.Policy]; ok {
-		p.enforced.For(f.cb.Worker()).Denied.Inc()
+	if g, ok := f.f.enforcedPolicies[v.Policy]; ok {
+		g.For(f.cb.Worker()).Denied.Inc()
 	}
 	f.cb.SendLocalReply(403, "RBAC: access denied", nil, http.NoGrpcStatus, v.Details())
 	return http.HeadersStopIteration
@@ -98,17 +97,17 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 func (f *filter) checkShadow(r *rules, h *http.HeaderMap) {
 	v := f.check(r.shadow, h)
 	f.note(r.shadowPolicyKey, r.shadowResultKey, v)
-	p, ok := f.f.perPolicy[v.Policy]
+	g, ok := f.f.shadowPolicies[v.Policy]
 	if v.Allowed {
 		f.shadow.Allowed.Inc()
 		if ok {
-			p.shadow.For(f.cb.Worker()).Allowed.Inc()
+			g.For(f.cb.Worker()).Allowed.Inc()
 		}
 		return
 	}
 	f.shadow.Denied.Inc()
 	if ok {
-		p.shadow.For(f.cb.Worker()).Denied.Inc()
+		g.For(f.cb.Worker()).Denied.Inc()
 	}
 }
 

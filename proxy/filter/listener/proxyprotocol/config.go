@@ -36,6 +36,9 @@ func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (list
 			f.want.v2 = false
 		}
 	}
+	if f.want == (versions{}) {
+		return nil, path.Dot("disallowed_versions").Errorf("no version of the protocol is left")
+	}
 	for i, r := range p.GetRules() {
 		if err := f.addRule(path.Dot("rules").Index(i), r); err != nil {
 			return nil, err

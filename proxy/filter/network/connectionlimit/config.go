@@ -24,6 +24,9 @@ func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network
 	if err := field.Only(p, m, "stat_prefix", "max_connections", "delay", "runtime_enabled"); err != nil {
 		return nil, err
 	}
+	if m.GetMaxConnections() == nil {
+		return nil, p.Dot("max_connections").Errorf("missing")
+	}
 	s := &settings{most: m.GetMaxConnections().GetValue(), delay: m.GetDelay().AsDuration()}
 	var runtime fraction.Runtime
 	if ctx.Runtime != nil {

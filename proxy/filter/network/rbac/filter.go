@@ -80,7 +80,8 @@ func (f *filter) OnData(*network.Buffer, bool) network.FilterStatus {
 
 func (f *filter) deny(v rbac.Verdict) {
 	f.denied = true
-	f.conn.EnsureInfo().TerminationDetails = v.Details()
+	info := f.conn.EnsureInfo()
+	info.TerminationDetails, info.CloseReason = v.Details(), "rbac_deny_close"
 	if f.s.delay == 0 {
 		f.conn.Close(network.NoFlush)
 		return

@@ -80,7 +80,17 @@ func (p *proxy) info() streaminfo.Info {
 	if p.host != nil {
 		i.UpstreamHost, i.UpstreamHostname, i.UpstreamMetadata = p.host.Current(), p.host.Hostname, p.host.Metadata()
 	}
+	if p.down.PeerReset() {
+		i.DownstreamCloseType = "RemoteReset"
+	}
 	if p.conn != nil {
+		i.UpstreamLocalClose = p.closed
+		switch {
+		case p.conn.PeerReset():
+			i.UpstreamCloseType, i.DownstreamCloseType = "RemoteReset", "LocalReset"
+		case p.down.PeerReset():
+			i.UpstreamCloseType = "LocalReset"
+		}
 		i.UpstreamRemote = p.conn.RemoteAddress()
 		if p.conn.Info != nil {
 			i.UpstreamFilterState = p.conn.Info.FilterState

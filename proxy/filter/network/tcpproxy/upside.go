@@ -2,6 +2,7 @@ package tcpproxy
 
 import (
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
@@ -50,6 +51,7 @@ func (u *upSide) OnEvent(ev network.ConnectionEvent) {
 	}
 	u.failure = u.conn.FailureReason()
 	if u.conn.PeerReset() {
+		u.flags |= streaminfo.UpstreamRemoteReset
 		u.down.Close(network.Abort)
 		return
 	}
