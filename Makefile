@@ -56,7 +56,7 @@ vagrant: build ## vagrant up with a box of our own making, under qemu; as root
 test-all: test e2e-k8s vm vagrant ## what CI runs, and what takes longer
 
 test-oracle: build ## the same requests to Envoy and to weir
-	scripts/gotest oracle -tags oracle -count=1 -timeout 20m ./test/oracle
+	scripts/oracle
 
 fuzz: ## each fuzz target for a while
 	scripts/fuzz

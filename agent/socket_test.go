@@ -39,7 +39,7 @@ s.connect('` + n.opts.proxySocket() + `')
 try:
     s.send(b'{"type":"hello","version":1}')
     s.send(b'{"type":"ready"}')
-except BrokenPipeError:
+except (BrokenPipeError, ConnectionResetError):
     pass
 try:
     print(len(s.recv(1000)))
