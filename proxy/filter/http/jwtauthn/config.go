@@ -85,15 +85,29 @@ func compile(p field.Path, m *jwtauthnv3.JwtAuthentication, ctx *http.FactoryCon
 	return f, nil
 }
 
-// fetchAhead has each worker fetch the keys of providers with async_fetch.
+// fetchAhead has each worker fetch the keys of providers with async_fetch. The
+// listener waits for the first fetch, whatever comes of it, unless fast_listener
+// is set.
 func (f *factory) fetchAhead(ctx *http.FactoryContext) {
 	if !slices.ContainsFunc(f.providers, func(p *provider) bool { return p.remote != nil && p.remote.ahead }) {
 		return
 	}
 	for w, loop := range ctx.Loops {
-		if w > 0 {
-			loop.Post(func() { f.open(w) })
+		if w == 0 {
+			continue // main
 		}
+		waits := map[*provider]func(){}
+		for _, p := range f.providers {
+			if p.remote != nil && p.remote.hold && ctx.Scope != nil {
+				waits[p] = ctx.Scope.WaitFor("keys of JWT provider " + p.name)
+			}
+		}
+		loop.Post(func() {
+			caches := f.open(w).keys
+			for p, done := range waits {
+				caches[p].whenTried(func() { ctx.Loops[0].Post(done) })
+			}
+		})
 	}
 }
 

@@ -107,7 +107,7 @@ func compileRemote(p field.Path, c *jwtauthnv3.RemoteJwks) (*remoteKeys, error) 
 		return nil, p.Dot("http_uri").Dot("uri").Errorf("%q is not a URI", c.GetHttpUri().GetUri())
 	}
 	r := &remoteKeys{cluster: c.GetHttpUri().GetCluster(), host: u.Host, path: u.RequestURI(), timeout: c.GetHttpUri().GetTimeout().AsDuration(),
-		keep: 10 * time.Minute, ahead: c.AsyncFetch != nil, again: time.Second}
+		keep: 10 * time.Minute, ahead: c.AsyncFetch != nil, hold: c.AsyncFetch != nil && !c.AsyncFetch.FastListener, again: time.Second}
 	if r.retry, err = async.CompileRetry(p.Dot("retry_policy"), c.RetryPolicy, async.DefaultRetryOn); err != nil {
 		return nil, err
 	}

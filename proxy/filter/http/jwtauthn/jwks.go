@@ -15,6 +15,7 @@ type remoteKeys struct {
 	retry               *async.Retry
 	keep                time.Duration // how long fetched keys are used
 	ahead               bool          // fetched before they are asked for
+	hold                bool          // the listener waits for the first fetch
 	again               time.Duration // until another try when fetching ahead failed
 }
 
@@ -29,6 +30,7 @@ type keyCache struct {
 	waiting []*keyWait
 	call    *async.Request
 	refresh event.Timer
+	tried   func() // to be called when the first fetch has ended; may be nil
 }
 
 // keyWait is a check that waits for keys; nil done: it was given up.
@@ -96,9 +98,22 @@ func (c *keyCache) fail() {
 
 // later fetches again after a while, if keys are fetched ahead.
 func (c *keyCache) later(after time.Duration) {
+	if c.tried != nil {
+		c.tried()
+		c.tried = nil
+	}
 	if c.r.ahead && !c.f.closed.Load() {
 		c.refresh.Enable(after)
 	}
+}
+
+// whenTried calls f when the first fetch has ended, which has begun.
+func (c *keyCache) whenTried(f func()) {
+	if c.call == nil {
+		f()
+		return
+	}
+	c.tried = f
 }
 
 func (c *keyCache) onRefresh() {
