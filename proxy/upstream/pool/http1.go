@@ -34,7 +34,7 @@ func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 	if c := p.idle.first; c != nil {
 		p.attach(c, dec, cb)
 		if p.preconnects() {
-			_ = p.connectIfNeeded()
+			_ = connectIfNeeded(p)
 		}
 		return nil
 	}
@@ -44,7 +44,7 @@ func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 		return nil
 	}
 	w := p.wait(dec, cb)
-	if err := p.connectIfNeeded(); err != nil && len(p.all) == 0 {
+	if err := connectIfNeeded(p); err != nil && len(p.all) == 0 {
 		p.queue.remove(w)
 		p.forget(w)
 		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), p.host)
@@ -69,20 +69,6 @@ func (p *HTTP1) attach(c *client, dec http.ResponseDecoder, cb StreamCallbacks) 
 func (p *HTTP1) Load() Load {
 	free := p.connecting + p.idle.n
 	return Load{Pending: p.queue.n, Active: len(p.all) - free, Capacity: free}
-}
-
-// connectIfNeeded makes connections for the requests that wait, unless those
-// under way are free for them, and for those to come.
-func (p *HTTP1) connectIfNeeded() error {
-	for range atOnce {
-		if !p.short(p.Load()) {
-			break
-		}
-		if made, err := p.connect(); !made {
-			return err
-		}
-	}
-	return nil
 }
 
 // connect makes a connection, if circuit breakers let it.
@@ -147,7 +133,7 @@ func (p *HTTP1) lost(c *client, failed FailureReason, why string) {
 		// Others may have been waiting for this one to become idle.
 		for p.connecting < p.queue.n {
 			had := len(p.all)
-			if p.connectIfNeeded() != nil || len(p.all) == had {
+			if connectIfNeeded(p) != nil || len(p.all) == had {
 				break
 			}
 		}

@@ -36,7 +36,7 @@ func (p *HTTP2) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 		if c := p.roomy(); c != nil {
 			p.attach(c, dec, cb)
 			if p.preconnects() {
-				_ = p.connectIfNeeded()
+				_ = connectIfNeeded(p)
 			}
 			return nil
 		}
@@ -47,7 +47,7 @@ func (p *HTTP2) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 		return nil
 	}
 	w := p.wait(dec, cb)
-	if err := p.connectIfNeeded(); err != nil && p.conns == 0 {
+	if err := connectIfNeeded(p); err != nil && p.conns == 0 {
 		p.queue.remove(w)
 		p.forget(w)
 		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), p.host)
@@ -87,21 +87,6 @@ func (p *HTTP2) Load() Load {
 		}
 	}
 	return l
-}
-
-// connectIfNeeded makes connections for the requests that wait, unless those
-// that are there have room for them, or will have once they stand, and for
-// those to come.
-func (p *HTTP2) connectIfNeeded() error {
-	for range atOnce {
-		if !p.short(p.Load()) {
-			break
-		}
-		if made, err := p.connect(); !made {
-			return err
-		}
-	}
-	return nil
 }
 
 // connect makes a connection, if circuit breakers let it.
@@ -146,7 +131,7 @@ func (p *HTTP2) serveQueue() {
 		c := p.roomy()
 		if c == nil {
 			// What is refused here waits for a request to end.
-			_ = p.connectIfNeeded()
+			_ = connectIfNeeded(p)
 			break
 		}
 		w := p.queue.first
@@ -169,7 +154,7 @@ func (p *HTTP2) lost(c *muxClient, failed FailureReason, why string) {
 	case failed != 0:
 		p.eject(failed, why)
 	case p.queue.n > 0:
-		if err := p.connectIfNeeded(); err != nil && p.conns == 0 {
+		if err := connectIfNeeded(p); err != nil && p.conns == 0 {
 			p.eject(LocalConnectionFailure, err.Error())
 		}
 	}

@@ -30,3 +30,26 @@ func (p *base) short(l Load) bool {
 
 // preconnects tells whether the pool makes connections ahead of requests.
 func (p *base) preconnects() bool { return p.o.Info.Preconnect.PerUpstream > 1 && !p.draining }
+
+// connector is a pool of HTTP connections, of either version.
+type connector interface {
+	Load() Load
+	short(Load) bool
+	// connect makes a connection, if circuit breakers let it.
+	connect() (made bool, err error)
+}
+
+// connectIfNeeded makes connections for the requests that wait, unless those
+// that are there have room for them, or will have once they stand, and for
+// those to come.
+func connectIfNeeded(p connector) error {
+	for range atOnce {
+		if !p.short(p.Load()) {
+			break
+		}
+		if made, err := p.connect(); !made {
+			return err
+		}
+	}
+	return nil
+}
