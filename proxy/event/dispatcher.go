@@ -43,6 +43,8 @@ type Dispatcher struct {
 	late    []Flusher // flushed at the turn's end
 	deleted []Deleter
 
+	moderation moderation
+
 	mu       sync.Mutex
 	posted   []func()
 	running  []func() // the batch being run; swapped with posted
@@ -217,9 +219,14 @@ func (d *Dispatcher) deleteAll() {
 // kernel without telling Go's scheduler, which costs only the system call, and
 // goes to a blocking wait when there is nothing at all to do.
 func (d *Dispatcher) poll() int {
-	if n := epollNow(d.epfd, d.ready); n > 0 || d.hasPosts.Load() || d.exit.Load() {
-		return max(n, 0)
+	if d.moderation.due() {
+		doze()
 	}
+	if n := epollNow(d.epfd, d.ready); n > 0 || d.hasPosts.Load() || d.exit.Load() {
+		d.moderation.polled(n)
+		return n
+	}
+	d.moderation.waited()
 	d.sleeping.Store(true)
 	defer d.sleeping.Store(false)
 	if d.hasPosts.Load() || d.exit.Load() { // posted before the flag was seen

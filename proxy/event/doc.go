@@ -11,7 +11,8 @@
 // timers, then posted functions, then deferred deletions, then output that was
 // put off to the turn's end. The clock is read
 // once a turn ([Dispatcher.Now]); code on the request path asks the
-// dispatcher, never the time package.
+// dispatcher, never the time package. A turn may begin with a short rest, so
+// that more has come by then: see [Dispatcher.Crumb].
 //
 // Descriptors are registered edge-triggered for reading and writing at once,
 // so a connection costs one epoll_ctl in its life. The contract that bites: a

@@ -166,3 +166,46 @@ func BenchmarkTimerRearm(b *testing.B) {
 		t.Disable()
 	}
 }
+
+// TestModeration drives the decision to rest by what the turns bring.
+func TestModeration(t *testing.T) {
+	turns := func(m *moderation, n, events int, crumb bool) (rests int) {
+		for range n {
+			if m.due() {
+				rests++
+			}
+			m.polled(events)
+			m.crumb = crumb
+		}
+		return rests
+	}
+	for _, tt := range []struct {
+		name   string
+		events int
+		crumb  bool
+		wait   int // a wait before each of this many turns; 0 for never
+		rests  bool
+	}{
+		{"one crumb a turn", 1, true, 0, true},
+		{"several events a turn", 3, true, 0, false},
+		{"one large read a turn", 1, false, 0, false},
+		{"posts only", 0, true, 0, false},
+		{"a wait now and then", 1, true, chasing - 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var m moderation
+			rests := 0
+			for range 10 {
+				if tt.wait == 0 {
+					rests += turns(&m, 20, tt.events, tt.crumb)
+					continue
+				}
+				m.waited()
+				rests += turns(&m, tt.wait, tt.events, tt.crumb)
+			}
+			if (rests > 0) != tt.rests {
+				t.Errorf("%d rests", rests)
+			}
+		})
+	}
+}

@@ -371,6 +371,9 @@ func (c *Connection) onReadable() {
 			}
 			continue
 		}
+		if c.gather && r.N < crumb {
+			c.loop.Crumb()
+		}
 		c.readEnd = r.End
 		if r.N > 0 || r.End && c.halfClose {
 			c.runRead(0, r.End && c.halfClose)
@@ -393,7 +396,10 @@ func (c *Connection) onReadable() {
 	c.reading = false
 }
 
-const maxReadRounds = 16
+const (
+	maxReadRounds = 16
+	crumb         = 1 << 10 // less than this from a connection of many streams is little
+)
 
 // fail closes the connection because the peer or the transport ended it.
 func (c *Connection) fail(err error) {
