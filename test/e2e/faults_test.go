@@ -25,7 +25,10 @@ func TestProxyKilledUnderLoad(t *testing.T) {
 		n := newNode(t)
 		n.start()
 		n.manage(n.client, mode)
-		const kills = 20
+		kills := 20
+		if testing.Short() {
+			kills = 5
+		}
 		l := n.startClients()
 		for range kills {
 			l.more(40)
