@@ -5,12 +5,11 @@
 package lua
 
 import (
-	"os"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/datasource"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -65,27 +64,10 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 	return f, nil
 }
 
-// maxSource bounds a script in bytes.
-const maxSource = 1 << 20
-
 func source(p field.Path, c *corev3.DataSource, ctx *http.FactoryContext) (*script, error) {
-	text := ""
-	switch s := c.GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		text = s.InlineString
-	case *corev3.DataSource_InlineBytes:
-		text = string(s.InlineBytes)
-	case *corev3.DataSource_EnvironmentVariable:
-		text = os.Getenv(s.EnvironmentVariable)
-	case *corev3.DataSource_Filename:
-		b, err := os.ReadFile(s.Filename)
-		if err != nil {
-			return nil, p.Dot("filename").Wrap(err)
-		}
-		text = string(b)
-	}
-	if len(text) > maxSource {
-		return nil, p.Errorf("the script has %d bytes, more than %d", len(text), maxSource)
+	text, err := datasource.Read(p, c)
+	if err != nil {
+		return nil, err
 	}
 	return newScript(p, text, len(ctx.Loops))
 }
