@@ -73,7 +73,7 @@ func (s *server) makeListeners() {
 	s.nodeFields = nodeFields(s.xds.Node())
 	tables := s.table
 	s.httpFilters = filter.HTTP(tables, s.logOptions)
-	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime.Value, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),

@@ -11,7 +11,6 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/formatter"
-	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
@@ -55,10 +54,7 @@ func compile(p field.Path, m *ratelimitv3.RateLimit, local netip.Addr, ctx *list
 	if m.GetRateLimitService().GetTransportApiVersion() == corev3.ApiVersion_V2 {
 		return nil, sp.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
 	}
-	s := &settings{domain: m.GetDomain(), denyOnFailure: m.GetFailureModeDeny()}
-	if ctx.Runtime != nil {
-		s.runtime = fraction.Runtime(ctx.Runtime.Integer)
-	}
+	s := &settings{domain: m.GetDomain(), denyOnFailure: m.GetFailureModeDeny(), runtime: ctx.Runtime}
 	var err error
 	if s.service, err = grpc.Compile(sp.Dot("grpc_service"), m.GetRateLimitService().GetGrpcService(), defaultTimeout, local); err != nil {
 		return nil, err
