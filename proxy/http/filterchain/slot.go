@@ -62,6 +62,7 @@ func (f *slot) RequestHeaders() *http.HeaderMap         { return f.c.Request }
 func (f *slot) UpgradeType() string                     { return f.c.stream.UpgradeType() }
 func (f *slot) SchemeFromUpstream() bool                { return f.c.stream.SchemeFromUpstream() }
 func (f *slot) Trace() (*tracing.Config, *tracing.Span) { return f.c.stream.Trace() }
+func (f *slot) Stream() Stream                          { return f.c.stream }
 func (f *slot) BufferLimit() uint32                     { return f.c.bufferLimit }
 func (f *slot) SetBufferLimit(n uint32)                 { f.c.bufferLimit = n }
 

@@ -18,7 +18,7 @@ type upgrade struct {
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (err error) {
 	ctx := &http.FactoryContext{
-		Stats: o.Stats, StatPrefix: m.StatPrefix, Loops: o.Loops, Runtime: o.Runtime, RuntimeNumber: o.RuntimeNumber, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
+		Stats: o.Stats, StatPrefix: "http." + m.StatPrefix + ".", Loops: o.Loops, Runtime: o.Runtime, RuntimeNumber: o.RuntimeNumber, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
 		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope,
 	}
 	if c.filters, err = filterchain.Compile(p.Dot("http_filters"), m.HttpFilters, o.Filter, ctx); err != nil {
