@@ -39,6 +39,7 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 		return nil, err
 	}
 	f := &factory{named: map[string]*script{}, context: m.GetFilterContext().AsMap(), localAddress: ctx.LocalAddress}
+	f.keepRoute = m.GetClearRouteCache() != nil && !m.GetClearRouteCache().GetValue()
 	var err error
 	switch {
 	case m.InlineCode != "" && m.DefaultSourceCode != nil:

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -50,9 +49,8 @@ func compile(p field.Path, m *ratelimitv3.RateLimit, local netip.Addr, ctx *list
 	if err := field.Only(sp, m.GetRateLimitService(), "grpc_service", "transport_api_version"); err != nil {
 		return nil, err
 	}
-	//lint:ignore SA1019 to refuse it
-	if m.GetRateLimitService().GetTransportApiVersion() == corev3.ApiVersion_V2 {
-		return nil, sp.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	if err := protos.CheckVersion(sp.Dot("transport_api_version"), m.GetRateLimitService().GetTransportApiVersion()); err != nil {
+		return nil, err
 	}
 	s := &settings{domain: m.GetDomain(), denyOnFailure: m.GetFailureModeDeny(), runtime: ctx.Runtime}
 	var err error
