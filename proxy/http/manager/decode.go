@@ -187,7 +187,6 @@ func (s *stream) passDecodedHeaders(f *slot) {
 		return
 	}
 	f.decoding.headers = true
-	f.decoding.state = iterContinue
 	s.decodeHeaders(f.index+1, false)
 }
 

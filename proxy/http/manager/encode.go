@@ -217,7 +217,6 @@ func (s *stream) passEncodedHeaders(f *slot) {
 		return
 	}
 	f.encoding.headers = true
-	f.encoding.state = iterContinue
 	s.encodeHeaders(f.index-1, false)
 }
 
