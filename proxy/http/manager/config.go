@@ -299,6 +299,9 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
 		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2."}),
 	}
+	if c.tracing == nil { // as in Envoy the statistics are there all the same
+		c.groups.tracing = tracing.NewStats(o.Stats, prefix)
+	}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {
 		c.workers[i] = &worker{index: i, loop: l, http1: c.http1, http2: c.http2}
@@ -311,6 +314,11 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
+	if c.tracing != nil {
+		c.tracing.Close()
+	} else {
+		c.groups.tracing.Close()
+	}
 	c.closeFilters()
 }
 
