@@ -105,7 +105,7 @@ func (s *server) makeListeners() {
 
 func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table := filter.Network()
-	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
+	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true, ClientFirst: true}
 	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.New(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
