@@ -36,6 +36,7 @@ type node struct {
 	*noderig.Node
 	t              *testing.T
 	client, server *netnsrig.Pod
+	clientFirst    bool // the proxy's outbound listener asks for clients' first bytes
 }
 
 func newNode(t *testing.T) *node {
@@ -83,9 +84,10 @@ func (n *node) startProxy(args ...string) {
 	n.t.Helper()
 	var text strings.Builder
 	err := template.Must(template.New("").Parse(bootstrap)).Execute(&text, struct {
-		AccessLog string
-		Server    netip.Addr
-	}{n.accessLog(), n.server.IPv4})
+		AccessLog   string
+		Server      netip.Addr
+		ClientFirst bool
+	}{n.accessLog(), n.server.IPv4, n.clientFirst})
 	if err != nil {
 		n.t.Fatal(err)
 	}
