@@ -38,9 +38,8 @@ func TestFilterChainMatchAgreesWithEnvoy(t *testing.T) {
 		configs = append(configs, config)
 		weir = append(weir, r.MustAdd(config))
 	}
-	ports := make([]int, len(configs))
+	ports := freePorts(t, len(configs))
 	for i := range configs {
-		ports[i] = freePort(t)
 		configs[i] = strings.Replace(configs[i], "port_value: 0", fmt.Sprint("port_value: ", ports[i]), 1)
 	}
 	startEnvoy(t, envoy, configs, ports[len(ports)-1])
@@ -237,13 +236,17 @@ func clientHello(t *testing.T, name string, alpn []string) []byte {
 	return buf[:n]
 }
 
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// freePorts are n different ports: each is held until all are found.
+func freePorts(t *testing.T, n int) (ports []int) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return ports
 }
 
 func writeBootstrap(t *testing.T, listeners []string) string {

@@ -201,7 +201,7 @@ func (h *hds) StreamHealthCheck(s healthv3.HealthDiscoveryService_StreamHealthCh
 
 func TestHealthDiscovery(t *testing.T) {
 	_, echo := startEcho(t, "u1")
-	dead := freePort(t)
+	dead := deadPort(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

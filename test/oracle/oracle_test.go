@@ -54,7 +54,7 @@ func TestCases(t *testing.T) {
 		e, port := startH2Echo(t, name, c)
 		echoes, upstreams[name] = append(echoes, e), port
 	}
-	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = freePort(t), startServices(t), startRaw(t)
+	upstreams["dead"], upstreams["grpc"], upstreams["raw"] = deadPort(t), startServices(t), startRaw(t)
 	upstreams["udp1"], upstreams["udp2"] = startUDP(t, "udp1"), startUDP(t, "udp2")
 	telemetry, upstreams["collector"], upstreams["collector-http"] = startCollector(t)
 	files := loadCases(t)

@@ -11,9 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/internal/testbinary"
 )
@@ -54,14 +57,42 @@ func newProxy(t *testing.T, name string, command ...string) *proxy {
 	return &proxy{name: name, command: command, dir: t.TempDir(), port: freePort(t), admin: freePort(t)}
 }
 
+// given are the ports that freePort has given: the kernel may offer one again
+// before its proxy listens there.
+var given sync.Map
+
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		if _, again := given.LoadOrStore(port, true); !again {
+			return port
+		}
+	}
+}
+
+// deadPort is a port that refuses connections, and that nobody else can get
+// while the test runs: its socket does not listen.
+func deadPort(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.(*unix.SockaddrInet4).Port
 }
 
 func (p *proxy) log() string { return filepath.Join(p.dir, "access.log") }
