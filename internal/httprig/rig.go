@@ -26,6 +26,8 @@ import (
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/filter/network/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/network/ratelimit"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
@@ -34,6 +36,7 @@ import (
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/async"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -72,9 +75,7 @@ func New(t testing.TB, o Options) *Rig {
 	for url, m := range o.Filters {
 		r.filters[url] = m
 	}
-	network := filter.Network()
-	network[managerURL] = listener.NetworkFilter{New: r.manager, Terminal: true}
-	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: network}})
+	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: r.network()}})
 	s := r.Server
 	r.Main(func() {
 		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats})
@@ -91,6 +92,18 @@ func (r *Rig) loops() []*network.Loop {
 	return append([]*network.Loop{r.Server.Main}, r.Server.Workers...)
 }
 
+// network is the table of network filters, with those that call services.
+func (r *Rig) network() map[string]listener.NetworkFilter {
+	client := func(l *network.Loop) async.Client { return async.NewClient(r.clusters.Table(l.Worker - 1)) }
+	table := filter.Network()
+	table[managerURL] = listener.NetworkFilter{New: r.manager, Terminal: true}
+	table[extauthz.TypeURL] = listener.NetworkFilter{New: extauthz.Factory(client, localAddress)}
+	table[ratelimit.TypeURL] = listener.NetworkFilter{New: ratelimit.Factory(client, localAddress)}
+	return table
+}
+
+var localAddress = netip.MustParseAddr("127.0.0.1")
+
 func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 	m := &hcmv3.HttpConnectionManager{}
 	if err := protos.Unpack(p, config, m); err != nil {
@@ -100,7 +113,7 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 		Stats: r.Server.Stats, Loops: r.loops(), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
 		Filter: func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := r.filters[filter.TypeURL(c)]; return f, ok },
 		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain,
-		Discovery: r.ecds, Scope: ctx, LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(), Secrets: secret.NewSource(r.secrets, ctx),
+		Discovery: r.ecds, Scope: ctx, LocalAddress: localAddress, Runtime: fraction.Runtime(r.runtime), Log: slog.Default(), Secrets: secret.NewSource(r.secrets, ctx),
 	})
 	if err != nil {
 		return nil, err

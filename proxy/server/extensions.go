@@ -49,7 +49,7 @@ func (s *server) makeClusters() {
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
-	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
+	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.UpstreamFactory(s.istioNode())}
 	o.HTTPPolicies = s.clusterPolicies
 	s.clusters = upstream.NewManager(o)
 }
@@ -92,7 +92,7 @@ func (s *server) makeListeners() {
 func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table := filter.Network()
 	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
-	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.New(s.istioNode())}
+	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.Factory(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
 	client := func(l *network.Loop) async.Client { return async.NewClient(s.table(l.Worker)) }

@@ -50,9 +50,8 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
-	//lint:ignore SA1019 to refuse it
-	if m.TransportApiVersion == corev3.ApiVersion_V2 {
-		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	if err := grpc.RefuseV2(p, m.GetTransportApiVersion()); err != nil {
+		return nil, err
 	}
 	f := &factory{
 		shadow: m.ShadowMode, labels: labels(ctx.NodeMetadata[m.BootstrapMetadataLabelsKey]), routeHeaders: lowered(m.ClearRouteCacheHeaders),
