@@ -10,16 +10,6 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 )
 
-// RefuseV2 refuses the version of Envoy's API that is no more, at a
-// transport_api_version of the message at p.
-func RefuseV2(p field.Path, v corev3.ApiVersion) error {
-	//lint:ignore SA1019 to refuse it
-	if v == corev3.ApiVersion_V2 {
-		return p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
-	}
-	return nil
-}
-
 // Compile compiles a GrpcService. timeout is for calls when it gives none;
 // local is the machine's address, for X-Forwarded-For. Services of google_grpc
 // are refused: they have no cluster.

@@ -47,6 +47,8 @@ type NetworkFilter struct {
 	New NetworkFactory
 	// Terminal filters take the bytes: they end each chain, and only they do.
 	Terminal bool
+	// ClientFirst filters say nothing before the client has.
+	ClientFirst bool
 }
 
 // FactoryContext is what a factory may use of its server and its listener.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // defaultTimeout bounds a question.
@@ -20,7 +21,7 @@ func Compile(p field.Path, m *ratelimitv3.RateLimitServiceConfig, timeout *durat
 	if err := field.Only(p, m, "grpc_service", "transport_api_version"); err != nil {
 		return nil, err
 	}
-	if err := grpc.RefuseV2(p, m.GetTransportApiVersion()); err != nil {
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetTransportApiVersion()); err != nil {
 		return nil, err
 	}
 	s, err := grpc.Compile(p.Dot("grpc_service"), m.GetGrpcService(), defaultTimeout, local)

@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -50,7 +51,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
-	if err := grpc.RefuseV2(p, m.GetTransportApiVersion()); err != nil {
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.TransportApiVersion); err != nil {
 		return nil, err
 	}
 	f := &factory{

@@ -24,7 +24,7 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, error) {
+	return http.FilterMaker{Upstream: true, RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
@@ -39,6 +39,7 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 		return nil, err
 	}
 	f := &factory{named: map[string]*script{}, context: m.GetFilterContext().AsMap(), localAddress: ctx.LocalAddress}
+	f.keepRoute = m.GetClearRouteCache() != nil && !m.GetClearRouteCache().GetValue()
 	var err error
 	switch {
 	case m.InlineCode != "" && m.DefaultSourceCode != nil:
@@ -60,7 +61,7 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 	if m.StatPrefix != "" {
 		prefix = m.StatPrefix + "."
 	}
-	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".lua." + prefix})
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "lua." + prefix})
 	return f, nil
 }
 

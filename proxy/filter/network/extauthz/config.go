@@ -14,6 +14,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/async"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -40,7 +41,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, local netip.Addr, ctx *listen
 		"include_tls_session", "metadata_context_namespaces", "shadow_mode"); err != nil {
 		return nil, err
 	}
-	if err := grpc.RefuseV2(p, m.GetTransportApiVersion()); err != nil {
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetTransportApiVersion()); err != nil {
 		return nil, err
 	}
 	s := &settings{
