@@ -110,10 +110,9 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 		return nil, err
 	}
 	c, err := manager.Compile(p, m, manager.Options{
-		Stats: r.Server.Stats, Loops: r.loops(), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
+		FactoryContext: r.filterContext(ctx), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
 		Filter: filter.Lookup(r.filters),
-		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain,
-		Discovery: r.ecds, Scope: ctx, LocalAddress: localAddress, Runtime: fraction.Runtime(r.runtime), Log: slog.Default(), Secrets: secret.NewSource(r.secrets, ctx),
+		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain, Log: slog.Default(),
 	})
 	if err != nil {
 		return nil, err
@@ -122,10 +121,22 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 	return c.Filter, nil
 }
 
+// filterContext is what HTTP filters have: those of a listener, or of routes.
+func (r *Rig) filterContext(l *listener.FactoryContext) http.FactoryContext {
+	c := http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime), LocalAddress: localAddress, FilterLog: slog.Default()}
+	if l == nil {
+		c.Secrets = secret.NewSource(r.secrets, nil)
+		return c
+	}
+	c.Secrets, c.Discovery, c.Scope = secret.NewSource(r.secrets, l), r.ecds, l
+	return c
+}
+
 // Provider implements manager.RouteFactory.
 func (r *Rig) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
+	ctx := r.filterContext(nil)
 	c, err := route.Compile(p.Dot("route_config"), m.GetRouteConfig(), route.Options{
-		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime), Secrets: secret.NewSource(r.secrets, nil)}),
+		FilterConfig:  filter.RouteConfigs(r.filters, &ctx),
 		CompileFormat: manager.CompileFormat, Runtime: r.runtime, Stats: r.Server.Stats,
 	})
 	return manager.StaticRoutes{Routes: c}, err
