@@ -17,6 +17,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"sigs.k8s.io/yaml"
@@ -32,6 +33,7 @@ import (
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/xds/protos"
@@ -77,7 +79,7 @@ func New(t testing.TB, o Options) *Rig {
 	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: network}})
 	s := r.Server
 	r.Main(func() {
-		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats})
+		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats, HTTPFilters: r.clusterFilters})
 		r.logs = accesslog.NewWriters(r.loops(), accesslog.WritersOptions{Log: slog.Default()})
 	})
 	t.Cleanup(r.logs.Close)
@@ -107,6 +109,17 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 	}
 	ctx.OnClose(c.Close)
 	return c.Filter, nil
+}
+
+// clusterFilters is an upstream.FilterCompiler.
+func (r *Rig) clusterFilters(p field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error) {
+	c, err := router.CompileFilters(p, o.GetHttpFilters(), filter.Lookup(filter.Upstream(r.filters)), &http.FactoryContext{
+		Stats: r.Server.Stats, StatPrefix: statPrefix, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime), Secrets: secret.NewSource(r.secrets, nil),
+	})
+	if c == nil {
+		return nil, err
+	}
+	return c, err
 }
 
 // Provider implements manager.RouteFactory.
