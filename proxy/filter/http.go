@@ -31,6 +31,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/healthcheck"
 	"github.com/weirproxy/weir/proxy/filter/http/istioalpn"
 	"github.com/weirproxy/weir/proxy/filter/http/istiopeer"
+	"github.com/weirproxy/weir/proxy/filter/http/jsontometadata"
 	"github.com/weirproxy/weir/proxy/filter/http/jwtauthn"
 	"github.com/weirproxy/weir/proxy/filter/http/localratelimit"
 	"github.com/weirproxy/weir/proxy/filter/http/lua"
@@ -73,6 +74,7 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		healthcheck.TypeURL:      healthcheck.Maker(tables),
 		istioalpn.TypeURL:        istioalpn.Maker(tables),
 		istiopeer.TypeURL:        istiopeer.Maker(tables),
+		jsontometadata.TypeURL:   jsontometadata.Maker(),
 		jwtauthn.TypeURL:         jwtauthn.Maker(tables),
 		localratelimit.TypeURL:   localratelimit.Maker(),
 		lua.TypeURL:              lua.Maker(tables),
