@@ -121,7 +121,7 @@ func grpcVerdict(m *authv3.CheckResponse) *verdict {
 	}
 	v.queryRemove = ok.GetQueryParametersToRemove()
 	//lint:ignore SA1019 deprecated, but Envoy obeys it
-	if d := ok.GetDynamicMetadata(); d != nil && len(v.metadata) == 0 {
+	if d := ok.GetDynamicMetadata(); d != nil {
 		v.metadata = d.AsMap()
 	}
 	return v
