@@ -98,6 +98,7 @@ func (c *master) stop() {
 	c.cfg.warm.close()
 	c.closeMatches()
 	c.cfg.untrack()
+	c.cfg.closeFilters()
 	c.group.Close()
 	c.balancing.Close()
 	c.stopWatching()

@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
@@ -27,7 +28,7 @@ import (
 // Config is an HttpConnectionManager compiled. It is immutable but for its
 // workers' own state.
 type Config struct {
-	filters     []namedFilter
+	filters     []filterchain.Filter
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
 	scoped      ScopedRoutes // routes, when they differ by request
@@ -322,9 +323,9 @@ func (c *Config) Close() {
 }
 
 func (c *Config) closeFilters() {
-	closeFilters(c.filters)
+	filterchain.Close(c.filters)
 	for _, u := range c.upgrades {
-		closeFilters(u.filters)
+		filterchain.Close(u.filters)
 	}
 }
 
