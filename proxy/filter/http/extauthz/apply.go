@@ -59,6 +59,7 @@ func (f *filter) takeMetadata(v *verdict) {
 func (f *filter) allow(v *verdict) {
 	h := f.cb.RequestHeaders()
 	changed := f.changesRoute(v)
+	s, _ := f.routed() // before the route may change
 	for _, c := range v.request {
 		switch f.rules.Set(c.name) {
 		case headerrules.Fail:
@@ -85,7 +86,7 @@ func (f *filter) allow(v *verdict) {
 		f.cb.ClearRouteCache()
 	}
 	f.stats.OK.Inc()
-	if s, _ := f.routed(); s != nil {
+	if s != nil {
 		s.OK.Inc()
 	}
 	if f.shadow {

@@ -160,5 +160,5 @@ var responseActions = map[corev3.HeaderValueOption_HeaderAppendAction]action{
 	corev3.HeaderValueOption_ADD_IF_ABSENT:              addIfAbsent,
 	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:        overwrite,
 	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD: set,
-	corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:    set,
+	corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:    add,
 }
