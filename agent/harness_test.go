@@ -109,6 +109,8 @@ func (p *proxy) PodChanged(pod handoff.Pod) {
 	fmt.Println("changed", pod.ID, pod.ServiceAccount, pod.Labels)
 }
 
+func (p *proxy) DNSServersMoved(_, _ uint32, servers int) { unix.Close(servers) }
+
 func (p *proxy) PodRemoved(id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

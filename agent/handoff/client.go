@@ -20,6 +20,10 @@ type Events interface {
 	// PodChanged says that a pod has other addresses or another identity. Its
 	// listeners are those that it was added with, and are not handed over again.
 	PodChanged(Pod)
+	// DNSServersMoved says that a pod whose DNS is caught has been told of again,
+	// maybe by another agent: the table of the servers that it asks may be
+	// another one. The descriptor is the receiver's.
+	DNSServersMoved(id uint32, slot uint32, servers int)
 	// PodRemoved says that a pod is gone. Its descriptors must be closed:
 	// they keep its network namespace.
 	PodRemoved(id uint32)

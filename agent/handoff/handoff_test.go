@@ -125,6 +125,10 @@ func (e *events) PodAdded(p Pod) {
 func (e *events) PodChanged(p Pod) {
 	e.seen <- fmt.Sprintf("~%d %s %v", p.ID, p.ServiceAccount, p.Labels)
 }
+func (e *events) DNSServersMoved(id, slot uint32, servers int) {
+	unix.Close(servers)
+	e.seen <- fmt.Sprintf("dns %d at %d", id, slot)
+}
 func (e *events) PodRemoved(id uint32) { e.seen <- fmt.Sprintf("-%d", id) }
 
 func (e *events) want(t *testing.T, want ...string) {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weirproxy/weir/agent/handoff"
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/listener"
@@ -112,6 +114,16 @@ func (n *node) PodChanged(p handoff.Pod) {
 	n.s.loops[0].Post(func() {
 		n.s.main.Info("pod changed", "pod", p.Name, "namespace", p.Namespace, "id", p.ID, "addresses", fmt.Sprint(p.Addresses))
 		n.putPod(p)
+	})
+}
+
+// DNSServersMoved implements handoff.Events.
+func (n *node) DNSServersMoved(id, slot uint32, servers int) {
+	n.s.loops[0].Post(func() {
+		if err := n.dns.server.MoveServers(id, servers, slot); err != nil {
+			n.s.main.Error("a pod's DNS can't be answered any more", "id", id, "error", err)
+		}
+		unix.Close(servers)
 	})
 }
 
