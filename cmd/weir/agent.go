@@ -26,7 +26,7 @@ Pods come from the configuration file, from "weir agent add-pod" and, with
 --kubernetes, from the API server: this node's pods whose label, or whose
 namespace's, is weir.dev/catch=true.
 
-It needs root (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN). Its end changes nothing:
+It needs root (CAP_NET_ADMIN, CAP_SYS_ADMIN). Its end changes nothing:
 pods stay caught, and the next agent takes over. "weir agent cleanup" lets them go.`,
 		Example: `  weir agent --config /etc/weir/agent.yaml --proxy-uid 1337
   weir agent --kubernetes --node "$NODE_NAME" --proxy-uid 1337
