@@ -127,6 +127,19 @@ func (n *node) DNSServersMoved(id, slot uint32, servers int) {
 	})
 }
 
+// PeersChanged implements handoff.Events.
+func (n *node) PeersChanged(peers []handoff.Peer, gone []string) {
+	n.s.loops[0].Post(func() {
+		for _, p := range peers {
+			who := pods.Identity{Namespace: p.Namespace, Name: p.Name, ServiceAccount: p.ServiceAccount, Labels: p.Labels}
+			n.pods.PutPeer(p.Key(), who, p.Addresses)
+		}
+		for _, key := range gone {
+			n.pods.RemovePeer(key)
+		}
+	})
+}
+
 // putPod tells who the pod is: the workers now, the management servers soon.
 func (n *node) putPod(p handoff.Pod) *pods.Pod {
 	who := pods.Identity{Namespace: p.Namespace, Name: p.Name, ServiceAccount: p.ServiceAccount, Labels: p.Labels}

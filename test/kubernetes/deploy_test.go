@@ -27,7 +27,7 @@ func TestChartLints(t *testing.T) {
 	tool(t, "helm", "lint", "--strict", chart)
 	for _, values := range []string{
 		"metrics.podMonitor.enabled=true", "metrics.dashboards.enabled=true", "cni.enabled=false", "proxy.concurrency=2",
-		"agent.dns=true,agent.balanceServices=true", "agent.exclude.outboundCIDRs={10.0.0.0/8},agent.exclude.outboundPorts={5432},agent.exclude.uids={101}",
+		"agent.dns=true,agent.balanceServices=true,agent.clusterPeers=true", "agent.exclude.outboundCIDRs={10.0.0.0/8},agent.exclude.outboundPorts={5432},agent.exclude.uids={101}",
 	} {
 		tool(t, "helm", "lint", "--strict", chart, "--set", values)
 	}
