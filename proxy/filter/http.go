@@ -79,14 +79,32 @@ func HTTP(tables func(worker int) *upstream.Table, logs func() accesslog.Options
 		oauth2.TypeURL:           oauth2.Maker(tables),
 		ratelimit.TypeURL:        ratelimit.Maker(tables),
 		rbac.TypeURL:             rbac.Maker(),
-		router.TypeURL:           router.Maker(tables, logs),
 		setfilterstate.TypeURL:   setfilterstate.Maker(),
 		setmetadata.TypeURL:      setmetadata.Maker(),
 		statefulsession.TypeURL:  statefulsession.Maker(),
 	}
-	maps.Copy(table, composite.Makers(func(config *anypb.Any) (http.FilterMaker, bool) {
+	table[router.TypeURL] = router.Maker(tables, logs, Lookup(Upstream(table)))
+	maps.Copy(table, composite.Makers(Lookup(table)))
+	return table
+}
+
+// Upstream are the filters of a table of HTTP filters that may stand upstream:
+// in a cluster's http_filters and the router's upstream_http_filters.
+func Upstream(all map[string]http.FilterMaker) map[string]http.FilterMaker {
+	table := map[string]http.FilterMaker{router.CodecTypeURL: router.CodecMaker()}
+	for url, m := range all {
+		if m.Upstream {
+			table[url] = m
+		}
+	}
+	maps.Copy(table, composite.Makers(Lookup(table)))
+	return table
+}
+
+// Lookup finds filters in a table.
+func Lookup(table map[string]http.FilterMaker) http.FilterLookup {
+	return func(config *anypb.Any) (http.FilterMaker, bool) {
 		m, ok := table[TypeURL(config)]
 		return m, ok
-	}))
-	return table
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/ecds"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -80,7 +81,7 @@ type Server struct {
 	Main      *network.Loop
 	Workers   []*network.Loop
 	Stats     *stats.Store
-	Runtime   Runtime  // may be nil
+	Runtime   fraction.Runtime
 	Overload  Overload // may be nil
 	Log       *slog.Logger
 	AccessLog AccessLogCompiler // nil: access logs are refused

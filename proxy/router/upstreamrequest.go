@@ -20,6 +20,7 @@ type upstreamRequest struct {
 	life   event.Timer     // max_stream_duration of the cluster
 	wait   network.Buffer  // body that waits for a connection
 	own    *http.HeaderMap // for the response's head while tries compete
+	chain  *tryChain       // filters between here and the connection; nil: none
 	attemptState
 }
 
@@ -36,6 +37,8 @@ type attemptState struct {
 	hedged    bool // it was slow, and another was started for it
 	ended     bool // the request has been encoded whole
 	headEnd   bool // the request is a head only
+	headReady bool // the head may go out: filters have let it pass
+	received  bool // the response is there whole, though filters may hold it
 	waitEnd   bool // the data that waits is the last
 	trailer   *http.HeaderMap
 	started   bool // the response has begun
@@ -67,7 +70,8 @@ func (u *upstreamRequest) start(headOnly bool) {
 	f := u.f
 	u.attemptState = attemptState{active: true, host: f.host, headEnd: headOnly, began: f.cb.Loop().Now()}
 	u.sizes.requestBody = uint64(u.wait.Len())
-	if f.requestEnd && !headOnly {
+	u.startChain()
+	if u.headReady = u.chain == nil; u.headReady && f.requestEnd && !headOnly {
 		u.waitEnd = true
 		if f.hasTrailers {
 			u.trailer = f.cb.RequestTrailers()
@@ -81,11 +85,20 @@ func (u *upstreamRequest) start(headOnly bool) {
 	u.startSpan()
 	u.startLog()
 	u.touch()
+	u.connect()
+	if u.chain != nil && u.active {
+		u.chain.decode(headOnly)
+	}
+}
+
+// connect asks for the stream that the try is to take.
+func (u *upstreamRequest) connect() {
+	f := u.f
 	if f.tunnel != nil {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
 		return
 	}
-	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), info.Protocol, f.asks())
+	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), f.cb.StreamInfo().Protocol, f.asks())
 	u.pending = p.NewStream(u, u)
 }
 
@@ -126,6 +139,14 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 		u.startPerTry()
 	}
 	u.startMaxDuration()
+	if u.headReady {
+		u.sendHead()
+	}
+}
+
+// sendHead sends the request's head, and what waits behind it.
+func (u *upstreamRequest) sendHead() {
+	f, enc := u.f, u.enc
 	hdr := f.cb.RequestHeaders()
 	last := u.headEnd && u.trailer == nil
 	u.injectSpan(hdr)
@@ -173,15 +194,45 @@ func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure strin
 	u.disarm()
 	u.chargeTry()
 	u.active = false
+	u.chain.end()
 	u.endSpan(reason.ResetReason().String(), flagOf(reason.ResetReason()))
 	u.log.failed(flagOf(reason.ResetReason()), failure)
 	u.log.end()
 	u.f.onReset(u, reason.ResetReason(), failure, false)
 }
 
+// sendData and sendTrailers take what follows the request's head.
 func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
 	u.touch()
 	u.sizes.requestBody += uint64(b.Len())
+	if c := u.chain; c != nil {
+		c.RequestWhole = end
+		if !c.Over() {
+			c.DecodeBody(b, end)
+		}
+		return
+	}
+	u.encodeData(b, end)
+}
+
+func (u *upstreamRequest) sendTrailers(t *http.HeaderMap) {
+	if c := u.chain; c != nil {
+		c.RequestWhole, c.GotTrailers, c.RequestTrailers = true, true, t
+		if !c.Over() {
+			c.DecodeTail()
+		}
+		return
+	}
+	u.encodeTrailers(t)
+}
+
+// encodeData gives a piece of the body to the connection, or keeps it while
+// there is none.
+func (u *upstreamRequest) encodeData(b *network.Buffer, end bool) {
+	if u.received {
+		b.Reset()
+		return
+	}
 	if u.enc != nil {
 		u.log.sent(b.Len())
 		u.enc.EncodeData(b, end)
@@ -198,7 +249,10 @@ func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
 	}
 }
 
-func (u *upstreamRequest) sendTrailers(t *http.HeaderMap) {
+func (u *upstreamRequest) encodeTrailers(t *http.HeaderMap) {
+	if u.received {
+		return
+	}
 	if u.enc == nil {
 		u.trailer = t
 		return
@@ -228,15 +282,22 @@ func (u *upstreamRequest) cancel() {
 
 // release lets go of the stream, cutting it off when it has not ended.
 func (u *upstreamRequest) release(reset bool) {
-	enc := u.enc
 	u.chargeTry()
-	u.active, u.enc = false, nil
+	u.active = false
 	if reset {
 		u.cancelSpan()
 	}
 	u.endSpan("", 0)
-	if enc == nil {
-		u.log.end()
+	u.leave(reset)
+	u.log.end()
+	u.chain.end()
+}
+
+// leave gives the stream back to its connection, cutting it off when it has
+// not ended.
+func (u *upstreamRequest) leave(reset bool) {
+	enc := u.enc
+	if u.enc = nil; enc == nil {
 		return
 	}
 	if m, ok := enc.(http.Metered); ok {
@@ -246,7 +307,6 @@ func (u *upstreamRequest) release(reset bool) {
 		info.UpstreamBytesSent += b.Sent
 		info.UpstreamHeaderSent += b.HeaderSent
 	}
-	u.log.end()
 	enc.SetCallbacks(nil)
 	for ; u.paused > 0; u.paused-- {
 		enc.ReadDisable(false)
@@ -282,6 +342,26 @@ func (u *upstreamRequest) DecodeHeaders(end bool) {
 	if !u.active {
 		return
 	}
+	c := u.chain
+	if c == nil {
+		u.deliverHead(end)
+		return
+	}
+	c.Response = u.head
+	if u.touch(); end {
+		u.receivedAll()
+	}
+	c.EncodeHead(end)
+}
+
+// receivedAll lets go of a connection whose response filters still hold.
+func (u *upstreamRequest) receivedAll() {
+	u.received = true
+	u.leave(!u.ended)
+}
+
+// deliverHead gives the response's head to the router.
+func (u *upstreamRequest) deliverHead(end bool) {
 	u.started = true
 	u.code = statusOf(u.head)
 	u.sizes.head, u.sizes.lines = uint64(u.head.Bytes()), uint64(u.head.Len())
@@ -296,6 +376,18 @@ func (u *upstreamRequest) DecodeData(b *network.Buffer, end bool) {
 		b.Reset()
 		return
 	}
+	if c := u.chain; c != nil {
+		if end {
+			u.receivedAll()
+		}
+		c.EncodeBody(b, end)
+		return
+	}
+	u.deliverBody(b, end)
+}
+
+// deliverBody gives a piece of the response's body to the router.
+func (u *upstreamRequest) deliverBody(b *network.Buffer, end bool) {
 	u.touch()
 	u.log.received(b.Len())
 	u.sizes.body += uint64(b.Len())
@@ -313,6 +405,16 @@ func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
 	if !u.active {
 		return
 	}
+	if c := u.chain; c != nil {
+		u.receivedAll()
+		c.EncodeTail()
+		return
+	}
+	u.deliverTail(t)
+}
+
+// deliverTail gives the response's trailers to the router.
+func (u *upstreamRequest) deliverTail(t *http.HeaderMap) {
 	u.respTrailers = t
 	u.host.TakeLoadReport(t)
 	u.finish()

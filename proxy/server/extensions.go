@@ -26,6 +26,7 @@ import (
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -39,6 +40,8 @@ import (
 const managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 func (s *server) makeClusters() {
+	s.httpFilters = filter.HTTP(s.table, s.logOptions)
+	s.upstreamFilters = filter.Lookup(filter.Upstream(s.httpFilters))
 	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
@@ -50,13 +53,26 @@ func (s *server) makeClusters() {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
 	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
-	o.HTTPPolicies = s.clusterPolicies
+	o.HTTPPolicies, o.HTTPFilters = s.clusterPolicies, s.clusterFilters
 	s.clusters = upstream.NewManager(o)
 }
 
 // clusterPolicies is an upstream.PolicyCompiler.
 func (s *server) clusterPolicies(p field.Path, o *httpv3.HttpProtocolOptions) (any, error) {
 	c, err := route.CompileClusterPolicies(p, o, route.Options{Runtime: s.runtime.Value, CompileFormat: manager.CompileFormat})
+	if c == nil {
+		return nil, err
+	}
+	return c, err
+}
+
+// clusterFilters is an upstream.FilterCompiler.
+func (s *server) clusterFilters(p field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error) {
+	c, err := router.CompileFilters(p, o.GetHttpFilters(), s.upstreamFilters, &http.FactoryContext{
+		Stats: s.stats, StatPrefix: statPrefix, Loops: s.loops, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number,
+		ServiceCluster: s.bootstrap.GetNode().GetCluster(), NodeID: s.bootstrap.GetNode().GetId(), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
+		HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, nil), LocalAddress: localAddress(),
+	})
 	if c == nil {
 		return nil, err
 	}
@@ -71,9 +87,7 @@ func (s *server) istioNode() metadataexchange.Node {
 
 func (s *server) makeListeners() {
 	s.nodeFields = nodeFields(s.xds.Node())
-	tables := s.table
-	s.httpFilters = filter.HTTP(tables, s.logOptions)
-	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime.Value, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
@@ -127,7 +141,7 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	c, err := manager.Compile(p, m, manager.Options{
 		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
 		Cluster: s.clusterInfo, ListenerMetadata: ctx.Metadata, ChainMetadata: ctx.ChainMetadata,
-		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
+		Filter:     filter.Lookup(s.httpFilters),
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		Node:       s.nodeFields, Direction: uint8(ctx.Direction),

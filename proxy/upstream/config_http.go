@@ -5,6 +5,7 @@ package upstream
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	forwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -19,6 +20,11 @@ const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 // PolicyCompiler compiles the policies that a cluster has of its own for its
 // requests, nil for none: they become cluster.Info.HTTPPolicies.
 type PolicyCompiler func(path field.Path, o *httpv3.HttpProtocolOptions) (any, error)
+
+// FilterCompiler compiles the HTTP filters of the cluster with this prefix of
+// statistics, nil for none: they become cluster.Info.HTTPFilters. What has a
+// method Close is closed when the cluster goes.
+type FilterCompiler func(path field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error)
 
 // httpOptions compiles how HTTP is spoken: the extension's options, or else
 // the deprecated fields of the cluster.
@@ -41,7 +47,7 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 	}
 	if err := firstError(
 		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config",
-			"request_mirror_policies", "hash_policy", "retry_policy"),
+			"request_mirror_policies", "hash_policy", "retry_policy", "http_filters"),
 		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
 		autoSNI(p.Dot("upstream_http_protocol_options"), o.GetUpstreamHttpProtocolOptions(), info),
 	); err != nil {
@@ -50,6 +56,12 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 	if m.o.HTTPPolicies != nil { // but in tests
 		var err error
 		if info.HTTPPolicies, err = m.o.HTTPPolicies(p, o); err != nil {
+			return err
+		}
+	}
+	if m.o.HTTPFilters != nil {
+		var err error
+		if info.HTTPFilters, err = m.o.HTTPFilters(p.Dot("http_filters"), info.StatScope().Prefix, o); err != nil {
 			return err
 		}
 	}
@@ -84,9 +96,20 @@ func legacyOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error
 	}
 	return firstError(
 		commonHTTP(p.Dot("common_http_protocol_options"), c.GetCommonHttpProtocolOptions(), info),
+		autoSNI(p.Dot("upstream_http_protocol_options"), legacySNI(c), info),
 		http1Options(p.Dot("http_protocol_options"), c.GetHttpProtocolOptions(), info),
 		http2Options(p.Dot("http2_protocol_options"), c.GetHttp2ProtocolOptions(), info),
 	)
+}
+
+// legacySNI is the cluster's own upstream_http_protocol_options; those of a
+// dynamic forward proxy check its hosts' names unless they say otherwise.
+func legacySNI(c *clusterv3.Cluster) *corev3.UpstreamHttpProtocolOptions {
+	o := c.GetUpstreamHttpProtocolOptions()
+	if o == nil && c.GetClusterType().GetTypedConfig().MessageIs(&forwardv3.ClusterConfig{}) {
+		o = &corev3.UpstreamHttpProtocolOptions{AutoSni: true, AutoSanValidation: true}
+	}
+	return o
 }
 
 // versions are the options of each version, wherever they are.

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/weirproxy/weir/agent/pods"
 )
@@ -142,7 +141,7 @@ func (l *clients) repeat(ctx context.Context, keep bool) {
 		return c, err
 	}}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: patience}
 	for ctx.Err() == nil {
 		if err := l.ask(client); err != nil {
 			l.note(&l.failed, err)

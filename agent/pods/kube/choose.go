@@ -13,13 +13,11 @@ import (
 
 // What people write on pods and namespaces.
 const (
+	// prefix is what all of it begins with.
+	prefix = "weir.dev/"
 	// LabelCatch on a pod, or else on its namespace, asks for the pod to be
 	// caught ("true") or left alone ("false").
 	LabelCatch = "weir.dev/catch"
-	// annotationPrefix is that of the annotations, and of no others that the
-	// agent keeps.
-	annotationPrefix = "weir.dev/"
-
 	// AnnotationCatch with "false" leaves a pod alone whatever the labels say.
 	AnnotationCatch = "weir.dev/catch"
 	// AnnotationExcludeInbound is a list of ports: 9090,9091.

@@ -75,14 +75,14 @@ func slimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
 	slim := metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels,
 	}
-	for name, value := range m.Annotations {
-		if !strings.HasPrefix(name, annotationPrefix) {
+	for name, v := range m.Annotations {
+		if !strings.HasPrefix(name, prefix) {
 			continue
 		}
 		if slim.Annotations == nil {
 			slim.Annotations = map[string]string{}
 		}
-		slim.Annotations[name] = value
+		slim.Annotations[name] = v
 	}
 	return slim
 }

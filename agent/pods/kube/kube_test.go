@@ -47,7 +47,7 @@ func TestSpec(t *testing.T) {
 		},
 		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
 	}
-	kept, err := slim(&pod) // as the informers keep it
+	kept, err := slim(&pod)
 	if err != nil {
 		t.Fatal(err)
 	}

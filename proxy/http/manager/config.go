@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
@@ -27,7 +28,7 @@ import (
 // Config is an HttpConnectionManager compiled. It is immutable but for its
 // workers' own state.
 type Config struct {
-	filters     []namedFilter
+	filters     []filterchain.Filter
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
 	scoped      ScopedRoutes // routes, when they differ by request
@@ -298,6 +299,9 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
 		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2."}),
 	}
+	if c.tracing == nil { // as in Envoy the statistics are there all the same
+		c.groups.tracing = tracing.NewStats(o.Stats, prefix)
+	}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {
 		c.workers[i] = &worker{index: i, loop: l, http1: c.http1, http2: c.http2}
@@ -310,13 +314,18 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
+	if c.tracing != nil {
+		c.tracing.Close()
+	} else {
+		c.groups.tracing.Close()
+	}
 	c.closeFilters()
 }
 
 func (c *Config) closeFilters() {
-	closeFilters(c.filters)
+	filterchain.Close(c.filters)
 	for _, u := range c.upgrades {
-		closeFilters(u.filters)
+		filterchain.Close(u.filters)
 	}
 }
 

@@ -68,7 +68,7 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.remoteComplete || code == 413 && s.localReply && s.lastData) && !upgraded {
+		if (!s.RequestWhole || code == 413 && s.LocalReply && s.lastData) && !upgraded {
 			// The connection can't be used for another request. To Envoy a body
 			// ends after its last byte, so it is still under way for a filter
 			// that refuses it.

@@ -26,7 +26,7 @@ const (
 
 // Maker makes filter factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: newFactory, RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL}
+	return http.FilterMaker{Upstream: true, New: newFactory, RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL}
 }
 
 func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
@@ -103,7 +103,7 @@ func common(p field.Path, c *compressorv3.Compressor_CommonDirectionConfig, rt f
 }
 
 func (f *factory) makeStats(ctx *http.FactoryContext, ownPrefix bool) {
-	prefix := "http." + ctx.StatPrefix + ".compressor." + f.library.Name + "." + f.library.StatPrefix
+	prefix := ctx.StatPrefix + "compressor." + f.library.Name + "." + f.library.StatPrefix
 	response := prefix
 	if ownPrefix {
 		response += "response."

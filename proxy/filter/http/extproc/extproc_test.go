@@ -146,7 +146,11 @@ func TestFailures(t *testing.T) {
 		}
 		r.WantStat("http.in.ext_proc.message_timeouts", "1")
 		r.WantStat("http.in.ext_proc.streams_failed", "1")
-		r.WantStat("http.in.ext_proc.immediate_responses_sent", "1")
+		immediate := "3" // failures are answered by such, too
+		if allow {
+			immediate = "1"
+		}
+		r.WantStat("http.in.ext_proc.immediate_responses_sent", immediate)
 	}
 }
 

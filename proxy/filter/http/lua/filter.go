@@ -15,6 +15,7 @@ type factory struct {
 	script       *script // nil: only routes have scripts
 	named        map[string]*script
 	context      map[string]any
+	keepRoute    bool // clear_route_cache: false
 	client       func(worker int) async.Client
 	localAddress netip.Addr
 	group        *stats.Group[Stats]

@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -91,9 +90,8 @@ func compile(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (
 }
 
 func (f *factory) compileService(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (err error) {
-	//lint:ignore SA1019 to refuse it
-	if v := m.GetRateLimitService().GetTransportApiVersion(); v == corev3.ApiVersion_V2 {
-		return p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetRateLimitService().GetTransportApiVersion()); err != nil {
+		return err
 	}
 	if f.service, err = grpc.Compile(p.Dot("grpc_service"), m.GetRateLimitService().GetGrpcService(), defaultTimeout, ctx.LocalAddress); err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -82,6 +81,8 @@ func (c *factory) Close() { c.groups.close() }
 
 // filter limits one stream, and then later ones: see Recycle.
 type filter struct {
+	http.PassRequestBody
+	http.PassResponseBody
 	*factory
 	cb      http.FilterCallbacks
 	client  async.Client
@@ -128,7 +129,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 		f.call = nil
 		f.decide(answer(response, st))
 	})
-	return http.HeadersStopIteration
+	return http.HeadersStopAllAndWatermark
 }
 
 // isOn asks the runtime for a percentage.
@@ -267,22 +268,6 @@ func (f *filter) routed() (st *ClusterStats, code func(int)) {
 	return &ClusterStats{}, func(int) {}
 }
 
-// DecodeData implements http.DecoderFilter.
-func (f *filter) DecodeData(*network.Buffer, bool) http.DataStatus {
-	if f.call != nil {
-		return http.DataStopAndWatermark
-	}
-	return http.DataContinue
-}
-
-// DecodeTrailers implements http.DecoderFilter.
-func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus {
-	if f.call != nil {
-		return http.TrailersStopIteration
-	}
-	return http.TrailersContinue
-}
-
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	for _, x := range f.response {
@@ -292,12 +277,6 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	}
 	return http.HeadersContinue
 }
-
-// EncodeData implements http.EncoderFilter.
-func (f *filter) EncodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// EncodeTrailers implements http.EncoderFilter.
-func (f *filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 var (
 	_ http.DecoderFilter = (*filter)(nil)

@@ -28,12 +28,8 @@ func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network
 		return nil, p.Dot("max_connections").Errorf("missing")
 	}
 	s := &settings{most: m.GetMaxConnections().GetValue(), delay: m.GetDelay().AsDuration()}
-	var runtime fraction.Runtime
-	if ctx.Runtime != nil {
-		runtime = ctx.Runtime.Integer
-	}
 	var err error
-	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), runtime); err != nil {
+	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), ctx.Runtime); err != nil {
 		return nil, err
 	}
 	s.stats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "connection_limit." + m.GetStatPrefix() + "."})

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ext_authz/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -47,9 +46,8 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, local netip.Addr, ctx *listen
 		"include_tls_session", "metadata_context_namespaces", "shadow_mode"); err != nil {
 		return nil, err
 	}
-	//lint:ignore SA1019 to refuse it
-	if m.GetTransportApiVersion() == corev3.ApiVersion_V2 {
-		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetTransportApiVersion()); err != nil {
+		return nil, err
 	}
 	s := &settings{
 		allowOnFailure: m.GetFailureModeAllow(), shadow: m.GetShadowMode(), namespaces: m.GetMetadataContextNamespaces(),

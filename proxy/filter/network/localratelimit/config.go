@@ -31,12 +31,8 @@ func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network
 		return nil, err
 	}
 	s := &settings{}
-	var runtime fraction.Runtime
-	if ctx.Runtime != nil {
-		runtime = ctx.Runtime.Integer
-	}
 	var err error
-	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), runtime); err != nil {
+	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), ctx.Runtime); err != nil {
 		return nil, err
 	}
 	if s.bucket, err = tokenbucket.Compile(p.Dot("token_bucket"), m.GetTokenBucket(), leastInterval); err != nil {

@@ -4,14 +4,12 @@ import (
 	"net/netip"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/formatter"
-	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
@@ -51,14 +49,10 @@ func compile(p field.Path, m *ratelimitv3.RateLimit, local netip.Addr, ctx *list
 	if err := field.Only(sp, m.GetRateLimitService(), "grpc_service", "transport_api_version"); err != nil {
 		return nil, err
 	}
-	//lint:ignore SA1019 to refuse it
-	if m.GetRateLimitService().GetTransportApiVersion() == corev3.ApiVersion_V2 {
-		return nil, sp.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	if err := protos.CheckVersion(sp.Dot("transport_api_version"), m.GetRateLimitService().GetTransportApiVersion()); err != nil {
+		return nil, err
 	}
-	s := &settings{domain: m.GetDomain(), denyOnFailure: m.GetFailureModeDeny()}
-	if ctx.Runtime != nil {
-		s.runtime = fraction.Runtime(ctx.Runtime.Integer)
-	}
+	s := &settings{domain: m.GetDomain(), denyOnFailure: m.GetFailureModeDeny(), runtime: ctx.Runtime}
 	var err error
 	if s.service, err = grpc.Compile(sp.Dot("grpc_service"), m.GetRateLimitService().GetGrpcService(), defaultTimeout, local); err != nil {
 		return nil, err

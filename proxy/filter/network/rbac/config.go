@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
-	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/rbac"
@@ -33,10 +32,7 @@ func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network
 		shadowPolicyKey: m.GetShadowRulesStatPrefix() + "shadow_effective_policy_id",
 		shadowResultKey: m.GetShadowRulesStatPrefix() + "shadow_engine_result",
 	}
-	var o rbac.Options
-	if ctx.Runtime != nil {
-		o.Runtime = fraction.Runtime(ctx.Runtime.Integer)
-	}
+	o := rbac.Options{Runtime: ctx.Runtime}
 	var err error
 	if s.enforced, err = rbac.New(p.Dot("rules"), m.GetRules(), p.Dot("matcher"), m.GetMatcher(), o); err != nil {
 		return nil, err
