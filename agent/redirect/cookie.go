@@ -30,6 +30,7 @@ func NetnsCookie(ns *netns.NS) (uint64, error) {
 // cookieByProgram makes a socket in the namespace and tries to connect it,
 // while a program that sees it is attached to this process's cgroup.
 func cookieByProgram(ns *netns.NS) (cookie uint64, err error) {
+	raiseMemlock() // the first map of an agent may be this program's
 	var objects bpf.CookieObjects
 	if err := bpf.LoadCookieObjects(&objects, nil); err != nil {
 		return 0, err

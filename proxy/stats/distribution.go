@@ -14,10 +14,7 @@ func (b bin) lower() float64 {
 		return 0
 	}
 	d, i := (b.index-1)/binsPerDecade, (b.index-1)%binsPerDecade
-	if d == 0 {
-		return float64(10+i) / 10
-	}
-	return float64(10+i) * float64(pow10[d-1])
+	return float64(10+i) / 10 * float64(pow10[d]) // as circllhist rounds: 110.00000000000001
 }
 
 func (b bin) width() float64 {

@@ -79,11 +79,17 @@ func TestPagesAreEnvoys(t *testing.T) {
 			for _, prefixes := range []bool{false, true} {
 				s := readSnapshot(t, envoy, config, prefixes)
 				for _, page := range pages {
-					got, err := writePage(s, page)
-					if err != nil {
-						t.Fatal(err)
+					d := "-"
+					for tries := 0; d != "" && tries < 5; tries++ { // an interval may end between snapshot and page
+						got, err := writePage(s, page)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if d = firstDifference(lines(envoy.Get(t, page)), lines(got)); d != "" {
+							s = readSnapshot(t, envoy, config, prefixes)
+						}
 					}
-					if d := firstDifference(lines(envoy.Get(t, page)), lines(got)); d != "" {
+					if d != "" {
 						t.Errorf("%s (prefixes: %v): %s", page, prefixes, d)
 					}
 				}
@@ -134,7 +140,8 @@ func lines(page string) []string {
 	page = strings.ReplaceAll(page, `{"name"`, "\n{\"name\"")
 	return slices.DeleteFunc(strings.Split(page, "\n"), func(l string) bool {
 		// Envoy's filesystem is older than its configuration.
-		return strings.Contains(l, "admin") || strings.Contains(l, "server") || strings.Contains(l, "filesystem")
+		return strings.Contains(l, "admin") || strings.Contains(l, "server") || strings.Contains(l, "filesystem") ||
+			strings.Contains(l, "watchdog") // which a busy machine makes bark
 	})
 }
 
