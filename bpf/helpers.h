@@ -6,6 +6,9 @@
 
 #include "maps.h"
 
+#define SOL_SOCKET 1
+#define SO_BINDTODEVICE 25
+
 // A context field, loaded by itself: clang merges the loads of neighbouring
 // u32 fields into a u64 one, which the verifier refuses.
 #define CTX_LOAD(field) (*(volatile typeof(field) *)&(field))
@@ -111,6 +114,18 @@ static __always_inline int proxy_is_silent(const struct pod *pod, const struct s
 		return 1;
 	now = bpf_ktime_get_ns();
 	return now > last && now - last > settings->max_silence_ms * 1000000ULL;
+}
+
+// A socket bound to a device (which needs no privilege) would slip past the
+// route by mark and the way to an alias, so it is unbound: the device is the
+// proxy's to choose. Only connect can do it.
+static __always_inline int unbind_device(struct bpf_sock_addr *ctx)
+{
+	char none[4] = {};
+
+	if (!ctx->sk->bound_dev_if)
+		return 0;
+	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, none, sizeof(none));
 }
 
 static __always_inline void flow_init(struct flow *flow, const struct pod *pod, const __u8 *addr, __u16 port,

@@ -17,6 +17,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"sigs.k8s.io/yaml"
@@ -34,6 +35,7 @@ import (
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
@@ -78,7 +80,7 @@ func New(t testing.TB, o Options) *Rig {
 	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: r.network()}})
 	s := r.Server
 	r.Main(func() {
-		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats})
+		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats, HTTPFilters: r.clusterFilters})
 		r.logs = accesslog.NewWriters(r.loops(), accesslog.WritersOptions{Log: slog.Default()})
 	})
 	t.Cleanup(r.logs.Close)
@@ -130,6 +132,17 @@ func (r *Rig) filterContext(l *listener.FactoryContext) http.FactoryContext {
 	}
 	c.Secrets, c.Discovery, c.Scope = secret.NewSource(r.secrets, l), r.ecds, l
 	return c
+}
+
+// clusterFilters is an upstream.FilterCompiler.
+func (r *Rig) clusterFilters(p field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error) {
+	fc := r.filterContext(nil)
+	fc.StatPrefix = statPrefix
+	c, err := router.CompileFilters(p, o.GetHttpFilters(), filter.Lookup(filter.Upstream(r.filters)), &fc)
+	if c == nil {
+		return nil, err
+	}
+	return c, err
 }
 
 // Provider implements manager.RouteFactory.

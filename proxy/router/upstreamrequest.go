@@ -185,10 +185,11 @@ func (u *upstreamRequest) sendHead() {
 // OnPoolFailure implements pool.StreamCallbacks.
 func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure string, h *cluster.Host) {
 	u.pending = nil
+	info := u.f.cb.StreamInfo()
+	info.UpstreamPoolReady = u.f.cb.Loop().Now() // as in Envoy, though it is not
 	if h != nil {
 		u.host = h
 	} else {
-		info := u.f.cb.StreamInfo()
 		info.UpstreamHost, info.UpstreamHostname, info.UpstreamMetadata = network.Address{}, "", nil
 	}
 	u.disarm()

@@ -21,9 +21,6 @@ func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Op
 	if c.filters, err = filterchain.Compile(p.Dot("http_filters"), m.HttpFilters, o.Filter, ctx); err != nil {
 		return err
 	}
-	if len(c.filters) == 0 {
-		return p.Dot("http_filters").Errorf("no filter; add envoy.filters.http.router")
-	}
 	c.filtersVary = len(c.filters) > 1
 	for i, u := range m.UpgradeConfigs {
 		p := p.Dot("upgrade_configs").Index(i)

@@ -39,7 +39,7 @@ func (s *stream) finishResponse(end bool) {
 	h.Remove(http.TransferEncoding)
 	h.Remove(http.KeepAlive)
 	h.Remove(http.ProxyConnection)
-	if c.alwaysSetRequestID && s.info.RequestID != "" {
+	if s.info.RequestID != "" && (c.alwaysSetRequestID || s.request.Has(http.XEnvoyForceTrace)) {
 		h.Set(http.XRequestID, s.info.RequestID)
 	}
 	s.traceResponse(h)

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
 	"github.com/weirproxy/weir/proxy/formatter"
@@ -78,6 +80,7 @@ type state struct {
 	body       []byte
 	partial    bool
 	cancel     func()
+	askedAt    time.Duration
 	buffering  bool // the body is being gathered
 	waiting    bool // the server is being asked
 	done       bool
@@ -173,8 +176,8 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 	if !end && !full {
 		return http.DataStopAndBuffer
 	}
-	if !full && f.buffered()+b.Len() > int(f.settings.max) {
-		return http.DataStopAndBuffer // 413
+	if !full && f.buffered()+b.Len() > int(f.settings.max) && strings.HasPrefix(f.cb.StreamInfo().Protocol, "HTTP/1") {
+		return http.DataStopAndBuffer // 413: in Envoy the end comes behind the bytes
 	}
 	f.takeBody(b)
 	f.ask()
@@ -218,7 +221,7 @@ func (f *filter) takeBody(last *network.Buffer) {
 
 // ask sends the question.
 func (f *filter) ask() {
-	f.buffering, f.waiting = false, true
+	f.buffering, f.waiting, f.askedAt = false, true, f.cb.Loop().Now()
 	f.cancel = f.asked.check(f)
 }
 
@@ -272,6 +275,7 @@ func (f *filter) refuse(status int, body string, headers []change, details strin
 		for _, c := range headers {
 			h.AddName(h.Own(c.name), h.Own(c.value))
 		}
+		h.SetInt(http.Status, int64(status))
 	}, http.NoGrpcStatus, details)
 }
 

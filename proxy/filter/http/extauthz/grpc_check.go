@@ -117,7 +117,7 @@ func grpcVerdict(m *authv3.CheckResponse, o authz.Outcome) *verdict {
 	}
 	v.queryRemove = ok.GetQueryParametersToRemove()
 	//lint:ignore SA1019 deprecated, but Envoy obeys it
-	if d := ok.GetDynamicMetadata(); d != nil && len(v.metadata) == 0 {
+	if d := ok.GetDynamicMetadata(); d != nil {
 		v.metadata = d.AsMap()
 	}
 	return v
@@ -156,5 +156,5 @@ var responseActions = map[corev3.HeaderValueOption_HeaderAppendAction]action{
 	corev3.HeaderValueOption_ADD_IF_ABSENT:              addIfAbsent,
 	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:        overwrite,
 	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD: set,
-	corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:    set,
+	corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:    add,
 }
