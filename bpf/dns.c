@@ -47,7 +47,7 @@ static __always_inline int dns_is_exempt(struct bpf_sock_addr *ctx, const struct
 		return 1;
 	}
 	if (addr_is_link_local6(addr) || (addr_is_loopback(addr) && !pod->loopback) ||
-	    addr_is_pods(pod->pod_id, addr)) {
+	    addr_is_pods(pod, addr)) {
 		count(COUNT_OWN_ADDRESS);
 		return 1;
 	}

@@ -68,12 +68,6 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_dns_lock SEC(".maps");
 
-static __always_inline int same_addr(const __u8 *a, const __u8 *b)
-{
-	return addr_word(a, 0) == addr_word(b, 0) && addr_word(a, 1) == addr_word(b, 1) &&
-	       addr_word(a, 2) == addr_word(b, 2) && addr_word(a, 3) == addr_word(b, 3);
-}
-
 static __always_inline int addr_is_zero(const __u8 *a)
 {
 	return !addr_word(a, 0) && !addr_word(a, 1) && !addr_word(a, 2) && !addr_word(a, 3);
@@ -84,7 +78,7 @@ static __always_inline int dns_find(const struct dns_servers *servers, const __u
 {
 #pragma unroll
 	for (int i = 0; i < DNS_SERVERS; i++) {
-		if (same_addr(servers->addr[i], addr))
+		if (addr_is_same(servers->addr[i], addr))
 			return i;
 	}
 	return -1;
@@ -106,7 +100,7 @@ static __always_inline int dns_index(const struct dns_pod *dns, const __u8 *addr
 	bpf_spin_lock(&lock->lock);
 #pragma unroll
 	for (int i = 0; i < DNS_SERVERS; i++) {
-		if (index < 0 && (addr_is_zero(servers->addr[i]) || same_addr(servers->addr[i], addr))) {
+		if (index < 0 && (addr_is_zero(servers->addr[i]) || addr_is_same(servers->addr[i], addr))) {
 			copy_addr(servers->addr[i], addr);
 			index = i;
 		}

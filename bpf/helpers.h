@@ -62,10 +62,18 @@ static __always_inline int addr_is_local(const __u8 *addr)
 	return addr_is_link_local6(addr) || addr_is_loopback(addr);
 }
 
-static __always_inline int addr_is_pods(__u32 pod_id, const __u8 *addr)
+static __always_inline int addr_is_same(const __u8 *a, const __u8 *b)
 {
-	struct pod_addr key = { .pod_id = pod_id };
+	return addr_word(a, 0) == addr_word(b, 0) && addr_word(a, 1) == addr_word(b, 1) &&
+	       addr_word(a, 2) == addr_word(b, 2) && addr_word(a, 3) == addr_word(b, 3);
+}
 
+static __always_inline int addr_is_pods(const struct pod *pod, const __u8 *addr)
+{
+	struct pod_addr key = { .pod_id = pod->pod_id };
+
+	if (pod->no_other_addrs) // most pods: the map need not be asked
+		return addr_is4(addr) ? addr_word(addr, 3) == addr_word(pod->ip4, 0) : addr_is_same(addr, pod->ip6);
 	copy_addr(key.addr, addr);
 	return bpf_map_lookup_elem(&weir_pod_addrs, &key) != 0;
 }

@@ -136,7 +136,7 @@ def question(i, name):
 family = socket.AF_INET6 if ":" in servers[0] else socket.AF_INET
 def new():
     s = socket.socket(family, socket.SOCK_DGRAM)
-    s.settimeout(5)
+    s.settimeout(60)
     if "device" in how:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
     if how.endswith("bound"):

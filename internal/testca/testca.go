@@ -79,6 +79,10 @@ func CA(c *x509.Certificate) {
 // RSA gives the certificate an RSA key.
 func RSA(c *x509.Certificate) { c.PublicKeyAlgorithm = x509.RSA }
 
+// NoSigning makes it one whose key must not sign (RFC 5280 section 4.2.1.3),
+// so that it is no good for TLS.
+func NoSigning(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }
+
 // P384 gives the certificate a key on that curve.
 func P384(c *x509.Certificate) { c.PublicKey = elliptic.P384() }
 

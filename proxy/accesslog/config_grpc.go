@@ -67,6 +67,9 @@ func newGRPC(p field.Path, m *alsconfigv3.CommonGrpcAccessLogConfig, o *Options)
 		"filter_state_objects_to_log", "custom_tags"); err != nil {
 		return nil, err
 	}
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetTransportApiVersion()); err != nil {
+		return nil, err
+	}
 	l := &grpcLogger{
 		first:      &alsv3.StreamAccessLogsMessage_Identifier{Node: o.Clients.Node(), LogName: m.GetLogName()},
 		stateNames: m.GetFilterStateObjectsToLog(),

@@ -36,6 +36,9 @@ func newOTel(p field.Path, config *anypb.Any, o *Options) (Logger, error) {
 		if err := field.Only(cp, c, "log_name", "grpc_service", "transport_api_version", "buffer_flush_interval", "buffer_size_bytes"); err != nil {
 			return nil, err
 		}
+		if err := protos.CheckVersion(cp.Dot("transport_api_version"), c.GetTransportApiVersion()); err != nil {
+			return nil, err
+		}
 		name, interval, size, service, servicePath = c.GetLogName(), c.GetBufferFlushInterval(), c.GetBufferSizeBytes(), c.GetGrpcService(), cp.Dot("grpc_service")
 	}
 	if err := l.setServer(p, servicePath, service, m, o); err != nil {

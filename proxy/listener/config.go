@@ -336,6 +336,7 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 			return nil, err
 		}
 		chain.filters = append(chain.filters, filter)
+		chain.clientFirst = c.factories.Network[typeURL(f.GetTypedConfig())].ClientFirst
 	}
 	return chain, c.transport(path.Dot("transport_socket"), p.GetTransportSocket(), chain, ctx)
 }

@@ -8,6 +8,7 @@ import (
 // conn is a connection of a listener, in one piece of memory with what the
 // listener keeps of it.
 type conn struct {
+	network.NoWatermarks
 	network.Connection
 	at         *place
 	prev, succ *conn
@@ -122,12 +123,6 @@ func (c *conn) OnEvent(ev network.ConnectionEvent) {
 	}
 	al.left()
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (*conn) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (*conn) OnBelowWriteBufferLowWatermark() {}
 
 // log writes the listener's access logs, one line a connection.
 func (c *conn) log() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/ecds"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -46,6 +47,8 @@ type NetworkFilter struct {
 	New NetworkFactory
 	// Terminal filters take the bytes: they end each chain, and only they do.
 	Terminal bool
+	// ClientFirst filters say nothing before the client has.
+	ClientFirst bool
 }
 
 // FactoryContext is what a factory may use of its server and its listener.
@@ -78,7 +81,7 @@ type Server struct {
 	Main      *network.Loop
 	Workers   []*network.Loop
 	Stats     *stats.Store
-	Runtime   Runtime  // may be nil
+	Runtime   fraction.Runtime
 	Overload  Overload // may be nil
 	Log       *slog.Logger
 	AccessLog AccessLogCompiler // nil: access logs are refused

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
@@ -35,7 +36,7 @@ type handler struct {
 // server is what the handlers of all workers share.
 type server struct {
 	handlers []*handler
-	runtime  Runtime
+	runtime  fraction.Runtime
 	overload Overload // nil: never overloaded
 	log      *slog.Logger
 	open     limit // connections of all listeners

@@ -158,3 +158,13 @@ func (c *Connection) readSplice() (r IoResult, ok bool) {
 	// not tell that nothing is left.
 	return IoResult{N: n, More: true}, true
 }
+
+// AllowSplice tells that the next n bytes of input are passed on without
+// anybody looking at them, so they may stay in the kernel. 0 withdraws it.
+func (c *Connection) AllowSplice(n int64) { c.splice = n }
+
+// Splicable tells whether the connection carries plain bytes that one filter
+// reads and none sees on their way out.
+func (c *Connection) Splicable() bool {
+	return c.transport == nil && len(c.filters) == 1 && len(c.writeFilters()) == 0
+}

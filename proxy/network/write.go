@@ -144,15 +144,16 @@ func (c *Connection) writeHead(b *Buffer) (int, syscall.Errno) {
 	if s.pipe != nil {
 		return c.writeSplice(b)
 	}
+	flags := c.beforeEnd()
 	if s.next == nil {
-		n, errno := sendOnce(int(c.fd), s.mem[s.r:s.w], 0)
+		n, errno := sendOnce(int(c.fd), s.mem[s.r:s.w], flags)
 		if errno == 0 {
 			b.Drain(n)
 		}
 		return n, errno
 	}
 	var iov [maxIov]unix.Iovec
-	k, flags := 0, 0
+	k := 0
 	for ; s != nil && k < len(iov); s = s.next {
 		if s.pipe != nil {
 			flags = unix.MSG_MORE
@@ -169,6 +170,15 @@ func (c *Connection) writeHead(b *Buffer) (int, syscall.Errno) {
 		b.Drain(n)
 	}
 	return n, errno
+}
+
+// beforeEnd has the kernel hold back the last bytes when the end of the stream
+// follows them at once, so that both leave in one segment.
+func (c *Connection) beforeEnd() (flags int) {
+	if c.writeEnd && !c.shutDown && c.transport == nil {
+		return unix.MSG_MORE
+	}
+	return 0
 }
 
 func (c *Connection) writeSplice(b *Buffer) (int, syscall.Errno) {

@@ -77,6 +77,9 @@ func (k *compiler) hitsAddend(p field.Path, c *routev3.RateLimit_HitsAddend, l *
 		return nil
 	}
 	p = p.Dot("hits_addend")
+	if err := field.Only(p, c, "number", "format"); err != nil {
+		return err
+	}
 	if (c.GetNumber() == nil) == (c.GetFormat() == "") {
 		return p.Errorf("needs either number or format")
 	}

@@ -49,7 +49,7 @@ func TestRefused(t *testing.T) {
 		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a}]}}}`), "weighted_clusters: the sum of weights must be greater than 0"},
 		{one(`{match: {prefix: /}, route: {cluster: c, hash_policy: [{}]}}`), "hash_policy[0]: a hash policy needs a specifier"},
 		{one(`{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]}}`), "upgrade_configs[1].upgrade_type: upgrade type \"A\" appears twice"},
-		{one(`{match: {prefix: /}, direct_response: {status: 200, body: {filename: "` + big + `"}}}`), "direct_response.body.filename: " + big + " is 5000 bytes; at most 4096"},
+		{one(`{match: {prefix: /}, direct_response: {status: 200, body: {filename: "` + big + `"}}}`), "direct_response.body.filename: " + big + " has 5000 bytes; at most 4096"},
 		{one(`{match: {prefix: /}, direct_response: {status: 99}}`), "direct_response.status: the status must be 200 to 599"},
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [{header: {key: Host, value: a}}]}`), "request_headers_to_add[0].header.key: \"host\""},
 		{one(`{match: {prefix: /}, route: {cluster: c}, request_headers_to_remove: [":path"]}`), "request_headers_to_remove[0]: \":path\""},

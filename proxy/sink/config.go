@@ -104,6 +104,9 @@ func newMetricsService(p field.Path, sink *metricsv3.StatsSink, o Options) (Sink
 	if err := field.Only(p, m, "grpc_service", "transport_api_version", "report_counters_as_deltas", "emit_tags_as_labels", "histogram_emit_mode", "batch_size"); err != nil {
 		return nil, err
 	}
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetTransportApiVersion()); err != nil {
+		return nil, err
+	}
 	s := &metricsService{
 		first:    &servicev3.StreamMetricsMessage_Identifier{Node: o.Clients.Node()},
 		asDeltas: m.GetReportCountersAsDeltas().GetValue(), labels: m.GetEmitTagsAsLabels(), batch: int(m.GetBatchSize()), last: deltas{},

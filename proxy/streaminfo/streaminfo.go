@@ -39,6 +39,7 @@ type Info struct {
 
 	ResponseCode        int
 	ResponseCodeDetails string
+	NoDetails           bool   // the details are known to be none
 	TerminationDetails  string // connection termination details
 	Flags               Flags  // set by SetFlag
 	flagOrder           uint64
@@ -154,6 +155,10 @@ type FilterStateObject interface {
 func (i *Info) Reset() {
 	*i = Info{Attempts: i.Attempts[:0]}
 }
+
+// SetDetails replaces the response-code details; "" is known to be none, which
+// is printed as nothing.
+func (i *Info) SetDetails(d string) { i.ResponseCodeDetails, i.NoDetails = d, d == "" }
 
 // SetFlag adds a response flag.
 func (i *Info) SetFlag(f Flags) {

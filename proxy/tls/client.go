@@ -115,12 +115,13 @@ func (st *clientState) derive(k clientKey) *tls.Config {
 	if k.checkNames && v != nil {
 		v = v.withoutMatchers()
 	}
-	if v != nil {
-		names := split(k.names)
-		c.VerifyConnection = func(cs tls.ConnectionState) error {
-			_, err := v.check(cs.PeerCertificates, names, x509.ExtKeyUsageServerAuth)
-			return err
+	names := split(k.names)
+	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		err := mayAgree(cs)
+		if err == nil && v != nil {
+			_, err = v.check(cs.PeerCertificates, names, x509.ExtKeyUsageServerAuth)
 		}
+		return err
 	}
 	if st.derived == nil || len(st.derived) >= maxDerived {
 		st.derived = map[clientKey]*tls.Config{}

@@ -29,6 +29,7 @@ var (
 	errBadMAC      = sslError{129, "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"}
 	errNoGroup     = sslError{266, "NO_SHARED_GROUP"}
 	errMessage     = sslError{244, "UNEXPECTED_MESSAGE"}
+	errKeyUsage    = sslError{302, "KEY_USAGE_BIT_INCORRECT"}
 )
 
 // alertNames are the names of received alerts (RFC 8446 section 6); their
@@ -44,7 +45,7 @@ var alertNames = map[uint64]string{
 	115: "TLSV1_ALERT_UNKNOWN_PSK_IDENTITY", 116: "TLSV1_ALERT_CERTIFICATE_REQUIRED", 120: "TLSV1_ALERT_NO_APPLICATION_PROTOCOL",
 }
 
-func (e sslError) String() string {
+func (e sslError) Error() string {
 	return fmt.Sprintf("TLS_error:|%d:SSL routines:OPENSSL_internal:%s", 16<<24|e.code, e.name)
 }
 
@@ -53,16 +54,16 @@ func (e sslError) String() string {
 func explain(err error) string {
 	var refused *verifyError
 	if errors.As(err, &refused) {
-		return errVerify.String() + ":" + refused.detail + ":TLS_error_end"
+		return errVerify.Error() + ":" + refused.detail + ":TLS_error_end"
 	}
 	if isGone(err) {
 		return ""
 	}
 	if e, ok := classify(err); ok {
 		if e == errNoPeerCert {
-			return e.String() + ":peer did not provide required client certificate:TLS_error_end"
+			return e.Error() + ":peer did not provide required client certificate:TLS_error_end"
 		}
-		return e.String() + ":TLS_error_end"
+		return e.Error() + ":TLS_error_end"
 	}
 	return "TLS_error:" + strings.TrimPrefix(err.Error(), "tls: ") + ":TLS_error_end"
 }
@@ -85,6 +86,10 @@ func classify(err error) (sslError, bool) {
 				return sslError{1000 + int(v.Uint()), name}, true
 			}
 		}
+	}
+	var own sslError
+	if errors.As(err, &own) {
+		return own, true
 	}
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) {

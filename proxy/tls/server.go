@@ -59,6 +59,11 @@ func newServerState(base *tls.Config, certs *certificates, v *Validation, lifeti
 			if len(cs.PeerCertificates) == 0 {
 				return nil
 			}
+			if cs.Version >= tls.VersionTLS13 { // before, as in Envoy, only the chain's check looks
+				if err := mayAgree(cs); err != nil {
+					return err
+				}
+			}
 			_, err := v.check(cs.PeerCertificates, nil, x509.ExtKeyUsageClientAuth)
 			return err
 		}

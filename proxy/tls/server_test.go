@@ -135,6 +135,9 @@ func TestCloseNotify(t *testing.T) {
 	s.WantStat("listener.l.ssl.connection_error", "0")
 }
 
+// signs lets a certificate's key sign handshakes besides what else it may.
+func signs(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageDigitalSignature }
+
 func TestClientCertificates(t *testing.T) {
 	ca, other := testca.New(t, "root"), testca.New(t, "other")
 	middle := ca.Issue("middle", testca.CA)
@@ -181,7 +184,7 @@ func TestClientCertificates(t *testing.T) {
 		{"SPIFFE", spiffeYAML("td", ca), good, ""},
 		{"SPIFFE of another domain", spiffeYAML("td", ca), ca.Issue("x", testca.URI("spiffe://other/x")), "fail_verify_error"},
 		{"SPIFFE of another authority", spiffeYAML("td", ca), other.Issue("x", testca.URI("spiffe://td/x")), "fail_verify_error"},
-		{"SPIFFE: an authority is no workload", spiffeYAML("td", ca), ca.Issue("x", testca.URI("spiffe://td/x"), testca.CA), "fail_verify_error"},
+		{"SPIFFE: an authority is no workload", spiffeYAML("td", ca), ca.Issue("x", testca.URI("spiffe://td/x"), testca.CA, signs), "fail_verify_error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serve(t, "require_client_certificate: true\ncommon_tls_context: {"+certYAML(ca.Issue("a.example", testca.DNS("a.example")))+", validation_context: {"+tt.validation+"}}")

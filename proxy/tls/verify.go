@@ -156,6 +156,9 @@ func (v *Validation) chain(roots *x509.CertPool, anchors, chain []*x509.Certific
 	if err != nil {
 		return errors.New("X509_verify_cert: certificate verification error at depth " + reasonOf(err, chain))
 	}
+	if !fits(chain[0], usage) {
+		return errors.New("X509_verify_cert: certificate verification error at depth 0: unsupported certificate purpose")
+	}
 	for _, c := range chains {
 		if err = v.acceptable(c); err == nil {
 			return nil

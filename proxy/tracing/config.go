@@ -66,7 +66,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager_Tracing, requestID *uu
 	if c.tracer != nil {
 		c.close = func() { o.Providers.put(c.tracer) }
 	}
-	c.group = stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + o.StatPrefix + ".tracing."})
+	c.group = NewStats(o.Stats, o.StatPrefix)
 	return c, nil
 }
 
@@ -103,7 +103,10 @@ func newCustomTag(p field.Path, m *tracingv3.CustomTag) (customTag, error) {
 	case *tracingv3.CustomTag_Metadata_:
 		t.otherwise = v.Metadata.GetDefaultValue()
 		t.namespace = v.Metadata.GetMetadataKey().GetKey()
-		for _, s := range v.Metadata.GetMetadataKey().GetPath() {
+		for i, s := range v.Metadata.GetMetadataKey().GetPath() {
+			if err := field.Only(p.Dot("metadata.metadata_key.path").Index(i), s, "key"); err != nil {
+				return t, err
+			}
 			t.path = append(t.path, s.GetKey())
 		}
 		t.metadata = metadataOf(v.Metadata.GetKind())

@@ -84,7 +84,7 @@ type edsConfig struct {
 var clusterFields = []string{
 	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
 	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
-	"http_protocol_options", "http2_protocol_options", "protocol_selection", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
+	"http_protocol_options", "http2_protocol_options", "protocol_selection", "upstream_http_protocol_options", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket", "transport_socket_matches", "metadata", "upstream_connection_options",

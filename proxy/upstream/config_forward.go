@@ -14,7 +14,8 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/dnscache"
 )
 
-// forward compiles a dynamic forward proxy cluster.
+// forward compiles a dynamic forward proxy cluster. Its hosts are whatever
+// requests ask for, so what they say that they are has to be checked.
 func (m *Manager) forward(p field.Path, c *forwardv3.ClusterConfig, cfg *config) (err error) {
 	// allow_coalesced_connections is about HTTP/2 connections to several names
 	// of one certificate; each host has connections of its own here, which
@@ -24,6 +25,9 @@ func (m *Manager) forward(p field.Path, c *forwardv3.ClusterConfig, cfg *config)
 	}
 	if c.GetDnsCacheConfig() == nil {
 		return p.Dot("dns_cache_config").Errorf("missing")
+	}
+	if !cfg.info.AutoSANs && !c.GetAllowInsecureClusterOptions() {
+		return p.Dot("allow_insecure_cluster_options").Errorf("dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless allow_insecure_cluster_options is set")
 	}
 	cfg.kind, cfg.info.DynamicForward = forward, true
 	cfg.cache, err = m.DNSCache(p.Dot("dns_cache_config"), c.GetDnsCacheConfig())

@@ -5,6 +5,7 @@ package upstream
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	forwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -95,9 +96,20 @@ func legacyOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error
 	}
 	return firstError(
 		commonHTTP(p.Dot("common_http_protocol_options"), c.GetCommonHttpProtocolOptions(), info),
+		autoSNI(p.Dot("upstream_http_protocol_options"), legacySNI(c), info),
 		http1Options(p.Dot("http_protocol_options"), c.GetHttpProtocolOptions(), info),
 		http2Options(p.Dot("http2_protocol_options"), c.GetHttp2ProtocolOptions(), info),
 	)
+}
+
+// legacySNI is the cluster's own upstream_http_protocol_options; those of a
+// dynamic forward proxy check its hosts' names unless they say otherwise.
+func legacySNI(c *clusterv3.Cluster) *corev3.UpstreamHttpProtocolOptions {
+	o := c.GetUpstreamHttpProtocolOptions()
+	if o == nil && c.GetClusterType().GetTypedConfig().MessageIs(&forwardv3.ClusterConfig{}) {
+		o = &corev3.UpstreamHttpProtocolOptions{AutoSni: true, AutoSanValidation: true}
+	}
+	return o
 }
 
 // versions are the options of each version, wherever they are.

@@ -32,6 +32,8 @@ func makeCerts(t *testing.T) (server tls.Certificate, roots *x509.CertPool) {
 		"ca": ca, "other-ca": other,
 		"server":   ca.Issue("server", testca.DNS("a.example", "*.wild.example"), testca.IP("127.0.0.1"), testca.URI("spiffe://td/server")),
 		"rsa":      ca.Issue("rsa", testca.DNS("a.example"), testca.RSA),
+		"nosign":   ca.Issue("nosign", testca.DNS("a.example"), testca.RSA, testca.NoSigning),
+		"nosignec": ca.Issue("nosignec", testca.DNS("a.example"), testca.NoSigning),
 		"b":        ca.Issue("b", testca.DNS("b.example")),
 		"upstream": ca.Issue("upstream", testca.DNS("up.example", "*.up.example"), testca.IP("127.0.0.1"), testca.URI("spiffe://td/upstream")),
 		"client":   ca.Issue("client", full, testca.URI("spiffe://td/ns/a/sa/b"), testca.DNS("client.example", "second.example")),

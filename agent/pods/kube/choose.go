@@ -13,6 +13,8 @@ import (
 
 // What people write on pods and namespaces.
 const (
+	// prefix is what all of it begins with.
+	prefix = "weir.dev/"
 	// LabelCatch on a pod, or else on its namespace, asks for the pod to be
 	// caught ("true") or left alone ("false").
 	LabelCatch = "weir.dev/catch"

@@ -193,7 +193,6 @@ func (c *Chain) passDecodedHeaders(f *slot) {
 		return
 	}
 	f.decoding.headers = true
-	f.decoding.state = iterContinue
 	c.decodeHeaders(f.index+1, false)
 }
 

@@ -227,7 +227,6 @@ func (c *Chain) passEncodedHeaders(f *slot) {
 		return
 	}
 	f.encoding.headers = true
-	f.encoding.state = iterContinue
 	c.encodeHeaders(f.index-1, false)
 }
 

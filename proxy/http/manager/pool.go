@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/tracing"
 )
 
 // worker is what the connections of one manager share on one worker. It is
@@ -42,6 +43,7 @@ type groups struct {
 	listener *stats.Group[ListenerStats]
 	http1    *stats.Group[http1Stats]
 	http2    *stats.Group[http2.Stats]
+	tracing  *stats.Group[tracing.Stats] // nil when the tracer has them
 }
 
 func (w *worker) open(c *Config) {

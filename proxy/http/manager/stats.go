@@ -19,7 +19,7 @@ type Stats struct {
 	DownstreamCxDestroyRemoteActiveRq        stats.Counter   `stat:"downstream_cx_destroy_remote_active_rq"`
 	DownstreamCxDrainClose                   stats.Counter   `stat:"downstream_cx_drain_close"`
 	DownstreamCxHttp1Active                  stats.Gauge     `stat:"downstream_cx_http1_active"`
-	DownstreamCxHttp1SoftDrain               stats.Counter   `stat:"downstream_cx_http1_soft_drain"`
+	DownstreamCxHttp1SoftDrain               stats.Gauge     `stat:"downstream_cx_http1_soft_drain"`
 	DownstreamCxHttp1Total                   stats.Counter   `stat:"downstream_cx_http1_total"`
 	DownstreamCxHttp2Active                  stats.Gauge     `stat:"downstream_cx_http2_active"`
 	DownstreamCxHttp2Total                   stats.Counter   `stat:"downstream_cx_http2_total"`

@@ -43,7 +43,7 @@ const (
 
 	unhealthyFlags = FailedActiveHC | FailedOutlierCheck | FailedEDSHealth | EDSStatusDraining
 	degradedFlags  = DegradedActiveHC | DegradedEDSHealth
-	excludedFlags  = PendingActiveHC | ExcludedViaImmediateHCFail
+	excludedFlags  = PendingActiveHC | ExcludedViaImmediateHCFail | EDSStatusDraining
 )
 
 var healthFlagNames = []string{

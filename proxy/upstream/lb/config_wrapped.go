@@ -95,7 +95,10 @@ func NewMetadataPath(p field.Path, m *metadatav3.MetadataKey) (*MetadataPath, er
 		return nil, nil
 	}
 	out := &MetadataPath{Namespace: m.GetKey()}
-	for _, s := range m.GetPath() {
+	for i, s := range m.GetPath() {
+		if err := field.Only(p.Dot("path").Index(i), s, "key"); err != nil {
+			return nil, err
+		}
 		out.Path = append(out.Path, s.GetKey())
 	}
 	if out.Namespace == "" || len(out.Path) == 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -24,14 +25,14 @@ func (f *filter) onVerdict(v *verdict) {
 	if len(v.metadata) > 0 {
 		f.takeMetadata(v.metadata)
 	}
-	if v.outcome != failed && f.validate && !valid(v) {
+	if v.outcome != authz.Failed && f.validate && !valid(v) {
 		f.invalid()
 		return
 	}
 	switch v.outcome {
-	case allowed:
+	case authz.Allowed:
 		f.allow(v)
-	case denied:
+	case authz.Denied:
 		f.deny(v)
 	default:
 		f.fail(v)

@@ -18,6 +18,7 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -50,9 +51,8 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
 		return nil, err
 	}
-	//lint:ignore SA1019 to refuse it
-	if m.TransportApiVersion == corev3.ApiVersion_V2 {
-		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.TransportApiVersion); err != nil {
+		return nil, err
 	}
 	f := &factory{
 		shadow: m.ShadowMode, labels: labels(ctx.NodeMetadata[m.BootstrapMetadataLabelsKey]), routeHeaders: lowered(m.ClearRouteCacheHeaders),

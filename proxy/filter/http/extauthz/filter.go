@@ -62,6 +62,7 @@ func (c *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 
 // filter asks about one request, and then about later ones: see Recycle.
 type filter struct {
+	http.PassResponseBody
 	*factory
 	cb     http.FilterCallbacks
 	client async.Client
@@ -281,12 +282,6 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	}
 	return http.HeadersContinue
 }
-
-// EncodeData implements http.EncoderFilter.
-func (f *filter) EncodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// EncodeTrailers implements http.EncoderFilter.
-func (f *filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 func (f *filter) formatContext() *formatter.Context {
 	loop := f.cb.Loop()

@@ -15,8 +15,10 @@ type factory struct {
 	script       *script // nil: only routes have scripts
 	named        map[string]*script
 	context      map[string]any
+	keepRoute    bool // clear_route_cache: false
 	client       func(worker int) async.Client
 	localAddress netip.Addr
+	log          *slog.Logger
 	group        *stats.Group[Stats]
 }
 
@@ -89,7 +91,7 @@ func (f *filter) machine() *vm {
 // fail counts and logs a script's mistake.
 func (f *filter) fail(err error) {
 	f.stats.Errors.Inc()
-	slog.Error("script log: " + err.Error())
+	f.log.Error("script log: " + err.Error())
 }
 
 // DecodeHeaders implements http.DecoderFilter.

@@ -18,15 +18,19 @@ var headersMethods = map[string]lua.LGFunction{
 	"add": func(l *lua.LState) int {
 		m, name, value := self[*headerMap](l), headerName(l, 2), headerValue(l, 3)
 		m.h.AddName(m.h.Own(name), m.h.Own(value))
+		m.changed()
 		return 0
 	},
 	"replace": func(l *lua.LState) int {
 		m, name, value := self[*headerMap](l), headerName(l, 2), headerValue(l, 3)
 		m.h.SetName(m.h.Own(name), m.h.Own(value))
+		m.changed()
 		return 0
 	},
 	"remove": func(l *lua.LState) int {
-		self[*headerMap](l).h.RemoveName(headerName(l, 2))
+		m := self[*headerMap](l)
+		m.h.RemoveName(headerName(l, 2))
+		m.changed()
 		return 0
 	},
 	"get": func(l *lua.LState) int {
@@ -46,6 +50,14 @@ var headersMethods = map[string]lua.LGFunction{
 	"getNumValues": func(l *lua.LState) int {
 		return push(l, lua.LNumber(len(self[*headerMap](l).h.Values(headerName(l, 2)))))
 	},
+}
+
+// changed has the route chosen anew for a request whose headers are other ones
+// now, unless clear_route_cache is false.
+func (m *headerMap) changed() {
+	if !m.response && m.h == m.headers && !m.f.keepRoute {
+		m.f.cb.ClearRouteCache()
+	}
 }
 
 // headerName is an argument that names a header, in lower case.

@@ -4,9 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ext_authz/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/grpc"
@@ -28,18 +26,14 @@ const defaultTimeout = 200 * time.Millisecond
 // Factory makes the filter's factory. client calls services on a worker's
 // loop; local is the machine's address.
 func Factory(client func(*network.Loop) async.Client, local netip.Addr) listener.NetworkFactory {
-	return func(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
-		m := &extauthzv3.ExtAuthz{}
-		if err := protos.Unpack(p, config, m); err != nil {
-			return nil, err
-		}
+	return listener.NetworkFrom(func(p field.Path, m *extauthzv3.ExtAuthz, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 		s, err := compile(p, m, local, ctx)
 		if err != nil {
 			return nil, err
 		}
 		s.client = client
 		return s.newFilter, nil
-	}
+	})
 }
 
 func compile(p field.Path, m *extauthzv3.ExtAuthz, local netip.Addr, ctx *listener.FactoryContext) (*settings, error) {
@@ -47,9 +41,8 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, local netip.Addr, ctx *listen
 		"include_tls_session", "metadata_context_namespaces", "shadow_mode"); err != nil {
 		return nil, err
 	}
-	//lint:ignore SA1019 to refuse it
-	if m.GetTransportApiVersion() == corev3.ApiVersion_V2 {
-		return nil, p.Dot("transport_api_version").Errorf("V2 is no longer supported, set V3")
+	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetTransportApiVersion()); err != nil {
+		return nil, err
 	}
 	s := &settings{
 		allowOnFailure: m.GetFailureModeAllow(), shadow: m.GetShadowMode(), namespaces: m.GetMetadataContextNamespaces(),
