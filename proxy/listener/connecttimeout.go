@@ -1,21 +1,21 @@
 package listener
 
 import (
-	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // connectTimeout closes a connection whose transport socket is not connected
 // in time (FilterChain.transport_socket_connect_timeout).
 type connectTimeout struct {
 	c     *conn
-	timer event.Timer
+	timer overload.Timer
 }
 
 // watchConnect starts the timeout.
 func (c *conn) watchConnect() {
 	w := &connectTimeout{c: c}
-	c.Loop().InitTimer(&w.timer, w.expired)
+	w.timer.Init(c.Loop().Dispatcher, c.at.al.h.shared.timeouts, overload.TransportConnect, w.expired)
 	w.timer.Enable(c.at.chain.connectTimeout)
 	c.AddCallbacks(w)
 }

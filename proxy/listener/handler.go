@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // handler is one worker's connection handler: its listeners and what they
@@ -37,6 +38,7 @@ type server struct {
 	handlers []*handler
 	runtime  Runtime
 	overload Overload // nil: never overloaded
+	timeouts *overload.Manager
 	log      *slog.Logger
 	open     limit // connections of all listeners
 

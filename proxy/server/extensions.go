@@ -25,7 +25,9 @@ import (
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -51,6 +53,9 @@ func (s *server) makeClusters() {
 	}
 	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
 	o.HTTPPolicies = s.clusterPolicies
+	o.ShedsConnection = func() bool { return s.overload.Sheds(overload.PoolNewConnection) }
+	async := stats.NewGroup[router.Stats](s.stats, stats.Scope{Prefix: "http.async-client."})
+	o.AsyncRequests = func(worker int) *stats.Counter { return &async.For(worker).RqTotal }
 	s.clusters = upstream.NewManager(o)
 }
 
@@ -73,7 +78,7 @@ func (s *server) makeListeners() {
 	s.nodeFields = nodeFields(s.xds.Node())
 	tables := s.table
 	s.httpFilters = filter.HTTP(tables, s.logOptions)
-	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Timeouts: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),

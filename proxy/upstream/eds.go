@@ -85,8 +85,10 @@ func (m *Manager) assign(service string, a *assignment) {
 		if len(a.groups) == 0 {
 			s.UpdateEmpty.Inc()
 		}
-		d.group.For(0).UpdateTime.Set(time.Now().UnixMilli())
+		begun := time.Now()
+		d.group.For(0).UpdateTime.Set(begun.UnixMilli())
 		d.take(a)
+		d.group.For(0).UpdateDuration.Record(uint64(time.Since(begun) / time.Millisecond))
 	}
 }
 

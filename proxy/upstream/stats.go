@@ -51,6 +51,8 @@ type subscriptionStats struct {
 	InitFetchTimeout stats.Counter `stat:"init_fetch_timeout"`
 	UpdateRejected   stats.Counter `stat:"update_rejected"`
 	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
+
+	UpdateDuration stats.Histogram `stat:"update_duration"` // ms
 }
 
 // trackMore makes the statistics that only some configurations ask for:

@@ -34,6 +34,7 @@ type poolKey struct {
 func newCluster(t *Table, s *snapshot) *Cluster {
 	c := &Cluster{info: s.info, hosts: s.hosts, drop: s.drop}
 	c.owner.Init(t.loop, s.info, t.m.dialer)
+	c.owner.Sheds = t.m.o.ShedsConnection
 	c.balancer = s.lb.New(c.owner.Stats)
 	if b, ok := c.balancer.(interface{ bind(*Table) }); ok {
 		b.bind(t)

@@ -295,8 +295,9 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + "."})
 	c.groups = groups{
 		manager: group, listener: listener,
-		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
-		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2."}),
+		http1:   stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
+		http2:   stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2.", Lazy: true}),
+		tracing: stats.NewGroup[tracing.Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + ".tracing."}), // there without tracing, too
 	}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {
@@ -310,6 +311,7 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
+	c.groups.tracing.Close()
 	c.closeFilters()
 }
 

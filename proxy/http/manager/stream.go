@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -31,10 +32,10 @@ type stream struct {
 	decoding   *network.Buffer // request data kept for filters that stopped
 	encoding   *network.Buffer // response data likewise
 
-	idle    event.Timer // stream_idle_timeout
-	headers event.Timer // request_headers_timeout
-	whole   event.Timer // request_timeout
-	maxLife event.Timer // max_stream_duration
+	idle    overload.Timer // stream_idle_timeout
+	headers event.Timer    // request_headers_timeout
+	whole   event.Timer    // request_timeout
+	maxLife event.Timer    // max_stream_duration
 
 	periodic   event.Timer     // of the access log
 	redirected *network.Buffer // the body of a request that starts anew

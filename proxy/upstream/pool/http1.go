@@ -47,7 +47,8 @@ func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 	if err := connectIfNeeded(p); err != nil && len(p.all) == 0 {
 		p.queue.remove(w)
 		p.forget(w)
-		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), p.host)
+		reason, why := failureOf(err)
+		cb.OnPoolFailure(reason, why, p.host)
 		return nil
 	}
 	return w
@@ -73,6 +74,9 @@ func (p *HTTP1) Load() Load {
 
 // connect makes a connection, if circuit breakers let it.
 func (p *HTTP1) connect() (made bool, err error) {
+	if err := p.o.shed(); err != nil {
+		return false, err
+	}
 	c := &client{pool: p, link: p.link("http/1.1")}
 	if !c.mayConnect(len(p.all) == 0) {
 		return false, nil

@@ -50,7 +50,8 @@ func (p *HTTP2) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 	if err := connectIfNeeded(p); err != nil && p.conns == 0 {
 		p.queue.remove(w)
 		p.forget(w)
-		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), p.host)
+		reason, why := failureOf(err)
+		cb.OnPoolFailure(reason, why, p.host)
 		return nil
 	}
 	return w
@@ -94,6 +95,9 @@ func (p *HTTP2) connect() (made bool, err error) {
 	protocols := "h2"
 	if p.proto == cluster.Auto {
 		protocols = "h2,http/1.1"
+	}
+	if err := p.o.shed(); err != nil {
+		return false, err
 	}
 	c := &muxClient{pool: p, link: p.link(protocols)}
 	if !c.mayConnect(p.conns == 0) {
@@ -155,7 +159,7 @@ func (p *HTTP2) lost(c *muxClient, failed FailureReason, why string) {
 		p.eject(failed, why)
 	case p.queue.n > 0:
 		if err := connectIfNeeded(p); err != nil && p.conns == 0 {
-			p.eject(LocalConnectionFailure, err.Error())
+			p.eject(failureOf(err))
 		}
 	}
 	p.maybeDone()
