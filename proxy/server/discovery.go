@@ -112,9 +112,9 @@ func (s *server) discoveryFailed(what string, why xds.Failure, err error, procee
 func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func(), err error) {
 	sub, err := s.xds.Subscribe(xds.Request{
 		Source: src, Path: field.Path("cluster[" + name + "].eds_cluster_config.eds_config"), TypeURL: xds.EndpointType, Names: []string{name},
-		OnUpdate: func(rs []xds.Resource, _ string) error {
+		OnUpdate: func(rs []xds.Resource, version string) error {
 			for _, r := range rs {
-				if err := s.clusters.UpdateEndpoints(r.Name, r.Message.(*endpointv3.ClusterLoadAssignment)); err != nil {
+				if err := s.clusters.UpdateEndpoints(r.Name, version, r.Message.(*endpointv3.ClusterLoadAssignment)); err != nil {
 					return err
 				}
 			}
@@ -158,4 +158,6 @@ func (x storeStats) Declare(names ...string) {
 func (x storeStats) Inc(name string)           { x.store.Counter(x.prefix + name).Inc() }
 func (x storeStats) Set(name string, v uint64) { x.store.Gauge(x.prefix + name).SetWide(v) }
 func (x storeStats) SetText(name, v string)    { x.store.Text(x.prefix + name).Set(v) }
-func (x storeStats) Took(d time.Duration)      { x.updates.For(0).Duration.Record(uint64(d / time.Millisecond)) }
+func (x storeStats) Took(d time.Duration) {
+	x.updates.For(0).Duration.Record(uint64(d / time.Millisecond))
+}

@@ -77,7 +77,7 @@ func (d *edsDiscovery) outdated() {
 }
 
 // assign gives a service's endpoints to the clusters that use it.
-func (m *Manager) assign(service string, a *assignment) {
+func (m *Manager) assign(service, version string, a *assignment) {
 	for _, d := range m.byService[service] {
 		s := d.c.stats
 		s.UpdateAttempt.Inc()
@@ -87,6 +87,7 @@ func (m *Manager) assign(service string, a *assignment) {
 		}
 		begun := time.Now()
 		d.group.For(0).UpdateTime.Set(begun.UnixMilli())
+		d.group.For(0).VersionText.Set(version)
 		d.take(a)
 		d.group.For(0).UpdateDuration.Record(uint64(time.Since(begun) / time.Millisecond))
 	}

@@ -52,6 +52,7 @@ type subscriptionStats struct {
 	UpdateRejected   stats.Counter `stat:"update_rejected"`
 	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
 
+	VersionText    stats.Text      `stat:"version_text"`
 	UpdateDuration stats.Histogram `stat:"update_duration"` // ms
 }
 
