@@ -52,7 +52,7 @@ func (k *compiler) hashMethod(p field.Path, c *routev3.RouteAction_HashPolicy) (
 	default:
 		err = p.Errorf("a hash policy needs a specifier")
 	}
-	if err == nil && m.name == "" {
+	if err == nil && m.name == "" && m.kind != hashNothing {
 		err = p.Errorf("a hash policy needs the name of what it hashes")
 	}
 	return m, err
