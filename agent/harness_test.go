@@ -109,6 +109,15 @@ func (p *proxy) PodChanged(pod handoff.Pod) {
 	fmt.Println("changed", pod.ID, pod.ServiceAccount, pod.Labels)
 }
 
+func (p *proxy) PeersChanged(peers []handoff.Peer, gone []string) {
+	for _, peer := range peers {
+		fmt.Println("peer", peer.Key(), peer.Addresses, peer.ServiceAccount)
+	}
+	fmt.Println("gone peers", gone)
+}
+
+func (p *proxy) DNSServersMoved(_, _ uint32, servers int) { unix.Close(servers) }
+
 func (p *proxy) PodRemoved(id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,8 +7,6 @@
 #include "balance.h"
 #include "exclude.h"
 
-#define SOL_SOCKET 1
-#define SO_BINDTODEVICE 25
 #define SO_MARK 36
 
 // What is the proxy's own is left as it is: its socket may have a mark.
@@ -78,17 +76,6 @@ static __always_inline int pod_has_family(const struct pod *pod, const struct de
 	if (addr_is4(dst->addr))
 		return addr_word(pod->ip4, 0) != 0;
 	return addr_word(pod->ip6, 0) || addr_word(pod->ip6, 1) || addr_word(pod->ip6, 2) || addr_word(pod->ip6, 3);
-}
-
-// A socket bound to a device (which needs no privilege) would slip past the
-// route by mark, so it is unbound: the device is the proxy's to choose.
-static __always_inline int unbind_device(struct bpf_sock_addr *ctx)
-{
-	char none[4] = {};
-
-	if (!ctx->sk->bound_dev_if)
-		return 0;
-	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, none, sizeof(none));
 }
 
 static __always_inline int mark(struct bpf_sock_addr *ctx, const struct pod *pod)

@@ -25,6 +25,7 @@
 #define DNS_ALIAS6_1 0x72000053
 
 struct dns_pod {
+	OTHER(__u32 other;)
 	__u32 slot;  // of weir_dns_servers
 	__u16 port4; // where the proxy listens on the aliases; 0: nowhere
 	__u16 port6;
@@ -49,11 +50,12 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_dns_pods SEC(".maps");
 
-// Mmapable, so that a proxy without any capability can read it.
+// Mmapable, so that a proxy without any capability can read it: one of another
+// version, too, so its layout must not change.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 4096 OTHER(* 2));
 	__type(key, __u32); // dns_pod.slot
 	__type(value, struct dns_servers);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);

@@ -39,7 +39,7 @@
 // The contract that bites: a map's key and value are read by other versions of
 // weir and by people with bpftool. An agent takes over maps of another layout
 // field by field, by name (package redirect), so whoever gives a field another
-// meaning gives it another name. weir_sk_bypass must stay as it is; what is in
+// meaning gives it another name. weir_sk_bypass and weir_dns_servers must stay as they are; what is in
 // the other maps of sockets (weir_sk_orig, weir_listeners) is lost when they
 // change, and so is what is written to weir_connecting and weir_conn_orig while
 // they do. Ports are in host order and addresses are bytes.

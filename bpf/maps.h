@@ -179,7 +179,7 @@ enum counter {
 	COUNT_FAILED = 8,     // a helper failed: the pod's policy decided
 	COUNT_FLOWS_LOST = 9, // weir_flows was full
 	COUNT_DNS = 10,
-	COUNT_DNS_LEFT_ALONE = 11, // to one server more than the pod may ask
+	COUNT_DNS_LEFT_ALONE = 11, // one server more than the pod may ask, or by a socket bound to a device
 	COUNT_EXCLUDED_OUTBOUND = 12, // by range, port or user
 	COUNT_BALANCED = 13,
 	COUNTERS = 16 OTHER(* 2),

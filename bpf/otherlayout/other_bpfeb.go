@@ -39,6 +39,7 @@ type OtherDnsLock struct {
 
 type OtherDnsPod struct {
 	_     structs.HostLayout
+	Other uint32
 	Slot  uint32
 	Port4 uint16
 	Port6 uint16

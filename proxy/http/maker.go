@@ -1,6 +1,7 @@
 package http
 
 import (
+	"log/slog"
 	"net/netip"
 
 	"google.golang.org/protobuf/types/known/anypb"
@@ -59,6 +60,8 @@ type FactoryContext struct {
 	Secrets secret.Source
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
+	// FilterLog is where filters log.
+	FilterLog *slog.Logger
 	// Discovery brings configurations of filters within filters, for which
 	// Scope waits; nil where there are none (in routes).
 	Discovery ecds.Discovery

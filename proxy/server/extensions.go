@@ -52,7 +52,7 @@ func (s *server) makeClusters() {
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
-	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
+	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.UpstreamFactory(s.istioNode())}
 	o.HTTPPolicies, o.HTTPFilters = s.clusterPolicies, s.clusterFilters
 	s.clusters = upstream.NewManager(o)
 }
@@ -68,11 +68,9 @@ func (s *server) clusterPolicies(p field.Path, o *httpv3.HttpProtocolOptions) (a
 
 // clusterFilters is an upstream.FilterCompiler.
 func (s *server) clusterFilters(p field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error) {
-	c, err := router.CompileFilters(p, o.GetHttpFilters(), s.upstreamFilters, &http.FactoryContext{
-		Stats: s.stats, StatPrefix: statPrefix, Loops: s.loops, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number,
-		ServiceCluster: s.bootstrap.GetNode().GetCluster(), NodeID: s.bootstrap.GetNode().GetId(), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
-		HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, nil), LocalAddress: localAddress(),
-	})
+	ctx := s.filterContext(nil)
+	ctx.StatPrefix = statPrefix
+	c, err := router.CompileFilters(p, o.GetHttpFilters(), s.upstreamFilters, &ctx)
 	if c == nil {
 		return nil, err
 	}
@@ -106,7 +104,7 @@ func (s *server) makeListeners() {
 func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table := filter.Network()
 	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true, ClientFirst: true}
-	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.New(s.istioNode())}
+	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.Factory(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
 	client := func(l *network.Loop) async.Client { return async.NewClient(s.table(l.Worker)) }
@@ -139,15 +137,14 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		return nil, err
 	}
 	c, err := manager.Compile(p, m, manager.Options{
-		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
+		FactoryContext: s.filterContext(ctx),
+		ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
 		Cluster: s.clusterInfo, ListenerMetadata: ctx.Metadata, ChainMetadata: ctx.ChainMetadata,
 		Filter:     filter.Lookup(s.httpFilters),
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		Node:       s.nodeFields, Direction: uint8(ctx.Direction),
-		NodeID: s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
-		Drain: ctx.Drain, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number, Overload: s.overload, Discovery: s.extensions, Scope: ctx,
+		Drain: ctx.Drain, Overload: s.overload,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
 			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),
@@ -159,6 +156,24 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	ctx.OnClose(c.Close)
 	return c.Filter, nil
+}
+
+// filterContext is what the server has for HTTP filters. The listener waits
+// for what they lack; there is none for those of routes and clusters, which
+// have no discovery either.
+func (s *server) filterContext(l *listener.FactoryContext) http.FactoryContext {
+	node := s.bootstrap.GetNode()
+	c := http.FactoryContext{
+		Stats: s.stats, Loops: s.loops, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number,
+		ServiceCluster: node.GetCluster(), NodeID: node.GetId(), NodeMetadata: node.GetMetadata().AsMap(),
+		HealthCheckFailed: s.healthFail.Load, LocalAddress: localAddress(), FilterLog: s.log.get("filter"),
+	}
+	if l == nil {
+		c.Secrets = secret.NewSource(s.secrets, nil)
+		return c
+	}
+	c.Secrets, c.Discovery, c.Scope = secret.NewSource(s.secrets, l), s.extensions, l
+	return c
 }
 
 // clusterInfo implements manager.ClusterInfo.

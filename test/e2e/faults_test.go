@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirproxy/weir/agent/pods"
 )
@@ -43,7 +44,10 @@ func TestProxyOfSpeakingClientsKilledUnderLoad(t *testing.T) {
 func (n *node) killUnderLoad(mode func(*pods.Spec)) {
 	n.t.Helper()
 	n.manage(n.client, mode)
-	const kills = 20
+	kills := 20
+	if testing.Short() {
+		kills = 5
+	}
 	l := n.startClients()
 	for range kills {
 		l.more(40)
@@ -70,7 +74,7 @@ func TestSilentClientOutlivesProxy(t *testing.T) {
 		n.Proxy.Kill()
 		n.startProxy()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+service4+"\r\nConnection: close\r\n\r\n")
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(patience))
 		if answer, err := io.ReadAll(c); !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
 			t.Errorf("%q, %v", answer, err)
 		}

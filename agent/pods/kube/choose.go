@@ -47,7 +47,7 @@ const (
 // wants reports whether pod is to be caught; namespace are its namespace's
 // labels.
 func wants(pod *corev1.Pod, namespace map[string]string) bool {
-	if pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+	if pod.Spec.HostNetwork || isDone(pod) {
 		return false
 	}
 	if pod.Annotations[AnnotationCatch] == "false" {
@@ -57,6 +57,10 @@ func wants(pod *corev1.Pod, namespace map[string]string) bool {
 		return own == "true"
 	}
 	return namespace[LabelCatch] == "true"
+}
+
+func isDone(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // spec is how pod is caught. An annotation that makes no sense is an error:

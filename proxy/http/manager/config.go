@@ -10,8 +10,6 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
-	"github.com/weirproxy/weir/proxy/ecds"
-	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/http/http1"
@@ -20,7 +18,6 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
-	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -111,35 +108,26 @@ type Drain interface {
 
 // Options are what a Config needs of the server.
 type Options struct {
-	Stats          *stats.Store
-	Loops          []*network.Loop // by worker number; 0 is main
-	ListenerPrefix string          // "listener.127.0.0.1_80."
-	Listener       string          // its name
-	Chain          string          // the filter chain's
+	// What its filters may use, and it does as well. The StatPrefix is the
+	// manager's to fill in; LocalAddress is added to X-Forwarded-For for
+	// loopback clients.
+	http.FactoryContext
+	ListenerPrefix string // "listener.127.0.0.1_80."
+	Listener       string // its name
+	Chain          string // the filter chain's
 	// ListenerMetadata and ChainMetadata are the listener's and the chain's, by namespace.
 	ListenerMetadata, ChainMetadata map[string]map[string]any
 
-	Filter         http.FilterLookup
-	Routes         RouteFactory
-	Cluster        ClusterInfo // may be nil
-	AccessLogs     accesslog.Options
-	NodeID         string
-	Node           map[string]any // its fields
-	Direction      uint8          // the listener's traffic_direction
-	ServiceCluster string
-
-	NodeMetadata      map[string]any
-	HealthCheckFailed func() bool
-	Secrets           secret.Source
-	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
-	Drain             Drain
-	Runtime           fraction.Runtime
-	RuntimeNumber     func(key string, otherwise float64) float64 // may be nil
-	Log               *slog.Logger
-	Tracing           tracing.Options   // its StatPrefix is the manager's
-	Overload          *overload.Manager // nil: never overloaded
-	Discovery         ecds.Discovery    // of filters' configurations; nil: refused
-	Scope             ecds.Scope        // the listener
+	Filter     http.FilterLookup
+	Routes     RouteFactory
+	Cluster    ClusterInfo // may be nil
+	AccessLogs accesslog.Options
+	Node       map[string]any // its fields
+	Direction  uint8          // the listener's traffic_direction
+	Drain      Drain
+	Log        *slog.Logger
+	Tracing    tracing.Options   // its StatPrefix is the manager's
+	Overload   *overload.Manager // nil: never overloaded
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.

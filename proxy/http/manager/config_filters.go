@@ -6,7 +6,6 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/weirproxy/weir/internal/field"
-	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/filterchain"
 )
 
@@ -17,15 +16,10 @@ type upgrade struct {
 }
 
 func (c *Config) buildFilters(p field.Path, m *hcmv3.HttpConnectionManager, o Options) (err error) {
-	ctx := &http.FactoryContext{
-		Stats: o.Stats, StatPrefix: "http." + m.StatPrefix + ".", Loops: o.Loops, Runtime: o.Runtime, RuntimeNumber: o.RuntimeNumber, ServiceCluster: o.ServiceCluster, NodeID: o.NodeID, NodeMetadata: o.NodeMetadata,
-		HealthCheckFailed: o.HealthCheckFailed, Secrets: o.Secrets, LocalAddress: o.LocalAddress, Discovery: o.Discovery, Scope: o.Scope,
-	}
+	ctx := &o.FactoryContext
+	ctx.StatPrefix = "http." + m.StatPrefix + "."
 	if c.filters, err = filterchain.Compile(p.Dot("http_filters"), m.HttpFilters, o.Filter, ctx); err != nil {
 		return err
-	}
-	if len(c.filters) == 0 {
-		return p.Dot("http_filters").Errorf("no filter; add envoy.filters.http.router")
 	}
 	c.filtersVary = len(c.filters) > 1
 	for i, u := range m.UpgradeConfigs {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -25,17 +26,17 @@ func (f *filter) onVerdict(v *verdict) {
 	if len(v.metadata) > 0 {
 		f.takeMetadata(v)
 	}
-	if v.outcome != failed && f.validate && !valid(v) {
-		if v.outcome == denied {
+	if v.outcome != authz.Failed && f.validate && !valid(v) {
+		if v.outcome == authz.Denied {
 			f.stats.Denied.Inc() // Envoy looks at a denial's headers behind that
 		}
 		f.invalid()
 		return
 	}
 	switch v.outcome {
-	case allowed:
+	case authz.Allowed:
 		f.allow(v)
-	case denied:
+	case authz.Denied:
 		f.deny(v)
 	default:
 		f.fail(v)
@@ -51,7 +52,7 @@ func (f *filter) takeMetadata(v *verdict) {
 	for k, v := range v.metadata {
 		info.SetMetadata(metadataNamespace, k, v)
 	}
-	if v.outcome == allowed {
+	if v.outcome == authz.Allowed {
 		info.SetMetadata(metadataNamespace, "ext_authz_duration", float64((f.cb.Loop().Now()-f.askedAt)/time.Millisecond))
 	}
 }

@@ -45,7 +45,7 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 	case m.InlineCode != "" && m.DefaultSourceCode != nil:
 		return nil, p.Errorf("inline_code and default_source_code must not both be set")
 	case m.InlineCode != "":
-		f.script, err = newScript(p.Dot("inline_code"), m.InlineCode, len(ctx.Loops))
+		f.script, err = newScript(p.Dot("inline_code"), m.InlineCode, ctx)
 	case m.DefaultSourceCode != nil:
 		f.script, err = source(p.Dot("default_source_code"), m.DefaultSourceCode, ctx)
 	}
@@ -61,6 +61,7 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 	if m.StatPrefix != "" {
 		prefix = m.StatPrefix + "."
 	}
+	f.log = ctx.FilterLog
 	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "lua." + prefix})
 	return f, nil
 }
@@ -70,7 +71,7 @@ func source(p field.Path, c *corev3.DataSource, ctx *http.FactoryContext) (*scri
 	if err != nil {
 		return nil, err
 	}
-	return newScript(p, text, len(ctx.Loops))
+	return newScript(p, text, ctx)
 }
 
 // routeSettings is a LuaPerRoute compiled.
@@ -100,11 +101,11 @@ func routeConfig(p field.Path, m *luav3.LuaPerRoute, ctx *http.FactoryContext) (
 
 // newScript compiles a script and runs it once, so that mistakes are found
 // with the configuration.
-func newScript(p field.Path, text string, loops int) (*script, error) {
-	s, err := load(text)
+func newScript(p field.Path, text string, ctx *http.FactoryContext) (*script, error) {
+	s, err := load(text, ctx.FilterLog)
 	if err != nil {
 		return nil, p.Errorf("script load error: %w", err)
 	}
-	s.vms = make([]*vm, loops)
+	s.vms = make([]*vm, len(ctx.Loops))
 	return s, nil
 }

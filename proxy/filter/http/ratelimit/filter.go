@@ -2,12 +2,12 @@ package ratelimit
 
 import (
 	"math/rand/v2"
-	"slices"
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/grpc/ratelimit"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -48,29 +48,6 @@ const (
 	hostIgnore
 )
 
-type outcome uint8
-
-const (
-	failed outcome = iota
-	allowed
-	overLimit
-)
-
-// verdict is the service's answer.
-type verdict struct {
-	outcome           outcome
-	request, response [][2]string // headers to add
-	headers           [][2]string // X-RateLimit
-	retry             int64       // seconds until a limit is reset
-	body              string
-	metadata          map[string]any
-}
-
-// hasResponse tells whether the service adds a header to the response.
-func (v *verdict) hasResponse(name string) bool {
-	return slices.ContainsFunc(v.response, func(h [2]string) bool { return h[0] == name })
-}
-
 // New implements http.FilterFactory.
 func (c *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 	return &filter{factory: c, cb: cb, client: c.client(w)}
@@ -93,7 +70,7 @@ type filter struct {
 // state is what is zero when a stream begins.
 type state struct {
 	call      *grpc.Call
-	done      *question // what is counted when the stream ends
+	done      *ratelimit.Question // what is counted when the stream ends
 	domainNow string
 	response  [][2]string
 }
@@ -109,7 +86,7 @@ func (f *filter) OnDestroy() {
 		f.call = nil
 	}
 	if f.done != nil {
-		f.service.Call(f.client, shouldRateLimit, f.done.bytes(f.domainNow), nil, func([]byte, grpc.Status) {})
+		f.service.Call(f.client, ratelimit.Method, f.done.Bytes(f.domainNow), nil, func([]byte, grpc.Status) {})
 	}
 }
 
@@ -122,10 +99,10 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 		return http.HeadersContinue
 	}
 	q := f.describe()
-	if q == nil || q.empty() {
+	if q == nil || q.Empty() {
 		return http.HeadersContinue
 	}
-	f.call = f.service.Call(f.client, shouldRateLimit, q.bytes(f.domainNow), f.cb.Connection(), func(response []byte, st grpc.Status) {
+	f.call = f.service.Call(f.client, ratelimit.Method, q.Bytes(f.domainNow), f.cb.Connection(), func(response []byte, st grpc.Status) {
 		f.call = nil
 		f.decide(answer(response, st))
 	})
@@ -139,7 +116,7 @@ func (f *filter) isOn(key string) bool {
 }
 
 // describe makes the request's descriptors; nil without a route to a cluster.
-func (f *filter) describe() *question {
+func (f *filter) describe() *ratelimit.Question {
 	loop := f.cb.Loop()
 	f.context = formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), Now: loop.Now(), Time: loop.Time()}
 	rq := &route.LimitRequest{Format: &f.context, ServiceCluster: f.serviceCluster}
@@ -149,7 +126,7 @@ func (f *filter) describe() *question {
 	}
 	rq.Route = r
 	f.domainNow = f.domain
-	q := &question{}
+	q := &ratelimit.Question{}
 	s, _ := http.RouteConfig[*routeSettings](f.cb)
 	if s != nil && s.domain != "" {
 		f.domainNow = s.domain
@@ -174,7 +151,7 @@ func (f *filter) describe() *question {
 	return q
 }
 
-func (f *filter) add(q *question, limits []route.RateLimit, rq *route.LimitRequest) {
+func (f *filter) add(q *ratelimit.Question, limits []route.RateLimit, rq *route.LimitRequest) {
 	for i := range limits {
 		l := &limits[i]
 		if l.Stage != f.stage || l.DisableKey != "" && !f.isOn("ratelimit."+l.DisableKey+".http_filter_enabled") {
@@ -182,12 +159,12 @@ func (f *filter) add(q *question, limits []route.RateLimit, rq *route.LimitReque
 		}
 		if l.ApplyOnStreamDone {
 			if f.done == nil {
-				f.done = &question{}
+				f.done = &ratelimit.Question{}
 			}
-			f.done.add(l, rq)
+			addDescriptor(f.done, l, rq)
 			continue
 		}
-		q.add(l, rq)
+		addDescriptor(q, l, rq)
 	}
 }
 
@@ -202,13 +179,13 @@ func (f *filter) decide(v *verdict) {
 		f.response = append(f.response, v.headers...)
 	}
 	switch v.outcome {
-	case allowed:
+	case ratelimit.Allowed:
 		st.OK.Inc()
 		h := f.cb.RequestHeaders()
 		for _, x := range v.request {
 			h.AddName(h.Own(x[0]), h.Own(x[1]))
 		}
-	case overLimit:
+	case ratelimit.OverLimit:
 		st.OverLimit.Inc()
 		code(f.limitedStatus)
 		if f.isOn("ratelimit.http_filter_enforcing") && f.enforced.Picks(rand.Uint64()) {

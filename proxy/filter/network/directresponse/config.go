@@ -2,24 +2,20 @@ package directresponse
 
 import (
 	directresponsev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/datasource"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config"
 
-// New is a listener.NetworkFactory.
-func New(path field.Path, config *anypb.Any, _ *listener.FactoryContext) (network.FilterFactory, error) {
-	p := &directresponsev3.Config{}
-	if err := protos.Unpack(path, config, p); err != nil {
-		return nil, err
-	}
+// Factory makes the filter's factories.
+func Factory() listener.NetworkFactory { return listener.NetworkFrom(compile) }
+
+func compile(path field.Path, p *directresponsev3.Config, _ *listener.FactoryContext) (network.FilterFactory, error) {
 	if err := field.Only(path, p, "response"); err != nil {
 		return nil, err
 	}
