@@ -63,8 +63,8 @@ type activeListener struct {
 	hstats    *HandlerStats
 	acceptors []*acceptor
 	receivers []*receiver
-	conns     connList
-	waiting   pendingList
+	conns     list[conn, *conn]
+	waiting   list[pending, *pending]
 }
 
 // source is a socket that connections are accepted from.

@@ -68,10 +68,10 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.RequestWhole || code == 413 && s.LocalReply && s.lastData) && !upgraded {
+		if (!s.RequestWhole || s.tooLarge) && !upgraded {
 			// The connection can't be used for another request. To Envoy a body
-			// ends after its last byte, so it is still under way for a filter
-			// that refuses it.
+			// ends after its last byte, so one that is too large is still under
+			// way.
 			m.drain = closing
 			s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
 		}

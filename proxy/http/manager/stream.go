@@ -60,7 +60,7 @@ type streamState struct {
 
 	routeKnown      bool
 	gotHeaders      bool
-	lastData        bool // filters see the last of an HTTP/1 body
+	tooLarge        bool // more of the request had to be kept than may be
 	headersWritten  bool // the response's head has gone to the codec
 	localComplete   bool // the response is encoded whole
 	connectionClose bool // the client asked to close
@@ -161,9 +161,7 @@ func (s *stream) DecodeData(b *network.Buffer, end bool) {
 		b.Reset() // the answer is on its way
 		return
 	}
-	s.lastData = end && b.Len() > 0 && s.m.protocol < http.HTTP2
 	s.DecodeBody(b, end)
-	s.lastData = false
 }
 
 // DecodeTrailers implements http.StreamDecoder.
