@@ -88,7 +88,7 @@ func cutTags(name string, lists ...[]rule) (string, []Tag) {
 				continue
 			}
 			m := r.pattern.FindStringSubmatchIndex(name)
-			if m == nil || m[2] < 0 {
+			if len(m) < 4 || m[2] < 0 { // or without a group, as Envoy takes it
 				continue
 			}
 			value := name[m[2]:m[3]]
