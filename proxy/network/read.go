@@ -37,13 +37,13 @@ func (c *Connection) ReadSocket(b *Buffer) IoResult {
 	}
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		b.trim()
+		b.Trim()
 		return IoResult{More: errno == unix.EINTR}
 	case errno != 0:
-		b.trim()
+		b.Trim()
 		return IoResult{Err: errno}
 	case n == 0:
-		b.trim()
+		b.Trim()
 		return IoResult{End: true}
 	}
 	full := n == want

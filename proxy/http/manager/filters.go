@@ -45,8 +45,13 @@ func (s *stream) PauseResponse() { s.OnAboveWriteBufferHighWatermark() }
 // ResumeResponse implements filterchain.Stream.
 func (s *stream) ResumeResponse() { s.OnBelowWriteBufferLowWatermark() }
 
-// RequestTooLarge and ResponseTooLarge implement filterchain.Stream.
-func (s *stream) RequestTooLarge()  { s.w.stats.DownstreamRqTooLarge.Inc() }
+// RequestTooLarge implements filterchain.Stream.
+func (s *stream) RequestTooLarge() {
+	s.tooLarge = true
+	s.w.stats.DownstreamRqTooLarge.Inc()
+}
+
+// ResponseTooLarge implements filterchain.Stream.
 func (s *stream) ResponseTooLarge() { s.w.stats.RsTooLarge.Inc() }
 
 // Reset implements filterchain.Stream: it cuts the stream off.

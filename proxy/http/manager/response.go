@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // serverHeader is what becomes of a response's server header.
@@ -62,16 +63,19 @@ func (s *stream) finishResponse(end bool) {
 		m.startDrain()
 	}
 	if proto < http.HTTP2 {
+		if m.drain == notDraining && c.overload.Sheds(overload.HTTP2GoAway) {
+			m.drain = closing
+		}
 		if s.info.Protocol == "HTTP/1.0" && !h.Has(http.ContentLength) && s.request.Get(http.Method) != "HEAD" {
 			s.connectionClose = true // what has no length ends with the connection
 		}
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.RequestWhole || code == 413 && s.LocalReply && s.lastData) && !upgraded {
+		if (!s.RequestWhole || s.tooLarge) && !upgraded {
 			// The connection can't be used for another request. To Envoy a body
-			// ends after its last byte, so it is still under way for a filter
-			// that refuses it.
+			// ends after its last byte, so one that is too large is still under
+			// way.
 			m.drain = closing
 			s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
 		}
@@ -85,8 +89,8 @@ func (s *stream) finishResponse(end bool) {
 		m.drain = closing
 		m.codec.GoAway()
 	}
-	s.w.stats.rqStatus(code)
-	s.w.listener.rqStatus(code)
+	s.w.stats.CountStatus(code)
+	s.w.listener.CountStatus(code)
 }
 
 // statusOf is the response's status as a number, 0 when there is none.

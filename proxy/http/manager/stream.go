@@ -8,6 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -29,10 +30,10 @@ type stream struct {
 
 	watermarks []http.DownstreamWatermarks
 
-	idle    event.Timer // stream_idle_timeout
-	headers event.Timer // request_headers_timeout
-	whole   event.Timer // request_timeout
-	maxLife event.Timer // max_stream_duration
+	idle    overload.Timer // stream_idle_timeout
+	headers event.Timer    // request_headers_timeout
+	whole   event.Timer    // request_timeout
+	maxLife event.Timer    // max_stream_duration
 
 	periodic   event.Timer     // of the access log
 	redirected *network.Buffer // the body of a request that starts anew
@@ -60,7 +61,7 @@ type streamState struct {
 
 	routeKnown      bool
 	gotHeaders      bool
-	lastData        bool // filters see the last of an HTTP/1 body
+	tooLarge        bool // more of the request had to be kept than may be
 	headersWritten  bool // the response's head has gone to the codec
 	localComplete   bool // the response is encoded whole
 	connectionClose bool // the client asked to close
@@ -161,9 +162,7 @@ func (s *stream) DecodeData(b *network.Buffer, end bool) {
 		b.Reset() // the answer is on its way
 		return
 	}
-	s.lastData = end && b.Len() > 0 && s.m.protocol < http.HTTP2
 	s.DecodeBody(b, end)
-	s.lastData = false
 }
 
 // DecodeTrailers implements http.StreamDecoder.

@@ -103,7 +103,7 @@ func (f *filter) checkShadow(d *tree.Data, st *Shadow) {
 	i := f.conn.EnsureInfo()
 	i.SetMetadata(namespace, f.s.shadowResultKey, v.Result())
 	if v.Policy != "" {
-		i.SetMetadata(namespace, f.s.shadowPolicyKey, v.Policy)
+		i.SetMetadata(namespace, f.s.shadowPolicyKey, v.Name)
 	}
 }
 
