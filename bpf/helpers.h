@@ -71,14 +71,22 @@ static __always_inline int addr_is_same(const __u8 *a, const __u8 *b)
 	       addr_word(a, 2) == addr_word(b, 2) && addr_word(a, 3) == addr_word(b, 3);
 }
 
-static __always_inline int addr_is_pods(const struct pod *pod, const __u8 *addr)
+static __always_inline int is_among_addrs(const struct pod *pod, const __u8 *addr)
 {
 	struct pod_addr key = { .pod_id = pod->pod_id };
 
-	if (pod->no_other_addrs) // most pods: the map need not be asked
-		return addr_is4(addr) ? addr_word(addr, 3) == addr_word(pod->ip4, 0) : addr_is_same(addr, pod->ip6);
 	copy_addr(key.addr, addr);
 	return bpf_map_lookup_elem(&weir_pod_addrs, &key) != 0;
+}
+
+// Most pods have two addresses at most, and the map need not be asked. (sk_lookup
+// asks it all the same: it is loaded once a pod, and the verifier takes longer
+// over this than it saves.)
+static __always_inline int addr_is_pods(const struct pod *pod, const __u8 *addr)
+{
+	if (pod->no_other_addrs)
+		return addr_is4(addr) ? addr_word(addr, 3) == addr_word(pod->ip4, 0) : addr_is_same(addr, pod->ip6);
+	return is_among_addrs(pod, addr);
 }
 
 static __noinline void count(enum counter counter)

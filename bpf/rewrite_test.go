@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -72,20 +73,28 @@ func sockaddrOf(to netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
 }
 
-// wantEntries is how many connections the maps know: those that have no port
-// yet, and the others.
+// wantEntries waits until the maps know so many connections that have no port
+// yet, and others: the last segments may still be on their way.
 func (r rewriter) wantEntries(connecting, connected int) {
 	r.t.Helper()
 	for m, want := range map[*ebpf.Map]int{r.objects.WeirConnecting: connecting, r.objects.WeirConnOrig: connected} {
-		var key, value []byte
-		n := 0
-		for it := m.Iterate(); it.Next(&key, &value); {
-			n++
-		}
-		if n != want {
-			r.t.Errorf("%d entries in %v, want %d", n, m, want)
+		deadline := time.Now().Add(5 * time.Second)
+		for entries(m) != want {
+			if time.Now().After(deadline) {
+				r.t.Errorf("%d entries in %v, want %d", entries(m), m, want)
+				break
+			}
+			time.Sleep(time.Millisecond)
 		}
 	}
+}
+
+func entries(m *ebpf.Map) (n int) {
+	var key, value []byte
+	for it := m.Iterate(); it.Next(&key, &value); {
+		n++
+	}
+	return n
 }
 
 // originalDst asks for the SO_ORIGINAL_DST of a connection of IPv4.

@@ -97,6 +97,14 @@ func (s *Service) Open(c async.Client, method string, deadline time.Duration, do
 	return x
 }
 
+// OnWritable has told told when the server takes no more for now (false), and
+// when it does again (true).
+func (x *Stream) OnWritable(told func(bool)) {
+	if x.s != nil {
+		x.s.OnWritable = told
+	}
+}
+
 // Send sends a message; end tells that it is the last.
 func (x *Stream) Send(m []byte, end bool) {
 	if x.s == nil || x.closed {

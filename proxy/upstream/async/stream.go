@@ -53,6 +53,7 @@ type Stream struct {
 	headEnd  bool            // the request is its head
 	waitEnd  bool            // what waits is the request's end
 	sentAll  bool
+	full     bool // as much waits as may
 	answered bool
 	done     bool
 
@@ -122,6 +123,10 @@ func (s *Stream) SendData(b *network.Buffer, end bool) {
 	if s.enc == nil {
 		s.wait.Move(b)
 		s.waitEnd = s.waitEnd || end
+		if limit := s.cluster.Info().BufferLimit; limit > 0 && s.wait.Len() > int(limit) && !s.full {
+			s.full = true
+			s.writable(false)
+		}
 		return
 	}
 	s.enc.EncodeData(b, end)
@@ -179,6 +184,10 @@ func (s *Stream) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, _ *networ
 		s.finish(true)
 		s.later(Failure{Status: 503, Body: err.Error(), Reason: http.LocalReset})
 		return
+	}
+	if s.full {
+		s.full = false
+		s.writable(true)
 	}
 	if !s.done && (s.wait.Len() > 0 || s.waitEnd) {
 		enc.EncodeData(&s.wait, s.waitEnd)

@@ -60,8 +60,10 @@ func TestNextLimit(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	c := &controller{base: time.Now()}
 	c.limit.Store(2)
-	if !c.admit() || !c.admit() || c.admit() {
-		t.Fatal("not two places")
+	for i, want := range []bool{true, true, false} {
+		if got := c.admit(); got != want {
+			t.Fatalf("request %d: admitted %v", i, got)
+		}
 	}
 	c.epoch.Store(int64(time.Second))
 	c.sample(c.base, c.base.Add(time.Minute))

@@ -45,7 +45,9 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		"with_request_body", "clear_route_cache", "status_on_error", "validate_mutations", "metadata_context_namespaces",
 		"route_metadata_context_namespaces", "filter_enabled", "filter_enabled_metadata", "deny_at_disable", "stat_prefix", "allowed_headers",
 		"disallowed_headers", "include_tls_session", "include_peer_certificate", "charge_cluster_response_stats", "encode_raw_headers", "decoder_header_mutation_rules",
-		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes", "clear_route_cache_headers", "bootstrap_metadata_labels_key", "shadow_mode", "emit_client_span"); err != nil {
+		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes", "clear_route_cache_headers", "bootstrap_metadata_labels_key", "shadow_mode", "emit_client_span",
+		// Nothing of weir's leaves typed metadata, and that of routes is refused.
+		"typed_metadata_context_namespaces", "route_typed_metadata_context_namespaces"); err != nil {
 		return nil, err
 	}
 	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {

@@ -2,6 +2,7 @@ package extproc_test
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -21,6 +22,7 @@ import (
 type processor struct {
 	procv3.UnimplementedExternalProcessorServer
 	duplex bool
+	gate   chan struct{} // if set, closed when response bodies are to be answered
 }
 
 func (p processor) Process(s procv3.ExternalProcessor_ProcessServer) error {
@@ -49,6 +51,9 @@ func (p processor) Process(s procv3.ExternalProcessor_ProcessServer) error {
 		case *procv3.ProcessingRequest_RequestBody:
 			out.Response = &procv3.ProcessingResponse_RequestBody{RequestBody: p.shout(x.RequestBody)}
 		case *procv3.ProcessingRequest_ResponseBody:
+			if p.gate != nil {
+				<-p.gate
+			}
 			out.Response = &procv3.ProcessingResponse_ResponseBody{ResponseBody: p.shout(x.ResponseBody)}
 		}
 		if s.Send(out) != nil {
@@ -115,6 +120,29 @@ func TestBodies(t *testing.T) {
 				}
 			}
 			r.WantStat("http.in.ext_proc.spurious_msgs_received", "0")
+		})
+	}
+}
+
+// TestSlowProcessor: the upstream waits while the processor does not answer, or
+// takes nothing more.
+func TestSlowProcessor(t *testing.T) {
+	for mode, more := range map[string]string{"STREAMED": "", "FULL_DUPLEX_STREAMED": ", response_trailer_mode: SEND"} {
+		t.Run(mode, func(t *testing.T) {
+			gate := make(chan struct{})
+			r := start(t, processor{duplex: more != "", gate: gate}, "", "message_timeout: 60s, processing_mode: {response_body_mode: "+mode+more+"}")
+			answers := make(chan filterrig.Answer)
+			sent := strings.Repeat("b", 8<<20)
+			go func() { answers <- r.Do("POST", "/", sent) }()
+			// The window of the processor's connection may open once more.
+			for paused := "0"; paused == "0" || paused == ""; paused = r.Stat("cluster.u.upstream_flow_control_paused_reading_total") {
+				runtime.Gosched()
+			}
+			close(gate)
+			if a := <-answers; a.Status != 200 || !strings.HasSuffix(a.Body, strings.ToUpper(sent)) {
+				t.Errorf("%d, %d bytes", a.Status, len(a.Body))
+			}
+			r.WantStat("cluster.u.upstream_rq_active", "0")
 		})
 	}
 }

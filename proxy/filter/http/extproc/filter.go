@@ -70,8 +70,10 @@ type state struct {
 	stream *grpc.Stream
 	told   bool // the processor knows the modes
 	begun  bool // the route was asked
-	over   bool // nothing is processed any more
-	dead   bool
+	// congested: the processor takes no more for now
+	congested bool
+	over      bool // nothing is processed any more
+	dead      bool
 }
 
 // Recycle implements http.Recycler.
@@ -91,6 +93,8 @@ func (f *filter) closeStream() {
 	for d := range f.phases {
 		f.phases[d].drop()
 	}
+	f.congested = false
+	f.throttle()
 	if f.stream == nil {
 		return
 	}
@@ -147,6 +151,7 @@ func (f *filter) open() {
 	}
 	f.stats.StreamsStarted.Inc()
 	f.stream = f.phases[request].service.Open(f.client, processMethod, 0, f.cb.Connection(), f)
+	f.stream.OnWritable(f.onWritable)
 }
 
 // send sends a message; its reply is awaited unless only watched.

@@ -22,7 +22,8 @@ type phase struct {
 	pieces       []piece // sent and not answered, in order
 	unanswered   int     // bytes of them
 	sent         int     // bytes of the body kept that the processor has
-	paused       bool    // the client is asked to wait
+	streaming    bool    // pieces of the body are being sent
+	paused       bool    // whoever sends the message is asked to wait
 	replaced     bool    // the rest of the body is dropped
 }
 
@@ -31,10 +32,6 @@ type piece struct {
 	b   *network.Buffer
 	end bool
 }
-
-// maxUnanswered is how many bytes of a request the processor may have without
-// having answered before the client is asked to wait.
-const maxUnanswered = 1 << 20
 
 func (p *phase) mode() directionMode { return p.f.now[p.d] }
 
@@ -83,6 +80,8 @@ func (p *phase) onData(b *network.Buffer, end bool) http.DataStatus {
 		return http.DataContinue
 	case f.observe:
 		f.send(p.d, body, b.Bytes(), end)
+		p.streaming = true
+		p.throttle()
 		return http.DataContinue
 	case p.waitHeaders && m.body == buffered:
 		return http.DataStopAndBuffer
@@ -125,6 +124,8 @@ func (p *phase) sendWhole(end bool) {
 // comes back is independent of it.
 func (p *phase) sendPiece(b *network.Buffer, end bool) {
 	p.f.send(p.d, body, b.Bytes(), end)
+	p.streaming = true
+	defer p.throttle()
 	if p.mode().body == duplex {
 		b.Reset()
 		return
@@ -133,18 +134,12 @@ func (p *phase) sendPiece(b *network.Buffer, end bool) {
 	x.Move(b)
 	p.pieces = append(p.pieces, piece{x, end})
 	p.unanswered += x.Len()
-	if r, ok := p.f.cb.(http.RouterCallbacks); ok && p.d == request && !p.paused && p.unanswered > maxUnanswered {
-		p.paused = true
-		r.OnDecoderAboveHighWatermark()
-	}
 }
 
+// answered is called when the processor has answered n bytes.
 func (p *phase) answered(n int) {
 	p.unanswered -= n
-	if p.paused && p.unanswered <= maxUnanswered/2 {
-		p.paused = false
-		p.f.cb.(http.RouterCallbacks).OnDecoderBelowLowWatermark()
-	}
+	p.throttle()
 }
 
 func (p *phase) onTrailers() http.TrailersStatus {
