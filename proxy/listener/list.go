@@ -5,10 +5,13 @@ type links[T any] struct{ before, after *T }
 
 func (l *links[T]) inList() *links[T] { return l }
 
+// linker is what embeds links.
+type linker[T any] interface{ inList() *links[T] }
+
 // linked is a pointer to a T that embeds its links.
 type linked[T any] interface {
 	*T
-	inList() *links[T]
+	linker[T]
 }
 
 // list holds what a listener has, in no order, without memory of its own.
@@ -40,3 +43,8 @@ func (l *list[T, P]) each(f func(P)) {
 		f(x)
 	}
 }
+
+var (
+	_ linker[conn]    = (*conn)(nil)
+	_ linker[pending] = (*pending)(nil)
+)

@@ -23,9 +23,6 @@ type String struct {
 	re    *regexp.Regexp
 }
 
-// Exact matches one string.
-func Exact(value string) String { return String{value: value} }
-
 // Match tells whether s is matched.
 func (m *String) Match(s string) bool {
 	switch m.kind {

@@ -2,13 +2,11 @@ package apikeyauth
 
 import (
 	keyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/api_key_auth/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the types of the filter's configuration and of
@@ -20,14 +18,10 @@ const (
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: newFactory, RouteTypeURL: RouteTypeURL, RouteConfig: newRoute}
+	return http.FilterMaker{New: http.NewFrom(newFactory), RouteTypeURL: RouteTypeURL, RouteConfig: http.RouteFrom(newRoute)}
 }
 
-func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-	m := &keyv3.ApiKeyAuth{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+func newFactory(p field.Path, m *keyv3.ApiKeyAuth, ctx *http.FactoryContext) (http.FilterFactory, error) {
 	s, err := compile(p, m)
 	if err != nil {
 		return nil, err
@@ -35,11 +29,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	return &factory{*s, stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "api_key_auth."})}, nil
 }
 
-func newRoute(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
-	m := &keyv3.ApiKeyAuthPerRoute{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+func newRoute(p field.Path, m *keyv3.ApiKeyAuthPerRoute, _ *http.FactoryContext) (any, error) {
 	s, err := compile(p, m)
 	if err != nil {
 		return nil, err

@@ -3,14 +3,12 @@ package basicauth
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	basicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/basic_auth/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/datasource"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the types of the filter's configuration and of
@@ -22,14 +20,10 @@ const (
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: newFactory, RouteTypeURL: RouteTypeURL, RouteConfig: newRoute}
+	return http.FilterMaker{New: http.NewFrom(newFactory), RouteTypeURL: RouteTypeURL, RouteConfig: http.RouteFrom(newRoute)}
 }
 
-func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-	m := &basicv3.BasicAuth{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+func newFactory(p field.Path, m *basicv3.BasicAuth, ctx *http.FactoryContext) (http.FilterFactory, error) {
 	if err := field.Only(p, m, "users", "forward_username_header", "authentication_header", "allow_missing", "emit_dynamic_metadata", "realm"); err != nil {
 		return nil, err
 	}
@@ -48,11 +42,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	return f, nil
 }
 
-func newRoute(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*basicv3.BasicAuthPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
+func newRoute(p field.Path, m *basicv3.BasicAuthPerRoute, _ *http.FactoryContext) (any, error) {
 	users, err := readUsers(p.Dot("users"), m.GetUsers())
 	return &settings{users: users, realm: m.GetRealm()}, err
 }

@@ -7,7 +7,6 @@ package compressor
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/compression"
@@ -15,7 +14,6 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the configurations' types.
@@ -26,15 +24,12 @@ const (
 
 // Maker makes filter factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{Upstream: true, New: newFactory, RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL}
+	return http.FilterMaker{Upstream: true, New: http.NewFrom(newFactory), RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL}
 }
 
-func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-	m, err := protos.UnpackAs[*compressorv3.Compressor](p, config)
-	if err != nil {
-		return nil, err
-	}
+func newFactory(p field.Path, m *compressorv3.Compressor, ctx *http.FactoryContext) (http.FilterFactory, error) {
 	f := &factory{chooseFirst: m.ChooseFirst}
+	var err error
 	if f.library, err = compression.Compile(p.Dot("compressor_library"), m.CompressorLibrary); err != nil {
 		return nil, err
 	}
@@ -115,11 +110,8 @@ func (f *factory) makeStats(ctx *http.FactoryContext, ownPrefix bool) {
 }
 
 // routeConfig compiles a CompressorPerRoute.
-func routeConfig(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*compressorv3.CompressorPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
+func routeConfig(p field.Path, m *compressorv3.CompressorPerRoute, ctx *http.FactoryContext) (any, error) {
+	var err error
 	r := &routeSettings{disabled: m.GetDisabled(), enabled: m.GetOverrides().GetResponseDirectionConfig() != nil}
 	if v := m.GetOverrides().GetResponseDirectionConfig().GetRemoveAcceptEncodingHeader(); v != nil {
 		r.removeAccept = &v.Value

@@ -22,7 +22,7 @@ const (
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: newFactory, RouteConfig: newPolicy, RouteTypeURL: RouteTypeURL}
+	return http.FilterMaker{New: newFactory, RouteConfig: http.RouteFrom(newPolicy), RouteTypeURL: RouteTypeURL}
 }
 
 func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
@@ -32,11 +32,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	return &factory{stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "cors."})}, nil
 }
 
-func newPolicy(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m := &corsv3.CorsPolicy{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+func newPolicy(p field.Path, m *corsv3.CorsPolicy, ctx *http.FactoryContext) (any, error) {
 	c := &policy{
 		methods: m.GetAllowMethods(), headers: m.GetAllowHeaders(), expose: m.GetExposeHeaders(), maxAge: m.GetMaxAge(),
 		credentials: option(m.GetAllowCredentials()), privateNetwork: option(m.GetAllowPrivateNetworkAccess()),

@@ -2,27 +2,22 @@ package decompressor
 
 import (
 	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/compression"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the configuration's type.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.decompressor.v3.Decompressor"
 
 // Maker makes filter factories.
-func Maker() http.FilterMaker { return http.FilterMaker{New: newFactory} }
+func Maker() http.FilterMaker { return http.FilterMaker{New: http.NewFrom(newFactory)} }
 
-func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-	m, err := protos.UnpackAs[*decompressorv3.Decompressor](p, config)
-	if err != nil {
-		return nil, err
-	}
+func newFactory(p field.Path, m *decompressorv3.Decompressor, ctx *http.FactoryContext) (http.FilterFactory, error) {
+	var err error
 	f := &factory{advertise: true}
 	if f.library, err = compression.CompileDecoder(p.Dot("decompressor_library"), m.DecompressorLibrary); err != nil {
 		return nil, err

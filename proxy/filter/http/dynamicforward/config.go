@@ -18,7 +18,7 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: newRewrite, RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
+	return http.FilterMaker{RouteConfig: http.RouteFrom(newRewrite), RouteTypeURL: RouteTypeURL, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		m, err := protos.UnpackAs[*forwardv3.FilterConfig](p, config)
 		if err != nil {
 			return nil, err
@@ -37,10 +37,6 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 	}}
 }
 
-func newRewrite(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*forwardv3.PerRouteConfig](p, config)
-	if err != nil {
-		return nil, err
-	}
+func newRewrite(p field.Path, m *forwardv3.PerRouteConfig, _ *http.FactoryContext) (any, error) {
 	return &rewrite{literal: m.GetHostRewriteLiteral(), header: m.GetHostRewriteHeader()}, field.Only(p, m, "host_rewrite_literal", "host_rewrite_header")
 }

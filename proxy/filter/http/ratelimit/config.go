@@ -24,7 +24,7 @@ const (
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 	return http.FilterMaker{
-		RouteTypeURL: RouteTypeURL, RouteConfig: routeConfig,
+		RouteTypeURL: RouteTypeURL, RouteConfig: http.RouteFrom(routeConfig),
 		New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
 			m, err := protos.UnpackAs[*ratelimitv3.RateLimit](p, config)
 			if err != nil {
@@ -107,16 +107,13 @@ type routeSettings struct {
 }
 
 // routeConfig compiles a RateLimitPerRoute.
-func routeConfig(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {
-	m, err := protos.UnpackAs[*ratelimitv3.RateLimitPerRoute](p, config)
-	if err != nil {
-		return nil, err
-	}
+func routeConfig(p field.Path, m *ratelimitv3.RateLimitPerRoute, _ *http.FactoryContext) (any, error) {
 	// Envoy does nothing with override_option either, but weir says so.
 	if err := field.Only(p, m, "vh_rate_limits", "rate_limits", "domain"); err != nil {
 		return nil, err
 	}
 	r := &routeSettings{hostLimits: hostLimits(m.VhRateLimits), domain: m.Domain}
+	var err error
 	r.own, err = route.CompileRateLimits(p.Dot("rate_limits"), m.RateLimits, manager.CompileFormat)
 	return r, err
 }

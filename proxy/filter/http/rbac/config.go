@@ -4,13 +4,11 @@ import (
 	"strings"
 
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/rbac"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL and RouteTypeURL are the types of the filter's configuration and of
@@ -22,14 +20,10 @@ const (
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{Upstream: true, New: newFactory, RouteConfig: newRoute, RouteTypeURL: RouteTypeURL}
+	return http.FilterMaker{Upstream: true, New: http.NewFrom(newFactory), RouteConfig: http.RouteFrom(newRoute), RouteTypeURL: RouteTypeURL}
 }
 
-func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-	m := &rbacv3.RBAC{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+func newFactory(p field.Path, m *rbacv3.RBAC, ctx *http.FactoryContext) (http.FilterFactory, error) {
 	r, err := newRules(p, m, ctx)
 	if err != nil {
 		return nil, err
@@ -67,11 +61,7 @@ func perPolicy[T any](ctx *http.FactoryContext, prefix string, e *rbac.Engine) m
 	return out
 }
 
-func newRoute(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
-	m := &rbacv3.RBACPerRoute{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+func newRoute(p field.Path, m *rbacv3.RBACPerRoute, ctx *http.FactoryContext) (any, error) {
 	if m.GetRbac() == nil {
 		return &rules{}, nil // nothing is checked
 	}
