@@ -308,6 +308,7 @@ func (c counters) Declare(...string)          {}
 func (c counters) Inc(name string)            { c[name]++ }
 func (c counters) Set(name string, v uint64)  { c[name] = v }
 func (c counters) SetText(name, value string) {}
+func (c counters) Took(time.Duration)         {}
 
 func subscribe(t *testing.T, c *xds.Client, src *corev3.ConfigSource, typeURL string, names ...string) *watch {
 	t.Helper()

@@ -1,5 +1,7 @@
 package xds
 
+import "time"
+
 // Stats is where a subscription or a stream counts. Names are Envoy's without
 // the prefix that the owner puts in front ("cluster_manager.cds.",
 // "cluster.NAME."): the package proxy/stats is adapted to it by proxy/server. Called on the main goroutine only.
@@ -9,6 +11,8 @@ type Stats interface {
 	Inc(counter string)
 	Set(gauge string, value uint64)
 	SetText(name, value string)
+	// Took records how long the owner took for an update (update_duration).
+	Took(time.Duration)
 }
 
 // What is counted. Of a subscription:
@@ -45,6 +49,7 @@ func (noStats) Declare(...string)      {}
 func (noStats) Inc(string)             {}
 func (noStats) Set(string, uint64)     {}
 func (noStats) SetText(string, string) {}
+func (noStats) Took(time.Duration)     {}
 
 func orNoStats(s Stats) Stats {
 	if s == nil {

@@ -203,10 +203,12 @@ func (s *Subscription) take(u update) error {
 	s.stopTimer()
 	s.stats.Inc(statAttempt)
 	if s.names == nil || len(part) > 0 {
+		begun := time.Now()
 		if err := s.req.OnUpdate(part, u.version); err != nil {
 			s.stats.Inc(statRejected)
 			return err
 		}
+		s.stats.Took(time.Since(begun))
 	}
 	if s.names != nil {
 		for _, r := range part {

@@ -72,6 +72,7 @@ func (f *File) handOver(loop int) bool {
 	}
 	select {
 	case f.queue <- s.b:
+		f.stats.Waiting.Add(int64(len(s.b)))
 		s.b = nil
 		return true
 	default:
@@ -90,6 +91,7 @@ func (f *File) run() {
 				return
 			}
 			f.write(b)
+			f.stats.Waiting.Add(-int64(len(b)))
 			select {
 			case f.spare <- b[:0]:
 			default:

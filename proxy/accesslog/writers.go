@@ -44,6 +44,7 @@ type fileStats struct {
 	Failed         *stats.SharedCounter
 	FlushedByTimer *stats.SharedCounter
 	ReopenFailed   *stats.SharedCounter
+	Waiting        *stats.SharedGauge   // bytes that are not written yet
 	Dropped        *stats.SharedCounter // lines
 }
 
@@ -65,6 +66,7 @@ func NewWriters[L Loop](loops []L, o WritersOptions) *Writers {
 		Failed:         o.Stats.Counter("filesystem.write_failed"),
 		FlushedByTimer: o.Stats.Counter("filesystem.flushed_by_timer"),
 		ReopenFailed:   o.Stats.Counter("filesystem.reopen_failed"),
+		Waiting:        o.Stats.Gauge("filesystem.write_total_buffered"),
 		Dropped:        o.Stats.Counter("filesystem.lines_dropped"),
 	}}
 	for _, l := range loops {
@@ -155,6 +157,7 @@ func (w *Writers) Close() {
 	for _, f := range w.list() {
 		for loop := range f.loops {
 			if b := f.loops[loop].b; len(b) > 0 {
+				f.stats.Waiting.Add(int64(len(b)))
 				f.queue <- b
 			}
 		}

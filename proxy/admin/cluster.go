@@ -63,10 +63,11 @@ const (
 	ExcludedViaImmediateHCFail
 	ActiveHCTimeout
 	EDSStatusDraining
+	DegradedOutlierDetection
 )
 
 var healthFlagNames = []string{"failed_active_hc", "failed_outlier_check", "failed_eds_health", "degraded_active_hc", "degraded_eds_health",
-	"pending_dynamic_removal", "pending_active_hc", "excluded_via_immediate_hc_fail", "active_hc_timeout", "eds_status_draining"}
+	"pending_dynamic_removal", "pending_active_hc", "excluded_via_immediate_hc_fail", "active_hc_timeout", "eds_status_draining", "degraded_outlier_detection"}
 
 // String is the flags as /clusters shows them: "healthy" or "/failed_active_hc/…".
 func (f HealthFlags) String() string {

@@ -52,6 +52,9 @@ func Listen(c Config, sources Sources) (*Server, error) {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	if sources.Traffic != nil {
+		s.http.ConnState = (&openConnections{traffic: sources.Traffic}).onState
+	}
 	return s, nil
 }
 
@@ -84,14 +87,16 @@ func (s *Server) Close(ctx context.Context) error {
 
 // ServeHTTP finds the page, checks the method and writes the errors.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.sources.Access == nil {
-		s.serve(w, r)
-		return
-	}
 	counted := &counted{ResponseWriter: w, status: http.StatusOK}
 	begun := time.Now()
+	if s.sources.Traffic != nil {
+		s.sources.Traffic.Requested()
+		defer func() { s.sources.Traffic.Answered(counted.status, time.Since(begun)) }()
+	}
 	s.serve(counted, r)
-	s.sources.Access(Access{Request: r, Begun: begun, Status: counted.status, Sent: counted.sent})
+	if s.sources.Access != nil {
+		s.sources.Access(Access{Request: r, Begun: begun, Status: counted.status, Sent: counted.sent})
+	}
 }
 
 // counted remembers what an answer was.

@@ -40,6 +40,9 @@ type Sources struct {
 	// Log gets a line for each request that changes something; nil: slog.Default.
 	Log *slog.Logger
 
+	// Traffic, if not nil, is told of the server's own connections and requests.
+	Traffic Traffic
+
 	// Access is told of each answered request, on that request's goroutine.
 	Access func(Access)
 
@@ -52,6 +55,14 @@ type Sources struct {
 	Quit func()
 	// ReopenLogs reopens the access logs' files.
 	ReopenLogs func()
+}
+
+// Traffic counts the server's own connections and requests. Any goroutine calls it.
+type Traffic interface {
+	Connected()
+	Disconnected(lasted time.Duration)
+	Requested()
+	Answered(status int, took time.Duration)
 }
 
 // Access is an answered request, for the access log.

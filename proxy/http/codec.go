@@ -246,6 +246,7 @@ type CodecError struct {
 	Body    string // its body
 	Details string // response code detail, e.g. "http1.codec_error"
 	Msg     string // for logs
+	Load    bool   // nothing is wrong with what came: the proxy is overloaded
 	Hold    bool   // the connection is kept for a while, in silence, before it is closed
 }
 

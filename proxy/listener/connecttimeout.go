@@ -1,8 +1,8 @@
 package listener
 
 import (
-	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // connectTimeout closes a connection whose transport socket is not connected
@@ -10,13 +10,13 @@ import (
 type connectTimeout struct {
 	network.NoWatermarks
 	c     *conn
-	timer event.Timer
+	timer overload.Timer
 }
 
 // watchConnect starts the timeout.
 func (c *conn) watchConnect() {
 	w := &connectTimeout{c: c}
-	c.Loop().InitTimer(&w.timer, w.expired)
+	w.timer.Init(c.Loop().Dispatcher, c.at.al.h.shared.timeouts, overload.TransportConnect, w.expired)
 	w.timer.Enable(c.at.chain.connectTimeout)
 	c.AddCallbacks(w)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
@@ -78,11 +79,13 @@ func (c *FactoryContext) WaitFor(what string) (done func()) { return c.warm.add(
 
 // Server is what all listeners of a server share.
 type Server struct {
-	Main      *network.Loop
-	Workers   []*network.Loop
-	Stats     *stats.Store
-	Runtime   fraction.Runtime
-	Overload  Overload // may be nil
+	Main     *network.Loop
+	Workers  []*network.Loop
+	Stats    *stats.Store
+	Runtime  fraction.Runtime
+	Overload Overload // may be nil
+	// Timeouts shortens transport_socket_connect_timeout under load; nil: never.
+	Timeouts  *overload.Manager
 	Log       *slog.Logger
 	AccessLog AccessLogCompiler // nil: access logs are refused
 	Inherit   Inheritance       // may be nil

@@ -12,6 +12,7 @@ import (
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // handler is one worker's connection handler: its listeners and what they
@@ -38,6 +39,7 @@ type server struct {
 	handlers []*handler
 	runtime  fraction.Runtime
 	overload Overload // nil: never overloaded
+	timeouts *overload.Manager
 	log      *slog.Logger
 	open     limit // connections of all listeners
 

@@ -282,13 +282,12 @@ func newRanges(p field.Path, cs []*xdscorev3.CidrRange) ([]netip.Prefix, error) 
 	return out, nil
 }
 
-// Range compiles a CidrRange; without a length it is a range of no bits, as in
-// Envoy.
+// Range compiles a CidrRange; as in Envoy it is one of no bits without a
+// length, and a length longer than the address is the whole address.
 func Range(p field.Path, address string, bits *wrapperspb.UInt32Value) (netip.Prefix, error) {
 	addr, err := netip.ParseAddr(address)
 	if err != nil {
 		return netip.Prefix{}, p.Dot("address_prefix").Wrap(err)
 	}
-	r, err := addr.Prefix(int(bits.GetValue()))
-	return r, p.Dot("prefix_len").Wrap(err)
+	return netip.PrefixFrom(addr, min(int(bits.GetValue()), addr.BitLen())).Masked(), nil
 }

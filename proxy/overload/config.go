@@ -6,8 +6,10 @@ import (
 
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	cgroupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/cgroup_memory/v3"
+	cpuv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/cpu_utilization/v3"
 	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	heapv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
+	injectedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/injected_resource/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -19,6 +21,8 @@ import (
 type Options struct {
 	Stats *stats.Store
 	Log   *slog.Logger
+	// Post runs a function on the main loop.
+	Post func(func())
 	// Connections counts those of all listeners that the limit is for.
 	Connections func() int64
 }
@@ -28,17 +32,20 @@ var Types = map[string]func(*Manager, field.Path, *anypb.Any) (func() (float64, 
 	"envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig":                         newFixedHeap,
 	"envoy.extensions.resource_monitors.cgroup_memory.v3.CgroupMemoryConfig":                   newCgroupMemory,
 	"envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig": newConnections,
+	"envoy.extensions.resource_monitors.cpu_utilization.v3.CpuUtilizationConfig":               newCPU,
+	"envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig":           newInjected,
 }
 
 // New makes a Manager of an overload_manager at p; nil is none.
 func New(p field.Path, c *overloadv3.OverloadManager, o Options) (*Manager, error) {
+	delay := stats.NewGroup[refreshStats](o.Stats, stats.Scope{Prefix: "overload."}) // there without a configuration, too
 	if c == nil {
 		return nil, nil
 	}
-	if err := field.Only(p, c, "refresh_interval", "resource_monitors", "actions"); err != nil {
+	if err := field.Only(p, c, "refresh_interval", "resource_monitors", "actions", "loadshed_points"); err != nil {
 		return nil, err
 	}
-	m := &Manager{interval: time.Second, log: o.Log, connections: o.Connections}
+	m := &Manager{delay: &delay.For(0).Delay, post: o.Post, interval: time.Second, log: o.Log, connections: o.Connections}
 	if d := c.GetRefreshInterval(); d != nil {
 		m.interval = d.AsDuration()
 	}
@@ -69,51 +76,12 @@ func New(p field.Path, c *overloadv3.OverloadManager, o Options) (*Manager, erro
 			return nil, err
 		}
 	}
+	for i, l := range c.GetLoadshedPoints() {
+		if err := m.addPoint(p.Dot("loadshed_points").Index(i), l, byName, o.Stats); err != nil {
+			return nil, err
+		}
+	}
 	return m, nil
-}
-
-func (m *Manager) addAction(p field.Path, c *overloadv3.OverloadAction, byName map[string]int, st *stats.Store) error {
-	if err := field.Only(p, c, "name", "triggers"); err != nil {
-		return err
-	}
-	a := action(-1)
-	for i, n := range names {
-		if n == c.GetName() {
-			a = action(i)
-		}
-	}
-	if a < 0 {
-		return p.Dot("name").Errorf("weir has no overload action %q", c.GetName())
-	}
-	if m.triggers[a] != nil {
-		return p.Dot("name").Errorf("duplicate overload action %s", c.GetName())
-	}
-	for i, t := range c.GetTriggers() {
-		tp := p.Dot("triggers").Index(i)
-		index, ok := byName[t.GetName()]
-		if !ok {
-			return tp.Dot("name").Errorf("unknown trigger resource %s for overload action %s", t.GetName(), c.GetName())
-		}
-		out := trigger{monitor: index}
-		switch v := t.GetTriggerOneof().(type) {
-		case *overloadv3.Trigger_Threshold:
-			out.scaling, out.saturation = v.Threshold.GetValue(), v.Threshold.GetValue()
-		case *overloadv3.Trigger_Scaled:
-			out.scaling, out.saturation = v.Scaled.GetScalingThreshold(), v.Scaled.GetSaturationThreshold()
-			if out.scaling >= out.saturation {
-				return tp.Dot("scaled").Errorf("scaling_threshold must be less than saturation_threshold")
-			}
-		default:
-			return tp.Errorf("needs threshold or scaled")
-		}
-		m.triggers[a] = append(m.triggers[a], out)
-	}
-	prefix := "overload." + c.GetName() + "."
-	m.active[a], m.scale[a] = st.Gauge(prefix+"active"), st.Gauge(prefix+"scale_percent")
-	if a == shrinkHeap {
-		m.shrunk = st.Counter(prefix + "shrink_count")
-	}
-	return nil
 }
 
 func newFixedHeap(_ *Manager, p field.Path, config *anypb.Any) (func() (float64, error), error) {
@@ -140,4 +108,24 @@ func newConnections(m *Manager, p field.Path, config *anypb.Any) (func() (float6
 	m.maxConnections = uint64(c.GetMaxActiveDownstreamConnections())
 	return func() (float64, error) { return float64(m.connections()) / float64(m.maxConnections), nil },
 		field.Only(p, c, "max_active_downstream_connections")
+}
+
+func newCPU(_ *Manager, p field.Path, config *anypb.Any) (func() (float64, error), error) {
+	c, err := protos.UnpackAs[*cpuv3.CpuUtilizationConfig](p, config)
+	if err != nil {
+		return nil, err
+	}
+	times := hostTimes
+	if c.GetMode() == cpuv3.CpuUtilizationConfig_CONTAINER {
+		times = containerTimes
+	}
+	return (&cpu{times: times}).pressure, field.Only(p, c, "mode")
+}
+
+func newInjected(_ *Manager, p field.Path, config *anypb.Any) (func() (float64, error), error) {
+	c, err := protos.UnpackAs[*injectedv3.InjectedResourceConfig](p, config)
+	if err != nil {
+		return nil, err
+	}
+	return injected(c.GetFilename()), field.Only(p, c, "filename")
 }

@@ -3,10 +3,7 @@ package overload
 import (
 	"context"
 	"log/slog"
-	"math"
-	"math/rand/v2"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/stats"
@@ -21,6 +18,7 @@ const (
 	rejectIncomingConnections
 	disableKeepAlive
 	shrinkHeap
+	reduceTimeouts
 	numActions
 )
 
@@ -31,6 +29,7 @@ var names = [numActions]string{
 	"envoy.overload_actions.reject_incoming_connections",
 	"envoy.overload_actions.disable_http_keepalive",
 	"envoy.overload_actions.shrink_heap",
+	"envoy.overload_actions.reduce_timeouts",
 }
 
 // monitor measures a resource.
@@ -42,33 +41,24 @@ type monitor struct {
 	last     float64
 }
 
-// trigger turns a resource's pressure into an action's value.
-type trigger struct {
-	monitor             int
-	scaling, saturation float64 // equal for a threshold
-}
-
-func (t *trigger) value(pressure float64) float64 {
-	switch {
-	case pressure >= t.saturation:
-		return 1
-	case pressure <= t.scaling || t.scaling == t.saturation:
-		return 0
-	}
-	return (pressure - t.scaling) / (t.saturation - t.scaling)
+// refreshStats are at "overload.".
+type refreshStats struct {
+	Delay stats.Histogram `stat:"refresh_interval_delay"` // from one refresh to the next, ms
 }
 
 // Manager is the overload manager.
 type Manager struct {
+	delay *stats.Histogram // main's
+	post  func(func())
+
 	interval time.Duration
 	log      *slog.Logger
 	monitors []*monitor
-	triggers [numActions][]trigger
-	// values are the actions' at present: 0 is off, 1 is saturated.
-	values [numActions]atomic.Uint64 // bits of a float64
-	active [numActions]*stats.SharedGauge
-	scale  [numActions]*stats.SharedGauge
-	shrunk *stats.SharedCounter
+	actions  [numActions]state
+	active   [numActions]*stats.SharedGauge
+	shrunk   *stats.SharedCounter
+	floors   [numTimeouts]floor
+	points   [numPoints]point
 
 	maxConnections uint64 // of all listeners together; 0: no such monitor
 	connections    func() int64
@@ -78,11 +68,13 @@ func (m *Manager) value(a action) float64 {
 	if m == nil {
 		return 0
 	}
-	return math.Float64frombits(m.values[a].Load())
+	return m.actions[a].value()
 }
 
-// StopsAcceptingRequests tells that requests are to be answered 503.
-func (m *Manager) StopsAcceptingRequests() bool { return m.value(stopAcceptingRequests) >= 1 }
+// StopsAcceptingRequests tells that a request is to be answered 503.
+func (m *Manager) StopsAcceptingRequests() bool {
+	return m.value(stopAcceptingRequests) >= 1 || m.Sheds(DecodeHeaders)
+}
 
 // StopsAcceptingConnections tells that connections are to wait in the kernel.
 func (m *Manager) StopsAcceptingConnections() bool { return m.value(stopAcceptingConnections) >= 1 }
@@ -90,11 +82,11 @@ func (m *Manager) StopsAcceptingConnections() bool { return m.value(stopAcceptin
 // RejectsConnection tells that a new connection is to be closed at once: all
 // of them when the action is saturated, a share of them before.
 func (m *Manager) RejectsConnection() bool {
-	return m.value(rejectIncomingConnections) > rand.Float64()
+	return m != nil && (m.actions[rejectIncomingConnections].chance() || m.Sheds(ListenerAccept))
 }
 
 // DisablesKeepAlive tells that a connection is to end with this response.
-func (m *Manager) DisablesKeepAlive() bool { return m.value(disableKeepAlive) > rand.Float64() }
+func (m *Manager) DisablesKeepAlive() bool { return m != nil && m.actions[disableKeepAlive].chance() }
 
 // MaxConnections is the limit of global_downstream_max_connections, otherwise
 // when it is not monitored.
@@ -115,8 +107,13 @@ func (m *Manager) Run(ctx context.Context) {
 	}
 	tick := time.NewTicker(m.interval)
 	defer tick.Stop()
-	var shrunk time.Time
+	var shrunk, last time.Time
 	for {
+		if now := time.Now(); !last.IsZero() {
+			passed := uint64(now.Sub(last) / time.Millisecond)
+			m.post(func() { m.delay.Record(passed) })
+		}
+		last = time.Now()
 		m.refresh()
 		if m.StopsHeapGrowth() && time.Since(shrunk) >= shrinkEvery {
 			shrunk = time.Now()
@@ -146,23 +143,18 @@ func (m *Manager) refresh() {
 		r.gauge.Set(int64(p * 100))
 	}
 	for a := range numActions {
-		if m.triggers[a] == nil {
+		if m.actions[a].triggers == nil {
 			continue
 		}
-		value := 0.0
-		for i := range m.triggers[a] {
-			t := &m.triggers[a][i]
-			value = max(value, t.value(m.monitors[t.monitor].last))
+		was, now := m.actions[a].refresh(m.monitors)
+		m.active[a].Set(int64(now)) // 1 when saturated
+		if (was >= 1) != (now >= 1) {
+			m.log.Warn("overload action", "action", names[a], "active", now >= 1)
 		}
-		was := math.Float64frombits(m.values[a].Swap(math.Float64bits(value)))
-		active := int64(0)
-		if value >= 1 {
-			active = 1
-		}
-		m.active[a].Set(active)
-		m.scale[a].Set(int64(value * 100))
-		if (was >= 1) != (value >= 1) {
-			m.log.Warn("overload action", "action", names[a], "active", value >= 1)
+	}
+	for p := range numPoints {
+		if m.points[p].triggers != nil {
+			m.points[p].refresh(m.monitors)
 		}
 	}
 }

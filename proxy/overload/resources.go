@@ -52,3 +52,18 @@ func readNumber(path string) (uint64, error) {
 	}
 	return strconv.ParseUint(text, 10, 64)
 }
+
+// injected is the number in a file, from 0 to 1: for tests.
+func injected(file string) func() (float64, error) {
+	return func() (float64, error) {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return 0, err
+		}
+		p, err := strconv.ParseFloat(strings.TrimSpace(string(b)), 64)
+		if err == nil && (p < 0 || p > 1) {
+			err = fmt.Errorf("%v is not within 0 and 1", p)
+		}
+		return p, err
+	}
+}

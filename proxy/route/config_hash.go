@@ -42,9 +42,8 @@ func (k *compiler) hashMethod(p field.Path, c *routev3.RouteAction_HashPolicy) (
 		m.kind, m.name = hashCookie, s.Cookie.GetName()
 		m.cookie, err = newCookie(p.Dot("cookie"), s.Cookie)
 	case *routev3.RouteAction_HashPolicy_ConnectionProperties_:
-		m.kind, m.name = hashSourceIP, "source_ip"
-		if !s.ConnectionProperties.GetSourceIp() {
-			err = p.Dot("connection_properties").Errorf("source_ip must be true: there is nothing else to hash")
+		if m.kind = hashNothing; s.ConnectionProperties.GetSourceIp() {
+			m.kind, m.name = hashSourceIP, "source_ip"
 		}
 	case *routev3.RouteAction_HashPolicy_QueryParameter_:
 		m.kind, m.name = hashQuery, s.QueryParameter.GetName()
@@ -53,7 +52,7 @@ func (k *compiler) hashMethod(p field.Path, c *routev3.RouteAction_HashPolicy) (
 	default:
 		err = p.Errorf("a hash policy needs a specifier")
 	}
-	if err == nil && m.name == "" {
+	if err == nil && m.name == "" && m.kind != hashNothing {
 		err = p.Errorf("a hash policy needs the name of what it hashes")
 	}
 	return m, err

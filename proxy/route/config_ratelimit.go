@@ -5,8 +5,6 @@
 package route
 
 import (
-	"net/netip"
-
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -150,13 +148,9 @@ func (k *compiler) addressMatch(p field.Path, m *routev3.RateLimit_Action_Remote
 		expect: !m.GetAddressMatcher().GetInvertMatch(),
 	}
 	for i, r := range m.GetAddressMatcher().GetRanges() {
-		addr, err := netip.ParseAddr(r.GetAddressPrefix())
+		prefix, err := matcher.Range(p.Dot("address_matcher.ranges").Index(i), r.GetAddressPrefix(), r.GetPrefixLen())
 		if err != nil {
-			return a, p.Dot("address_matcher.ranges").Index(i).Wrap(err)
-		}
-		prefix, err := addr.Prefix(int(r.GetPrefixLen().GetValue()))
-		if err != nil {
-			return a, p.Dot("address_matcher.ranges").Index(i).Wrap(err)
+			return a, err
 		}
 		a.ranges = append(a.ranges, prefix)
 	}

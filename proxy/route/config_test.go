@@ -46,7 +46,7 @@ func TestRefused(t *testing.T) {
 		{one(`{match: {prefix: /}, route: {cluster: c, prefix_rewrite: /x, regex_rewrite: {pattern: {regex: a}}}}`), "only one of prefix_rewrite and regex_rewrite"},
 		{one(`{match: {prefix: /}, route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: "\\"}}}`), "regex_rewrite.substitution: substitution"},
 		{one(`{match: {prefix: /}, route: {cluster: c, retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}}}`), "retry_policy.retry_back_off.max_interval: "},
-		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a}]}}}`), "weighted_clusters: the sum of weights must be greater than 0"},
+		{one(`{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a}]}}}`), "weighted_clusters.clusters[0].weight: missing"},
 		{one(`{match: {prefix: /}, route: {cluster: c, hash_policy: [{}]}}`), "hash_policy[0]: a hash policy needs a specifier"},
 		{one(`{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]}}`), "upgrade_configs[1].upgrade_type: upgrade type \"A\" appears twice"},
 		{one(`{match: {prefix: /}, direct_response: {status: 200, body: {filename: "` + big + `"}}}`), "direct_response.body.filename: " + big + " has 5000 bytes; at most 4096"},

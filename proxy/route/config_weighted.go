@@ -53,6 +53,9 @@ func (k *compiler) weightedCluster(p field.Path, c *routev3.WeightedCluster_Clus
 		return err
 	}
 	w.name, w.header = c.GetName(), headerName(c.GetClusterHeader())
+	if c.GetWeight() == nil {
+		return p.Dot("weight").Errorf("missing")
+	}
 	w.weight, w.hostRewrite = uint64(c.GetWeight().GetValue()), c.GetHostRewriteLiteral()
 	if (w.name == "") == (w.header == "") {
 		return p.Errorf("a weighted cluster needs either name or cluster_header")

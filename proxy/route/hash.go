@@ -25,6 +25,7 @@ const (
 	hashSourceIP
 	hashQuery
 	hashFilterState
+	hashNothing
 )
 
 type hashMethod struct {

@@ -23,6 +23,9 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
 	}
 	u.host.Monitor().Response(f.cb.Worker(), f.healthCode(code, h))
+	if h.Has(http.XEnvoyDegraded) {
+		u.host.Monitor().SaysDegraded()
+	}
 	u.host.TakeLoadReport(h)
 	if h.Has(http.XEnvoyImmediateHealthCheckFail) {
 		u.host.FailNow()

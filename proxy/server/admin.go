@@ -31,6 +31,7 @@ func (s *server) startAdmin() error {
 	if sources.Access, err = s.adminAccess(); err != nil {
 		return err
 	}
+	sources.Traffic = newAdminTraffic(s.stats, s.loops[0].Post)
 	if s.admin, err = admin.Listen(c, sources); err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -110,9 +112,9 @@ func (s *server) discoveryFailed(what string, why xds.Failure, err error, procee
 func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func(), err error) {
 	sub, err := s.xds.Subscribe(xds.Request{
 		Source: src, Path: field.Path("cluster[" + name + "].eds_cluster_config.eds_config"), TypeURL: xds.EndpointType, Names: []string{name},
-		OnUpdate: func(rs []xds.Resource, _ string) error {
+		OnUpdate: func(rs []xds.Resource, version string) error {
 			for _, r := range rs {
-				if err := s.clusters.UpdateEndpoints(r.Name, r.Message.(*endpointv3.ClusterLoadAssignment)); err != nil {
+				if err := s.clusters.UpdateEndpoints(r.Name, version, r.Message.(*endpointv3.ClusterLoadAssignment)); err != nil {
 					return err
 				}
 			}
@@ -130,15 +132,24 @@ func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func()
 }
 
 // xdsStats are the statistics of a subscription or stream under a prefix.
-func (s *server) xdsStats(prefix string) xds.Stats { return storeStats{s.stats, prefix} }
+func (s *server) xdsStats(prefix string) xds.Stats {
+	return storeStats{s.stats, prefix, stats.NewGroup[updateStats](s.stats, stats.Scope{Prefix: prefix, Lazy: true})}
+}
+
+// updateStats are those of a subscription that are no numbers.
+type updateStats struct {
+	Duration stats.Histogram `stat:"update_duration"` // ms
+}
 
 // storeStats implements xds.Stats by dynamic statistics of the store.
 type storeStats struct {
-	store  *stats.Store
-	prefix string
+	store   *stats.Store
+	prefix  string
+	updates *stats.Group[updateStats] // of subscriptions
 }
 
 func (x storeStats) Declare(names ...string) {
+	x.updates.For(0)
 	for _, n := range names {
 		x.store.Counter(x.prefix + n)
 	}
@@ -147,3 +158,6 @@ func (x storeStats) Declare(names ...string) {
 func (x storeStats) Inc(name string)           { x.store.Counter(x.prefix + name).Inc() }
 func (x storeStats) Set(name string, v uint64) { x.store.Gauge(x.prefix + name).SetWide(v) }
 func (x storeStats) SetText(name, v string)    { x.store.Text(x.prefix + name).Set(v) }
+func (x storeStats) Took(d time.Duration) {
+	x.updates.For(0).Duration.Record(uint64(d / time.Millisecond))
+}

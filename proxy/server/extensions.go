@@ -25,6 +25,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/secret"
@@ -54,6 +55,9 @@ func (s *server) makeClusters() {
 	}
 	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.UpstreamFactory(s.istioNode())}
 	o.HTTPPolicies, o.HTTPFilters = s.clusterPolicies, s.clusterFilters
+	o.ShedsConnection = func() bool { return s.overload.Sheds(overload.PoolNewConnection) }
+	async := stats.NewGroup[router.Stats](s.stats, stats.Scope{Prefix: "http.async-client."})
+	o.AsyncRequests = func(worker int) *stats.Counter { return &async.For(worker).RqTotal }
 	s.clusters = upstream.NewManager(o)
 }
 
@@ -85,7 +89,7 @@ func (s *server) istioNode() metadataexchange.Node {
 
 func (s *server) makeListeners() {
 	s.nodeFields = nodeFields(s.xds.Node())
-	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime.Value, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime.Value, Overload: s.overload, Timeouts: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),

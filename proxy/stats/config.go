@@ -99,12 +99,9 @@ func newRules(p field.Path, tag *metricsv3.TagSpecifier) ([]rule, error) {
 	case *metricsv3.TagSpecifier_FixedValue:
 		return []rule{{tag: tag.GetTagName(), fixed: v.FixedValue}}, nil
 	case *metricsv3.TagSpecifier_Regex:
-		re, groups, err := compilePattern(v.Regex)
+		re, err := compilePattern(v.Regex)
 		if err != nil {
 			return nil, p.Dot("regex").Errorf("%v", err)
-		}
-		if groups == 0 {
-			return nil, p.Dot("regex").Errorf("%q needs a capture group", v.Regex)
 		}
 		r := rule{tag: tag.GetTagName(), pattern: re}
 		if m := startWord.FindStringSubmatch(v.Regex); m != nil {

@@ -21,7 +21,6 @@ func TestNewConfigErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"stats_tags": [{"regex": "(a)"}]}`: "stats_config.stats_tags[0].tag_name: is empty",
 		`{"stats_tags": [{"tag_name": "a", "fixed_value": "b"}, {"tag_name": "a", "regex": "("}]}`: "stats_config.stats_tags[1].regex: error parsing regexp: missing closing ): `(`",
-		`{"stats_tags": [{"tag_name": "a", "regex": "a"}]}`:                                        `stats_config.stats_tags[0].regex: "a" needs a capture group`,
 		`{"stats_tags": [{"tag_name": "a"}]}`:                                                      `stats_config.stats_tags[0]: has no regex, and "a" is not a default tag`,
 		`{"histogram_bucket_settings": [{"match": {"prefix": "a"}, "buckets": [1, 1]}]}`:           "stats_config.histogram_bucket_settings[0].buckets: must be greater than 0 and unique",
 		`{"histogram_bucket_settings": [{"buckets": [1]}]}`:                                        "stats_config.histogram_bucket_settings[0].match: needs one of exact, prefix, suffix, contains, safe_regex",

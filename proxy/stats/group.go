@@ -16,6 +16,8 @@ type Scope struct {
 	// look at names only.
 	Base string
 	Tags []Tag
+	// Lazy has the group on the pages from the first call of Group.For on.
+	Lazy bool
 }
 
 // Tag is a part of a name that Prometheus shows as a label.

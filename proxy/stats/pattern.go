@@ -18,18 +18,18 @@ const maxMatch = 10 * time.Millisecond
 
 // compilePattern compiles a stats_tags regex. Envoy reads those alone by
 // ECMAScript's rules, so there are some that RE2 does not have, with
-// look-aheads; groups is how many groups it captures.
-func compilePattern(expr string) (p pattern, groups int, err error) {
+// look-aheads.
+func compilePattern(expr string) (pattern, error) {
 	simple, err := regexp.Compile(expr)
 	if err == nil {
-		return simple, simple.NumSubexp(), nil
+		return simple, nil
 	}
 	re, err2 := regexp2.Compile(expr, regexp2.ECMAScript)
 	if err2 != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	re.MatchTimeout = maxMatch
-	return ecma{re}, len(re.GetGroupNumbers()) - 1, nil
+	return ecma{re}, nil
 }
 
 type ecma struct{ *regexp2.Regexp }

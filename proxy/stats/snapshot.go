@@ -56,6 +56,7 @@ type part struct {
 	numbers []uint64 // a counter's value or a gauge's bits
 	codes   [][]codeCount
 	texts   []text
+	hists   []bool // whether it has ever recorded
 }
 
 // Snapshot collects the sums. It is called from a goroutine that is not an
@@ -79,6 +80,9 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	defer s.mu.Unlock()
 	snapshot := &Snapshot{config: s.config}
 	for i, g := range groups {
+		if g.scope.Lazy && !slices.ContainsFunc(parts, func(owner []*part) bool { return owner[i] != nil }) {
+			continue
+		}
 		snapshot.groups = append(snapshot.groups, g.snapshot(parts, i, s.config))
 	}
 	snapshot.groups = append(snapshot.groups, s.sharedSnapshot())
@@ -94,6 +98,9 @@ func (l *layout) read(instance unsafe.Pointer) *part {
 	}
 	for _, f := range l.codes {
 		p.codes = append(p.codes, slices.Clone(at[Codes](instance, f).seen))
+	}
+	for _, f := range l.hists {
+		p.hists = append(p.hists, at[Histogram](instance, f).live != nil)
 	}
 	for _, f := range l.texts {
 		t := at[Text](instance, f)
@@ -122,7 +129,8 @@ func (g *group) snapshot(parts [][]*part, i int, config *Config) *groupSnapshot 
 		if g.hists != nil {
 			hist.state = g.hists[h]
 		}
-		if hist.used() || !f.omitEmpty {
+		recorded := slices.ContainsFunc(parts, func(owner []*part) bool { return owner[i] != nil && owner[i].hists[h] })
+		if recorded || hist.used() || !f.omitEmpty {
 			hist.bounds = config.bounds(g.scope.Prefix, f.name)
 			out.hists = append(out.hists, hist)
 		}

@@ -45,6 +45,11 @@ type rule struct {
 var anywhereRules = []rule{
 	{"", "envoy.response_code", regexp.MustCompile(`_rq(_(\d{3}))$`), ""},
 	{"", "envoy.response_code_class", regexp.MustCompile(`_rq_((\d))xx$`), ""},
+	{"", "cipher_suite", regexp.MustCompile(`^cluster\.(?:.*\.)?ssl\.ciphers(\.(.+))$`), ""},
+	{"", "envoy.ssl_cipher", regexp.MustCompile(`^listener\.(?:.*\.)?ssl\.ciphers(\.(.+))$`), ""},
+	{"", "envoy.ssl_version", regexp.MustCompile(`^(?:cluster|listener)\.(?:.*\.)?ssl\.versions(\.(.+))$`), ""},
+	{"", "envoy.ssl_curve", regexp.MustCompile(`^(?:cluster|listener)\.(?:.*\.)?ssl\.curves(\.(.+))$`), ""},
+	{"", "envoy.ssl_sigalg", regexp.MustCompile(`^(?:cluster|listener)\.(?:.*\.)?ssl\.sigalgs(\.(.+))$`), ""},
 	{"", "envoy.worker_id", regexp.MustCompile(`\bworker_((\d+)\.)`), ""},
 }
 
@@ -52,8 +57,8 @@ var scopedRules = []rule{
 	{"http.", "envoy.dynamo_operation", regexp.MustCompile(`^http\.[^.]*\.dynamodb\.(?:operation\.|table\..*?capacity\.)((.*?)(?:\.|$))`), ""},
 	{"vhost.", "envoy.virtual_cluster", regexp.MustCompile(`^vhost\..*?\.vcluster\.((.*?)\.)`), ""},
 	{"http.", "envoy.fault_downstream_cluster", regexp.MustCompile(`^http\.[^.]*\.fault\.((.*?)\.)`), ""},
-	{"listener.", "envoy.ssl_cipher", regexp.MustCompile(`^listener\..*?\.ssl\.cipher(\.(.*?))$`), ""},
-	{"cluster.", "envoy.ssl_cipher_suite", regexp.MustCompile(`^cluster\.[^.]*\.ssl\.ciphers(\.(.*?))$`), ""},
+	{"listener.", "envoy.tls_certificate", regexp.MustCompile(`^listener\..*?\.ssl\.certificate\.((.+)\.)`), ""},
+	{"cluster.", "envoy.tls_certificate", regexp.MustCompile(`^cluster\..*?\.ssl\.certificate\.((.+)\.)`), ""},
 	{"cluster.", "envoy.grpc_bridge_method", regexp.MustCompile(`^cluster\.[^.]*\.grpc\.[^.]*\.((.*?)\.)`), ""},
 	{"cluster.", "envoy.grpc_bridge_service", regexp.MustCompile(`^cluster\.[^.]*\.grpc\.((.*?)\.)`), ""},
 	{"tcp.", "envoy.tcp_prefix", regexp.MustCompile(`^tcp\.((.*?)\.)`), ""},
@@ -63,6 +68,7 @@ var scopedRules = []rule{
 	{"http.", "envoy.http_conn_manager_prefix", regexp.MustCompile(`^http\.((.*?)\.)`), ""},
 	{"listener.", "envoy.http_conn_manager_prefix", regexp.MustCompile(`^listener\..*?\.http\.((.*?)\.)`), ""},
 	{"listener.", "envoy.listener_address", regexp.MustCompile(`^listener\.(([_.\d]*|[_\[\]a-fA-F\d]*)\.)`), ""},
+	{"sds.", "envoy.xds_resource_name", regexp.MustCompile(`^sds\.((.+)\.)`), ""},
 	{"vhost.", "envoy.virtual_host", regexp.MustCompile(`^vhost\.((.*?)\.)`), ""},
 	{"http.", "envoy.rds_route_config", regexp.MustCompile(`^http\.[^.]*\.rds\.((.*)\.)`), ""},
 }
@@ -82,7 +88,7 @@ func cutTags(name string, lists ...[]rule) (string, []Tag) {
 				continue
 			}
 			m := r.pattern.FindStringSubmatchIndex(name)
-			if m == nil || m[2] < 0 {
+			if len(m) < 4 || m[2] < 0 { // or without a group, as Envoy takes it
 				continue
 			}
 			value := name[m[2]:m[3]]

@@ -165,7 +165,7 @@ func NewServer(p field.Path, config *anypb.Any, o Options) (*Server, error) {
 		}
 		x.state.Store(st)
 		entry.set(s)
-		expiry.set(s.certs)
+		expiry.set(s)
 		return nil
 	}
 	return x, s.build()
@@ -215,7 +215,7 @@ func NewClient(p field.Path, config *anypb.Any, o Options) (*Client, error) {
 		}
 		x.state.Store(st)
 		entry.set(s)
-		expiry.set(s.certs)
+		expiry.set(s)
 		return nil
 	}
 	return x, s.build()

@@ -147,6 +147,7 @@ func (s *secrets) watchValidation(p field.Path, c *tlsv3.SdsSecretConfig, base *
 		}
 		v, err := compileValidation(p.Dot("validation_context"), config)
 		if err == nil {
+			v.name = secret.GetName()
 			s.validation = v
 		}
 		return err

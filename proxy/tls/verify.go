@@ -52,6 +52,7 @@ type Validation struct {
 	hideCAs    bool // suppress_client_ca_list
 	spiffe     *spiffe
 	sourcePath string // of trusted_ca, for /certs
+	name       string // of the secret, "" for none
 }
 
 // asks tells whether v checks anything, so that a client is asked for its

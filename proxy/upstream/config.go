@@ -88,7 +88,7 @@ var clusterFields = []string{
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
 	"least_request_lb_config", "ring_hash_lb_config", "maglev_lb_config", "lb_subset_config", "original_dst_lb_config", "transport_socket", "transport_socket_matches", "metadata", "upstream_connection_options",
-	"close_connections_on_host_health_failure", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats", "preconnect_policy", "lrs_server", "filters", "track_timeout_budgets",
+	"close_connections_on_host_health_failure", "connection_pool_per_downstream_connection", "ignore_health_on_host_removal", "load_balancing_policy", "outlier_detection", "health_checks", "track_cluster_stats", "preconnect_policy", "lrs_server", "filters", "track_timeout_budgets",
 }
 
 // AddOrUpdate takes a cluster's configuration, found at path: a new one, or
@@ -165,6 +165,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	cfg.trackHosts, cfg.trackSizes, cfg.trackBudgets = track.GetPerEndpointStats(), track.GetRequestResponseSizes(), track.GetTimeoutBudgets() || c.GetTrackTimeoutBudgets()
 	cfg.removeAtOnce = c.GetIgnoreHealthOnHostRemoval()
 	info.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
+	info.PoolPerDownstream = c.GetConnectionPoolPerDownstreamConnection()
 	info.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
 	// With "self" a client may report loads where it is configured from. Envoy
 	// does so only where the bootstrap's load_stats_config says.

@@ -23,8 +23,8 @@ type EndpointSubscriber interface {
 
 // UpdateEndpoints takes the endpoints of an EDS service for the clusters that
 // use it. A nil assignment means that the service is gone. On an error the
-// old endpoints stay.
-func (m *Manager) UpdateEndpoints(service string, a *endpointv3.ClusterLoadAssignment) error {
+// old endpoints stay. version is the update's, for the statistics.
+func (m *Manager) UpdateEndpoints(service, version string, a *endpointv3.ClusterLoadAssignment) error {
 	as := &assignment{}
 	if a != nil {
 		var err error
@@ -33,7 +33,7 @@ func (m *Manager) UpdateEndpoints(service string, a *endpointv3.ClusterLoadAssig
 			return err
 		}
 	}
-	m.assign(service, as)
+	m.assign(service, version, as)
 	return nil
 }
 

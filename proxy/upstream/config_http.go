@@ -68,6 +68,9 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 	switch u := o.GetUpstreamProtocolOptions().(type) {
 	case *httpv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		p, x := p.Dot("explicit_http_config"), u.ExplicitHttpConfig
+		if x.GetProtocolConfig() == nil {
+			return p.Errorf("needs one of http_protocol_options and http2_protocol_options")
+		}
 		if x.GetHttp2ProtocolOptions() != nil {
 			info.Protocol = cluster.HTTP2
 		}

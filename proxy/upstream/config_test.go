@@ -21,7 +21,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{}`:                             `c.name: a cluster needs a name`,
 		`{name: a, connect_timeout: 0s}`: `c.connect_timeout: 0s is not greater than 0`,
 		`{name: a, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, custom_health_check: {name: x}}]}`: `c.health_checks[0]: weir does not support custom_health_check`,
-		`{name: a, outlier_detection: {detect_degraded_hosts: true}}`:                                                                           `c.outlier_detection: weir does not support detect_degraded_hosts of`,
+		`{name: a, outlier_detection: {monitors: [{name: x}]}}`:                                                                                 `c.outlier_detection: weir does not support monitors of`,
 		`{name: a, type: LOGICAL_DNS, load_assignment: {cluster_name: a}}`:                                                                      `c.load_assignment: a cluster with a logical host has a single locality`,
 		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
 		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,

@@ -77,7 +77,7 @@ func (d *edsDiscovery) outdated() {
 }
 
 // assign gives a service's endpoints to the clusters that use it.
-func (m *Manager) assign(service string, a *assignment) {
+func (m *Manager) assign(service, version string, a *assignment) {
 	for _, d := range m.byService[service] {
 		s := d.c.stats
 		s.UpdateAttempt.Inc()
@@ -85,8 +85,11 @@ func (m *Manager) assign(service string, a *assignment) {
 		if len(a.groups) == 0 {
 			s.UpdateEmpty.Inc()
 		}
-		d.group.For(0).UpdateTime.Set(time.Now().UnixMilli())
+		begun := time.Now()
+		d.group.For(0).UpdateTime.Set(begun.UnixMilli())
+		d.group.For(0).VersionText.Set(version)
 		d.take(a)
+		d.group.For(0).UpdateDuration.Record(uint64(time.Since(begun) / time.Millisecond))
 	}
 }
 

@@ -48,7 +48,13 @@ type Options struct {
 	// OutlierLog is the path of cluster_manager.outlier_detection's log, "" for
 	// none.
 	OutlierLog string
-	Log        *slog.Logger
+	// ShedsConnection tells workers, under load, that a connection is not to be
+	// made; nil: all are.
+	ShedsConnection func() bool
+	// AsyncRequests is where a worker counts the requests of the proxy's own;
+	// nil: nowhere.
+	AsyncRequests func(worker int) *stats.Counter
+	Log           *slog.Logger
 }
 
 // DestinationGuard refuses destinations that a connection must not be
@@ -64,6 +70,8 @@ type Manager struct {
 	owners int // main and the workers
 	tables []*Table
 	stats  *managerStats
+
+	inflated *tableStats // main's
 
 	active  map[string]*master // what workers see
 	warming map[string]*master // not ready yet, new or to replace an active one
@@ -95,8 +103,12 @@ func NewManager(o Options) *Manager {
 		m.log = slog.New(slog.DiscardHandler)
 	}
 	m.stats = stats.NewGroup[managerStats](o.Stats, stats.Scope{Prefix: "cluster_manager."}).For(0)
+	m.inflated = stats.NewGroup[tableStats](o.Stats, stats.Scope{Prefix: "thread_local_cluster_manager.main_thread."}).For(0)
 	for _, w := range o.Workers {
 		m.tables = append(m.tables, &Table{loop: w, m: m, entries: map[string]*entry{}, stats: m.tableStats(w)})
+		if o.AsyncRequests != nil {
+			m.tables[len(m.tables)-1].async = o.AsyncRequests(w.Worker)
+		}
 	}
 	return m
 }
@@ -202,6 +214,7 @@ func (m *Manager) Remove(name string) bool {
 
 func (m *Manager) countClusters() {
 	m.stats.ActiveClusters.Set(int64(len(m.active)))
+	m.inflated.Inflated.Set(int64(len(m.active)))
 	m.stats.WarmingClusters.Set(int64(len(m.warming)))
 }
 

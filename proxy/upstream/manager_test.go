@@ -321,6 +321,26 @@ func TestPoolsOfAPod(t *testing.T) {
 	}
 }
 
+func TestPoolsOfDownstreamConnections(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAdd(`{name: a, connection_pool_per_downstream_connection: true, load_assignment: {cluster_name: a, ` + one("1") + `}}`)
+	one, two := &network.Connection{}, &network.Connection{}
+	r.on(1, func() {
+		c := r.m.Table(0).Get("a")
+		of := func(d *network.Connection) pool.HTTP {
+			return c.HTTPPool(c.Hosts().Sets[0].Hosts[0], cluster.Default, d, "")
+		}
+		a, b := of(one), of(two)
+		if a == b || a != of(one) || of(nil) == a {
+			t.Error("a downstream connection's pool is not its own")
+		}
+		(&ownPool{c, poolKey{host: c.Hosts().Sets[0].Hosts[0], proto: cluster.HTTP1, downstream: one}}).OnEvent(network.RemoteClose)
+		if of(two) != b || of(one) == a {
+			t.Error("with one connection its pool has to go, and no other")
+		}
+	})
+}
+
 // asking is a request for which a filter asks for a host.
 type asking struct {
 	lb.NoContext

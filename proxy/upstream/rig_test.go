@@ -84,7 +84,7 @@ func (r *rig) endpoints(service, yml string) {
 	a := &endpointv3.ClusterLoadAssignment{}
 	parse(r.t, yml, a)
 	var err error
-	r.on(0, func() { err = r.m.UpdateEndpoints(service, a) })
+	r.on(0, func() { err = r.m.UpdateEndpoints(service, "", a) })
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -51,6 +51,9 @@ type subscriptionStats struct {
 	InitFetchTimeout stats.Counter `stat:"init_fetch_timeout"`
 	UpdateRejected   stats.Counter `stat:"update_rejected"`
 	UpdateTime       stats.Gauge   `stat:"update_time"` // UNIX milliseconds
+
+	VersionText    stats.Text      `stat:"version_text"`
+	UpdateDuration stats.Histogram `stat:"update_duration"` // ms
 }
 
 // trackMore makes the statistics that only some configurations ask for:

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // Table is one worker's clusters.
@@ -12,6 +13,7 @@ type Table struct {
 	m       *Manager
 	entries map[string]*entry
 	stats   *tableStats
+	async   *stats.Counter // nil: nobody asks
 
 	mu    sync.Mutex
 	inbox []*snapshot // from main, not applied yet
@@ -37,6 +39,13 @@ func (t *Table) Get(name string) *Cluster {
 
 // Loop is the worker's loop.
 func (t *Table) Loop() *network.Loop { return t.loop }
+
+// CountAsync counts a request of the proxy's own.
+func (t *Table) CountAsync() {
+	if t.async != nil {
+		t.async.Inc()
+	}
+}
 
 // send gives the worker a snapshot. Main calls it. One post carries all that
 // comes until the worker gets to it.

@@ -29,11 +29,14 @@ type poolKey struct {
 	prio  cluster.Priority
 	proto cluster.Protocol
 	asks  *cluster.TransportOptions // nil in most clusters
+	// downstream is whom the pool is for, nil in most clusters: all.
+	downstream *network.Connection
 }
 
 func newCluster(t *Table, s *snapshot) *Cluster {
 	c := &Cluster{info: s.info, hosts: s.hosts, drop: s.drop}
 	c.owner.Init(t.loop, s.info, t.m.dialer)
+	c.owner.Sheds = t.m.o.ShedsConnection
 	c.balancer = s.lb.New(c.owner.Stats)
 	if b, ok := c.balancer.(interface{ bind(*Table) }); ok {
 		b.bind(t)
@@ -93,6 +96,9 @@ func (c *Cluster) HTTPPoolFor(h *cluster.Host, p cluster.Priority, downstream *n
 			k.proto = cluster.HTTP2
 		}
 	}
+	if c.info.PoolPerDownstream && downstream != nil {
+		k.downstream = downstream
+	}
 	hp := c.pool(k)
 	if c.info.Preconnect.Predictive > 1 {
 		c.preconnect(k, downstream)
@@ -116,6 +122,9 @@ func (c *Cluster) pool(k poolKey) pool.HTTP {
 		c.pools = make(map[poolKey]pool.HTTP)
 	}
 	c.pools[k] = hp
+	if k.downstream != nil {
+		k.downstream.AddCallbacks(&ownPool{c, k})
+	}
 	return hp
 }
 

@@ -36,6 +36,7 @@ type testCase struct {
 	Log             any               `json:"log"`
 	Stats           []string          `json:"stats"`
 	Admin           []string          `json:"admin"`
+	StatNames       bool              `json:"stat_names"`
 	Validate        object            `json:"validate"`
 	Ignore          []string          `json:"ignore"`
 	Untimed         bool              `json:"untimed"`

@@ -32,6 +32,7 @@
 //	files:            {name: content}: files in {{dir}}, of JSON; a request's files replace them before it
 //	requests:         sent one after another; see the request type
 //	log:              a format string, or {log_format: ...}: lines of the access log are compared; without an HCM, of {{dir}}/access.log
+//	stat_names:       true: the names of all statistics, and the samples and labels of the Prometheus page, are compared
 //	stats, admin:     names of statistics, and pages, that are compared at the end
 //	validate:         a whole bootstrap; only whether --mode validate takes it is compared
 //	ignore:           header names that are not compared

@@ -86,6 +86,8 @@ type observation struct {
 	Stats    map[string]string   `json:",omitempty"`
 	Pages    map[string]pageView `json:",omitempty"`
 	Log      []string            `json:",omitempty"`
+	// StatNames are the names of all statistics, by what they are.
+	StatNames []string `json:",omitempty"`
 	// Collected is what the collector was sent.
 	Collected []string `json:",omitempty"`
 }
@@ -112,6 +114,9 @@ func (o observation) String() string {
 	}
 	for _, line := range o.Log {
 		fmt.Fprintf(&b, "log: %s\n", line)
+	}
+	for _, name := range o.StatNames {
+		fmt.Fprintln(&b, name)
 	}
 	for _, item := range o.Collected {
 		fmt.Fprintf(&b, "collected: %s\n", item)
@@ -268,6 +273,13 @@ func (c *testCase) observeAdmin(t *testing.T, p *proxy, clean cleaner, o *observ
 		time.Sleep(300 * time.Millisecond)
 		var err error
 		if o.Stats, err = p.statistics(c.Stats); err != nil {
+			t.Error(err)
+		}
+	}
+	if c.StatNames {
+		time.Sleep(300 * time.Millisecond)
+		var err error
+		if o.StatNames, err = p.statNames(clean); err != nil {
 			t.Error(err)
 		}
 	}

@@ -113,7 +113,10 @@ func (p *proxy) start(bootstrap []byte) error {
 
 func (p *proxy) said() string {
 	out := strings.TrimSpace(p.output.String())
-	return out[max(0, len(out)-800):]
+	if len(out) > 1200 { // an error may be followed by the whole configuration
+		out = out[:400] + " … " + out[len(out)-800:]
+	}
+	return out
 }
 
 // stop ends the proxy and fails when it was dead already.

@@ -73,6 +73,9 @@ func (s *server) Dispatch(b *network.Buffer) error {
 		}
 		return nil
 	}
+	if s.enc.set.Sheds != nil && s.enc.set.Sheds() {
+		return s.refuse(b, &http.CodecError{Status: 500, Body: "Internal Server Error", Details: "overload", Msg: "overloaded", Load: true})
+	}
 	s.dispatching = true
 	s.rx.begin(b)
 	err := s.dispatch(b)
@@ -339,7 +342,7 @@ func (s *server) refuse(b *network.Buffer, e *http.CodecError) error {
 		s.dec.SendLocalReply(e.Status, e.Body, e.Details)
 	}
 	b.Reset()
-	return &http.CodecError{Details: e.Details, Msg: e.Msg}
+	return &http.CodecError{Details: e.Details, Msg: e.Msg, Load: e.Load}
 }
 
 // responseDone is called when the last byte of a response is written.

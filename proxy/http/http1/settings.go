@@ -58,6 +58,9 @@ type Settings struct {
 	BufferLimit uint32
 
 	Counters Counters
+	// Sheds tells, under load, that bytes of a request are not to be looked at;
+	// nil: all are. A server's.
+	Sheds func() bool
 }
 
 // Counters are Envoy's http1.* counters; nil ones are not counted.

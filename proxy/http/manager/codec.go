@@ -29,7 +29,7 @@ func (m *ConnManager) chooseCodec(b *network.Buffer) bool {
 	}
 	switch w := m.w; {
 	case m.protocol == http.HTTP2:
-		m.codec = http2.NewServer(m.conn, m, &w.http2)
+		m.codec = http2.NewServer(m.conn, m, w.settings2())
 	case len(w.codecs) > 0:
 		n := len(w.codecs) - 1
 		c := w.codecs[n]

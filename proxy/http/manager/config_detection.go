@@ -79,13 +79,9 @@ func newHeaderDetector(m *customheaderv3.CustomHeaderConfig) detector {
 func prefixes(p field.Path, cs []*corev3.CidrRange) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for i, r := range cs {
-		a, err := netip.ParseAddr(r.AddressPrefix)
+		prefix, err := matcher.Range(p.Index(i), r.AddressPrefix, r.PrefixLen)
 		if err != nil {
-			return nil, p.Index(i).Dot("address_prefix").Wrap(err)
-		}
-		prefix, err := a.Prefix(int(r.GetPrefixLen().GetValue()))
-		if err != nil {
-			return nil, p.Index(i).Dot("prefix_len").Wrap(err)
+			return nil, err
 		}
 		out = append(out, prefix)
 	}

@@ -1,8 +1,11 @@
 package manager
 
 import (
+	"time"
+
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // An idle connection is small: it has no timer of its own and no codec.
@@ -22,7 +25,7 @@ func (w *worker) park(m *ConnManager) {
 	}
 	w.idleTail = m
 	if !w.idle.Enabled() {
-		w.idle.Enable(w.cfg.idleTimeout)
+		w.waitIdle(w.idleTimeout())
 	}
 }
 
@@ -47,13 +50,25 @@ func (w *worker) unpark(m *ConnManager) {
 func (w *worker) onIdle() {
 	for w.idleHead != nil {
 		m := w.idleHead
-		if left := m.idleSince + w.cfg.idleTimeout - w.loop.Now(); left > 0 {
-			w.idle.Enable(left)
+		if left := m.idleSince + w.idleTimeout() - w.loop.Now(); left > 0 {
+			w.waitIdle(left)
 			return
 		}
 		w.unpark(m)
 		m.onIdle()
 	}
+}
+
+// idleTimeout is what idle_timeout is at present.
+func (w *worker) idleTimeout() time.Duration {
+	return w.cfg.overload.Reduced(overload.ConnectionIdle, w.cfg.idleTimeout)
+}
+
+func (w *worker) waitIdle(left time.Duration) {
+	if w.cfg.overload.Reduces(overload.ConnectionIdle) {
+		left = w.cfg.overload.Recheck(left)
+	}
+	w.idle.Enable(left)
 }
 
 // reusableCodec is a codec that can serve one connection after another.

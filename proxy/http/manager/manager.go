@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 type drainState uint8
@@ -61,8 +62,10 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 	}
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
-		m.life = m.conn.Loop().NewTimer(m.onMaxDuration)
-		m.life.Enable(m.w.jittered(d, m.w.cfg.durationJitter))
+		t := &overload.Timer{}
+		t.Init(m.conn.Loop().Dispatcher, m.w.cfg.overload, overload.ConnectionMax, m.onMaxDuration)
+		t.Enable(m.w.jittered(d, m.w.cfg.durationJitter))
+		m.life = &t.Timer
 	}
 	m.conn.SetDelayedClose(m.w.cfg.closeDelay)
 	return network.Continue
@@ -70,7 +73,7 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 
 // OnData implements network.ReadFilter.
 func (m *ConnManager) OnData(b *network.Buffer, end bool) network.FilterStatus {
-	if m.codec == nil && !m.chooseCodec(b) {
+	if m.codec == nil && (m.shedFirst(b) || !m.chooseCodec(b)) || m.shedBytes(b) {
 		return network.StopIteration
 	}
 	for m.conn.Open() {
@@ -89,9 +92,13 @@ func (m *ConnManager) OnData(b *network.Buffer, end bool) network.FilterStatus {
 }
 
 func (m *ConnManager) codecFailed(err error) {
-	m.w.stats.DownstreamCxProtocolError.Inc()
 	var ce *http.CodecError
-	if errors.As(err, &ce) {
+	if errors.As(err, &ce) && ce.Load {
+		m.w.stats.DownstreamRqOverloadClose.Inc()
+	} else {
+		m.w.stats.DownstreamCxProtocolError.Inc()
+	}
+	if ce != nil {
 		m.w.cfg.log.Debug("bad request", "connection", m.conn.ID(), "peer", m.conn.RemoteAddress().String(), "error", ce.Msg, "details", ce.Details)
 	}
 	for s := m.streams; s != nil; s = s.next {

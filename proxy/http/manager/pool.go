@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -51,10 +52,21 @@ func (w *worker) open(c *Config) {
 	w.loop.InitTimer(&w.idle, w.onIdle)
 	w.stats, w.listener = c.groups.manager.For(w.index), c.groups.listener.For(w.index)
 	w.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	if c.overload != nil {
+		w.http1.Sheds = func() bool { return c.overload.Sheds(overload.HTTP1AbortDispatch) }
+	}
 	w.http1.Counters = c.groups.http1.For(w.index).counters()
-	w.http2.Counters = c.groups.http2.For(w.index).Counters()
-	w.http2.Counters.TooManyPrematureResets = (*uint64)(&w.stats.DownstreamRqTooManyPrematureResets)
 	w.bytes = network.ByteCounters{Rx: (*uint64)(&w.stats.DownstreamCxRxBytesTotal), Tx: (*uint64)(&w.stats.DownstreamCxTxBytesTotal)}
+}
+
+// settings2 are what HTTP/2 connections share. Their statistics are there from
+// the first such connection on.
+func (w *worker) settings2() *http2.Settings {
+	if w.http2.Counters.GoAwaySent == nil {
+		w.http2.Counters = w.cfg.groups.http2.For(w.index).Counters()
+		w.http2.Counters.TooManyPrematureResets = (*uint64)(&w.stats.DownstreamRqTooManyPrematureResets)
+	}
+	return &w.http2
 }
 
 // jittered is d and up to a share of it more.
@@ -77,7 +89,7 @@ func (w *worker) getStream() *stream {
 	}
 	cfg := w.cfg
 	s := &stream{cfg: cfg, w: w}
-	w.loop.InitTimer(&s.idle, s.onIdle)
+	s.idle.Init(w.loop.Dispatcher, cfg.overload, overload.StreamIdle, s.onIdle)
 	w.loop.InitTimer(&s.headers, s.onHeadersTimeout)
 	w.loop.InitTimer(&s.whole, s.onRequestTimeout)
 	w.loop.InitTimer(&s.maxLife, s.onMaxDuration)

@@ -32,8 +32,8 @@ func (s *stream) prepareRequest(end bool) bool {
 		s.response.Add(http.Status, "100")
 		s.enc.Encode1xxHeaders(&s.response)
 		s.response.Reset()
-		st.rqStatus(100)
-		s.w.listener.rqStatus(100)
+		st.CountStatus(100)
+		s.w.listener.CountStatus(100)
 		h.Remove(http.Expect)
 	}
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // serverHeader is what becomes of a response's server header.
@@ -62,6 +63,9 @@ func (s *stream) finishResponse(end bool) {
 		m.startDrain()
 	}
 	if proto < http.HTTP2 {
+		if m.drain == notDraining && c.overload.Sheds(overload.HTTP2GoAway) {
+			m.drain = closing
+		}
 		if s.info.Protocol == "HTTP/1.0" && !h.Has(http.ContentLength) && s.request.Get(http.Method) != "HEAD" {
 			s.connectionClose = true // what has no length ends with the connection
 		}
@@ -85,8 +89,8 @@ func (s *stream) finishResponse(end bool) {
 		m.drain = closing
 		m.codec.GoAway()
 	}
-	s.w.stats.rqStatus(code)
-	s.w.listener.rqStatus(code)
+	s.w.stats.CountStatus(code)
+	s.w.listener.CountStatus(code)
 }
 
 // statusOf is the response's status as a number, 0 when there is none.

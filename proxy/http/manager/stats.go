@@ -83,7 +83,8 @@ type ListenerStats struct {
 	DownstreamRqCompleted stats.Counter `stat:"downstream_rq_completed"`
 }
 
-func (s *Stats) rqStatus(code int) {
+// CountStatus counts a response.
+func (s *Stats) CountStatus(code int) {
 	s.DownstreamRqCompleted.Inc()
 	switch code / 100 {
 	case 1:
@@ -99,7 +100,8 @@ func (s *Stats) rqStatus(code int) {
 	}
 }
 
-func (s *ListenerStats) rqStatus(code int) {
+// CountStatus counts a response.
+func (s *ListenerStats) CountStatus(code int) {
 	s.DownstreamRqCompleted.Inc()
 	switch code / 100 {
 	case 1:
@@ -149,6 +151,12 @@ func (s *Stats) cxProtocolEnd(p http.ProtocolVersion) {
 	default:
 		s.DownstreamCxHttp1Active.Dec()
 	}
+}
+
+// CountHTTP1 has the HTTP/1 codec's statistics on the pages for as long as the
+// process lives: the admin pages speak HTTP/1, too.
+func CountHTTP1(st *stats.Store) {
+	stats.NewGroup[http1Stats](st, stats.Scope{Prefix: "http1."})
 }
 
 // http1Stats are the HTTP/1 codec's under http1., shared by all managers.

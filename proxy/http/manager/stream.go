@@ -8,6 +8,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -29,10 +30,10 @@ type stream struct {
 
 	watermarks []http.DownstreamWatermarks
 
-	idle    event.Timer // stream_idle_timeout
-	headers event.Timer // request_headers_timeout
-	whole   event.Timer // request_timeout
-	maxLife event.Timer // max_stream_duration
+	idle    overload.Timer // stream_idle_timeout
+	headers event.Timer    // request_headers_timeout
+	whole   event.Timer    // request_timeout
+	maxLife event.Timer    // max_stream_duration
 
 	periodic   event.Timer     // of the access log
 	redirected *network.Buffer // the body of a request that starts anew

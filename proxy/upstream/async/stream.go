@@ -72,6 +72,7 @@ func (c Client) NewStream(name string, o Options, cb StreamCallbacks) *Stream {
 	if cl == nil {
 		return nil
 	}
+	c.table.CountAsync()
 	s := &Stream{cluster: cl, loop: c.table.Loop(), o: o, cb: cb}
 	s.wait.Init(&s.loop.Pool)
 	s.loop.InitTimer(&s.timer, s.onTimeout)

@@ -40,15 +40,17 @@ const (
 	ExcludedViaImmediateHCFail
 	ActiveHCTimeout
 	EDSStatusDraining
+	DegradedOutlierDetection
 
 	unhealthyFlags = FailedActiveHC | FailedOutlierCheck | FailedEDSHealth | EDSStatusDraining
-	degradedFlags  = DegradedActiveHC | DegradedEDSHealth
+	degradedFlags  = DegradedActiveHC | DegradedEDSHealth | DegradedOutlierDetection
 	excludedFlags  = PendingActiveHC | ExcludedViaImmediateHCFail | EDSStatusDraining
 )
 
 var healthFlagNames = []string{
 	"/failed_active_hc", "/failed_outlier_check", "/failed_eds_health", "/degraded_active_hc", "/degraded_eds_health",
 	"/pending_dynamic_removal", "/pending_active_hc", "/excluded_via_immediate_hc_fail", "/active_hc_timeout", "/eds_status_draining",
+	"/degraded_outlier_detection",
 }
 
 // String is the form of /clusters: "healthy" or "/failed_eds_health".

@@ -89,6 +89,9 @@ type Info struct {
 	// CloseOnHealthFailure closes TCP connections to a host that has failed.
 	CloseOnHealthFailure bool
 	Override             OverrideStatus
+	// PoolPerDownstream keeps the requests of different downstream connections
+	// on different upstream connections.
+	PoolPerDownstream bool
 	// DynamicForward tells that the hosts are what requests name.
 	DynamicForward bool
 	// Used tells that a connection to one of the hosts was made: active health

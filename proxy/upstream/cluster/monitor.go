@@ -9,6 +9,9 @@ type Monitor struct {
 	Host   *Host
 	limits *MonitorLimits
 	report func(*Monitor, ErrorKind)
+	// told is that main was told of a response that says that the host is
+	// degraded, and has not forgotten it yet.
+	told atomic.Bool
 
 	consecutive [numErrorKinds]atomic.Uint32
 	rates       []rates // by owner
@@ -21,6 +24,8 @@ type MonitorLimits struct {
 	// Split has failures to reach the host (local origin) counted apart from
 	// its error responses, and not as 5xx.
 	Split bool
+	// Degraded has heeded what responses say of the host (x-envoy-degraded).
+	Degraded func(*Monitor) // nil: it is not
 }
 
 // ErrorKind is what consecutive errors are of.
@@ -74,6 +79,16 @@ func (m *Monitor) Response(owner, code int) {
 	}
 	m.failed(ServerErrors)
 }
+
+// SaysDegraded takes in that a response said that the host is degraded.
+func (m *Monitor) SaysDegraded() {
+	if m != nil && m.limits.Degraded != nil && !m.told.Swap(true) {
+		m.limits.Degraded(m)
+	}
+}
+
+// ForgetDegraded has the next response that says so told again. Main only.
+func (m *Monitor) ForgetDegraded() { m.told.Store(false) }
 
 // Connected counts that a connection could be had. final tells that no
 // response will follow, as for TCP.

@@ -46,7 +46,7 @@ type Stats struct {
 	UpstreamHTTP3Broken               stats.Counter `stat:"upstream_http3_broken"`
 	UpstreamInternalRedirectFailed    stats.Counter `stat:"upstream_internal_redirect_failed_total"`
 	UpstreamInternalRedirectSucceeded stats.Counter `stat:"upstream_internal_redirect_succeeded_total"`
-	UpstreamQueueOverloaded           stats.Counter `stat:"upstream_queue_overloaded"`
+	UpstreamQueueOverloaded           stats.Gauge   `stat:"upstream_queue_overloaded"`
 	UpstreamRq0rtt                    stats.Counter `stat:"upstream_rq_0rtt"`
 	UpstreamRqTotal                   stats.Counter `stat:"upstream_rq_total"`
 	UpstreamRqActive                  stats.Gauge   `stat:"upstream_rq_active"`

@@ -63,7 +63,7 @@ func FromConfig(p field.Path, ms []*corev3.HealthCheck, rx *matcher.Regexes) (*C
 		return nil, nil
 	}
 	if len(ms) > 1 {
-		return nil, p.Errorf("multiple health checks are not supported, by Envoy neither")
+		return nil, p.Errorf("weir supports one health check only")
 	}
 	m, p := ms[0], p.Index(0)
 	c := &Config{

@@ -97,8 +97,10 @@ func (c *compiler) slowStart(p field.Path, m slowStartConfig) (s SlowStart, err 
 		s.Window = 0
 	}
 	if a := m.GetAggression(); a != nil {
-		if s.Aggression = c.double(a); s.Aggression <= 0 {
-			return s, p.Dot("slow_start_config").Dot("aggression").Errorf("%v is not greater than 0", s.Aggression)
+		if s.Aggression = c.double(a); s.Aggression == 0 {
+			s.Aggression = 1 // as in Envoy, which takes it for a mistake
+		} else if s.Aggression < 0 {
+			return s, p.Dot("slow_start_config").Dot("aggression").Errorf("%v is less than 0", s.Aggression)
 		}
 	}
 	if w := m.GetMinWeightPercent(); w != nil {

@@ -24,6 +24,7 @@ type Config struct {
 	StdevFactor                      uint32           // thousandths
 	FailureThreshold                 uint32           // percent
 	HealthCheckUnejects              bool
+	DetectDegraded                   bool // by responses that say so
 }
 
 const defaultMaxEjection = 300 * time.Second
@@ -34,6 +35,7 @@ func FromConfig(p field.Path, m *clusterv3.OutlierDetection) (*Config, error) {
 		return nil, nil
 	}
 	c := &Config{Interval: 10 * time.Second, BaseEjection: 30 * time.Second, HealthCheckUnejects: true, AlwaysEjectOne: m.GetAlwaysEjectOneHost().GetValue()}
+	c.DetectDegraded = m.GetDetectDegradedHosts().GetValue()
 	c.Limits.Split = m.GetSplitExternalLocalOriginErrors()
 	if v := m.GetSuccessfulActiveHealthCheckUnejectHost(); v != nil {
 		c.HealthCheckUnejects = v.GetValue()
@@ -45,7 +47,7 @@ func FromConfig(p field.Path, m *clusterv3.OutlierDetection) (*Config, error) {
 			"consecutive_local_origin_failure", "enforcing_consecutive_local_origin_failure", "enforcing_local_origin_success_rate",
 			"failure_percentage_threshold", "enforcing_failure_percentage", "enforcing_failure_percentage_local_origin",
 			"failure_percentage_minimum_hosts", "failure_percentage_request_volume", "max_ejection_time",
-			"max_ejection_time_jitter", "successful_active_health_check_uneject_host", "always_eject_one_host"),
+			"max_ejection_time_jitter", "successful_active_health_check_uneject_host", "always_eject_one_host", "detect_degraded_hosts"),
 		duration(p.Dot("interval"), m.GetInterval(), &c.Interval, true),
 		duration(p.Dot("base_ejection_time"), m.GetBaseEjectionTime(), &c.BaseEjection, true),
 		duration(p.Dot("max_ejection_time_jitter"), m.GetMaxEjectionTimeJitter(), &c.MaxJitter, false),

@@ -28,8 +28,11 @@ const (
 
 // Detector is the outlier detection of one cluster. It belongs to main.
 type Detector struct {
-	o     Options
-	cfg   *Config
+	o   Options
+	cfg *Config
+
+	limits cluster.MonitorLimits
+
 	group *stats.Group[detectorStats]
 	stats *detectorStats
 	timer *event.Timer
@@ -65,6 +68,7 @@ type tracked struct {
 	jitter    time.Duration
 	ejected   time.Duration // when it last was; 0: never
 	unejected time.Duration
+	degraded  degradation
 }
 
 // New starts to detect.
@@ -72,6 +76,10 @@ func New(o Options, cfg *Config) *Detector {
 	d := &Detector{o: o, cfg: cfg, hosts: map[*cluster.Host]*tracked{}, rates: [2]Rates{{-1, -1}, {-1, -1}}}
 	d.group = stats.NewGroup[detectorStats](o.Info.Store, stats.Scope{Prefix: o.Info.StatScope().Prefix + "outlier_detection."})
 	d.stats = d.group.For(0)
+	d.limits = cfg.Limits
+	if cfg.DetectDegraded {
+		d.limits.Degraded = func(m *cluster.Monitor) { o.Main.Post(func() { d.degrade(m, cluster.Now()) }) }
+	}
 	d.timer = o.Main.NewTimer(func() { d.tick(cluster.Now()) })
 	d.arm()
 	return d
@@ -97,7 +105,7 @@ func (d *Detector) Close() {
 // Update takes hosts that have come and gone, before workers see them.
 func (d *Detector) Update(added, gone []*cluster.Host) {
 	for _, h := range added {
-		t := &tracked{Monitor: cluster.NewMonitor(h, &d.cfg.Limits, d.o.Owners, d.report), rate: [2]float64{-1, -1}}
+		t := &tracked{Monitor: cluster.NewMonitor(h, &d.limits, d.o.Owners, d.report), rate: [2]float64{-1, -1}}
 		h.SetMonitor(t.Monitor)
 		d.hosts[h] = t
 		d.order = append(d.order, t)
@@ -220,6 +228,7 @@ func (d *Detector) tick(now time.Duration) {
 		if t.Host.Health()&cluster.FailedOutlierCheck != 0 && min(base*time.Duration(t.backOff), most)+t.jitter <= now-t.ejected {
 			d.uneject(t, now)
 		}
+		d.relieve(t, now)
 		t.rate = [2]float64{-1, -1}
 	}
 	d.judge(cluster.ExternalOrigin, now)

@@ -179,3 +179,38 @@ func TestActiveHealthCheckLetsIn(t *testing.T) {
 		t.Error("a passed health check did not let the host in")
 	}
 }
+
+func TestDegraded(t *testing.T) {
+	r := newRig(t, 2, `{"detectDegradedHosts": true, "baseEjectionTime": "30s", "interval": "10s", "maxEjectionTime": "50s"}`)
+	degraded := func(i int) bool { return r.hosts[i].Health()&cluster.DegradedOutlierDetection != 0 }
+	start := cluster.Now()
+	times(3, func() { r.hosts[0].Monitor().SaysDegraded() })
+	r.run()
+	if !degraded(0) || degraded(1) || r.out(0) {
+		t.Errorf("degraded: %v, %v; ejected: %v", degraded(0), degraded(1), r.out(0))
+	}
+	if n := r.stats.Degradation.Value(); n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+	r.tick(start + 20*time.Second)
+	if !degraded(0) {
+		t.Error("it was over after 20 s")
+	}
+	r.tick(start + 31*time.Second)
+	if degraded(0) {
+		t.Error("it was not over after 31 s")
+	}
+	r.hosts[0].Monitor().SaysDegraded()
+	r.run()
+	r.tick(cluster.Now() + 40*time.Second)
+	if !degraded(0) {
+		t.Error("the second time was over after 40 s")
+	}
+
+	off := newRig(t, 1, `{}`)
+	off.hosts[0].Monitor().SaysDegraded()
+	off.run()
+	if off.hosts[0].Health() != 0 {
+		t.Error("nobody asked to heed what responses say")
+	}
+}

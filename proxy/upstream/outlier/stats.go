@@ -10,9 +10,9 @@ type detectorStats struct {
 	Enforced       byKind        `stat:"ejections_enforced_"`
 	EnforcedTotal  stats.Counter `stat:"ejections_enforced_total"`
 	Overflow       stats.Counter `stat:"ejections_overflow"`
-	SuccessRate    stats.Counter `stat:"ejections_success_rate"`         // deprecated by Envoy
-	Total          stats.Counter `stat:"ejections_total"`                // deprecated by Envoy
-	Degradation    stats.Counter `stat:"ejections_detected_degradation"` // detect_degraded_hosts is refused
+	SuccessRate    stats.Counter `stat:"ejections_success_rate"` // deprecated by Envoy
+	Total          stats.Counter `stat:"ejections_total"`        // deprecated by Envoy
+	Degradation    stats.Counter `stat:"ejections_detected_degradation"`
 }
 
 type byKind struct {

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"errors"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
@@ -23,6 +24,25 @@ type link struct {
 	begun    time.Duration
 	timeout  bool // closed because connecting took too long
 	up       bool // the connection stood
+}
+
+// errShed is that no connection is made because the proxy is overloaded.
+var errShed = errors.New("overloaded")
+
+// shed is errShed when connections are refused at present, else nil.
+func (o *Owner) shed() error {
+	if o.Sheds != nil && o.Sheds() {
+		return errShed
+	}
+	return nil
+}
+
+// failureOf is what a request is told for which no connection could be begun.
+func failureOf(err error) (FailureReason, string) {
+	if err == errShed {
+		return Overflow, ""
+	}
+	return LocalConnectionFailure, err.Error()
 }
 
 // mayConnect tells whether circuit breakers let another connection be made.

@@ -61,6 +61,9 @@ func (p *HTTP1) Load() Load {
 
 // connect makes a connection, if circuit breakers let it.
 func (p *HTTP1) connect() (made bool, err error) {
+	if err := p.o.shed(); err != nil {
+		return false, err
+	}
 	c := &client{pool: p, link: p.link("http/1.1")}
 	if !c.mayConnect(len(p.all) == 0) {
 		return false, nil

@@ -83,6 +83,9 @@ func (p *HTTP2) connect() (made bool, err error) {
 	if p.proto == cluster.Auto {
 		protocols = "h2,http/1.1"
 	}
+	if err := p.o.shed(); err != nil {
+		return false, err
+	}
 	c := &muxClient{pool: p, link: p.link(protocols)}
 	if !c.mayConnect(p.conns == 0) {
 		return false, nil
@@ -134,7 +137,7 @@ func (p *HTTP2) lost(c *muxClient, failed FailureReason, why string) {
 		p.eject(failed, why)
 	case p.queue.n > 0:
 		if err := connectIfNeeded(p); err != nil && p.conns == 0 {
-			p.eject(LocalConnectionFailure, err.Error())
+			p.eject(failureOf(err))
 		}
 	}
 	p.maybeDone()

@@ -111,7 +111,8 @@ func (p *base) wait(c connector, dec http.ResponseDecoder, cb StreamCallbacks) C
 	w := p.enqueue(dec, cb)
 	if err := connectIfNeeded(c); err != nil && p.conns == 0 {
 		p.forget(w)
-		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), p.host)
+		reason, why := failureOf(err)
+		cb.OnPoolFailure(reason, why, p.host)
 		return nil
 	}
 	return w

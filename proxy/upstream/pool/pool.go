@@ -118,6 +118,7 @@ type Owner struct {
 	Stats    *cluster.Stats
 	Breakers [cluster.NumPriorities]cluster.Breakers
 	Dialer   Dialer
+	Sheds    func() bool // tells, under load, that a connection is not to be made; nil: all are
 
 	http1      http1.Settings
 	http1Stats *stats.Group[cluster.HTTP1Stats] // nil before the first connection

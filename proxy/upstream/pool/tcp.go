@@ -42,8 +42,13 @@ func ConnectTCP(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, as
 		cb.OnPoolFailure(Overflow, "", h)
 		return nil
 	}
-	if err := c.start(key); err != nil {
-		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), h)
+	err := o.shed()
+	if err == nil {
+		err = c.start(key)
+	}
+	if err != nil {
+		reason, why := failureOf(err)
+		cb.OnPoolFailure(reason, why, h)
 		return nil
 	}
 	c.wait(cb)

@@ -160,6 +160,7 @@ func (f *filter) EncodeTrailers(t *http.HeaderMap) http.TrailersStatus {
 		frame = append(append(append(append(frame, l.Name...), ':'), l.Value...), "\r\n"...)
 	}
 	binary.BigEndian.PutUint32(frame[1:], uint32(len(frame)-5))
+	t.Reset() // they are not trailers any more, not for the log either
 	b := f.cb.Loop().NewBuffer()
 	if f.textResponse {
 		f.encoder.encode(b, true) // what is left of the body

@@ -22,6 +22,7 @@ type early struct {
 // keep puts the client's bytes by, and connects if that waits for them.
 func (p *proxy) keep(b *network.Buffer, end bool) {
 	if p.early == nil {
+		p.stats.EarlyData.Inc()
 		p.early = &early{}
 		p.early.data.Init(&p.down.Loop().Pool)
 	}

@@ -164,6 +164,7 @@ func (p *proxy) active() {
 		p.idle.Enable(p.idleAfter)
 	}
 	if p.s.checkDrain && p.s.drain.DrainClose(p.down.Loop()) {
+		p.stats.DrainClose.Inc()
 		p.down.Close(network.FlushWrite)
 	}
 }

@@ -99,4 +99,8 @@ type Stats struct {
 	RxBuffered    stats.Gauge   `stat:"downstream_cx_rx_bytes_buffered"`
 	TxBuffered    stats.Gauge   `stat:"downstream_cx_tx_bytes_buffered"`
 	FlushActive   stats.Gauge   `stat:"upstream_flush_active"`
+	EarlyData     stats.Counter `stat:"early_data_received_count_total"`
+	DrainClose    stats.Counter `stat:"downstream_cx_drain_close"`
+	OverloadClose stats.Counter `stat:"downstream_cx_overload_close"`
+	RouteDelayed  stats.Counter `stat:"route_delayed_total"` // by the mode of connecting
 }
