@@ -31,6 +31,9 @@ type Options struct {
 	// Services tell of services to be balanced at connect, besides those of the
 	// configuration file; may be nil.
 	Services pods.ServiceSource
+	// Peers tell the proxies of pods that this agent does not manage, besides
+	// those of the configuration file; may be nil.
+	Peers pods.PeerSource
 	// RunDir holds the control socket (agent.sock), the proxies' socket
 	// (proxy.sock) and the state that a restarted agent continues from.
 	RunDir string
@@ -92,6 +95,7 @@ type Agent struct {
 	mu          sync.Mutex
 	static      []pods.Spec            // of the configuration file
 	services    []pods.Service         // of the configuration file
+	peers       []pods.Peer            // of the configuration file
 	balanced    []pods.Service         // that the kernel has
 	servicesSet bool                   // the kernel has this agent's
 	added       map[string]pods.Spec   // of the control socket, by key
@@ -134,6 +138,10 @@ func New(o Options) (*Agent, error) {
 	}
 	if err := a.open(); err != nil {
 		return nil, errors.Join(err, a.close())
+	}
+	a.tellPeers(nil)
+	if o.Peers == nil {
+		a.server.PeersComplete()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -196,7 +204,7 @@ func (a *Agent) Run(outer context.Context) error {
 	releaseStartup()
 	a.log.Info("agent is up", "pods", len(a.managed), "control", a.opts.controlSocket(), "proxies", a.opts.proxySocket(), "bpf", a.opts.BPFDir)
 	var wg sync.WaitGroup
-	errs := make(chan error, 4+len(a.opts.Sources))
+	errs := make(chan error, 5+len(a.opts.Sources))
 	changed := make(chan struct{}, 1)
 	for _, source := range a.opts.Sources {
 		wg.Go(func() { errs <- source.Run(ctx) })
@@ -205,6 +213,9 @@ func (a *Agent) Run(outer context.Context) error {
 	if services := a.opts.Services; services != nil {
 		wg.Go(func() { errs <- services.Run(ctx) })
 		wg.Go(func() { relay(ctx, services.Changed(), changed) })
+	}
+	if peers := a.opts.Peers; peers != nil {
+		wg.Go(func() { errs <- peers.Run(ctx, (*peerSink)(a)) })
 	}
 	wg.Go(func() { errs <- a.server.Run(ctx) })
 	wg.Go(func() { errs <- a.serveControl(ctx, control) })
@@ -262,11 +273,11 @@ func (a *Agent) loadConfig() error {
 	if a.opts.Config == "" {
 		return nil
 	}
-	specs, services, err := pods.Load(a.opts.Config)
+	c, err := pods.Load(a.opts.Config)
 	if err != nil {
 		return err
 	}
-	a.static, a.services = specs, services
+	a.static, a.services, a.peers = c.Pods, c.Services, c.Peers
 	return nil
 }
 
@@ -274,10 +285,12 @@ func (a *Agent) loadConfig() error {
 func (a *Agent) reload() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	old := a.peers
 	if err := a.loadConfig(); err != nil {
 		a.log.Error("configuration is not reloaded", "error", err)
 		return
 	}
+	a.tellPeers(old)
 	a.log.Info("configuration reloaded", "file", a.opts.Config, "pods", len(a.static))
 	a.reconcile()
 }

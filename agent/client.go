@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"time"
@@ -85,6 +86,9 @@ func (c *Client) send(ctx context.Context, method, path string, in any, timeout 
 		return d.DialContext(ctx, "unix", c.socket)
 	}}
 	resp, err := (&http.Client{Transport: transport, Timeout: timeout}).Do(req)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%s is root's: try sudo", c.socket)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no agent answers on %s (is `weir agent` running?): %w", c.socket, errors.Unwrap(err))
 	}

@@ -1,13 +1,17 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/weirproxy/weir/agent/redirect"
 )
 
 // State is what an event says of its connection.
@@ -51,6 +55,14 @@ type Filter struct {
 	Service string
 	To      netip.Prefix // the destination's address
 	Port    uint16       // the destination's
+}
+
+// check refuses what no event can pass.
+func (f Filter) check() error {
+	if all := redirect.Verdicts(); f.Verdict != "" && !slices.Contains(all, f.Verdict) {
+		return fmt.Errorf("--verdict %s: there are %s", f.Verdict, strings.Join(all, ", "))
+	}
+	return nil
 }
 
 func (f Filter) passes(e Event) bool {
@@ -129,6 +141,9 @@ func orDash(s string) string {
 // WriteConnections writes those that live for people.
 func WriteConnections(w io.Writer, events []Event) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	slices.SortStableFunc(events, func(a, b Event) int {
+		return cmp.Or(strings.Compare(a.Pod, b.Pod), a.Destination.Compare(b.Destination), a.Time.Compare(b.Time))
+	})
 	fmt.Fprintln(t, "POD\tVERDICT\tCLIENT\tDESTINATION\tPEER\tSERVICE\tRECEIVED\tSENT\tAGE")
 	for _, e := range events {
 		var traffic Traffic

@@ -36,7 +36,7 @@ def attempt(prepare, connect):
         exec(prepare, scope)
         s = scope["s"]
         exec(connect, scope)
-        s.settimeout(5)
+        s.settimeout(60)
         return s.recv(100).decode()
     except OSError as e:
         return str(e)

@@ -132,8 +132,8 @@ func TestOriginalDestinationsNeverFull(t *testing.T) {
 	}
 }
 
-// A socket has no memory left for its original destination: the pod's policy
-// decides, and the agent counts it. The mark takes no memory.
+// Where a rewritten connection was going is known even if the proxy's socket has
+// no memory for it.
 func TestNoMemoryForOriginalDestination(t *testing.T) {
 	const optmem = "/proc/sys/net/core/optmem_max"
 	rig := netnsrig.Test(t, "a", "server")
@@ -148,21 +148,8 @@ func TestNoMemoryForOriginalDestination(t *testing.T) {
 	if out, err := a.Output(t.Context(), "sh", "-c", "echo 64 > "+optmem); err != nil {
 		t.Skipf("before Linux 6.9 namespaces have no limit of their own: %s", out)
 	}
-	if got := ask(t, a, addr); !strings.Contains(got, unix.EPERM.Error()) {
-		t.Errorf("policy closed: %q", got)
-	}
-	if failed := n.status().Counters["failed"]; failed != 1 {
-		t.Errorf("%d failures counted, want 1", failed)
-	}
-	remove := func() {
-		if err := n.client().RemovePod(t.Context(), "default", "a"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	remove()
-	n.addPod(a, func(s *pods.Spec) { s.Mode, s.Policy = pods.Rewrite, pods.Open })
-	wantAnswer(t, a, addr, "server to "+a.IPv4.String())
-	remove()
-	n.addPod(a, nil)
 	wantAnswer(t, a, addr, "outbound "+addr)
+	if failed := n.status().Counters["failed"]; failed != 0 {
+		t.Errorf("%d failures counted", failed)
+	}
 }

@@ -17,7 +17,7 @@ import (
 // until ctx is done. What opens the kernel tells, what closes the proxies.
 func Observe(ctx context.Context, o Options, f Filter, format string, w io.Writer) error {
 	show, err := eventWriter(format, w)
-	if err != nil {
+	if err := errors.Join(err, f.check()); err != nil {
 		return err
 	}
 	flows, err := redirect.Observe(o.BPFDir)
@@ -135,7 +135,7 @@ func (n *podNames) of(ctx context.Context, id uint32) string {
 // filter, in one of Observe's formats.
 func List(ctx context.Context, o Options, f Filter, format string, w io.Writer) error {
 	show, err := eventWriter(format, w)
-	if err != nil {
+	if err := errors.Join(err, f.check()); err != nil {
 		return err
 	}
 	all, err := NewClient(o).Connections(ctx)

@@ -76,7 +76,7 @@ func TestMalformedControlMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.SetDeadline(time.Now().Add(5 * time.Second))
+		c.SetDeadline(time.Now().Add(patience))
 		io.WriteString(c, tt.request) // may be answered before it is all read
 		line := make([]byte, len("HTTP/1.1 400"))
 		if _, err := io.ReadFull(c, line); err != nil || !strings.HasSuffix(string(line), tt.status) {

@@ -23,6 +23,7 @@ type Status struct {
 	BPFDir         string            `json:"bpf_dir"`
 	Pods           []PodStatus       `json:"pods"`
 	Services       []pods.Service    `json:"services,omitempty"` // balanced at connect
+	Peers          int               `json:"peers,omitempty"`    // pods that are not managed but known to the proxies
 	Counters       map[string]uint64 `json:"counters"`
 }
 
@@ -55,7 +56,7 @@ func (a *Agent) Status() (Status, error) {
 	defer a.mu.Unlock()
 	s := Status{
 		PID: os.Getpid(), Proxies: a.server.Proxies(), MaxSilence: a.opts.MaxSilence.Seconds(), BPFDir: a.opts.BPFDir,
-		Pods: []PodStatus{}, Services: a.balanced,
+		Pods: []PodStatus{}, Services: a.balanced, Peers: a.server.Peers(),
 	}
 	beat, err := a.redirect.LastBeat()
 	if err != nil {

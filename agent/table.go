@@ -13,7 +13,11 @@ import (
 
 // WriteTable writes the status for people.
 func (s *Status) WriteTable(w io.Writer) error {
-	fmt.Fprintf(w, "agent %d · proxies %s · heartbeat %s · maps %s\n\n", s.PID, s.proxies(), s.heartbeat(), s.BPFDir)
+	fmt.Fprintf(w, "agent %d · proxies %s · heartbeat %s · maps %s", s.PID, s.proxies(), s.heartbeat(), s.BPFDir)
+	if s.Peers > 0 {
+		fmt.Fprintf(w, " · %d pods elsewhere", s.Peers)
+	}
+	fmt.Fprint(w, "\n\n")
 	if err := WritePods(w, s.Pods); err != nil {
 		return err
 	}

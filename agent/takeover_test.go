@@ -29,7 +29,7 @@ func TestTakeover(t *testing.T) {
 		next := n.startAgent()
 		n.wantState("a", "caught")
 		proxy := n.startProxy()
-		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		c.SetReadDeadline(time.Now().Add(patience))
 		if got, err := io.ReadAll(c); string(got) != "outbound "+service {
 			t.Errorf("the connection that waited: %q, %v", got, err)
 		}

@@ -6,15 +6,11 @@
 
 #include "helpers.h"
 
-static __always_inline const struct lb_addr *pick_endpoint(const struct lb_addr *to)
+static __always_inline const struct lb_addr *pick_endpoint(const struct lb_service *service)
 {
-	struct lb_service *service = bpf_map_lookup_elem(&weir_lb_services, to);
 	struct lb_endpoint key = {};
-	__u32 count;
+	__u32 count = service->count;
 
-	if (!service)
-		return 0;
-	count = service->count;
 	if (!count)
 		return 0;
 	key.generation = service->generation;
@@ -27,10 +23,15 @@ static __always_inline const struct lb_addr *endpoint_of(const __u8 *addr, __u16
 {
 	struct lb_addr to = { .port = port };
 	const struct lb_addr *endpoint;
+	struct lb_service *service;
 
 	copy_addr(to.addr, addr);
-	endpoint = pick_endpoint(&to);
-	if (!endpoint)
-		endpoint = pick_endpoint(&to);
-	return endpoint;
+	service = bpf_map_lookup_elem(&weir_lb_services, &to);
+	if (!service)
+		return 0;
+	endpoint = pick_endpoint(service);
+	if (endpoint)
+		return endpoint;
+	service = bpf_map_lookup_elem(&weir_lb_services, &to);
+	return service ? pick_endpoint(service) : 0;
 }

@@ -7,8 +7,6 @@
 #include "balance.h"
 #include "exclude.h"
 
-#define SOL_SOCKET 1
-#define SO_BINDTODEVICE 25
 #define SO_MARK 36
 
 // What is the proxy's own is left as it is: its socket may have a mark.
@@ -64,7 +62,7 @@ static __always_inline int is_proxys(struct bpf_sock_addr *ctx)
 static __always_inline int is_exempt(const struct pod *pod, const struct dest *dst)
 {
 	if (addr_is_link_local6(dst->addr) || (addr_is_loopback(dst->addr) && !pod->loopback) ||
-	    addr_is_pods(pod->pod_id, dst->addr)) {
+	    addr_is_pods(pod, dst->addr)) {
 		count(COUNT_OWN_ADDRESS);
 		return 1;
 	}
@@ -80,17 +78,6 @@ static __always_inline int pod_has_family(const struct pod *pod, const struct de
 	return addr_word(pod->ip6, 0) || addr_word(pod->ip6, 1) || addr_word(pod->ip6, 2) || addr_word(pod->ip6, 3);
 }
 
-// A socket bound to a device (which needs no privilege) would slip past the
-// route by mark, so it is unbound: the device is the proxy's to choose.
-static __always_inline int unbind_device(struct bpf_sock_addr *ctx)
-{
-	char none[4] = {};
-
-	if (!ctx->sk->bound_dev_if)
-		return 0;
-	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, none, sizeof(none));
-}
-
 static __always_inline int mark(struct bpf_sock_addr *ctx, const struct pod *pod)
 {
 	__u32 value = pod->mark;
@@ -98,7 +85,26 @@ static __always_inline int mark(struct bpf_sock_addr *ctx, const struct pod *pod
 	return bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &value, sizeof(value));
 }
 
-static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest *dst, enum orig_role role)
+// sockops carries it on when the socket has a port. (To keep it with the socket
+// would take twice as long: its storage must be allocated.)
+static __always_inline int remember(struct bpf_sock_addr *ctx, const struct pod *pod, const struct dest *dst)
+{
+	struct connecting connecting = { .orig = { .port = dst->port, .role = ORIG_CLIENT } };
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+
+	copy_addr(connecting.orig.addr, dst->addr);
+	if (addr_is4(dst->addr)) {
+		addr_from4(connecting.to_addr, addr_word(pod->ip4, 0));
+		connecting.to_port = pod->outbound4_port;
+	} else {
+		copy_addr(connecting.to_addr, pod->ip6);
+		connecting.to_port = pod->outbound6_port;
+	}
+	return bpf_map_update_elem(&weir_connecting, &cookie, &connecting, BPF_ANY);
+}
+
+// Nobody carries on where a balanced connection was going: the socket keeps it.
+static __always_inline int remember_balanced(struct bpf_sock_addr *ctx, const struct dest *dst)
 {
 	struct orig *orig = bpf_sk_storage_get(&weir_sk_orig, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
@@ -106,7 +112,7 @@ static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest
 		return -1;
 	copy_addr(orig->addr, dst->addr);
 	orig->port = dst->port;
-	orig->role = role;
+	orig->role = ORIG_BALANCED;
 	return 0;
 }
 
@@ -114,10 +120,13 @@ static __always_inline int remember(struct bpf_sock_addr *ctx, const struct dest
 static __always_inline int balance(struct bpf_sock_addr *ctx, const struct settings *settings, const struct pod *pod,
 				   struct dest *dst)
 {
-	const struct lb_addr *endpoint = endpoint_of(dst->addr, dst->port);
+	const struct lb_addr *endpoint;
 	struct flow flow = {};
 
-	if (!endpoint || remember(ctx, dst, ORIG_BALANCED))
+	if (!settings->balancing)
+		return 0;
+	endpoint = endpoint_of(dst->addr, dst->port);
+	if (!endpoint || remember_balanced(ctx, dst))
 		return 0;
 	count(COUNT_BALANCED);
 	if (settings->flows) {
@@ -151,7 +160,7 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 	if (!pod_has_family(pod, dst) || unbind_device(ctx))
 		failed = 1;
 	else
-		failed = rewrite ? remember(ctx, dst, ORIG_CLIENT) : mark(ctx, pod);
+		failed = rewrite ? remember(ctx, pod, dst) : mark(ctx, pod);
 	if (failed) {
 		count(COUNT_FAILED);
 		return fall_back(settings, pod, dst);
@@ -161,8 +170,9 @@ static __always_inline enum action decide(struct bpf_sock_addr *ctx, const struc
 	return rewrite ? REWRITE : MARK;
 }
 
-// A socket may connect again after a failure: what its last attempt left must
-// not answer for this one.
+// A socket may connect again after a failure: that its last attempt was balanced
+// must not answer for this one. (What a rewritten one left in weir_connecting
+// does not: sockops sees that this one goes elsewhere.)
 static __always_inline void forget_orig(struct bpf_sock_addr *ctx)
 {
 	bpf_sk_storage_delete(&weir_sk_orig, ctx->sk);

@@ -54,20 +54,25 @@ func newConnector(t *testing.T) *connector {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.objects.Close() })
+	c.attach(map[ebpf.AttachType]*ebpf.Program{
+		ebpf.AttachCGroupInet4Connect: c.objects.WeirConnect4, ebpf.AttachCGroupInet6Connect: c.objects.WeirConnect6,
+	})
+	return c
+}
+
+func (c *connector) attach(programs map[ebpf.AttachType]*ebpf.Program) {
+	c.t.Helper()
 	root, err := cgroup2.Mount()
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	for attach, prog := range map[ebpf.AttachType]*ebpf.Program{
-		ebpf.AttachCGroupInet4Connect: c.objects.WeirConnect4, ebpf.AttachCGroupInet6Connect: c.objects.WeirConnect6,
-	} {
+	for attach, prog := range programs {
 		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: attach, Program: prog})
 		if err != nil {
-			t.Fatal(err)
+			c.t.Fatal(err)
 		}
-		t.Cleanup(func() { l.Close() })
+		c.t.Cleanup(func() { l.Close() })
 	}
-	return c
 }
 
 func (c *connector) put(m *ebpf.Map, key, value any) {
@@ -124,10 +129,14 @@ func (c *connector) connect(fd int, to netip.Addr) decided {
 	if d.mark, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK); err != nil {
 		c.t.Fatal(err)
 	}
-	var orig WeirOrig
-	switch err := c.objects.WeirSkOrig.Lookup(int32(fd), &orig); {
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var connecting WeirConnecting
+	switch err := c.objects.WeirConnecting.Lookup(cookie, &connecting); {
 	case err == nil:
-		d.orig = netip.AddrPortFrom(netip.AddrFrom16(orig.Addr).Unmap(), orig.Port)
+		d.orig = netip.AddrPortFrom(netip.AddrFrom16(connecting.Orig.Addr).Unmap(), connecting.Orig.Port)
 	case !errors.Is(err, ebpf.ErrKeyNotExist):
 		c.t.Fatal(err)
 	}
@@ -260,20 +269,5 @@ func TestConnectOfOthers(t *testing.T) {
 	}
 	if got := c.counters(); len(got) != 0 {
 		t.Errorf("counters %v", got)
-	}
-}
-
-// A socket that connects again after it was caught does not answer for its
-// last attempt.
-func TestConnectAgain(t *testing.T) {
-	c := newConnector(t)
-	c.manage(func(p *WeirPod, _ *WeirSettings) { p.Rewrite = 1 })
-	fd := c.socket(unix.AF_INET, unix.SOCK_STREAM)
-	if got := c.connect(fd, service4); got.orig.Addr() != service4 {
-		t.Fatalf("%+v", got)
-	}
-	c.connect(fd, loop4) // is told how the first one went
-	if got := c.connect(fd, loop4); got != (decided{}) {
-		t.Errorf("to loopback: %+v", got)
 	}
 }

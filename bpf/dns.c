@@ -47,17 +47,15 @@ static __always_inline int dns_is_exempt(struct bpf_sock_addr *ctx, const struct
 		return 1;
 	}
 	if (addr_is_link_local6(addr) || (addr_is_loopback(addr) && !pod->loopback) ||
-	    addr_is_pods(pod->pod_id, addr)) {
+	    addr_is_pods(pod, addr)) {
 		count(COUNT_OWN_ADDRESS);
 		return 1;
 	}
-	if (is_excluded(pod, addr, DNS_PORT))
-		return 1;
-	// The way to an alias is by loopback, and only connect can unbind a socket.
-	return ctx->sk->bound_dev_if != 0;
+	return is_excluded(pod, addr, DNS_PORT);
 }
 
-static __noinline int dns_decide(struct bpf_sock_addr *ctx, struct question *q)
+// If stuck, the socket cannot reach an alias.
+static __noinline int dns_decide(struct bpf_sock_addr *ctx, struct question *q, int stuck)
 {
 	__u64 cookie = bpf_get_netns_cookie(ctx);
 	struct dns_pod *dns = bpf_map_lookup_elem(&weir_dns_pods, &cookie);
@@ -76,7 +74,7 @@ static __noinline int dns_decide(struct bpf_sock_addr *ctx, struct question *q)
 		dns_report(settings, pod, q->addr, pod->fail_open ? FLOW_LEFT_ALONE : FLOW_DENIED);
 		return pod->fail_open ? DNS_LEAVE : DNS_DENY;
 	}
-	index = dns_index(dns, q->addr);
+	index = stuck ? -1 : dns_index(dns, q->addr);
 	if (index < 0) {
 		count(COUNT_DNS_LEFT_ALONE);
 		return DNS_LEAVE;
@@ -87,24 +85,26 @@ static __noinline int dns_decide(struct bpf_sock_addr *ctx, struct question *q)
 	return DNS_CATCH;
 }
 
-static __always_inline int dns_send4(struct bpf_sock_addr *ctx)
+static __always_inline int dns_send4(struct bpf_sock_addr *ctx, int connecting)
 {
 	struct question q = {};
 
 	if (!is_dns(ctx))
 		return 1;
 	addr_from4(q.addr, CTX_LOAD(ctx->user_ip4));
-	switch (dns_decide(ctx, &q)) {
+	switch (dns_decide(ctx, &q, !connecting && ctx->sk->bound_dev_if)) {
 	case DNS_DENY:
 		return 0;
 	case DNS_CATCH:
+		if (connecting && unbind_device(ctx))
+			return 1;
 		ctx->user_ip4 = bpf_htonl(DNS_ALIAS4 + q.alias);
 		ctx->user_port = bpf_htons(q.port);
 	}
 	return 1;
 }
 
-static __always_inline int dns_send6(struct bpf_sock_addr *ctx)
+static __always_inline int dns_send6(struct bpf_sock_addr *ctx, int connecting)
 {
 	struct question q = {};
 
@@ -112,10 +112,12 @@ static __always_inline int dns_send6(struct bpf_sock_addr *ctx)
 		return 1;
 	addr_from6(q.addr, CTX_LOAD(ctx->user_ip6[0]), CTX_LOAD(ctx->user_ip6[1]), CTX_LOAD(ctx->user_ip6[2]),
 		   CTX_LOAD(ctx->user_ip6[3]));
-	switch (dns_decide(ctx, &q)) {
+	switch (dns_decide(ctx, &q, !connecting && ctx->sk->bound_dev_if)) {
 	case DNS_DENY:
 		return 0;
 	case DNS_CATCH:
+		if (connecting && unbind_device(ctx))
+			return 1;
 		if (addr_is4(q.addr)) {
 			ctx->user_ip6[3] = bpf_htonl(DNS_ALIAS4 + q.alias); // stays ::ffff:
 		} else {
@@ -197,25 +199,25 @@ static __always_inline int dns_restore6(struct bpf_sock_addr *ctx)
 SEC("cgroup/connect4")
 int weir_dns_connect4(struct bpf_sock_addr *ctx)
 {
-	return dns_send4(ctx);
+	return dns_send4(ctx, 1);
 }
 
 SEC("cgroup/connect6")
 int weir_dns_connect6(struct bpf_sock_addr *ctx)
 {
-	return dns_send6(ctx);
+	return dns_send6(ctx, 1);
 }
 
 SEC("cgroup/sendmsg4")
 int weir_dns_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return dns_send4(ctx);
+	return dns_send4(ctx, 0);
 }
 
 SEC("cgroup/sendmsg6")
 int weir_dns_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	return dns_send6(ctx);
+	return dns_send6(ctx, 0);
 }
 
 SEC("cgroup/recvmsg4")

@@ -25,6 +25,7 @@
 #define DNS_ALIAS6_1 0x72000053
 
 struct dns_pod {
+	OTHER(__u32 other;)
 	__u32 slot;  // of weir_dns_servers
 	__u16 port4; // where the proxy listens on the aliases; 0: nowhere
 	__u16 port6;
@@ -49,11 +50,12 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_dns_pods SEC(".maps");
 
-// Mmapable, so that a proxy without any capability can read it.
+// Mmapable, so that a proxy without any capability can read it: one of another
+// version, too, so its layout must not change.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 4096 OTHER(* 2));
 	__type(key, __u32); // dns_pod.slot
 	__type(value, struct dns_servers);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -68,12 +70,6 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_dns_lock SEC(".maps");
 
-static __always_inline int same_addr(const __u8 *a, const __u8 *b)
-{
-	return addr_word(a, 0) == addr_word(b, 0) && addr_word(a, 1) == addr_word(b, 1) &&
-	       addr_word(a, 2) == addr_word(b, 2) && addr_word(a, 3) == addr_word(b, 3);
-}
-
 static __always_inline int addr_is_zero(const __u8 *a)
 {
 	return !addr_word(a, 0) && !addr_word(a, 1) && !addr_word(a, 2) && !addr_word(a, 3);
@@ -84,7 +80,7 @@ static __always_inline int dns_find(const struct dns_servers *servers, const __u
 {
 #pragma unroll
 	for (int i = 0; i < DNS_SERVERS; i++) {
-		if (same_addr(servers->addr[i], addr))
+		if (addr_is_same(servers->addr[i], addr))
 			return i;
 	}
 	return -1;
@@ -106,7 +102,7 @@ static __always_inline int dns_index(const struct dns_pod *dns, const __u8 *addr
 	bpf_spin_lock(&lock->lock);
 #pragma unroll
 	for (int i = 0; i < DNS_SERVERS; i++) {
-		if (index < 0 && (addr_is_zero(servers->addr[i]) || same_addr(servers->addr[i], addr))) {
+		if (index < 0 && (addr_is_zero(servers->addr[i]) || addr_is_same(servers->addr[i], addr))) {
 			copy_addr(servers->addr[i], addr);
 			index = i;
 		}

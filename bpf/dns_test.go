@@ -87,7 +87,7 @@ func TestDNSConnect(t *testing.T) {
 			change: func(_ *WeirPod, s *WeirSettings) { s.Bypass = 1 }},
 		{name: "the proxy's own socket", to: "203.0.113.9:53", want: "203.0.113.9:53", counter: int(WeirCounterCOUNT_BYPASS_SOCKET),
 			prepare: func(fd int) error { return c.objects.WeirSkBypass.Put(int32(fd), uint32(1)) }},
-		{name: "bound to a device", to: "203.0.113.9:53", want: "203.0.113.9:53", counter: -1,
+		{name: "bound to a device", to: "203.0.113.9:53", want: "127.53.0.1:15053", counter: int(WeirCounterCOUNT_DNS),
 			prepare: func(fd int) error { return unix.BindToDevice(fd, "eth0") }},
 		{name: "silent, closed", to: "203.0.113.9:53", counter: int(WeirCounterCOUNT_SILENT_CLOSED), change: silent(0)},
 		{name: "silent, open", to: "203.0.113.9:53", want: "203.0.113.9:53", counter: int(WeirCounterCOUNT_SILENT_OPEN), change: silent(1)},

@@ -27,8 +27,9 @@
 //	weir_out_uids   HASH          pod, user → 1: likewise
 //	weir_lb_services, weir_lb_endpoints  HASH  connect-time load balancing
 //	weir_sk_bypass  SK_STORAGE    the proxy's upstream sockets: never caught
-//	weir_sk_orig    SK_STORAGE    rewriting: a socket's original destination
-//	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, between connect and accept
+//	weir_connecting LRU_HASH      rewriting: socket cookie → original destination, from connect to the SYN
+//	weir_conn_orig  LRU_HASH      rewriting: the same by 4-tuple, until the client's socket is closed
+//	weir_sk_orig    SK_STORAGE    the same of accepted sockets, and of balanced ones
 //	weir_counters   PERCPU_ARRAY  see enum counter
 //	weir_flows      RINGBUF       struct flow, while settings.flows is set
 //	weir_dns_pods    HASH         netns cookie → slot and ports of a pod whose DNS is caught
@@ -38,7 +39,8 @@
 // The contract that bites: a map's key and value are read by other versions of
 // weir and by people with bpftool. An agent takes over maps of another layout
 // field by field, by name (package redirect), so whoever gives a field another
-// meaning gives it another name. weir_sk_bypass must stay as it is; what is in
+// meaning gives it another name. weir_sk_bypass and weir_dns_servers must stay as they are; what is in
 // the other maps of sockets (weir_sk_orig, weir_listeners) is lost when they
-// change. Ports are in host order and addresses are bytes.
+// change, and so is what is written to weir_connecting and weir_conn_orig while
+// they do. Ports are in host order and addresses are bytes.
 package bpf

@@ -70,6 +70,30 @@ static __always_inline int answer6(struct bpf_sockopt *ctx, const struct orig *o
 	return 1;
 }
 
+// The socket has it, unless there was no memory for that: then the connection is
+// still known as long as its client is there.
+static __always_inline struct orig *accepted_orig(struct bpf_sock *sk)
+{
+	struct orig *orig = bpf_sk_storage_get(&weir_sk_orig, sk, 0, 0);
+	__u32 client4 = CTX_LOAD(sk->dst_ip4), own4 = CTX_LOAD(sk->src_ip4); // see sockops.c
+	struct conn conn = {};
+
+	if (orig)
+		return orig->role == ORIG_ACCEPTED ? orig : 0;
+	if (sk->family == AF_INET) {
+		addr_from4(conn.local_addr, client4);
+		addr_from4(conn.remote_addr, own4);
+	} else {
+		addr_from6(conn.local_addr, CTX_LOAD(sk->dst_ip6[0]), CTX_LOAD(sk->dst_ip6[1]),
+			   CTX_LOAD(sk->dst_ip6[2]), CTX_LOAD(sk->dst_ip6[3]));
+		addr_from6(conn.remote_addr, CTX_LOAD(sk->src_ip6[0]), CTX_LOAD(sk->src_ip6[1]),
+			   CTX_LOAD(sk->src_ip6[2]), CTX_LOAD(sk->src_ip6[3]));
+	}
+	conn.local_port = bpf_ntohs(sk->dst_port);
+	conn.remote_port = sk->src_port;
+	return bpf_map_lookup_elem(&weir_conn_orig, &conn);
+}
+
 SEC("cgroup/getsockopt")
 int weir_getsockopt(struct bpf_sockopt *ctx)
 {
@@ -79,8 +103,8 @@ int weir_getsockopt(struct bpf_sockopt *ctx)
 
 	if (CTX_LOAD(ctx->optname) != SO_ORIGINAL_DST || (level != SOL_IP && level != SOL_IPV6) || !sk)
 		return not_ours(ctx);
-	orig = bpf_sk_storage_get(&weir_sk_orig, sk, 0, 0);
-	if (!orig || orig->role != ORIG_ACCEPTED)
+	orig = accepted_orig(sk);
+	if (!orig)
 		return not_ours(ctx);
 	return level == SOL_IP ? answer4(ctx, orig) : answer6(ctx, orig);
 }

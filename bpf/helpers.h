@@ -6,6 +6,9 @@
 
 #include "maps.h"
 
+#define SOL_SOCKET 1
+#define SO_BINDTODEVICE 25
+
 // A context field, loaded by itself: clang merges the loads of neighbouring
 // u32 fields into a u64 one, which the verifier refuses.
 #define CTX_LOAD(field) (*(volatile typeof(field) *)&(field))
@@ -62,12 +65,28 @@ static __always_inline int addr_is_local(const __u8 *addr)
 	return addr_is_link_local6(addr) || addr_is_loopback(addr);
 }
 
-static __always_inline int addr_is_pods(__u32 pod_id, const __u8 *addr)
+static __always_inline int addr_is_same(const __u8 *a, const __u8 *b)
 {
-	struct pod_addr key = { .pod_id = pod_id };
+	return addr_word(a, 0) == addr_word(b, 0) && addr_word(a, 1) == addr_word(b, 1) &&
+	       addr_word(a, 2) == addr_word(b, 2) && addr_word(a, 3) == addr_word(b, 3);
+}
+
+static __always_inline int is_among_addrs(const struct pod *pod, const __u8 *addr)
+{
+	struct pod_addr key = { .pod_id = pod->pod_id };
 
 	copy_addr(key.addr, addr);
 	return bpf_map_lookup_elem(&weir_pod_addrs, &key) != 0;
+}
+
+// Most pods have two addresses at most, and the map need not be asked. (sk_lookup
+// asks it all the same: it is loaded once a pod, and the verifier takes longer
+// over this than it saves.)
+static __always_inline int addr_is_pods(const struct pod *pod, const __u8 *addr)
+{
+	if (pod->no_other_addrs)
+		return addr_is4(addr) ? addr_word(addr, 3) == addr_word(pod->ip4, 0) : addr_is_same(addr, pod->ip6);
+	return is_among_addrs(pod, addr);
 }
 
 static __noinline void count(enum counter counter)
@@ -103,6 +122,18 @@ static __always_inline int proxy_is_silent(const struct pod *pod, const struct s
 		return 1;
 	now = bpf_ktime_get_ns();
 	return now > last && now - last > settings->max_silence_ms * 1000000ULL;
+}
+
+// A socket bound to a device (which needs no privilege) would slip past the
+// route by mark and the way to an alias, so it is unbound: the device is the
+// proxy's to choose. Only connect can do it.
+static __always_inline int unbind_device(struct bpf_sock_addr *ctx)
+{
+	char none[4] = {};
+
+	if (!ctx->sk->bound_dev_if)
+		return 0;
+	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, none, sizeof(none));
 }
 
 static __always_inline void flow_init(struct flow *flow, const struct pod *pod, const __u8 *addr, __u16 port,

@@ -16,7 +16,7 @@ var objects = []string{"weir_bpfel.o", "weir_bpfeb.o"}
 // shared are the structs that both Go and C use.
 var shared = map[string]any{
 	"pod": WeirPod{}, "settings": WeirSettings{}, "listener_key": WeirListenerKey{}, "pod_addr": WeirPodAddr{},
-	"pod_port": WeirPodPort{}, "pod_cidr": WeirPodCidr{}, "pod_uid": WeirPodUid{}, "lb_addr": WeirLbAddr{}, "lb_service": WeirLbService{}, "lb_endpoint": WeirLbEndpoint{}, "orig": WeirOrig{}, "conn": WeirConn{}, "flow": WeirFlow{},
+	"pod_port": WeirPodPort{}, "pod_cidr": WeirPodCidr{}, "pod_uid": WeirPodUid{}, "lb_addr": WeirLbAddr{}, "lb_service": WeirLbService{}, "lb_endpoint": WeirLbEndpoint{}, "orig": WeirOrig{}, "conn": WeirConn{}, "connecting": WeirConnecting{}, "flow": WeirFlow{},
 	"dns_pod": WeirDnsPod{}, "dns_servers": WeirDnsServers{},
 }
 
@@ -112,6 +112,7 @@ func TestMapsHoldTheTypes(t *testing.T) {
 			WeirMapWeirOutUids:    {WeirPodUid{}, uint8(0)},
 			WeirMapWeirSkBypass:   {int32(0), uint32(0)},
 			WeirMapWeirSkOrig:     {int32(0), WeirOrig{}},
+			WeirMapWeirConnecting: {uint64(0), WeirConnecting{}},
 			WeirMapWeirConnOrig:   {WeirConn{}, WeirOrig{}},
 			WeirMapWeirCounters:   {uint32(0), uint64(0)},
 			WeirMapWeirDnsPods:    {uint64(0), WeirDnsPod{}},

@@ -45,6 +45,7 @@ struct pod {
 	__u8 out_cidrs; // it has some in weir_out_cidrs; likewise the others
 	__u8 out_ports;
 	__u8 out_uids;
+	__u8 no_other_addrs; // than ip4 and ip6; else they are in weir_pod_addrs
 };
 
 struct settings {
@@ -52,6 +53,7 @@ struct settings {
 	__u32 bypass;         // catch nothing
 	__u32 max_silence_ms; // without a heartbeat; 0: for ever
 	__u32 flows;          // somebody reads weir_flows
+	__u32 balancing;      // there may be something in weir_lb_services
 };
 
 enum listener_kind {
@@ -94,7 +96,7 @@ struct pod_uid {
 };
 
 enum orig_role {
-	ORIG_CLIENT = 1,   // the app's socket: getpeername answers it
+	ORIG_CLIENT = 1,   // the app's: getpeername answers it
 	ORIG_ACCEPTED = 2, // the proxy's socket: SO_ORIGINAL_DST answers it
 	ORIG_BALANCED = 3, // the app's: getpeername answers it, and nobody carries it on
 };
@@ -112,6 +114,14 @@ struct conn {
 	__u8 remote_addr[16] WORDS;
 	__u16 local_port;
 	__u16 remote_port;
+};
+
+// A rewritten connection that has no local port yet.
+struct connecting {
+	struct orig orig;
+	__u8 to_addr[16] WORDS; // where it goes instead
+	__u16 to_port;
+	__u16 pad;
 };
 
 enum flow_verdict {
@@ -169,7 +179,7 @@ enum counter {
 	COUNT_FAILED = 8,     // a helper failed: the pod's policy decided
 	COUNT_FLOWS_LOST = 9, // weir_flows was full
 	COUNT_DNS = 10,
-	COUNT_DNS_LEFT_ALONE = 11, // to one server more than the pod may ask
+	COUNT_DNS_LEFT_ALONE = 11, // one server more than the pod may ask, or by a socket bound to a device
 	COUNT_EXCLUDED_OUTBOUND = 12, // by range, port or user
 	COUNT_BALANCED = 13,
 	COUNTERS = 16 OTHER(* 2),
@@ -272,6 +282,17 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_sk_orig SEC(".maps");
 
+// From connect to the SYN. A connect that fails in between leaves its entry,
+// which is why it is an LRU map.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64); // socket cookie
+	__type(value, struct connecting);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} weir_connecting SEC(".maps");
+
+// From the SYN until the client's socket is closed.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);

@@ -106,12 +106,12 @@ int weir_sk_lookup(struct bpf_sk_lookup *ctx)
 
 	// By addresses, not by interface: what a pod sends to its own address
 	// arrives on lo with eth0's index.
-	if (!addr_is_pods(pod->pod_id, remote)) {
-		if (!addr_is_pods(pod->pod_id, local) || is_from_proxy(ctx))
+	if (!is_among_addrs(pod, remote)) {
+		if (!is_among_addrs(pod, local) || is_from_proxy(ctx))
 			return SK_PASS;
 		return inbound(ctx, pod, local, remote);
 	}
-	if (pod->rewrite || addr_is_pods(pod->pod_id, local))
+	if (pod->rewrite || is_among_addrs(pod, local))
 		return SK_PASS;
 
 	// From the pod to a foreign address and yet delivered here: only the

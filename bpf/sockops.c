@@ -2,8 +2,9 @@
 
 // SPDX-License-Identifier: Apache-2.0
 //
-// sockops: carry the original destination of a rewritten connection from the
-// client's socket, by its 4-tuple, to the accepted socket.
+// sockops: note where a rewritten connection was going by its 4-tuple, as soon
+// as it has one and for as long as its client has the socket open, and keep it
+// with the socket that the proxy accepts.
 #include "helpers.h"
 
 // The IPv4 fields are loaded first, or clang turns the two branches into one
@@ -36,20 +37,40 @@ static __always_inline __u16 remote_port(struct bpf_sock_ops *ctx)
 	return bpf_ntohl(CTX_LOAD(ctx->remote_port));
 }
 
-static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+static __always_inline void clients_conn(struct bpf_sock_ops *ctx, struct conn *conn)
 {
-	struct orig *orig = bpf_sk_storage_get(&weir_sk_orig, sk, 0, 0);
-	struct conn conn = {};
-	struct orig value;
+	local_addr(ctx, conn->local_addr);
+	remote_addr(ctx, conn->remote_addr);
+	conn->local_port = CTX_LOAD(ctx->local_port);
+	conn->remote_port = remote_port(ctx);
+}
 
-	if (!orig || orig->role != ORIG_CLIENT)
+// This program is told, too, when the socket is closed: sooner than it is freed,
+// but then getpeername has no answer any more.
+static __always_inline void client_connects(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct connecting *connecting = bpf_map_lookup_elem(&weir_connecting, &cookie);
+	struct conn conn = {};
+	struct orig orig;
+
+	if (!connecting)
 		return;
-	value = *orig;
-	local_addr(ctx, conn.local_addr);
-	remote_addr(ctx, conn.remote_addr);
-	conn.local_port = CTX_LOAD(ctx->local_port);
-	conn.remote_port = remote_port(ctx);
-	bpf_map_update_elem(&weir_conn_orig, &conn, &value, BPF_ANY);
+	clients_conn(ctx, &conn);
+	if (conn.remote_port == connecting->to_port && addr_is_same(conn.remote_addr, connecting->to_addr)) {
+		orig = connecting->orig;
+		bpf_map_update_elem(&weir_conn_orig, &conn, &orig, BPF_ANY);
+		bpf_sock_ops_cb_flags_set(ctx, CTX_LOAD(ctx->bpf_sock_ops_cb_flags) | BPF_SOCK_OPS_STATE_CB_FLAG);
+	}
+	bpf_map_delete_elem(&weir_connecting, &cookie);
+}
+
+static __always_inline void client_closes(struct bpf_sock_ops *ctx)
+{
+	struct conn conn = {};
+
+	clients_conn(ctx, &conn);
+	bpf_map_delete_elem(&weir_conn_orig, &conn);
 }
 
 static __always_inline void proxy_accepts(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
@@ -68,10 +89,7 @@ static __always_inline void proxy_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 	if (orig) {
 		*orig = *found;
 		orig->role = ORIG_ACCEPTED;
-	} else {
-		count(COUNT_FAILED);
 	}
-	bpf_map_delete_elem(&weir_conn_orig, &conn);
 }
 
 SEC("sockops")
@@ -80,14 +98,18 @@ int weir_sockops(struct bpf_sock_ops *ctx)
 	__u32 op = CTX_LOAD(ctx->op);
 	struct bpf_sock *sk;
 
-	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
-		return 1;
-	sk = ctx->sk; // once: the verifier sees two loads as two sockets
-	if (!sk)
-		return 1;
-	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
-		client_connects(ctx, sk);
-	else
-		proxy_accepts(ctx, sk);
+	switch (op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		client_connects(ctx);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		sk = ctx->sk; // once: the verifier sees two loads as two sockets
+		if (sk)
+			proxy_accepts(ctx, sk);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (CTX_LOAD(ctx->args[1]) == BPF_TCP_CLOSE)
+			client_closes(ctx);
+	}
 	return 1;
 }

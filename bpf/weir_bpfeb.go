@@ -21,6 +21,14 @@ type WeirConn struct {
 	RemotePort uint16
 }
 
+type WeirConnecting struct {
+	_      structs.HostLayout
+	Orig   WeirOrig
+	ToAddr [16]uint8
+	ToPort uint16
+	Pad    uint16
+}
+
 type WeirCounter uint32
 
 const (
@@ -147,6 +155,8 @@ type WeirPod struct {
 	OutCidrs      uint8
 	OutPorts      uint8
 	OutUids       uint8
+	NoOtherAddrs  uint8
+	_             [7]byte
 }
 
 type WeirPodAddr struct {
@@ -181,6 +191,7 @@ type WeirSettings struct {
 	Bypass       uint32
 	MaxSilenceMs uint32
 	Flows        uint32
+	Balancing    uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -188,6 +199,7 @@ type WeirSettings struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	WeirMapWeirConnOrig         = "weir_conn_orig"
+	WeirMapWeirConnecting       = "weir_connecting"
 	WeirMapWeirCounters         = "weir_counters"
 	WeirMapWeirDnsLock          = "weir_dns_lock"
 	WeirMapWeirDnsPods          = "weir_dns_pods"
@@ -289,6 +301,7 @@ type WeirProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type WeirMapSpecs struct {
 	WeirConnOrig    *ebpf.MapSpec `ebpf:"weir_conn_orig"`
+	WeirConnecting  *ebpf.MapSpec `ebpf:"weir_connecting"`
 	WeirCounters    *ebpf.MapSpec `ebpf:"weir_counters"`
 	WeirDnsLock     *ebpf.MapSpec `ebpf:"weir_dns_lock"`
 	WeirDnsPods     *ebpf.MapSpec `ebpf:"weir_dns_pods"`
@@ -338,6 +351,7 @@ func (o *WeirObjects) Close() error {
 // It can be passed to LoadWeirObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WeirMaps struct {
 	WeirConnOrig    *ebpf.Map `ebpf:"weir_conn_orig"`
+	WeirConnecting  *ebpf.Map `ebpf:"weir_connecting"`
 	WeirCounters    *ebpf.Map `ebpf:"weir_counters"`
 	WeirDnsLock     *ebpf.Map `ebpf:"weir_dns_lock"`
 	WeirDnsPods     *ebpf.Map `ebpf:"weir_dns_pods"`
@@ -361,6 +375,7 @@ type WeirMaps struct {
 func (m *WeirMaps) Close() error {
 	return _WeirClose(
 		m.WeirConnOrig,
+		m.WeirConnecting,
 		m.WeirCounters,
 		m.WeirDnsLock,
 		m.WeirDnsPods,

@@ -118,6 +118,15 @@ func (s *Server) Add(p Pod, fds []int) error {
 	return errors.Join(errs...)
 }
 
+// MoveServers has a pod's [Servers] read another table ([Servers.Move]).
+func (s *Server) MoveServers(podID uint32, fd int, slot uint32) error {
+	p := s.pod(podID)
+	if p == nil || p.Servers == nil {
+		return nil
+	}
+	return p.Servers.Move(fd, slot)
+}
+
 // Remove forgets a pod and closes its sockets.
 func (s *Server) Remove(id uint32) {
 	s.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,33 +28,67 @@ var (
 
 // Servers tells whom a pod asked by the alias that its question was sent to:
 // 127.53.0.N or fd77:6569:7200:53::N is the Nth server that the pod ever asked.
+// Its methods may be called from any goroutine.
 type Servers struct {
+	mu    sync.RWMutex
 	page  []byte
-	table []byte // the pod's part of it
+	table []byte // the pod's part of it; nil once it is closed
 }
 
 // OpenServers maps the pod's part of the table that fd is, which stays the
 // caller's. slot is the pod's place in it.
 func OpenServers(fd int, slot uint32) (*Servers, error) {
-	if slot >= maxPods {
-		return nil, fmt.Errorf("slot %d of weir_dns_servers; it has %d", slot, maxPods)
-	}
-	at, page := int64(slot)*podSize, int64(os.Getpagesize())
-	mapped, err := unix.Mmap(fd, at/page*page, int(page), unix.PROT_READ, unix.MAP_SHARED)
+	page, table, err := mapServers(fd, slot)
 	if err != nil {
-		return nil, os.NewSyscallError("mmap weir_dns_servers", err)
+		return nil, err
 	}
-	in := at % page
-	return &Servers{mapped, mapped[in : in+podSize]}, nil
+	return &Servers{page: page, table: table}, nil
+}
+
+// Move is for a table that has been copied elsewhere, as [OpenServers].
+func (s *Servers) Move(fd int, slot uint32) error {
+	page, table, err := mapServers(fd, slot)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.page == nil { // closed meanwhile
+		return unix.Munmap(page)
+	}
+	old := s.page
+	s.page, s.table = page, table
+	return unix.Munmap(old)
+}
+
+func mapServers(fd int, slot uint32) (page, table []byte, err error) {
+	if slot >= maxPods {
+		return nil, nil, fmt.Errorf("slot %d of weir_dns_servers; it has %d", slot, maxPods)
+	}
+	at, size := int64(slot)*podSize, int64(os.Getpagesize())
+	page, err = unix.Mmap(fd, at/size*size, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("mmap weir_dns_servers", err)
+	}
+	in := at % size
+	return page, page[in : in+podSize], nil
 }
 
 // Close unmaps the table.
-func (s *Servers) Close() error { return unix.Munmap(s.page) }
+func (s *Servers) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page := s.page
+	s.page, s.table = nil, nil
+	return unix.Munmap(page)
+}
 
 // Of is the server behind an alias; false if the pod has asked none by it.
 func (s *Servers) Of(alias netip.Addr) (netip.Addr, bool) {
 	n, ok := aliasNumber(alias)
-	if !ok {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !ok || s.table == nil {
 		return netip.Addr{}, false
 	}
 	at := (n - 1) * addrSize

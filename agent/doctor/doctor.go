@@ -17,6 +17,7 @@ import (
 
 	"github.com/weirproxy/weir/agent"
 	"github.com/weirproxy/weir/agent/redirect"
+	"github.com/weirproxy/weir/bpf"
 	"github.com/weirproxy/weir/internal/buildinfo"
 )
 
@@ -112,7 +113,7 @@ func proxy(ctx context.Context, admin string, a *archive) Finding {
 		name, _, _ := strings.Cut(page, "?")
 		a.add("proxy"+name+".txt", scrub(text), err)
 		if page == "/ready" && err != nil {
-			f.Bad = err.Error()
+			f.Bad = fmt.Sprintf("%v (--admin says where its admin pages are)", err)
 		}
 	}
 	return f
@@ -155,6 +156,9 @@ func node(ctx context.Context, a *archive) {
 	run(ctx, a, "node/routes.txt", "ip", "route", "show", "table", "all")
 }
 
+// notDumped are the maps whose types let nobody read what is in them.
+var notDumped = map[string]bool{bpf.WeirMapWeirFlows: true, bpf.WeirMapWeirSkBypass: true, bpf.WeirMapWeirSkOrig: true}
+
 // programs are what is loaded and attached, as bpftool tells it.
 func programs(ctx context.Context, dir string, a *archive) {
 	run(ctx, a, "bpf/programs.txt", "bpftool", "prog", "show")
@@ -164,6 +168,9 @@ func programs(ctx context.Context, dir string, a *archive) {
 		a.add("bpf/maps", nil, fmt.Errorf("no maps in %s", dir))
 	}
 	for _, m := range maps {
+		if notDumped[filepath.Base(m)] {
+			continue
+		}
 		run(ctx, a, "bpf/maps/"+filepath.Base(m)+".json", "bpftool", "map", "dump", "pinned", m)
 	}
 }

@@ -20,6 +20,13 @@ type Events interface {
 	// PodChanged says that a pod has other addresses or another identity. Its
 	// listeners are those that it was added with, and are not handed over again.
 	PodChanged(Pod)
+	// DNSServersMoved says that a pod whose DNS is caught has been told of again,
+	// maybe by another agent: the table of the servers that it asks may be
+	// another one. The descriptor is the receiver's.
+	DNSServersMoved(id uint32, slot uint32, servers int)
+	// PeersChanged tells of pods that the agent does not manage: who they are, or
+	// are now, and which, by their keys, are gone.
+	PeersChanged(peers []Peer, gone []string)
 	// PodRemoved says that a pod is gone. Its descriptors must be closed:
 	// they keep its network namespace.
 	PodRemoved(id uint32)
@@ -31,6 +38,7 @@ type Client struct {
 	path     string
 	reporter Reporter // nil: it tells of no connections
 	pulse    heartbeat
+	peers    map[string]bool // that Run has told of, by key; its goroutine's
 
 	mu    sync.Mutex // guards what follows
 	conn  *conn      // nil while there is none
@@ -46,7 +54,7 @@ type Client struct {
 // Dial connects to the agent and agrees on the version. The agent may ask the
 // reporter for connections, unless it is nil.
 func Dial(path string, reporter Reporter) (*Client, error) {
-	c := &Client{path: path, reporter: reporter, pods: map[uint32]*heldPod{}, pools: map[poolKey]*pool{}, asked: make(chan struct{}, 1)}
+	c := &Client{path: path, reporter: reporter, pods: map[uint32]*heldPod{}, pools: map[poolKey]*pool{}, peers: map[string]bool{}, asked: make(chan struct{}, 1)}
 	conn, err := c.connect()
 	if err != nil {
 		return nil, err
@@ -155,6 +163,7 @@ func (c *Client) talk(conn *conn, events Events) error {
 	}
 	go c.askLoop(conn, stop)
 	announced := map[uint32]bool{}
+	diff := &peerDiff{told: map[string]bool{}}
 	if err := c.returnHeld(conn); err != nil {
 		return err
 	}
@@ -179,6 +188,10 @@ func (c *Client) talk(conn *conn, events Events) error {
 			for _, id := range c.unannounced(announced) {
 				c.podRemoved(id, events)
 			}
+		case typePeers:
+			c.peersChanged(m, diff, events)
+		case typePeersComplete:
+			c.peersComplete(diff, events)
 		case typeUpstream:
 			c.fill(m.pool(), fds)
 		case typeList:

@@ -40,6 +40,9 @@ func TestDNSSockets(t *testing.T) {
 	if got.DNSSlot != 7 || got.DNSServers <= 0 || len(got.Listeners) != 2 || got.Listeners[1].Direction != DNS {
 		t.Errorf("the proxy got %+v", got)
 	}
+	p.DNSSlot = 9 // of another table
+	a.server.Add(p)
+	e.want(t, "dns 1 at 9")
 	fd, err := c.UDPSocket(1, IPv6)
 	if err != nil {
 		t.Fatal(err)

@@ -125,6 +125,18 @@ func (e *events) PodAdded(p Pod) {
 func (e *events) PodChanged(p Pod) {
 	e.seen <- fmt.Sprintf("~%d %s %v", p.ID, p.ServiceAccount, p.Labels)
 }
+func (e *events) DNSServersMoved(id, slot uint32, servers int) {
+	unix.Close(servers)
+	e.seen <- fmt.Sprintf("dns %d at %d", id, slot)
+}
+func (e *events) PeersChanged(peers []Peer, gone []string) {
+	for _, p := range peers {
+		e.seen <- fmt.Sprintf("peer %s %v %s %v", p.Key(), p.Addresses, p.ServiceAccount, p.Labels)
+	}
+	for _, key := range gone {
+		e.seen <- "no peer " + key
+	}
+}
 func (e *events) PodRemoved(id uint32) { e.seen <- fmt.Sprintf("-%d", id) }
 
 func (e *events) want(t *testing.T, want ...string) {

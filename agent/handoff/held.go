@@ -39,6 +39,10 @@ func (c *Client) podAdded(p Pod, fds []int, events Events) error {
 	}
 	old, known := c.pods[p.ID]
 	if known && equalSets(old.cookies, cookies) {
+		if p.HasDNS() {
+			events.DNSServersMoved(p.ID, p.DNSSlot, fds[len(cookies)])
+			fds = fds[:len(cookies)]
+		}
 		closeAll(fds)
 		c.fillPools(p)
 		if p.Listeners = nil; !reflect.DeepEqual(p, old.told) {

@@ -127,6 +127,9 @@ const (
 	typeWatch        messageType = "watch_connections"
 	typeConnections  messageType = "connections"
 	typeClosed       messageType = "closed"
+
+	typePeers         messageType = "peers"
+	typePeersComplete messageType = "peers_complete"
 )
 
 // message is one packet; which fields are set depends on Type.
@@ -146,6 +149,9 @@ type message struct {
 	Watch       bool         `json:"watch,omitempty"`
 	Connections []Connection `json:"connections,omitempty"`
 	More        bool         `json:"more,omitempty"` // another message of that Seq follows
+
+	Peers []Peer   `json:"peers,omitempty"`
+	Gone  []string `json:"gone,omitempty"` // peers, by their keys
 }
 
 // parse reads a packet that came with fds descriptors. Fields and types that
@@ -194,6 +200,8 @@ func (m *message) validate() error {
 		return errors.Join(checkID(m.ID), m.Family.validate(), m.Protocol.validate())
 	case typeConnections, typeClosed:
 		return checkConnections(m.Connections)
+	case typePeers:
+		return checkPeers(m.Peers, m.Gone)
 	case "":
 		return errors.New("no type")
 	}
@@ -205,7 +213,7 @@ func (m *message) validate() error {
 func (m *message) isKnown() bool {
 	switch m.Type {
 	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused,
-		typeList, typeWatch, typeConnections, typeClosed:
+		typeList, typeWatch, typeConnections, typeClosed, typePeers, typePeersComplete:
 		return true
 	}
 	return false
@@ -233,27 +241,11 @@ func (p *Pod) validate() error {
 	if err := checkID(p.ID); err != nil {
 		return err
 	}
-	switch {
-	case p.Name == "" || len(p.Name) > maxName || len(p.Namespace) > maxName:
-		return fmt.Errorf("a pod's name has 1 to %d bytes", maxName)
-	case len(p.Addresses) > maxAddresses:
-		return fmt.Errorf("%d addresses; %d are allowed", len(p.Addresses), maxAddresses)
-	case len(p.Listeners) > maxListeners:
+	if err := checkWho(p.Namespace, p.Name, p.ServiceAccount, p.Labels, p.Addresses); err != nil {
+		return err
+	}
+	if len(p.Listeners) > maxListeners {
 		return fmt.Errorf("%d listeners; %d are allowed", len(p.Listeners), maxListeners)
-	case len(p.ServiceAccount) > maxName:
-		return fmt.Errorf("a service account's name has at most %d bytes", maxName)
-	case len(p.Labels) > maxLabels:
-		return fmt.Errorf("%d labels; %d are allowed", len(p.Labels), maxLabels)
-	}
-	for name, value := range p.Labels {
-		if name == "" || len(name) > maxLabel || len(value) > maxLabel {
-			return fmt.Errorf("a label's name has 1 to %d bytes, its value at most %[1]d", maxLabel)
-		}
-	}
-	for _, a := range p.Addresses {
-		if !a.IsValid() || a.Is4In6() || a.Zone() != "" {
-			return fmt.Errorf("address %q", a)
-		}
 	}
 	for i := range p.Listeners {
 		if err := p.Listeners[i].validate(); err != nil {

@@ -46,6 +46,7 @@ type Server struct {
 	pods    map[uint32]Pod
 	clients map[*conn]unix.Ucred
 	reports reports
+	peers   peers
 }
 
 // Listen makes the socket. A stale one of an agent that was killed is replaced.
@@ -62,7 +63,7 @@ func Listen(o ServerOptions, source Source) (*Server, error) {
 		l.Close()
 		return nil, err
 	}
-	return &Server{opts: o, source: source, listener: l, pods: map[uint32]Pod{}, clients: map[*conn]unix.Ucred{}, reports: newReports()}, nil
+	return &Server{opts: o, source: source, listener: l, pods: map[uint32]Pod{}, clients: map[*conn]unix.Ucred{}, reports: newReports(), peers: peers{known: map[string]Peer{}}}, nil
 }
 
 // Run serves until ctx is done, and removes the socket.
@@ -228,6 +229,7 @@ func (s *Server) join(c *conn, cred unix.Ucred) {
 		s.announce(c, p)
 	}
 	s.sendOrDrop(c, &message{Type: typeSynced})
+	s.tellPeers(c)
 	if c.reports && len(s.reports.watchers) > 0 {
 		s.sendOrDrop(c, &message{Type: typeWatch, Watch: true})
 	}

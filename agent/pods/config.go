@@ -2,66 +2,61 @@ package pods
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 
 	"sigs.k8s.io/yaml"
 )
 
-// file is the agent's configuration file.
-type file struct {
+// Config is the agent's configuration file.
+type Config struct {
 	Pods     []Spec    `json:"pods"`
 	Services []Service `json:"services"`
+	Peers    []Peer    `json:"peers"`
 }
 
-// Load reads the pods and services of a configuration file (YAML or JSON). A
-// field that it does not know is an error.
-func Load(path string) ([]Spec, []Service, error) {
+// Load reads a configuration file (YAML or JSON). A field that it does not
+// know is an error.
+func Load(path string) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	specs, services, err := parse(text)
+	c, err := parse(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return specs, services, nil
+	return c, nil
 }
 
-func parse(text []byte) ([]Spec, []Service, error) {
-	var f file
-	if err := yaml.UnmarshalStrict(text, &f); err != nil {
-		return nil, nil, err
+func parse(text []byte) (*Config, error) {
+	var c Config
+	if err := yaml.UnmarshalStrict(text, &c); err != nil {
+		return nil, err
 	}
-	specs, err := completePods(&f)
-	if err != nil {
-		return nil, nil, err
+	if err := completeAll(c.Pods, "pods", (*Spec).Complete, (*Spec).Key); err != nil {
+		return nil, err
 	}
-	known := map[netip.AddrPort]int{}
-	for i := range f.Services {
-		s := &f.Services[i]
-		if err := s.Check(); err != nil {
-			return nil, nil, fmt.Errorf("services[%d] (%s): %w", i, s.Name, err)
-		}
-		if first, twice := known[s.Address]; twice {
-			return nil, nil, fmt.Errorf("services[%d]: %s is services[%d] already", i, s.Address, first)
-		}
-		known[s.Address] = i
+	if err := completeAll(c.Services, "services", (*Service).Check, (*Service).key); err != nil {
+		return nil, err
 	}
-	return specs, f.Services, nil
+	if err := completeAll(c.Peers, "peers", (*Peer).Complete, (*Peer).Key); err != nil {
+		return nil, err
+	}
+	return &c, nil
 }
 
-func completePods(f *file) ([]Spec, error) {
+// completeAll completes what a field lists, of which no two may be the same.
+func completeAll[T any](all []T, field string, complete func(*T) error, key func(*T) string) error {
 	seen := map[string]int{}
-	for i := range f.Pods {
-		s := &f.Pods[i]
-		if err := s.Complete(); err != nil {
-			return nil, fmt.Errorf("pods[%d] (%s): %w", i, s.Name, err)
+	for i := range all {
+		if err := complete(&all[i]); err != nil {
+			return fmt.Errorf("%s[%d] (%s): %w", field, i, key(&all[i]), err)
 		}
-		if first, twice := seen[s.Key()]; twice {
-			return nil, fmt.Errorf("pods[%d]: %s is pods[%d] already", i, s.Key(), first)
+		k := key(&all[i])
+		if first, twice := seen[k]; twice {
+			return fmt.Errorf("%s[%d]: %s is %s[%d] already", field, i, k, field, first)
 		}
-		seen[s.Key()] = i
+		seen[k] = i
 	}
-	return f.Pods, nil
+	return nil
 }

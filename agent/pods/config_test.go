@@ -6,7 +6,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	specs, services, err := parse([]byte(`
+	c, err := parse([]byte(`
 pods:
 - name: a
   netns: /run/netns/a
@@ -24,13 +24,18 @@ pods:
   dns: true
 services:
 - {name: shop/redis, address: "10.96.0.7:6379", endpoints: ["10.1.0.5:6379", "10.1.0.6:6380"]}
+peers:
+- {name: buyer, namespace: shop, addresses: [10.2.0.5, "fd00::5"], identity: {service_account: buyer}}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := specs[0], specs[1]
-	if len(services) != 1 || len(services[0].Endpoints) != 2 || services[0].Address.Port() != 6379 {
-		t.Errorf("services %+v", services)
+	a, b := c.Pods[0], c.Pods[1]
+	if len(c.Services) != 1 || len(c.Services[0].Endpoints) != 2 || c.Services[0].Address.Port() != 6379 {
+		t.Errorf("services %+v", c.Services)
+	}
+	if len(c.Peers) != 1 || c.Peers[0].Key() != "shop/buyer" || len(c.Peers[0].Addresses) != 2 || c.Peers[0].Identity.ServiceAccount != "buyer" {
+		t.Errorf("peers %+v", c.Peers)
 	}
 	if a.Key() != "default/a" || a.Mode != Mark || a.Policy != Closed || !*a.Inbound || a.OutboundPort != 15001 {
 		t.Errorf("defaults: %+v", a)
@@ -42,9 +47,9 @@ services:
 }
 
 func TestExample(t *testing.T) {
-	specs, _, err := Load("../../examples/agent.yaml")
-	if err != nil || len(specs) != 3 || !specs[2].External() {
-		t.Errorf("%+v, %v", specs, err)
+	c, err := Load("../../examples/agent.yaml")
+	if err != nil || len(c.Pods) != 3 || !c.Pods[2].External() {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 
@@ -68,10 +73,14 @@ func TestParseRefuses(t *testing.T) {
 		`services: [{address: "10.96.0.7:1", endpoints: ["[fd00::1]:1"]}]`:                                                     "endpoints[0]",
 		`services: [{address: "10.96.0.7:1", endpoints: ["127.0.0.1:1"]}]`:                                                     "endpoints[0]",
 		`services: [{address: "10.96.0.7:1", endpoints: ["10.1.0.5:1"]}, {address: "10.96.0.7:1", endpoints: ["10.1.0.5:1"]}]`: "services[0] already",
-		"pods: [{name: a, netns: /n, exclude_uids: [-1]}]":                                                                     "-1",
-		"pods: [{name: a, netns: /n, mode: rewrite, inbound: false, proxy_cgroup: /c, dns: true}]":                             "dns: a proxy in the pod",
+		"peers: [{name: b}]":                         "addresses: there is none",
+		"peers: [{addresses: [10.2.0.5]}]":           "name: it is missing",
+		"peers: [{name: b, addresses: [127.0.0.1]}]": "addresses[0]",
+		"peers: [{name: b, addresses: [10.2.0.5]}, {name: b, namespace: default, addresses: [10.2.0.6]}]": "default/b is peers[0] already",
+		"pods: [{name: a, netns: /n, exclude_uids: [-1]}]":                                                "-1",
+		"pods: [{name: a, netns: /n, mode: rewrite, inbound: false, proxy_cgroup: /c, dns: true}]":        "dns: a proxy in the pod",
 	} {
-		if _, _, err := parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n  %v, want %q", text, err, want)
 		}
 	}

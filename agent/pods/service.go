@@ -15,6 +15,8 @@ type Service struct {
 	Endpoints []netip.AddrPort `json:"endpoints"`
 }
 
+func (s *Service) key() string { return s.Address.String() }
+
 // maxEndpoints bounds a service's: the kernel's map is shared by all.
 const maxEndpoints = 4096
 

@@ -17,7 +17,7 @@ import (
 // of its own address's family. A connect sees a service as it was or as it is.
 func (r *Redirect) SetServices(services map[netip.AddrPort][]netip.AddrPort) error {
 	if len(services) > 0 {
-		if err := r.enableGetpeername(); err != nil {
+		if err := errors.Join(r.enableGetpeername(), r.setBalancing(true)); err != nil {
 			return err
 		}
 	}
@@ -56,10 +56,18 @@ func (r *Redirect) SetServices(services map[netip.AddrPort][]netip.AddrPort) err
 		delete(r.balanced, address)
 		gone = append(gone, value)
 	}
+	if len(services) == 0 {
+		errs = append(errs, r.setBalancing(false))
+	}
 	if first {
 		return errors.Join(append(errs, r.removeStrayEndpoints())...)
 	}
 	return errors.Join(append(errs, r.removeEndpoints(gone))...)
+}
+
+// setBalancing has connects ask for services, which most nodes have none of.
+func (r *Redirect) setBalancing(on bool) error {
+	return changeSettings(r.objects.WeirSettings, func(s *bpf.WeirSettings) { s.Balancing = number[uint32](on) })
 }
 
 // removeEndpoints removes those of services as they were.

@@ -63,7 +63,7 @@ func TestBalance(t *testing.T) {
 			wantAnswer(t, a.Pod, service6.String(), "outbound "+service6.String())
 			a.pod.ExcludePorts = []uint16{80}
 			a.put()
-			if got := ask(t, a.Pod, service4.String()); got == "two" {
+			if err := goesNowhere(t, a.Pod, service4.String()); err == nil {
 				t.Error("balanced although it is excluded")
 			}
 			a.pod.ExcludePorts = nil

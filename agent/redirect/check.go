@@ -41,7 +41,7 @@ func Check() []Feature {
 		case errors.Is(err, ebpf.ErrNotSupported):
 			all[i].Error = "this kernel does not have it"
 		case errors.Is(err, unix.EPERM):
-			all[i].Error = "not permitted: CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN are needed (" + err.Error() + ")"
+			all[i].Error = "not permitted: CAP_NET_ADMIN and CAP_SYS_ADMIN are needed (" + err.Error() + ")"
 		default:
 			all[i].Error = err.Error()
 		}
@@ -135,17 +135,13 @@ func loadAlone(prog string, change ...func(*ebpf.CollectionSpec) error) (*ebpf.C
 	return ebpf.NewCollection(spec)
 }
 
-// probeCgroupLink attaches to a cgroup of its own, so that nobody notices.
+// probeCgroupLink attaches to this process's cgroup for a moment. As no pod is
+// in the program's maps, it leaves everyone alone.
 func probeCgroupLink() error {
-	root, err := cgroup2.Mount()
+	dir, err := cgroup2.Self()
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(root, "weir-check-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(dir)
 	coll, err := loadAlone(bpf.WeirProgWeirConnect4)
 	if err != nil {
 		return err

@@ -5,15 +5,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/bpf"
 )
@@ -22,7 +25,7 @@ import (
 type Flow struct {
 	Monotonic time.Duration // CLOCK_MONOTONIC
 	PodID     uint32
-	Verdict   string // marked, rewritten, inbound, left alone, denied, dns
+	Verdict   string // one of Verdicts
 	// Destination is where the connection was going.
 	Destination netip.AddrPort
 	// Client is the remote address of an inbound connection.
@@ -49,34 +52,54 @@ var verdictNames = map[bpf.WeirFlowVerdict]string{
 	bpf.WeirFlowVerdictFLOW_DNS:        "dns",
 }
 
+// Verdicts are what may become of a connection.
+func Verdicts() []string { return slices.Sorted(maps.Values(verdictNames)) }
+
+// ErrObserved says that somebody else reads the flows.
+var ErrObserved = errors.New("somebody observes already, and only one can at a time")
+
 // FlowReader reads flows as they happen. There can be one reader at a time:
 // two would each see some of them.
 type FlowReader struct {
+	lock     *os.File // of the directory
 	settings *ebpf.Map
 	ring     *ringbuf.Reader
 }
 
 // Observe turns the flow events of an agent on, whose maps are pinned in dir,
-// and returns their reader.
+// and returns their reader; [ErrObserved] if there is one.
 func Observe(dir string) (*FlowReader, error) {
-	settings, err := ebpf.LoadPinnedMap(filepath.Join(dir, bpf.WeirMapWeirSettings), nil)
+	lock, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("no agent has its maps in %s: %w", dir, err)
 	}
-	flows, err := ebpf.LoadPinnedMap(filepath.Join(dir, bpf.WeirMapWeirFlows), nil)
-	if err != nil {
-		return nil, errors.Join(err, settings.Close())
-	}
-	defer flows.Close() // the reader has its own
-	ring, err := ringbuf.NewReader(flows)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("weir_flows: %w", err), settings.Close())
-	}
-	f := &FlowReader{settings, ring}
-	if err := f.turn(1); err != nil {
-		return nil, errors.Join(err, f.Close())
+	f := &FlowReader{lock: lock}
+	if err := f.begin(dir); err != nil {
+		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
+}
+
+func (f *FlowReader) begin(dir string) error {
+	err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrObserved
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if f.settings, err = ebpf.LoadPinnedMap(filepath.Join(dir, bpf.WeirMapWeirSettings), nil); err != nil {
+		return fmt.Errorf("no agent has its maps in %s: %w", dir, err)
+	}
+	flows, err := ebpf.LoadPinnedMap(filepath.Join(dir, bpf.WeirMapWeirFlows), nil)
+	if err != nil {
+		return err
+	}
+	defer flows.Close() // the reader has its own
+	if f.ring, err = ringbuf.NewReader(flows); err != nil {
+		return fmt.Errorf("weir_flows: %w", err)
+	}
+	return f.turn(1)
 }
 
 func (f *FlowReader) turn(on uint32) error {
@@ -96,8 +119,17 @@ func (f *FlowReader) Next() (Flow, error) {
 }
 
 // Close turns the events off. A Next that waits returns.
-func (f *FlowReader) Close() error {
-	return errors.Join(f.turn(0), f.ring.Close(), f.settings.Close())
+func (f *FlowReader) Close() error { return errors.Join(f.turn(0), f.close()) }
+
+func (f *FlowReader) close() error {
+	var errs []error
+	if f.ring != nil {
+		errs = append(errs, f.ring.Close())
+	}
+	if f.settings != nil {
+		errs = append(errs, f.settings.Close())
+	}
+	return errors.Join(append(errs, f.lock.Close())...)
 }
 
 func parseFlow(sample []byte) (Flow, error) {

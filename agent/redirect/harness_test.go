@@ -193,7 +193,7 @@ func listenerOf(t *testing.T, fd int) net.Listener {
 // ask connects from the pod and returns what it was answered, or the error.
 func ask(t *testing.T, p *netnsrig.Pod, addr string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := p.Dial(ctx, "tcp", addr)
 	if err != nil {
@@ -208,6 +208,18 @@ func ask(t *testing.T, p *netnsrig.Pod, addr string) string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// goesNowhere connects to an address that nobody has, for long enough for one
+// that somebody has after all.
+func goesNowhere(t *testing.T, p *netnsrig.Pod, addr string) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	c, err := p.Dial(ctx, "tcp", addr)
+	if err == nil {
+		c.Close()
+	}
+	return err
 }
 
 func wantAnswer(t *testing.T, p *netnsrig.Pod, addr, want string) {

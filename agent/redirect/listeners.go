@@ -68,6 +68,7 @@ func (r *Redirect) Bypass(fd int) error {
 
 func (r *Redirect) maps() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
+		bpf.WeirMapWeirConnecting:  r.objects.WeirConnecting,
 		bpf.WeirMapWeirConnOrig:    r.objects.WeirConnOrig,
 		bpf.WeirMapWeirCounters:    r.objects.WeirCounters,
 		bpf.WeirMapWeirDnsLock:     r.objects.WeirDnsLock,

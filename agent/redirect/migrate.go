@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/bpf"
 )
@@ -79,8 +80,11 @@ func succeed(spec *ebpf.MapSpec, old *ebpf.Map) (*ebpf.Map, error) {
 			return nil, nil
 		}
 	}
-	if spec.Name == bpf.WeirMapWeirSkBypass {
+	switch {
+	case spec.Name == bpf.WeirMapWeirSkBypass:
 		return nil, errors.New("its layout must never change: what the proxy's sockets have cannot be copied")
+	case spec.Name == bpf.WeirMapWeirDnsServers && !(keys.areSame() && values.areSame()):
+		return nil, errors.New("its layout must never change: proxies of other versions read it")
 	}
 	made, err := newUnpinned(spec)
 	if err != nil || old.Type() != spec.Type || !isCopied(spec.Type) {
@@ -187,7 +191,7 @@ func copyCounters(from, to *ebpf.Map) error {
 
 // isBeyond is an index that a smaller array does not have.
 func isBeyond(m *ebpf.Map, err error) bool {
-	return m.Type() == ebpf.Array && errors.Is(err, ebpf.ErrKeyNotExist)
+	return m.Type() == ebpf.Array && errors.Is(err, unix.E2BIG)
 }
 
 // replacePins pins the maps that were made over those that they succeed. Until

@@ -1,8 +1,10 @@
 package redirect
 
 import (
+	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -77,6 +79,64 @@ func TestOtherLayout(t *testing.T) {
 			a.put()
 			wantAnswer(t, a.Pod, rig[1].IPv4.String()+":81", "outbound "+rig[1].IPv4.String()+":81")
 		})
+	}
+}
+
+// The same for a pod whose DNS is caught: its questions are answered throughout,
+// by servers of before and after.
+func TestOtherLayoutWithDNS(t *testing.T) {
+	rig := netnsrig.Test(t, "a", "server")
+	r := load(t)
+	a := manage(t, r, rig[0], nil)
+	a.left = true
+	proxy := a.withDNS()
+	nameserver(t, rig[1], netip.MustParseAddr("192.0.2.1"))
+	ask := func(server netip.Addr) {
+		t.Helper()
+		before := proxy.Stats.Questions.Load()
+		out, err := a.Output(t.Context(), "python3", "-c", asker, "unconnected", server.String())
+		if want := fmt.Sprintf("0 %s 53 - 192.0.2.1", server); err != nil || !strings.HasSuffix(strings.TrimSpace(out), want) {
+			t.Errorf("%v\n%s\nwant %s", err, out, want)
+		}
+		if proxy.Stats.Questions.Load() != before+1 {
+			t.Errorf("%s was asked past the proxy", server)
+		}
+	}
+	another := netip.MustParseAddr("203.0.113.53")
+	if out, err := rig[1].Output(t.Context(), "ip", "addr", "add", another.String()+"/32", "dev", "lo"); err != nil {
+		t.Fatal(err, out)
+	}
+	if out, err := a.Output(t.Context(), "ip", "route", "add", another.String(), "via", rig[1].IPv4.String()); err != nil {
+		t.Fatal(err, out)
+	}
+	slot, _, _, err := r.DNSOf(a.pod.Cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// follow is what an agent does that comes after another, and has the proxy do.
+	follow := func(next *Redirect) {
+		t.Helper()
+		if sameMap(t, a.r.objects.WeirDnsServers, next.objects.WeirDnsServers) || sameMap(t, a.r.objects.WeirDnsPods, next.objects.WeirDnsPods) {
+			t.Error("the maps are the same for both; nothing is tested")
+		}
+		if err := a.r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		a.r = next
+		if err := proxy.MoveServers(a.pod.ID, next.DNSServersFD(), slot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(rig[1].IPv4)
+	follow(openOther(t, r.Dir()))
+	ask(rig[1].IPv4)
+	ask(another)
+	follow(open(t, r.Dir()))
+	ask(rig[1].IPv4)
+	ask(another)
+	ask(rig[1].IPv6)
+	if got, _, ok, err := a.r.DNSOf(a.pod.Cookie); got != slot || !ok || err != nil {
+		t.Errorf("slot %d, %v, %v; want %d", got, ok, err, slot)
 	}
 }
 

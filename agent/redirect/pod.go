@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -117,6 +118,7 @@ func (p Pod) value() bpf.WeirPod {
 		OutCidrs:      number[uint8](len(p.ExcludeCIDRs) > 0),
 		OutPorts:      number[uint8](len(p.ExcludePorts) > 0),
 		OutUids:       number[uint8](len(p.ExcludeUIDs) > 0),
+		NoOtherAddrs:  number[uint8](p.hasNoOtherAddrs()),
 		Outbound4Port: p.Outbound4.Port(),
 		Outbound6Port: p.Outbound6.Port(),
 	}
@@ -133,6 +135,22 @@ func (p Pod) value() bpf.WeirPod {
 		v.Name[i] = int8(c)
 	}
 	return v
+}
+
+// hasNoOtherAddrs reports whether Own are the addresses of Outbound4 and
+// Outbound6: then the kernel needs to ask no map for them.
+func (p Pod) hasNoOtherAddrs() bool {
+	listening := 0
+	for _, l := range []netip.AddrPort{p.Outbound4, p.Outbound6} {
+		if !l.IsValid() {
+			continue
+		}
+		if !slices.Contains(p.Own, l.Addr()) {
+			return false
+		}
+		listening++
+	}
+	return listening == len(p.Own)
 }
 
 // isKnown reports whether the pod is caught already. To look for what else the

@@ -37,7 +37,7 @@ func TestOutboundKeepsOriginalDestination(t *testing.T) {
 const mappedClient = `
 import socket, sys
 s = socket.socket(socket.AF_INET6)
-s.settimeout(3)
+s.settimeout(60)
 s.connect(("::ffff:203.0.113.9", 80))
 print(s.recv(100).decode(), s.getpeername()[0])`
 
@@ -141,7 +141,7 @@ func TestDeviceBoundSocketIsCaught(t *testing.T) {
 		out, err := a.Output(t.Context(), "python3", "-c", `
 import socket
 s = socket.socket()
-s.settimeout(3)
+s.settimeout(60)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
 s.connect(("203.0.113.9", 80))
 print(s.recv(100).decode())`)

@@ -13,7 +13,7 @@ const asker = `
 import socket, struct, sys
 q = struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\4shop\7example\0" + struct.pack(">HH", 1, 1)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
+s.settimeout(60)
 s.sendto(q, (sys.argv[1], 53))
 answer, peer = s.recvfrom(512)
 address = socket.inet_ntoa(answer[-4:])

@@ -21,6 +21,14 @@ type OtherConn struct {
 	RemotePort uint16
 }
 
+type OtherConnecting struct {
+	_      structs.HostLayout
+	Orig   OtherOrig
+	ToAddr [16]uint8
+	ToPort uint16
+	Pad    uint16
+}
+
 type OtherDnsLock struct {
 	_    structs.HostLayout
 	Lock struct {
@@ -31,6 +39,7 @@ type OtherDnsLock struct {
 
 type OtherDnsPod struct {
 	_     structs.HostLayout
+	Other uint32
 	Slot  uint32
 	Port4 uint16
 	Port6 uint16
@@ -93,7 +102,8 @@ type OtherPod struct {
 	OutCidrs      uint8
 	OutPorts      uint8
 	OutUids       uint8
-	_             [4]byte
+	NoOtherAddrs  uint8
+	_             [3]byte
 }
 
 type OtherPodAddr struct {
@@ -130,6 +140,7 @@ type OtherSettings struct {
 	Bypass       uint32
 	MaxSilenceMs uint32
 	Flows        uint32
+	Balancing    uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -137,6 +148,7 @@ type OtherSettings struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	OtherMapWeirConnOrig         = "weir_conn_orig"
+	OtherMapWeirConnecting       = "weir_connecting"
 	OtherMapWeirCounters         = "weir_counters"
 	OtherMapWeirDnsLock          = "weir_dns_lock"
 	OtherMapWeirDnsPods          = "weir_dns_pods"
@@ -238,6 +250,7 @@ type OtherProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type OtherMapSpecs struct {
 	WeirConnOrig    *ebpf.MapSpec `ebpf:"weir_conn_orig"`
+	WeirConnecting  *ebpf.MapSpec `ebpf:"weir_connecting"`
 	WeirCounters    *ebpf.MapSpec `ebpf:"weir_counters"`
 	WeirDnsLock     *ebpf.MapSpec `ebpf:"weir_dns_lock"`
 	WeirDnsPods     *ebpf.MapSpec `ebpf:"weir_dns_pods"`
@@ -287,6 +300,7 @@ func (o *OtherObjects) Close() error {
 // It can be passed to LoadOtherObjects or ebpf.CollectionSpec.LoadAndAssign.
 type OtherMaps struct {
 	WeirConnOrig    *ebpf.Map `ebpf:"weir_conn_orig"`
+	WeirConnecting  *ebpf.Map `ebpf:"weir_connecting"`
 	WeirCounters    *ebpf.Map `ebpf:"weir_counters"`
 	WeirDnsLock     *ebpf.Map `ebpf:"weir_dns_lock"`
 	WeirDnsPods     *ebpf.Map `ebpf:"weir_dns_pods"`
@@ -310,6 +324,7 @@ type OtherMaps struct {
 func (m *OtherMaps) Close() error {
 	return _OtherClose(
 		m.WeirConnOrig,
+		m.WeirConnecting,
 		m.WeirCounters,
 		m.WeirDnsLock,
 		m.WeirDnsPods,

@@ -13,7 +13,7 @@ import (
 
 func agentCommand() *cobra.Command {
 	o := agent.DefaultOptions()
-	var kubernetes, balance, takeover bool
+	var kubernetes, balance, peers, takeover bool
 	cluster := kube.Options{Node: os.Getenv("NODE_NAME"), Log: o.Log}
 	cmd := &cobra.Command{
 		Use:   "agent",
@@ -26,7 +26,7 @@ Pods come from the configuration file, from "weir agent add-pod" and, with
 --kubernetes, from the API server: this node's pods whose label, or whose
 namespace's, is weir.dev/catch=true.
 
-It needs root (CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN). Its end changes nothing:
+It needs root (CAP_NET_ADMIN, CAP_SYS_ADMIN). Its end changes nothing:
 pods stay caught, and the next agent takes over. "weir agent cleanup" lets them go.`,
 		Example: `  weir agent --config /etc/weir/agent.yaml --proxy-uid 1337
   weir agent --kubernetes --node "$NODE_NAME" --proxy-uid 1337
@@ -54,6 +54,13 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 				}
 				o.Services = services
 			}
+			if peers {
+				source, err := kube.NewPeers(cluster)
+				if err != nil {
+					return err
+				}
+				o.Peers = source
+			}
 			return agent.Serve(ctx, o, takeover)
 		},
 	}
@@ -62,6 +69,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.StringVar(&o.Config, "config", o.Config, "`FILE` of pods (YAML); SIGHUP reads it again")
 	f.BoolVar(&kubernetes, "kubernetes", false, "manage the pods of this node that labels ask for")
 	f.BoolVar(&balance, "kubernetes-services", false, "balance at connect, past the proxy, the Services with the label "+kube.LabelBalance+"=connect")
+	f.BoolVar(&peers, "kubernetes-peers", false, "tell the proxy who the pods of all nodes are; each agent watches them all then")
 	f.StringVar(&cluster.Node, "node", cluster.Node, "this node's `NAME` in Kubernetes (default $NODE_NAME)")
 	f.StringVar(&cluster.Kubeconfig, "kubeconfig", "", "`FILE` of the cluster (default the pod's service account)")
 	f.BoolVar(&takeover, "takeover", false, "ask an agent that runs already to retire, as upgrades do; without it that is an error")

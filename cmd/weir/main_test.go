@@ -23,7 +23,7 @@ func TestExamples(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			if filepath.Base(file) == "agent.yaml" {
-				if _, _, err := pods.Load(file); err != nil {
+				if _, err := pods.Load(file); err != nil {
 					t.Error(err)
 				}
 				return

@@ -2,11 +2,13 @@ package main
 
 import (
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weirproxy/weir/agent"
+	"github.com/weirproxy/weir/agent/redirect"
 )
 
 func observeCommand() *cobra.Command {
@@ -45,8 +47,8 @@ happen; one can follow at a time. It needs root.`,
 	cmd.Flags().Var((*prefix)(&filter.To), "to", "only what was going to this `CIDR` or address")
 	cmd.Flags().Uint16Var(&filter.Port, "port", 0, "only what was going to this `PORT`")
 	cmd.Flags().StringVar(&filter.Pod, "pod", "", "only the pod of this `NAME` (or NAMESPACE/NAME)")
-	cmd.Flags().StringVar(&filter.Verdict, "verdict", "", "only what became `OF` it: marked, rewritten, inbound, left alone or denied")
-	completeWords(cmd, "verdict", "marked", "rewritten", "inbound", "denied")
+	cmd.Flags().StringVar(&filter.Verdict, "verdict", "", "only what became `OF` it: "+strings.Join(redirect.Verdicts(), ", "))
+	completeWords(cmd, "verdict", redirect.Verdicts()...)
 	privileged(cmd)
 	return cmd
 }

@@ -14,7 +14,7 @@ func privileged(cmds ...*cobra.Command) {
 		run := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if !hasCapabilities() {
-				return fmt.Errorf("`%s` needs root (CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN): try sudo", cmd.CommandPath())
+				return fmt.Errorf("`%s` needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN): try sudo", cmd.CommandPath())
 			}
 			return run(cmd, args)
 		}
@@ -27,7 +27,7 @@ func hasCapabilities() bool {
 	if err := unix.Capget(&header, &sets[0]); err != nil {
 		return true // the kernel will tell
 	}
-	for _, c := range []uint{unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN} { // CAP_BPF is a part of the latter before Linux 5.8
+	for _, c := range []uint{unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN} { // the latter includes CAP_BPF
 		if sets[c/32].Effective&(1<<(c%32)) == 0 {
 			return false
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os/user"
@@ -24,20 +25,29 @@ func (u *uids) Set(s string) error {
 		s = known.Uid
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return errors.New("there is no such user")
+	}
 	*u = append(*u, uint32(n))
-	return err
+	return nil
 }
 
 func (p *ports) Set(s string) error {
 	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return errors.New("a port is a number up to 65535")
+	}
 	*p = append(*p, uint16(n))
-	return err
+	return nil
 }
 
 func (a *addrs) Set(s string) error {
 	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return errors.New("it is no IP address")
+	}
 	*a = append(*a, addr)
-	return err
+	return nil
 }
 
 func (c *cidrs) Set(s string) error {
@@ -78,7 +88,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
-	return p.Masked(), err
+	if err != nil {
+		return p, errors.New("it is neither a CIDR nor an IP address")
+	}
+	return p.Masked(), nil
 }
 
 func (p *prefix) Type() string { return "cidr" }

@@ -17,6 +17,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"sigs.k8s.io/yaml"
@@ -26,14 +27,18 @@ import (
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/ecds"
 	"github.com/weirproxy/weir/proxy/filter"
+	"github.com/weirproxy/weir/proxy/filter/network/extauthz"
+	"github.com/weirproxy/weir/proxy/filter/network/ratelimit"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/router"
 	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/async"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -72,12 +77,10 @@ func New(t testing.TB, o Options) *Rig {
 	for url, m := range o.Filters {
 		r.filters[url] = m
 	}
-	network := filter.Network()
-	network[managerURL] = listener.NetworkFilter{New: r.manager, Terminal: true}
-	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: network}})
+	r.Rig = listenerrig.New(t, listenerrig.Options{Workers: o.Workers, Factories: &listener.Factories{Listener: filter.Listener(), Network: r.network()}})
 	s := r.Server
 	r.Main(func() {
-		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats})
+		r.clusters = upstream.NewManager(upstream.Options{Main: s.Main, Workers: s.Workers, Stats: s.Stats, HTTPFilters: r.clusterFilters})
 		r.logs = accesslog.NewWriters(r.loops(), accesslog.WritersOptions{Log: slog.Default()})
 	})
 	t.Cleanup(r.logs.Close)
@@ -91,16 +94,27 @@ func (r *Rig) loops() []*network.Loop {
 	return append([]*network.Loop{r.Server.Main}, r.Server.Workers...)
 }
 
+// network is the table of network filters, with those that call services.
+func (r *Rig) network() map[string]listener.NetworkFilter {
+	client := func(l *network.Loop) async.Client { return async.NewClient(r.clusters.Table(l.Worker - 1)) }
+	table := filter.Network()
+	table[managerURL] = listener.NetworkFilter{New: r.manager, Terminal: true}
+	table[extauthz.TypeURL] = listener.NetworkFilter{New: extauthz.Factory(client, localAddress)}
+	table[ratelimit.TypeURL] = listener.NetworkFilter{New: ratelimit.Factory(client, localAddress)}
+	return table
+}
+
+var localAddress = netip.MustParseAddr("127.0.0.1")
+
 func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 	m := &hcmv3.HttpConnectionManager{}
 	if err := protos.Unpack(p, config, m); err != nil {
 		return nil, err
 	}
 	c, err := manager.Compile(p, m, manager.Options{
-		Stats: r.Server.Stats, Loops: r.loops(), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
-		Filter: func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := r.filters[filter.TypeURL(c)]; return f, ok },
-		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain,
-		Discovery: r.ecds, Scope: ctx, LocalAddress: netip.MustParseAddr("127.0.0.1"), Runtime: fraction.Runtime(r.runtime), Log: slog.Default(), Secrets: secret.NewSource(r.secrets, ctx),
+		FactoryContext: r.filterContext(ctx), ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener,
+		Filter: filter.Lookup(r.filters),
+		Routes: r, AccessLogs: accesslog.Options{Writers: r.logs}, Drain: ctx.Drain, Log: slog.Default(),
 	})
 	if err != nil {
 		return nil, err
@@ -109,10 +123,33 @@ func (r *Rig) manager(p field.Path, config *anypb.Any, ctx *listener.FactoryCont
 	return c.Filter, nil
 }
 
+// filterContext is what HTTP filters have: those of a listener, or of routes.
+func (r *Rig) filterContext(l *listener.FactoryContext) http.FactoryContext {
+	c := http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime), LocalAddress: localAddress, FilterLog: slog.Default()}
+	if l == nil {
+		c.Secrets = secret.NewSource(r.secrets, nil)
+		return c
+	}
+	c.Secrets, c.Discovery, c.Scope = secret.NewSource(r.secrets, l), r.ecds, l
+	return c
+}
+
+// clusterFilters is an upstream.FilterCompiler.
+func (r *Rig) clusterFilters(p field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error) {
+	fc := r.filterContext(nil)
+	fc.StatPrefix = statPrefix
+	c, err := router.CompileFilters(p, o.GetHttpFilters(), filter.Lookup(filter.Upstream(r.filters)), &fc)
+	if c == nil {
+		return nil, err
+	}
+	return c, err
+}
+
 // Provider implements manager.RouteFactory.
 func (r *Rig) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
+	ctx := r.filterContext(nil)
 	c, err := route.Compile(p.Dot("route_config"), m.GetRouteConfig(), route.Options{
-		FilterConfig:  filter.RouteConfigs(r.filters, &http.FactoryContext{Stats: r.Server.Stats, Loops: r.loops(), Runtime: fraction.Runtime(r.runtime), Secrets: secret.NewSource(r.secrets, nil)}),
+		FilterConfig:  filter.RouteConfigs(r.filters, &ctx),
 		CompileFormat: manager.CompileFormat, Runtime: r.runtime, Stats: r.Server.Stats,
 	})
 	return manager.StaticRoutes{Routes: c}, err

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -35,7 +36,7 @@ type Rig struct {
 type Options struct {
 	Workers   int // 1 when 0
 	DrainTime time.Duration
-	Runtime   listener.Runtime
+	Runtime   fraction.Runtime
 	Factories *listener.Factories
 	AccessLog listener.AccessLogCompiler
 }

@@ -19,7 +19,7 @@ type Process struct {
 
 const (
 	// readyTimeout is how long a program may take to get ready.
-	readyTimeout = 40 * time.Second
+	readyTimeout = 2 * time.Minute
 	// stopTimeout is how long it may take to end on SIGTERM.
 	stopTimeout = 15 * time.Second
 )

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// A program that ends sooner than stable is started again only after a pause,
-// which doubles from first up to longest.
+// A program that has lived for stable is started again at once. One that ends
+// sooner is after a pause, which doubles from first up to longest.
 const (
 	stable  = 2 * time.Second
 	first   = 50 * time.Millisecond
@@ -45,10 +45,11 @@ func Run(ctx context.Context, argv []string, log *slog.Logger) error {
 		if err == nil || told {
 			return exit(err)
 		}
-		if time.Since(began) > stable {
-			pause = first
+		lived := time.Since(began)
+		if lived > stable {
+			pause = 0
 		}
-		log.Error("the program has ended; it is started again", "program", argv[0], "error", err, "lived", time.Since(began), "pause", pause)
+		log.Error("the program has ended; it is started again", "program", argv[0], "error", err, "lived", lived, "pause", pause)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -58,7 +59,7 @@ func Run(ctx context.Context, argv []string, log *slog.Logger) error {
 			}
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, longest)
+		pause = min(max(first, 2*pause), longest)
 	}
 }
 

@@ -52,6 +52,9 @@ func loggerChanges(q url.Values, current []LoggerLevel) ([]LoggerLevel, error) {
 	var changes []LoggerLevel
 	for key, values := range q {
 		value := values[0]
+		if value == "" && (key == "level" || key == "paths") {
+			return nil, nil // Envoy only tells the levels
+		}
 		switch key {
 		case "level":
 			for _, l := range current {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"strings"
 	"time"
 )
@@ -125,7 +126,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-cache, max-age=0")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Server", "envoy")
-	c := s.commands[r.URL.Path]
+	c := s.commands[normalized(r.URL.Path)]
 	if c == nil && strings.HasPrefix(r.URL.Path, pprofPath) {
 		c = s.commands[pprofPath]
 	}
@@ -156,6 +157,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err := c.serve(s, answer, r); err != nil && !answer.begun {
 		writeError(w, err)
 	}
+}
+
+// normalized is a path without dot segments and doubled slashes, which Envoy's
+// admin takes out, too.
+func normalized(p string) string {
+	clean := path.Clean(p)
+	if clean != "/" && strings.HasSuffix(p, "/") {
+		clean += "/"
+	}
+	return clean
 }
 
 // answer knows whether it has begun: an error after that is the client's

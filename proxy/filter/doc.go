@@ -2,6 +2,17 @@
 // the type URL of their configuration. Every filter has a package of its own
 // below, and one line in a table here.
 //
+// # Listener and network filters
+//
+// A filter's package has in its config.go
+//
+//	const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.x.v3.X"
+//
+//	func Factory(…) listener.NetworkFactory // or listener.FilterFactory
+//
+// for which listener.NetworkFrom and listener.FilterFrom make of a function
+// that compiles a message one that takes the configuration's Any.
+//
 // # HTTP filters
 //
 // A filter's package has in its config.go

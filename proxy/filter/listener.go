@@ -14,11 +14,11 @@ import (
 // configuration.
 func Listener() map[string]listener.FilterFactory {
 	return map[string]listener.FilterFactory{
-		httpinspector.TypeURL:  httpinspector.New,
-		localratelimit.TypeURL: localratelimit.New,
-		originaldst.TypeURL:    originaldst.New,
-		originalsrc.TypeURL:    originalsrc.New,
-		proxyprotocol.TypeURL:  proxyprotocol.New,
-		tlsinspector.TypeURL:   tlsinspector.New,
+		httpinspector.TypeURL:  httpinspector.Factory(),
+		localratelimit.TypeURL: localratelimit.Factory(),
+		originaldst.TypeURL:    originaldst.Factory(),
+		originalsrc.TypeURL:    originalsrc.Factory(),
+		proxyprotocol.TypeURL:  proxyprotocol.Factory(),
+		tlsinspector.TypeURL:   tlsinspector.Factory(),
 	}
 }

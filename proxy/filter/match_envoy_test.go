@@ -104,7 +104,7 @@ func lookEnvoy(t *testing.T) string {
 func newRig(t *testing.T) *listenerrig.Rig {
 	return listenerrig.New(t, listenerrig.Options{Factories: &listener.Factories{
 		Listener: filter.Listener(),
-		Network:  map[string]listener.NetworkFilter{directresponse.TypeURL: {New: directresponse.New, Terminal: true}},
+		Network:  map[string]listener.NetworkFilter{directresponse.TypeURL: {New: directresponse.Factory(), Terminal: true}},
 	}})
 }
 

@@ -16,12 +16,12 @@ import (
 // manager and tcp_proxy.
 func Network() map[string]listener.NetworkFilter {
 	return map[string]listener.NetworkFilter{
-		connectionlimit.TypeURL: {New: connectionlimit.New},
-		directresponse.TypeURL:  {New: directresponse.New, Terminal: true},
-		echo.TypeURL:            {New: echo.New, Terminal: true},
-		localratelimit.TypeURL:  {New: localratelimit.New},
-		rbac.TypeURL:            {New: rbac.New},
-		setfilterstate.TypeURL:  {New: setfilterstate.New},
-		snicluster.TypeURL:      {New: snicluster.New},
+		connectionlimit.TypeURL: {New: connectionlimit.Factory()},
+		directresponse.TypeURL:  {New: directresponse.Factory(), Terminal: true},
+		echo.TypeURL:            {New: echo.Factory(), Terminal: true},
+		localratelimit.TypeURL:  {New: localratelimit.Factory()},
+		rbac.TypeURL:            {New: rbac.Factory()},
+		setfilterstate.TypeURL:  {New: setfilterstate.Factory()},
+		snicluster.TypeURL:      {New: snicluster.Factory()},
 	}
 }

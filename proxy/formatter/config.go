@@ -1,11 +1,10 @@
 package formatter
 
 import (
-	"os"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/datasource"
 )
 
 // CompileFormatString compiles an envoy.config.core.v3.SubstitutionFormatString.
@@ -29,7 +28,7 @@ func CompileFormatString(path field.Path, f *corev3.SubstitutionFormatString) (*
 		return CompileWith(path.Dot("text_format"), f.GetTextFormat(), o)
 	case *corev3.SubstitutionFormatString_TextFormatSource:
 		p := path.Dot("text_format_source")
-		text, err := dataSource(p, f.GetTextFormatSource())
+		text, err := datasource.ReadAtMost(p, f.GetTextFormatSource(), maxFormat)
 		if err != nil {
 			return nil, err
 		}
@@ -70,32 +69,4 @@ func CompileExtensions(path field.Path, list []*corev3.TypedExtensionConfig) (Co
 		}
 	}
 	return out, nil
-}
-
-// maxSource bounds a format that is read from a file.
-const maxSource = maxFormat
-
-func dataSource(path field.Path, s *corev3.DataSource) (string, error) {
-	if err := field.Only(path, s, "filename", "inline_bytes", "inline_string", "environment_variable"); err != nil {
-		return "", err
-	}
-	switch s := s.GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		return s.InlineString, nil
-	case *corev3.DataSource_InlineBytes:
-		return string(s.InlineBytes), nil
-	case *corev3.DataSource_EnvironmentVariable:
-		v, ok := os.LookupEnv(s.EnvironmentVariable)
-		if !ok {
-			return "", path.Dot("environment_variable").Errorf("the environment variable %q is not set", s.EnvironmentVariable)
-		}
-		return v, nil
-	case *corev3.DataSource_Filename:
-		b, err := os.ReadFile(s.Filename)
-		if err == nil && len(b) > maxSource {
-			return "", path.Dot("filename").Errorf("%s has %d bytes; the limit is %d", s.Filename, len(b), maxSource)
-		}
-		return string(b), path.Dot("filename").Wrap(err)
-	}
-	return "", path.Errorf("one of filename, inline_bytes, inline_string and environment_variable is required")
 }

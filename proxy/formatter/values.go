@@ -84,12 +84,21 @@ func appendAccessLogType(dst []byte, c *Context) ([]byte, kind) {
 func compileResponseCodeDetails(param string) (operator, error) {
 	if param == "ALLOW_WHITESPACES" {
 		return func(dst []byte, c *Context) ([]byte, kind) {
-			return appendString(dst, c.Info.ResponseCodeDetails)
+			return appendDetails(dst, c, "")
 		}, nil
 	}
 	return func(dst []byte, c *Context) ([]byte, kind) {
-		return appendUnderscored(dst, c.Info.ResponseCodeDetails, " \t\n\v\f\r")
+		return appendDetails(dst, c, " \t\n\v\f\r")
 	}, nil
+}
+
+// appendDetails appends the response-code details, each byte of chars made an
+// underscore.
+func appendDetails(dst []byte, c *Context, chars string) ([]byte, kind) {
+	if c.Info.NoDetails {
+		return dst, text
+	}
+	return appendUnderscored(dst, c.Info.ResponseCodeDetails, chars)
 }
 
 func compileHostname(string) (operator, error) {

@@ -34,7 +34,7 @@ func (k *Call) OnMessage(m []byte) { k.got, k.have = append(k.got, m...), true }
 // OnClose implements Callbacks.
 func (k *Call) OnClose(s Status) {
 	if s.Code == OK && !k.have {
-		s = Status{Internal, "no response"}
+		s = Status{Code: Internal, Message: "no response"}
 	}
 	if done := k.done; done != nil {
 		k.done = nil

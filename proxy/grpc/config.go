@@ -40,13 +40,13 @@ func Compile(p field.Path, c *corev3.GrpcService, timeout time.Duration, local n
 	}
 	for i, h := range c.GetInitialMetadata() {
 		hp := p.Dot("initial_metadata").Index(i)
-		if err := field.Only(hp, h, "key", "value"); err != nil {
+		if err := field.Only(hp, h, "key", "value", "raw_value"); err != nil {
 			return nil, err
 		}
 		if strings.Contains(h.GetValue(), "%") {
 			return nil, hp.Dot("value").Errorf("weir does not support substitution commands here")
 		}
-		s.metadata = append(s.metadata, header{strings.ToLower(h.GetKey()), h.GetValue()})
+		s.metadata = append(s.metadata, header{strings.ToLower(h.GetKey()), h.GetValue() + string(h.GetRawValue())})
 	}
 	return s, nil
 }

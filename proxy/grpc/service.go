@@ -43,6 +43,8 @@ const (
 type Status struct {
 	Code    int
 	Message string
+	// Details are the response-code details of a call that no server answered.
+	Details string
 }
 
 // Callbacks is who opened a stream.
@@ -71,7 +73,7 @@ func (s *Service) Open(c async.Client, method string, deadline time.Duration, do
 	x.in.Init(&x.loop.Pool)
 	x.s = c.NewStream(s.Cluster, async.Options{Timeout: deadline, Downstream: downstream, External: s.plain}, x)
 	if x.s == nil {
-		x.loop.Post(func() { x.end(Status{Unavailable, "Cluster not available"}) })
+		x.loop.Post(func() { x.end(Status{Code: Unavailable, Message: "Cluster not available"}) })
 		return x
 	}
 	h := x.s.Headers()
@@ -148,7 +150,7 @@ func (x *Stream) OnData(b *network.Buffer, end bool) {
 		head := x.in.Linearize(5)
 		size := int(binary.BigEndian.Uint32(head[1:]))
 		if head[0] != 0 || size > x.service.maxMessage {
-			x.fail(Status{Internal, "a message that is compressed or too large"})
+			x.fail(Status{Code: Internal, Message: "a message that is compressed or too large"})
 			return
 		}
 		if x.in.Len() < 5+size {
@@ -164,7 +166,7 @@ func (x *Stream) OnData(b *network.Buffer, end bool) {
 		x.in.Drain(5 + size)
 	}
 	if end {
-		x.end(Status{Unknown, "the stream ends without a status"})
+		x.end(Status{Code: Unknown, Message: "the stream ends without a status"})
 	}
 }
 
@@ -177,7 +179,22 @@ func (x *Stream) OnFailure(f async.Failure) {
 	if f.Status == 504 {
 		code = DeadlineExceeded
 	}
-	x.end(Status{code, f.Body})
+	x.end(Status{code, f.Body, failureDetails(f)})
+}
+
+// failureDetails names a failure as a router's response-code details do.
+func failureDetails(f async.Failure) string {
+	switch {
+	case f.Status == 504:
+		return "response_timeout"
+	case f.Reason == http.ResetNone:
+		return "no_healthy_upstream"
+	}
+	reason := f.Reason.String()
+	if f.Details != "" {
+		reason += "|" + f.Details
+	}
+	return "upstream_reset_before_response_started{" + strings.ReplaceAll(reason, " ", "_") + "}"
 }
 
 func (x *Stream) fail(s Status) {
@@ -201,9 +218,9 @@ func (x *Stream) end(s Status) {
 func statusOf(h *http.HeaderMap) Status {
 	code, err := strconv.Atoi(h.Get(http.GrpcStatus))
 	if err != nil || code < 0 {
-		return Status{Unknown, "the stream ends without a status"}
+		return Status{Code: Unknown, Message: "the stream ends without a status"}
 	}
-	return Status{code, strings.Clone(h.Get(http.GrpcMessage))}
+	return Status{Code: code, Message: strings.Clone(h.Get(http.GrpcMessage))}
 }
 
 // statusOfHTTP maps an HTTP status (gRPC's doc/http-grpc-status-mapping.md).
@@ -221,7 +238,7 @@ func statusOfHTTP(status string) Status {
 	case "429", "502", "503", "504":
 		code = Unavailable
 	}
-	return Status{code, "HTTP status " + strings.Clone(status)}
+	return Status{Code: code, Message: "HTTP status " + strings.Clone(status)}
 }
 
 // grpcTimeout is a grpc-timeout header's value: at most 8 digits and a unit.

@@ -31,6 +31,7 @@ type HeaderMap struct {
 	// where they had capitals, else in lower case.
 	spelled  bool
 	spelling []string
+	odd      bool // a name was added that can't be sent
 }
 
 // KeepSpelling has the names be written as they came; Spell tells how.
@@ -106,6 +107,7 @@ func (h *HeaderMap) AddName(name, value string) {
 		h.add(id, names[id], value) // the constant outlives the caller's copy
 		return
 	}
+	h.odd = h.odd || !IsToken(strings.TrimPrefix(name, ":"))
 	h.add(Unknown, name, value)
 }
 
@@ -142,9 +144,19 @@ func (h *HeaderMap) Get(id HeaderID) string {
 // Has tells whether a known header is there.
 func (h *HeaderMap) Has(id HeaderID) bool { return h.first[id] != 0 }
 
+// lookup is LookupID for readers and filters, to whom the host of a request
+// is its :authority.
+func (h *HeaderMap) lookup(name string) HeaderID {
+	id := LookupID(name)
+	if id == Host && h.Has(Authority) {
+		return Authority
+	}
+	return id
+}
+
 // GetName is Get by lower-case name; ok tells whether there is such a line.
 func (h *HeaderMap) GetName(name string) (value string, ok bool) {
-	if id := LookupID(name); id != Unknown {
+	if id := h.lookup(name); id != Unknown {
 		return h.Get(id), h.Has(id)
 	}
 	for i := range h.lines {
@@ -171,7 +183,7 @@ func (h *HeaderMap) Set(id HeaderID, value string) {
 
 // SetName is Set by lower-case name.
 func (h *HeaderMap) SetName(name, value string) {
-	if id := LookupID(name); id != Unknown {
+	if id := h.lookup(name); id != Unknown {
 		h.Set(id, value)
 		return
 	}
@@ -345,7 +357,7 @@ func (h *HeaderMap) CopyFrom(o *HeaderMap) {
 		}
 		h.add(l.ID, name, h.Own(l.Value))
 	}
-	h.spelled = h.spelled || o.spelled
+	h.spelled, h.odd = h.spelled || o.spelled, h.odd || o.odd
 	for _, s := range o.spelling {
 		h.Spell(h.Own(s))
 	}

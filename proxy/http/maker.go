@@ -1,6 +1,7 @@
 package http
 
 import (
+	"log/slog"
 	"net/netip"
 
 	"google.golang.org/protobuf/types/known/anypb"
@@ -23,6 +24,8 @@ type FilterMaker struct {
 	// RouteConfig compiles the filter's typed_per_filter_config; nil when it
 	// takes none.
 	RouteConfig RouteConfigMaker
+	// Upstream tells that the filter may stand in a chain of upstream filters.
+	Upstream bool
 	// RouteTypeURL is the type of that configuration; "" when it is the type
 	// of the filter's own.
 	RouteTypeURL string
@@ -37,8 +40,9 @@ type RouteConfigMaker func(path field.Path, config *anypb.Any, ctx *FactoryConte
 // FactoryContext is what a filter's factory may use of its connection manager.
 type FactoryContext struct {
 	Stats *stats.Store
-	// StatPrefix is the manager's, "in" for http.in.; "" for configurations
-	// of routes, which several managers may share.
+	// StatPrefix begins the names of the filter's statistics: "http.in." in a
+	// manager, "cluster.c." in a cluster; "" for configurations of routes,
+	// which several managers may share.
 	StatPrefix string
 	Loops      []*network.Loop
 	Runtime    fraction.Runtime
@@ -56,6 +60,8 @@ type FactoryContext struct {
 	Secrets secret.Source
 	// LocalAddress is the machine's own, for X-Forwarded-For.
 	LocalAddress netip.Addr
+	// FilterLog is where filters log.
+	FilterLog *slog.Logger
 	// Discovery brings configurations of filters within filters, for which
 	// Scope waits; nil where there are none (in routes).
 	Discovery ecds.Discovery

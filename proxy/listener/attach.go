@@ -40,6 +40,7 @@ func (m *Manager) AttachSocket(listener string, fd int, pod PodSocket) error {
 	if l == nil || !m.started || l.halted {
 		return nil // its clients wait in the socket's queue
 	}
+	a.deferAccept(l.waitsForClient())
 	m.eachHandler(func(h *handler) {
 		if al := h.listeners[l]; al != nil {
 			al.accept(a.source)

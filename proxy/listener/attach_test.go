@@ -11,9 +11,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/listener"
+	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/pods"
 )
 
@@ -69,6 +72,53 @@ func TestAttachedSocket(t *testing.T) {
 		}
 	})
 }
+
+// TestDefersAccept has the kernel keep connections until their clients have
+// spoken, while the listener that has the socket waits for that anyway.
+func TestDefersAccept(t *testing.T) {
+	asks := func(field.Path, *anypb.Any, *listener.FactoryContext) (listener.Filter, error) {
+		return asksForData{}, nil
+	}
+	quiet := func(field.Path, *anypb.Any, *listener.FactoryContext) (network.FilterFactory, error) {
+		return func(*network.ReadCallbacks) network.ReadFilter { return nil }, nil
+	}
+	r := listenerrig.New(t, listenerrig.Options{Factories: &listener.Factories{
+		Listener: map[string]listener.FilterFactory{"type.googleapis.com/google.protobuf.Empty": asks},
+		Network:  map[string]listener.NetworkFilter{"type.googleapis.com/google.protobuf.Empty": {New: quiet, Terminal: true, ClientFirst: true}},
+	}})
+	fd := listenAll(t)
+	deferred := func() (seconds int) {
+		r.Main(func() { seconds, _ = unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT) })
+		return seconds
+	}
+	const empty = `{name: x, typed_config: {"@type": type.googleapis.com/google.protobuf.Empty}}`
+	speaks, waits := listenerrig.Echo("echo"), empty
+	r.Main(func() {
+		if err := r.Manager.AttachSocket("l", fd, podSocket(r, listener.SockOpt)); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, tt := range []struct {
+		name, config string
+		want         bool
+	}{
+		{"the proxy may speak first", "filter_chains: [{filters: [" + speaks + "]}]", false},
+		{"every chain waits", "filter_chains: [{filters: [" + waits + "]}]", true},
+		{"but one", "filter_chains: [{filters: [" + waits + "]}]\ndefault_filter_chain: {filters: [" + speaks + "]}", false},
+		{"a listener filter asks", "listener_filters: [" + empty + "]\nfilter_chains: [{filters: [" + speaks + "]}]", true},
+		{"unless it is disabled", "listener_filters: [{filter_disabled: {any_match: true}, " + empty[1:] + "]\nfilter_chains: [{filters: [" + speaks + "]}]", false},
+	} {
+		r.MustAdd("name: l\nbind_to_port: false\naddress: {socket_address: {address: 0.0.0.0, port_value: 15001}}\nstat_prefix: l\n" + tt.config)
+		if got := deferred() > 0; got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+type asksForData struct{}
+
+func (asksForData) AsksForData()                             {}
+func (asksForData) Inspect(*listener.Socket) listener.Status { return listener.Continue }
 
 // TestTransparentSocket takes the local address for the original destination,
 // except of clients that connect to the listening socket itself.

@@ -82,7 +82,10 @@ func (f missingFilter) OnNewConnection() network.FilterStatus {
 func (missingFilter) OnData(*network.Buffer, bool) network.FilterStatus { return network.StopIteration }
 
 // untilClosed lets go of a version with its connection.
-type untilClosed struct{ release func() }
+type untilClosed struct {
+	network.NoWatermarks
+	release func()
+}
 
 // OnEvent implements network.ConnectionCallbacks.
 func (u *untilClosed) OnEvent(ev network.ConnectionEvent) {
@@ -91,12 +94,6 @@ func (u *untilClosed) OnEvent(ev network.ConnectionEvent) {
 		u.release = nil
 	}
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (*untilClosed) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (*untilClosed) OnBelowWriteBufferLowWatermark() {}
 
 // discoverFilter makes a listener filter whose configuration ECDS brings.
 func (c *compiler) discoverFilter(path field.Path, name string, m *corev3.ExtensionConfigSource, ctx *FactoryContext) (Filter, error) {

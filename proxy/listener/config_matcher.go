@@ -21,13 +21,10 @@ func (c *compiler) chainMatcher() (err error) {
 		}
 		l.byName[p.GetName()] = nil // known later
 	}
-	o := tree.Options[string]{Action: func(path field.Path, _ string, config *anypb.Any) (string, error) {
+	o := tree.Options[string]{Runtime: c.server.Runtime, Action: func(path field.Path, _ string, config *anypb.Any) (string, error) {
 		name, err := protos.UnpackAs[*wrapperspb.StringValue](path, config)
 		return name.GetValue(), err
 	}}
-	if r := c.server.Runtime; r != nil {
-		o.Runtime = r.Integer
-	}
 	l.matcher, err = tree.Compile(c.path.Dot("filter_chain_matcher"), c.proto.GetFilterChainMatcher(), o)
 	return err
 }

@@ -8,9 +8,10 @@ import (
 // conn is a connection of a listener, in one piece of memory with what the
 // listener keeps of it.
 type conn struct {
+	network.NoWatermarks
 	network.Connection
-	at         *place
-	prev, succ *conn
+	links[conn]
+	at *place
 }
 
 // inspected takes a socket whose listener filters are done: to the listener of
@@ -123,12 +124,6 @@ func (c *conn) OnEvent(ev network.ConnectionEvent) {
 	al.left()
 }
 
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (*conn) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (*conn) OnBelowWriteBufferLowWatermark() {}
-
 // log writes the listener's access logs, one line a connection.
 func (c *conn) log() {
 	now := c.Loop().Now()
@@ -164,34 +159,5 @@ func (al *activeListener) logUnmatched(s *Socket) {
 	}
 	for _, a := range al.l.accessLogs {
 		a.Log(al.h.loop, &info)
-	}
-}
-
-// connList holds a listener's connections.
-type connList struct{ first *conn }
-
-func (l *connList) add(c *conn) {
-	c.succ = l.first
-	if l.first != nil {
-		l.first.prev = c
-	}
-	l.first = c
-}
-
-func (l *connList) remove(c *conn) {
-	if c.prev == nil {
-		l.first = c.succ
-	} else {
-		c.prev.succ = c.succ
-	}
-	if c.succ != nil {
-		c.succ.prev = c.prev
-	}
-}
-
-// each calls f, which may close its argument. c.succ outlives the removal.
-func (l *connList) each(f func(*conn)) {
-	for c := l.first; c != nil; c = c.succ {
-		f(c)
 	}
 }

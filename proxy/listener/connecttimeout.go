@@ -8,6 +8,7 @@ import (
 // connectTimeout closes a connection whose transport socket is not connected
 // in time (FilterChain.transport_socket_connect_timeout).
 type connectTimeout struct {
+	network.NoWatermarks
 	c     *conn
 	timer overload.Timer
 }
@@ -32,9 +33,3 @@ func (w *connectTimeout) OnEvent(network.ConnectionEvent) {
 		w.timer.Release()
 	}
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (*connectTimeout) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (*connectTimeout) OnBelowWriteBufferLowWatermark() {}

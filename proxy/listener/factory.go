@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/ecds"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -47,6 +48,8 @@ type NetworkFilter struct {
 	New NetworkFactory
 	// Terminal filters take the bytes: they end each chain, and only they do.
 	Terminal bool
+	// ClientFirst filters say nothing before the client has.
+	ClientFirst bool
 }
 
 // FactoryContext is what a factory may use of its server and its listener.
@@ -79,7 +82,7 @@ type Server struct {
 	Main     *network.Loop
 	Workers  []*network.Loop
 	Stats    *stats.Store
-	Runtime  Runtime  // may be nil
+	Runtime  fraction.Runtime
 	Overload Overload // may be nil
 	// Timeouts shortens transport_socket_connect_timeout under load; nil: never.
 	Timeouts  *overload.Manager

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 )
@@ -36,7 +37,7 @@ type handler struct {
 // server is what the handlers of all workers share.
 type server struct {
 	handlers []*handler
-	runtime  Runtime
+	runtime  fraction.Runtime
 	overload Overload // nil: never overloaded
 	timeouts *overload.Manager
 	log      *slog.Logger
@@ -64,8 +65,8 @@ type activeListener struct {
 	hstats    *HandlerStats
 	acceptors []*acceptor
 	receivers []*receiver
-	conns     connList
-	waiting   pendingList
+	conns     list[conn, *conn]
+	waiting   list[pending, *pending]
 }
 
 // source is a socket that connections are accepted from.

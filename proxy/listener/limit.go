@@ -2,12 +2,6 @@ package listener
 
 import "sync/atomic"
 
-// Runtime is the runtime's view that listeners need. Workers call it.
-type Runtime interface {
-	// Integer is the key's value, or def when it is not set.
-	Integer(key string, def uint64) uint64
-}
-
 // Overload is the overload manager as listeners see it. Workers call it.
 type Overload interface {
 	StopsAcceptingConnections() bool
@@ -37,18 +31,14 @@ const unlimited = 1 << 62
 
 // admit counts a new connection against the limits.
 func (al *activeListener) admit() bool {
-	global, own := uint64(unlimited), uint64(unlimited)
-	s := al.h.shared
-	if s.runtime != nil {
-		own = s.runtime.Integer(al.l.limitKey, unlimited)
-		if !al.l.ignoreGlobalLimit {
-			global = s.runtime.Integer(globalLimitKey, unlimited)
+	s, global := al.h.shared, uint64(unlimited)
+	if !al.l.ignoreGlobalLimit {
+		global = s.runtime.Get(globalLimitKey, unlimited)
+		if s.overload != nil {
+			global = s.overload.MaxConnections(global)
 		}
 	}
-	if s.overload != nil && !al.l.ignoreGlobalLimit {
-		global = s.overload.MaxConnections(global)
-	}
-	if !al.l.open.take(own) {
+	if !al.l.open.take(s.runtime.Get(al.l.limitKey, unlimited)) {
 		al.stats.CxOverflow.Inc()
 		return false
 	}

@@ -130,6 +130,8 @@ type Chain struct {
 	name      string
 	filters   []network.FilterFactory
 	transport TransportFactory // nil: plain
+	// clientFirst says that nothing is said before the client has.
+	clientFirst bool
 	// connectTimeout bounds the transport socket's handshake; 0: nothing does.
 	connectTimeout time.Duration
 	drain          *drain

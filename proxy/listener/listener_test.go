@@ -233,7 +233,12 @@ func TestWarmingKeepsTheOldListener(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
-	r := listenerrig.New(t, listenerrig.Options{Runtime: limits{"envoy.resource_limits.listener.a.connection_limit": 2}})
+	r := listenerrig.New(t, listenerrig.Options{Runtime: func(key string, def uint64) uint64 {
+		if key == "envoy.resource_limits.listener.a.connection_limit" {
+			return 2
+		}
+		return def
+	}})
 	addr := r.MustAdd(echoListener("a", chain("one")))
 	a, b := listenerrig.Dial(t, addr), listenerrig.Dial(t, addr)
 	ask(t, a, "x")
@@ -243,15 +248,6 @@ func TestConnectionLimit(t *testing.T) {
 	a.Close()
 	r.WantStat("listener.a.downstream_cx_active", "1")
 	ask(t, listenerrig.Dial(t, addr), "x")
-}
-
-type limits map[string]uint64
-
-func (l limits) Integer(key string, def uint64) uint64 {
-	if v, ok := l[key]; ok {
-		return v
-	}
-	return def
 }
 
 func TestExactBalance(t *testing.T) {

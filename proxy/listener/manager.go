@@ -205,6 +205,7 @@ func (m *Manager) serve(l, old *Listener) error {
 			return err
 		}
 	}
+	m.deferAttached(l)
 	for w, h := range m.handlers {
 		sources := m.sources(l, w)
 		h.loop.Post(func() { h.add(l, old, sources) })
@@ -279,6 +280,7 @@ func (m *Manager) replaceInPlace(l, old *Listener) {
 	swap := func() {
 		old := m.active[l.name]
 		m.active[l.name] = l
+		m.deferAttached(l)
 		var gone []*Chain
 		for _, c := range append([]*Chain{old.defaultChain}, old.chains...) {
 			if c != nil && !l.has(c) {

@@ -97,9 +97,9 @@ func (al *activeListener) runFilters(s *Socket) Status {
 // pending is a socket whose listener filters wait for the client's bytes.
 type pending struct {
 	Socket
-	seen       event.Events
-	timer      event.Timer
-	prev, succ *pending
+	seen  event.Events
+	timer event.Timer
+	links[pending]
 }
 
 func (al *activeListener) wait(s *Socket) {
@@ -184,35 +184,6 @@ func (p *pending) leave() {
 	}
 	p.listener.waiting.remove(p)
 	p.listener.stats.PreCxActive.Dec()
-}
-
-// pendingList holds a listener's waiting sockets.
-type pendingList struct{ first *pending }
-
-func (l *pendingList) add(p *pending) {
-	p.succ = l.first
-	if l.first != nil {
-		l.first.prev = p
-	}
-	l.first = p
-}
-
-func (l *pendingList) remove(p *pending) {
-	if p.prev == nil {
-		l.first = p.succ
-	} else {
-		p.prev.succ = p.succ
-	}
-	if p.succ != nil {
-		p.succ.prev = p.prev
-	}
-}
-
-// each calls f, which may take its argument out of the list.
-func (l *pendingList) each(f func(*pending)) {
-	for p := l.first; p != nil; p = p.succ {
-		f(p)
-	}
 }
 
 // filtersTimeoutDefault is Envoy's listener_filters_timeout.

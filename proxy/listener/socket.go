@@ -28,6 +28,12 @@ type Filter interface {
 	Inspect(s *Socket) Status
 }
 
+// DataFilter is a filter that always asks for the client's first bytes.
+type DataFilter interface {
+	Filter
+	AsksForData()
+}
+
 // Socket is an accepted socket on its way through the listener filters.
 type Socket struct {
 	Local, Remote network.Address // as the filters restore them

@@ -48,6 +48,6 @@ type ManagerStats struct {
 	Warming        stats.Gauge   `stat:"total_listeners_warming"`
 	Draining       stats.Gauge   `stat:"total_listeners_draining"`
 	ChainsDraining stats.Gauge   `stat:"total_filter_chains_draining"`
+	WorkersPinned  stats.Gauge   `stat:"workers_pinned"`
 	WorkersStarted stats.Gauge   `stat:"workers_started"`
-	WorkersPinned  stats.Gauge   `stat:"workers_pinned"` // to CPUs: none is
 }

@@ -186,6 +186,7 @@ func TestSubstitution(t *testing.T) {
 	for _, tc := range []struct{ regex, substitution, in, want string }{
 		{"(a+)(b?)", `\2-\1-\0`, "xaab", "xb-aa-aab"},
 		{"a", `$1\\`, "a", `$1\`},
+		{"a", `\1`, "aba", "aba"}, // no such group
 		{"x*", "-", "abc", "-a-b-c-"},
 	} {
 		m, err := NewSubstitution("m", &matcherv3.RegexMatchAndSubstitute{Pattern: &matcherv3.RegexMatcher{Regex: tc.regex}, Substitution: tc.substitution}, nil)
@@ -197,7 +198,7 @@ func TestSubstitution(t *testing.T) {
 			t.Errorf("%s, %s: %q, want %q", tc.regex, tc.substitution, got, tc.want)
 		}
 	}
-	for _, bad := range []string{`\1`, `\`, `\x`} {
+	for _, bad := range []string{`\`, `\x`} {
 		if _, err := NewSubstitution("m", &matcherv3.RegexMatchAndSubstitute{Pattern: &matcherv3.RegexMatcher{Regex: "a"}, Substitution: bad}, nil); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}

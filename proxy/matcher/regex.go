@@ -73,16 +73,21 @@ func compile(expr, whole string, limit int) (*regexp.Regexp, error) {
 type Substitution struct {
 	re       *regexp.Regexp
 	template string // in regexp.Expand's form
+	void     bool   // the template names a group that the pattern lacks
 }
 
 // Replace returns s with each match of the pattern substituted. It allocates.
 func (s *Substitution) Replace(in string) string {
+	if s.void { // RE2 leaves the string then
+		return in
+	}
 	return s.re.ReplaceAllString(in, s.template)
 }
 
 // newSubstitution translates RE2's \0 to \9 and \\ into Go's template.
 func newSubstitution(re *regexp.Regexp, rewrite string) (*Substitution, error) {
 	var b strings.Builder
+	s := &Substitution{re: re}
 	for i := 0; i < len(rewrite); i++ {
 		switch c := rewrite[i]; {
 		case c == '$':
@@ -95,13 +100,12 @@ func newSubstitution(re *regexp.Regexp, rewrite string) (*Substitution, error) {
 		case i+1 < len(rewrite) && rewrite[i+1] >= '0' && rewrite[i+1] <= '9':
 			i++
 			group := int(rewrite[i] - '0')
-			if group > re.NumSubexp() {
-				return nil, fmt.Errorf("substitution %q refers to group %d, but the pattern has only %d", rewrite, group, re.NumSubexp())
-			}
+			s.void = s.void || group > re.NumSubexp()
 			b.WriteString("${" + strconv.Itoa(group) + "}")
 		default:
 			return nil, fmt.Errorf(`substitution %q: a backslash must be followed by a digit or a backslash`, rewrite)
 		}
 	}
-	return &Substitution{re: re, template: b.String()}, nil
+	s.template = b.String()
+	return s, nil
 }

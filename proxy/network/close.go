@@ -1,12 +1,30 @@
 package network
 
 import (
+	"errors"
+	"io"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/weirproxy/weir/proxy/event"
 )
+
+// CloseType tells what becomes of bytes not yet written.
+type CloseType uint8
+
+const (
+	NoFlush            CloseType = iota // dropped
+	FlushWrite                          // written, then closed
+	FlushWriteAndDelay                  // written, then the peer is given time to close first, so that it reads them
+	Abort                               // dropped, and the peer is sent a reset
+	// FlushAndLinger is FlushWriteAndDelay that does not end this side before
+	// the delay is over: as Envoy leaves a connection whose response was cut
+	// off.
+	FlushAndLinger
+)
+
+// delayedClose is Envoy's default delayed_close_timeout.
+const delayedClose = time.Second
 
 // Close closes the connection. Its callbacks are told before Close returns,
 // unless bytes have to be written out first.
@@ -127,7 +145,29 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 	c.callbacks = nil
 }
 
-var (
-	_ event.Handler = (*Connection)(nil)
-	_ event.Flusher = (*Connection)(nil)
-)
+// SetDelayedClose sets how long FlushWriteAndDelay waits for the peer: Envoy's
+// delayed_close_timeout, in milliseconds; 0 makes it FlushWrite.
+func (c *Connection) SetDelayedClose(ms uint32) { c.closeDelay = ms }
+
+// DelayedCloseTimedOut tells that the connection was closed because its peer
+// did not, after FlushWriteAndDelay.
+func (c *Connection) DelayedCloseTimedOut() bool { return c.slowPeer }
+
+// fail closes the connection because the peer or the transport ended it.
+func (c *Connection) fail(err error) {
+	c.peerReset = errors.Is(err, syscall.ECONNRESET)
+	if err != nil && !errors.Is(err, io.EOF) && c.FailureReason() == "" && !errors.Is(err, syscall.ECONNRESET) {
+		c.setFailure(err.Error())
+	}
+	if err != nil {
+		c.closeNow(RemoteClose)
+		return
+	}
+	// The peer ended in order; answers that are already written still go out.
+	if c.out.size > 0 {
+		c.Flush()
+	}
+	if c.state != stateClosed {
+		c.closeNow(RemoteClose)
+	}
+}

@@ -1,48 +1,13 @@
 package network
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/weirproxy/weir/proxy/event"
 )
-
-// ConnectionEvent is a change in a connection's life.
-type ConnectionEvent uint8
-
-const (
-	Connected   ConnectionEvent = iota // a client connection stands
-	RemoteClose                        // the peer closed or the transport failed
-	LocalClose                         // closed from this side
-)
-
-// CloseType tells what becomes of bytes not yet written.
-type CloseType uint8
-
-const (
-	NoFlush            CloseType = iota // dropped
-	FlushWrite                          // written, then closed
-	FlushWriteAndDelay                  // written, then the peer is given time to close first, so that it reads them
-	Abort                               // dropped, and the peer is sent a reset
-	// FlushAndLinger is FlushWriteAndDelay that does not end this side before
-	// the delay is over: as Envoy leaves a connection whose response was cut
-	// off.
-	FlushAndLinger
-)
-
-// ConnectionCallbacks is told of a connection's life.
-type ConnectionCallbacks interface {
-	OnEvent(ConnectionEvent)
-	// OnAboveWriteBufferHighWatermark asks whoever produces the bytes to
-	// stop; OnBelowWriteBufferLowWatermark to go on.
-	OnAboveWriteBufferHighWatermark()
-	OnBelowWriteBufferLowWatermark()
-}
 
 type connState uint8
 
@@ -55,18 +20,6 @@ const (
 
 // DefaultBufferLimit is Envoy's per_connection_buffer_limit_bytes.
 const DefaultBufferLimit = 1 << 20
-
-// delayedClose is Envoy's default delayed_close_timeout.
-const delayedClose = time.Second
-
-// ByteCounters are where a connection counts its bytes as they pass. They
-// belong to the connection's worker and are shared with its neighbours.
-type ByteCounters struct {
-	Rx, Tx *uint64
-	// Besides counts the same bytes, and goes on when SetCounters replaces
-	// the counters that it is with.
-	Besides *ByteCounters
-}
 
 // Connection is one stream socket on a loop.
 type Connection struct {
@@ -248,225 +201,18 @@ func (c *Connection) Open() bool { return c.state == stateOpen || c.state == sta
 // Connecting tells whether the TCP connection does not stand yet.
 func (c *Connection) Connecting() bool { return c.state == stateConnecting }
 
-// AddCallbacks adds somebody to be told of the connection's events.
-func (c *Connection) AddCallbacks(cb ConnectionCallbacks) { c.callbacks = append(c.callbacks, cb) }
-
-// RemoveCallbacks takes cb out again.
-func (c *Connection) RemoveCallbacks(cb ConnectionCallbacks) {
-	for i, x := range c.callbacks {
-		if x == cb {
-			// A copy, since a notification may be walking the old one.
-			c.callbacks = append(append([]ConnectionCallbacks(nil), c.callbacks[:i]...), c.callbacks[i+1:]...)
-			return
-		}
-	}
-}
-
 // SetBufferLimit sets the write buffer's high watermark in bytes.
 func (c *Connection) SetBufferLimit(n uint32) { c.limit = n }
 
 // BufferLimit is that watermark.
 func (c *Connection) BufferLimit() uint32 { return c.limit }
 
-// SetCounters sets where the connection's bytes are counted from now on.
-func (c *Connection) SetCounters(n *ByteCounters) {
-	if c.counters != nil && c.counters.Besides != nil {
-		with := *n
-		with.Besides = c.counters.Besides
-		n = &with
-	}
-	c.counters = n
-}
-
-func (n *ByteCounters) count(rx, tx int) {
-	for ; n != nil; n = n.Besides {
-		if rx > 0 && n.Rx != nil {
-			*n.Rx += uint64(rx)
-		}
-		if tx > 0 && n.Tx != nil {
-			*n.Tx += uint64(tx)
-		}
-	}
-}
-
 // EnableHalfClose delivers the peer's end of stream to the filters instead of
 // closing the connection.
 func (c *Connection) EnableHalfClose(on bool) { c.halfClose = on }
 
-// SetDelayedClose sets how long FlushWriteAndDelay waits for the peer: Envoy's
-// delayed_close_timeout, in milliseconds; 0 makes it FlushWrite.
-func (c *Connection) SetDelayedClose(ms uint32) { c.closeDelay = ms }
-
-// DelayedCloseTimedOut tells that the connection was closed because its peer
-// did not, after FlushWriteAndDelay.
-func (c *Connection) DelayedCloseTimedOut() bool { return c.slowPeer }
-
-// Drainer is what a connection's callbacks implement to end it in order.
-type Drainer interface {
-	// OnDrain asks to end the connection as soon as it carries nothing that
-	// is wanted. It may be called more than once.
-	OnDrain()
-}
-
-// Drain has those who use the connection end it by their protocol's means.
-func (c *Connection) Drain() {
-	for _, cb := range c.callbacks {
-		if d, ok := cb.(Drainer); ok && c.Open() {
-			d.OnDrain()
-		}
-	}
-}
-
-// Readable tells whether the descriptor has bytes that were not read yet.
-func (c *Connection) Readable() bool { return c.state == stateOpen && peek(int(c.fd)) }
-
 // AboveHighWatermark tells whether the write buffer is over its limit.
 func (c *Connection) AboveHighWatermark() bool { return c.aboveHigh }
-
-// OnReady implements event.Handler.
-func (c *Connection) OnReady(ev event.Events) {
-	switch c.state {
-	case stateClosed:
-		return
-	case stateConnecting:
-		if !ev.Writable() || !c.finishConnect() {
-			return
-		}
-	}
-	if ev.PeerClosed() {
-		c.peerClosed = true
-	}
-	if ev.Writable() && (c.out.size > 0 || c.transport != nil) {
-		c.Flush()
-	}
-	if ev.Readable() && c.state != stateClosed {
-		c.onReadable()
-	}
-}
-
-// onReadable reads and runs the filters until the socket is drained. To be
-// fair to others it gives up the turn after some rounds.
-func (c *Connection) onReadable() {
-	if c.reading {
-		return
-	}
-	c.reading = true
-	for round := 0; c.readOff == 0 && !c.readEnd && (c.state == stateOpen || c.state == stateClosing); round++ {
-		if round == maxReadRounds {
-			c.loop.Post(c.onReadable)
-			break
-		}
-		r := c.read()
-		c.rx += uint64(r.N)
-		c.counters.count(r.N, 0)
-		if c.state == stateClosing {
-			// Only the peer's close is awaited; what it still sends is dropped.
-			c.in.Reset()
-			if r.End || r.Err != nil {
-				c.closeNow(RemoteClose)
-				break
-			}
-			if !r.More {
-				break
-			}
-			continue
-		}
-		if c.gather && r.N < crumb {
-			c.loop.Crumb()
-		}
-		c.readEnd = r.End
-		if r.N > 0 || r.End && c.halfClose {
-			c.runRead(0, r.End && c.halfClose)
-			if c.state == stateClosed {
-				break
-			}
-		}
-		if r.Err != nil || r.End && !c.halfClose {
-			c.fail(r.Err)
-			break
-		}
-		if r.End {
-			c.maybeFinish()
-			break
-		}
-		if !r.More {
-			break
-		}
-	}
-	c.reading = false
-}
-
-const (
-	maxReadRounds = 16
-	crumb         = 1 << 10 // less than this from a connection of many streams is little
-)
-
-// fail closes the connection because the peer or the transport ended it.
-func (c *Connection) fail(err error) {
-	c.peerReset = errors.Is(err, syscall.ECONNRESET)
-	if err != nil && !errors.Is(err, io.EOF) && c.FailureReason() == "" && !errors.Is(err, syscall.ECONNRESET) {
-		c.setFailure(err.Error())
-	}
-	if err != nil {
-		c.closeNow(RemoteClose)
-		return
-	}
-	// The peer ended in order; answers that are already written still go out.
-	if c.out.size > 0 {
-		c.Flush()
-	}
-	if c.state != stateClosed {
-		c.closeNow(RemoteClose)
-	}
-}
-
-// ReadDisable stops reading (true) or undoes one such call (false). Calls nest.
-func (c *Connection) ReadDisable(off bool) {
-	if !c.Open() {
-		return // what still comes is dropped
-	}
-	if off {
-		c.readOff++
-		return
-	}
-	if c.readOff == 0 {
-		panic("network: ReadDisable(false) without ReadDisable(true)")
-	}
-	c.readOff--
-	c.resumeReading()
-}
-
-// ReadEnabled tells whether the connection reads.
-func (c *Connection) ReadEnabled() bool { return c.readOff == 0 }
-
-// resumeReading looks again, in a later turn, at bytes that came meanwhile:
-// the edge that told of them is gone.
-func (c *Connection) resumeReading() {
-	if c.readOff > 0 || c.state == stateClosed || c.reading {
-		return
-	}
-	c.loop.Post(c.resumed)
-}
-
-func (c *Connection) resumed() {
-	if c.readOff > 0 || c.state != stateOpen {
-		return
-	}
-	if c.in.size > 0 || c.readEnd && c.halfClose {
-		c.runRead(0, c.readEnd)
-	}
-	c.onReadable()
-}
-
-// AllowSplice tells that the next n bytes of input are passed on without
-// anybody looking at them, so they may stay in the kernel. 0 withdraws it.
-func (c *Connection) AllowSplice(n int64) { c.splice = n }
-
-// Splicable tells whether the connection carries plain bytes that one filter
-// reads and none sees on their way out.
-func (c *Connection) Splicable() bool {
-	return c.transport == nil && len(c.filters) == 1 && len(c.writeFilters()) == 0
-}
 
 // PeerReset tells, of a closed connection, that the peer had reset it.
 func (c *Connection) PeerReset() bool { return c.peerReset }
@@ -481,3 +227,8 @@ func (c *Connection) SetNoDelay() {
 func (c *Connection) String() string {
 	return fmt.Sprintf("connection %d (%v to %v)", c.id, c.remote, c.LocalAddress())
 }
+
+var (
+	_ event.Handler = (*Connection)(nil)
+	_ event.Flusher = (*Connection)(nil)
+)

@@ -37,13 +37,13 @@ func (c *Connection) ReadSocket(b *Buffer) IoResult {
 	}
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		b.trim()
+		b.Trim()
 		return IoResult{More: errno == unix.EINTR}
 	case errno != 0:
-		b.trim()
+		b.Trim()
 		return IoResult{Err: errno}
 	case n == 0:
-		b.trim()
+		b.Trim()
 		return IoResult{End: true}
 	}
 	full := n == want
@@ -157,4 +157,14 @@ func (c *Connection) readSplice() (r IoResult, ok bool) {
 	// A pipe may be full before the socket is empty, so a short count does
 	// not tell that nothing is left.
 	return IoResult{N: n, More: true}, true
+}
+
+// AllowSplice tells that the next n bytes of input are passed on without
+// anybody looking at them, so they may stay in the kernel. 0 withdraws it.
+func (c *Connection) AllowSplice(n int64) { c.splice = n }
+
+// Splicable tells whether the connection carries plain bytes that one filter
+// reads and none sees on their way out.
+func (c *Connection) Splicable() bool {
+	return c.transport == nil && len(c.filters) == 1 && len(c.writeFilters()) == 0
 }

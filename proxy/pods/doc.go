@@ -8,7 +8,7 @@
 //
 // In filter state, weir.pod is the pod whose connection it is and weir.peer
 // the one at the other end (the client's address, or where the pod wants to
-// go), if it is one that this node's agent manages:
+// go), if it is one that this node's agent manages or knows of:
 //
 //	weir.pod                  NAMESPACE/NAME; as FIELD: namespace, name, service_account, labels.KEY
 //	weir.pod.namespace        a string, as are the others

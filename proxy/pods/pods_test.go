@@ -18,6 +18,7 @@ func TestTable(t *testing.T) {
 	a := table.Put(1, Identity{Namespace: "shop", Name: "web", ServiceAccount: "seller", Labels: map[string]string{"app": "web"}}, []netip.Addr{a4, a6})
 	b := table.Put(2, Identity{Name: "db"}, []netip.Addr{b4})
 
+	elsewhere := netip.MustParseAddr("192.0.2.1")
 	state := a.FilterState(netip.MustParseAddr("::ffff:10.0.0.2"))
 	for key, want := range map[string]string{
 		"weir.pod.namespace": "shop", "weir.pod.name": "web", "weir.pod.service_account": "seller", "weir.pod.labels.app": "web",
@@ -36,7 +37,7 @@ func TestTable(t *testing.T) {
 	if _, there := state["weir.peer.service_account"]; there {
 		t.Error("a service account that is not known")
 	}
-	if _, there := b.FilterState(netip.MustParseAddr("192.0.2.1"))[PeerKey]; there {
+	if _, there := b.FilterState(elsewhere)[PeerKey]; there {
 		t.Error("somebody elsewhere is a pod of this node")
 	}
 
@@ -46,6 +47,22 @@ func TestTable(t *testing.T) {
 	}
 	if _, there := a.FilterState(b4)["weir.pod.labels.app"]; there {
 		t.Error("labels have not changed")
+	}
+	table.PutPeer("shop/buyer", Identity{Namespace: "shop", Name: "buyer"}, []netip.Addr{elsewhere, b4})
+	if got := a.FilterState(netip.MustParseAddr("::ffff:192.0.2.1"))["weir.peer.name"]; got != "buyer" {
+		t.Errorf("peer %v", got)
+	}
+	if got := a.FilterState(b4)["weir.peer.name"]; got != "db" {
+		t.Errorf("an address of the node's pod is %v's", got)
+	}
+	table.PutPeer("shop/next", Identity{Namespace: "shop", Name: "next"}, []netip.Addr{elsewhere})
+	table.RemovePeer("shop/buyer") // its address is another's
+	if got := table.At(elsewhere); got == nil || got.String() != "shop/next" {
+		t.Errorf("peer %v", got)
+	}
+	table.PutPeer("shop/next", Identity{Namespace: "shop", Name: "next"}, nil)
+	if got := table.At(elsewhere); got != nil {
+		t.Errorf("peer %v", got)
 	}
 	table.Remove(2)
 	if table.At(b4) != nil {

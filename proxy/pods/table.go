@@ -2,6 +2,7 @@ package pods
 
 import (
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"github.com/weirproxy/weir/proxy/stats"
@@ -12,11 +13,21 @@ type Table struct {
 	store     *stats.Store
 	pods      map[uint32]*Pod                     // main's
 	byAddress atomic.Pointer[map[netip.Addr]*Pod] // replaced whole
+	// Pods that this node's agent does not manage: there may be as many as the
+	// cluster has.
+	peers       map[string]peer // by NAMESPACE/NAME; main's
+	peerAddress sync.Map        // netip.Addr to *Identity
+}
+
+// peer is a pod that is not the table's.
+type peer struct {
+	identity  *Identity
+	addresses []netip.Addr
 }
 
 // NewTable is an empty table whose pods count in store.
 func NewTable(store *stats.Store) *Table {
-	t := &Table{store: store, pods: map[uint32]*Pod{}}
+	t := &Table{store: store, pods: map[uint32]*Pod{}, peers: map[string]peer{}}
 	t.byAddress.Store(&map[netip.Addr]*Pod{})
 	return t
 }
@@ -90,10 +101,39 @@ func (t *Table) Has(id uint32, a netip.Addr) bool {
 
 // At is who has the address; nil: none of the node's pods.
 func (t *Table) At(a netip.Addr) *Identity {
-	if p := (*t.byAddress.Load())[a.Unmap()]; p != nil {
+	a = a.Unmap()
+	if p := (*t.byAddress.Load())[a]; p != nil {
 		return p.Identity()
 	}
+	if who, ok := t.peerAddress.Load(a); ok {
+		return who.(*Identity)
+	}
 	return nil
+}
+
+// PutPeer tells who a pod is that is not the table's, and where. Main only.
+func (t *Table) PutPeer(key string, who Identity, addresses []netip.Addr) {
+	who.prepare()
+	old := t.peers[key]
+	t.peers[key] = peer{&who, addresses}
+	for _, a := range addresses {
+		t.peerAddress.Store(a, &who)
+	}
+	t.leave(old)
+}
+
+// RemovePeer forgets it. Main only.
+func (t *Table) RemovePeer(key string) {
+	old := t.peers[key]
+	delete(t.peers, key)
+	t.leave(old)
+}
+
+// leave frees a peer's addresses, unless another has them by now.
+func (t *Table) leave(old peer) {
+	for _, a := range old.addresses {
+		t.peerAddress.CompareAndDelete(a, old.identity)
+	}
 }
 
 // Identity is who the pod is.

@@ -52,7 +52,7 @@ func newTree(p field.Path, m *xdsmatcherv3.Matcher, o Options) (*Engine, error) 
 		a, err := newAction(p.Dot("action"), m.GetAction())
 		e.treeLogs = e.treeLogs || a == logOnly
 		e.names = append(e.names, m.GetName())
-		return treeAction{m.GetName(), a}, err
+		return treeAction{m.GetName(), m.GetName(), a}, err
 	}})
 	return e, err
 }
@@ -88,7 +88,7 @@ func (c *compiler) rules(p field.Path, m *rbacv3.RBAC) (*Engine, error) {
 		if err := field.Only(p, pm, "permissions", "principals", "condition"); err != nil {
 			return nil, err
 		}
-		out := policy{name: name}
+		out := policy{name: name, boxed: name}
 		if out.permissions, err = c.permissions(p.Dot("permissions"), pm.GetPermissions()); err != nil {
 			return nil, err
 		}

@@ -20,6 +20,8 @@ const (
 type Verdict struct {
 	Allowed bool
 	Policy  string // the policy or action that decided, "" for none
+	// Name is Policy as dynamic metadata has it, made once.
+	Name any
 	// LogHint is what "access_log_hint" in the metadata of "envoy.common" is
 	// to be, when Hint is true.
 	Hint, LogHint bool
@@ -38,8 +40,9 @@ func (v Verdict) Details() string {
 	}, v.Policy) + "]"
 }
 
-// Result is how dynamic metadata names the decision.
-func (v Verdict) Result() string {
+// Result is how dynamic metadata names the decision: a constant, which becomes
+// an any without an allocation.
+func (v Verdict) Result() any {
 	if v.Allowed {
 		return "allowed"
 	}
@@ -58,6 +61,7 @@ type Engine struct {
 // treeAction is an rbac.Action.
 type treeAction struct {
 	name   string
+	boxed  any // the name
 	action action
 }
 
@@ -69,7 +73,7 @@ func (e *Engine) Check(d *tree.Data, route Metadata) Verdict {
 	v, matched := Verdict{}, false
 	for i := range e.policies {
 		if p := &e.policies[i]; p.match(d, route) {
-			v.Policy, matched = p.name, true
+			v.Policy, v.Name, matched = p.name, p.boxed, true
 			break
 		}
 	}
@@ -89,7 +93,7 @@ func (e *Engine) checkTree(d *tree.Data) Verdict {
 	if r != tree.Matched {
 		return Verdict{}
 	}
-	return Verdict{Allowed: a.action != deny, Policy: a.name, Hint: e.treeLogs, LogHint: a.action == logOnly}
+	return Verdict{Allowed: a.action != deny, Policy: a.name, Name: a.boxed, Hint: e.treeLogs, LogHint: a.action == logOnly}
 }
 
 // Names are the policies or actions that can decide.
@@ -101,6 +105,7 @@ type Metadata = map[string]map[string]any
 // policy matches what one of its permissions and one of its principals match.
 type policy struct {
 	name        string
+	boxed       any // the name
 	permissions []rule
 	principals  []rule
 	condition   *cel.Program // nil: none

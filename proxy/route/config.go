@@ -42,7 +42,7 @@ type compiler struct {
 	Options
 	regexes  *matcher.Regexes
 	config   *Config
-	maxBody  uint64 // of direct responses
+	maxBody  int64 // of direct responses, in bytes
 	mirrors  []Mirror
 	validate bool
 }
@@ -69,7 +69,7 @@ func Compile(p field.Path, c *routev3.RouteConfiguration, o Options) (*Config, e
 		k.validate = v.GetValue()
 	}
 	if n := c.GetMaxDirectResponseBodySizeBytes(); n != nil {
-		k.maxBody = uint64(n.GetValue())
+		k.maxBody = int64(n.GetValue())
 	}
 	for _, name := range c.GetInternalOnlyHeaders() {
 		cfg.internalOnlyHeaders = append(cfg.internalOnlyHeaders, matcher.LowerASCII(name))

@@ -28,8 +28,14 @@ func (k *compiler) forward(p field.Path, c *routev3.RouteAction, e *Entry, inher
 		"prefix_rewrite", "regex_rewrite", "path_rewrite_policy", "path_rewrite", "host_rewrite", "host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header", "host_rewrite_path_regex",
 		"append_x_forwarded_host", "timeout", "idle_timeout", "flush_timeout", "retry_policy", "request_mirror_policies", "priority",
 		"rate_limits", "include_vh_rate_limits", "hash_policy", "max_grpc_timeout", "grpc_timeout_offset", "upgrade_configs",
-		"internal_redirect_policy", "internal_redirect_action", "max_internal_redirects", "hedge_policy", "max_stream_duration"); err != nil {
+		"internal_redirect_policy", "internal_redirect_action", "max_internal_redirects", "hedge_policy", "max_stream_duration", "early_data_policy"); err != nil {
 		return nil, err
+	}
+	// The default policy is about requests before the end of a handshake, which
+	// only HTTP/3 has.
+	const earlyData = "envoy.extensions.early_data.v3.DefaultEarlyDataPolicy"
+	if x := c.GetEarlyDataPolicy(); x != nil && protos.TypeName(x.GetTypedConfig()) != earlyData {
+		return nil, p.Dot("early_data_policy").Errorf("weir has no early data policy %q", protos.TypeName(x.GetTypedConfig()))
 	}
 	f := &Forward{
 		ClusterNotFoundCode: clusterNotFoundCode(c.GetClusterNotFoundResponseCode()),

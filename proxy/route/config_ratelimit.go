@@ -25,16 +25,20 @@ func CompileRateLimits(p field.Path, cs []*routev3.RateLimit, format func(string
 		if err != nil {
 			return nil, err
 		}
+		if err := k.hitsAddend(p.Index(i), c.GetHitsAddend(), l); err != nil {
+			return nil, err
+		}
 		out = append(out, *l)
 	}
 	return out, nil
 }
 
-// rateLimits compiles those of a virtual host or route.
+// rateLimits compiles those of a virtual host or route, whose hits_addend Envoy
+// does not heed.
 func (k *compiler) rateLimits(p field.Path, cs []*routev3.RateLimit) ([]RateLimit, error) {
 	var out []RateLimit
 	for i, c := range cs {
-		l, err := k.rateLimit(p.Dot("rate_limits").Index(i), c, "stage", "disable_key", "actions", "limit", "apply_on_stream_done", "x_ratelimit_option")
+		l, err := k.rateLimit(p.Dot("rate_limits").Index(i), c, "stage", "disable_key", "actions", "limit", "hits_addend", "apply_on_stream_done", "x_ratelimit_option")
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +61,6 @@ func (k *compiler) rateLimit(p field.Path, c *routev3.RateLimit, fields ...strin
 		l.override.namespace, l.override.path = metadataKey(o.DynamicMetadata.GetMetadataKey())
 	case *routev3.RateLimit_Override_RateLimit:
 		l.override = &limitOverride{requests: o.RateLimit.GetRequestsPerUnit(), unit: LimitUnit(o.RateLimit.GetUnit())}
-	}
-	if err := k.hitsAddend(p, c.GetHitsAddend(), l); err != nil {
-		return nil, err
 	}
 	for j, a := range c.GetActions() {
 		action, err := k.limitAction(p.Dot("actions").Index(j), a)

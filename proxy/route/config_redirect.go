@@ -4,6 +4,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/datasource"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/matcher"
 )
@@ -60,11 +61,13 @@ func (k *compiler) directResponse(p field.Path, c *routev3.DirectResponseAction)
 	if c.GetStatus() < 200 || c.GetStatus() > 599 {
 		return nil, p.Dot("status").Errorf("the status must be 200 to 599, not %d", c.GetStatus())
 	}
-	body, err := dataSource(p.Dot("body"), c.GetBody(), k.maxBody)
-	if err != nil {
-		return nil, err
+	d := &DirectResponse{Status: int(c.GetStatus())}
+	var err error
+	if c.GetBody() != nil {
+		if d.Body, err = datasource.ReadAtMost(p.Dot("body"), c.GetBody(), k.maxBody); err != nil {
+			return nil, err
+		}
 	}
-	d := &DirectResponse{Status: int(c.GetStatus()), Body: body}
 	if f := c.GetBodyFormat(); f != nil {
 		d.ContentType = formatter.ContentType(f)
 		if d.Format, err = formatter.CompileFormatString(p.Dot("body_format"), f); err != nil {

@@ -20,7 +20,9 @@ func (k *compiler) retryPolicy(p field.Path, c *routev3.RetryPolicy) (*RetryPoli
 	p = p.Dot("retry_policy")
 	if err := field.Only(p, c, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout", "retry_host_predicate",
 		"host_selection_retry_max_attempts", "retriable_status_codes", "retry_back_off", "rate_limited_retry_back_off",
-		"retriable_headers", "retriable_request_headers", "retry_priority"); err != nil {
+		"retriable_headers", "retriable_request_headers", "retry_priority",
+		// Of the ways to choose a cluster that weir has none can be asked again.
+		"refresh_cluster_on_retry"); err != nil {
 		return nil, err
 	}
 	r := &RetryPolicy{

@@ -10,13 +10,6 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 )
 
-// DataSource is the text of a DataSource of at most
-// max_direct_response_body_size_bytes' default, for bodies configured
-// elsewhere.
-func DataSource(p field.Path, c *corev3.DataSource) (string, error) {
-	return dataSource(p, c, defaultMaxDirectResponseBody)
-}
-
 // CompileRedirect compiles a redirect that is not part of a route.
 func CompileRedirect(p field.Path, c *routev3.RedirectAction) (*Redirect, error) {
 	return (&compiler{regexes: matcher.NewRegexes()}).redirect(p, c)

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"os"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -80,43 +79,6 @@ func duration(p field.Path, name string, d *durationpb.Duration, unset time.Dura
 		return v, nil
 	}
 	return 0, p.Dot(name).Errorf("a duration must not be negative")
-}
-
-// dataSource reads a DataSource of at most limit bytes.
-func dataSource(p field.Path, c *corev3.DataSource, limit uint64) (string, error) {
-	if err := field.Only(p, c, "filename", "inline_bytes", "inline_string", "environment_variable"); err != nil {
-		return "", err
-	}
-	var body string
-	switch s := c.GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		body = s.InlineString
-	case *corev3.DataSource_InlineBytes:
-		body = string(s.InlineBytes)
-	case *corev3.DataSource_EnvironmentVariable:
-		value, ok := os.LookupEnv(s.EnvironmentVariable)
-		if !ok {
-			return "", p.Dot("environment_variable").Errorf("environment variable %q is not set", s.EnvironmentVariable)
-		}
-		body = value
-	case *corev3.DataSource_Filename:
-		info, err := os.Stat(s.Filename)
-		if err != nil {
-			return "", p.Dot("filename").Wrap(err)
-		}
-		if uint64(info.Size()) > limit {
-			return "", p.Dot("filename").Errorf("%s is %d bytes; at most %d are allowed", s.Filename, info.Size(), limit)
-		}
-		b, err := os.ReadFile(s.Filename)
-		if err != nil {
-			return "", p.Dot("filename").Wrap(err)
-		}
-		body = string(b)
-	}
-	if n := uint64(len(body)); n > limit {
-		return "", p.Errorf("the body is %d bytes; at most %d are allowed (max_direct_response_body_size_bytes)", n, limit)
-	}
-	return body, nil
 }
 
 func boolOf(b *wrapperspb.BoolValue) *bool {

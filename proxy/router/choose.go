@@ -1,6 +1,8 @@
 package router
 
 import (
+	"strings"
+
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/route"
@@ -130,7 +132,8 @@ func (f *filter) noHost() {
 // badRequest answers a request that can't be encoded for the upstream.
 func (f *filter) badRequest(err error) {
 	f.cleanup()
-	f.reply(503, err.Error(), false, "upstream_reset_before_response_started{local_reset}")
+	f.cb.StreamInfo().SetFlag(streaminfo.DownstreamProtocolError)
+	f.reply(503, err.Error(), false, "filter_removed_required_request_headers{"+strings.ReplaceAll(err.Error(), " ", "_")+"}")
 }
 
 // autoHostRewrite makes the host that of the endpoint.

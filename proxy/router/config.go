@@ -31,7 +31,8 @@ type Config struct {
 	workers                []worker
 	tables                 func(worker int) *upstream.Table
 	group                  *stats.Group[Stats]
-	childSpans             bool // tries have spans, whatever the manager's tracing says
+	childSpans             bool     // tries have spans, whatever the manager's tracing says
+	filters                *Filters // of each try, unless the cluster has its own; nil: none
 	upstreamLog
 }
 
@@ -41,8 +42,8 @@ type worker struct {
 }
 
 // Maker makes router factories. tables gives each worker's cluster table, logs
-// what upstream_log needs.
-func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Options) http.FilterMaker {
+// what upstream_log needs, upstreams finds the filters of upstream_http_filters.
+func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Options, upstreams http.FilterLookup) http.FilterMaker {
 	return http.FilterMaker{Terminal: true, New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		var m routerv3.Router
 		if err := protos.Unpack(p, config, &m); err != nil {
@@ -51,13 +52,6 @@ func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Option
 		if err := field.Only(p, &m, "dynamic_stats", "start_child_span", "suppress_envoy_headers", "respect_expected_rq_timeout", "strict_check_headers", "upstream_http_filters",
 			"upstream_log", "upstream_log_options", "suppress_grpc_request_failure_code_stats", "reject_connect_request_early_data"); err != nil {
 			return nil, err
-		}
-		for i, u := range m.UpstreamHttpFilters {
-			// The codec ends every chain of upstream filters; there are no others.
-			const codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
-			if name := protos.TypeName(u.GetTypedConfig()); name != codec || i > 0 {
-				return nil, p.Dot("upstream_http_filters").Index(i).Errorf("weir has no upstream HTTP filter %q", name)
-			}
 		}
 		c := &Config{
 			//lint:ignore SA1019 deprecated, but Envoy obeys it
@@ -72,11 +66,16 @@ func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Option
 		if err := c.upstreamLog.compile(p, &m, logs()); err != nil {
 			return nil, err
 		}
+		own := *ctx
+		own.StatPrefix = strings.TrimSuffix(ctx.StatPrefix, ".") // Envoy forgets the dot
+		var err error
+		if c.filters, err = CompileFilters(p.Dot("upstream_http_filters"), m.UpstreamHttpFilters, upstreams, &own); err != nil {
+			return nil, err
+		}
 		for _, name := range m.StrictCheckHeaders {
 			c.strict = append(c.strict, http.LookupID(strings.ToLower(name)))
 		}
-		prefix := ctx.StatPrefix
-		c.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + prefix + "."})
+		c.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix})
 		for _, l := range ctx.Loops {
 			c.workers = append(c.workers, worker{rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), loop: l})
 		}
@@ -88,6 +87,7 @@ func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Option
 func (c *Config) Close() {
 	c.group.Close()
 	accesslog.Close(c.logs)
+	c.filters.Close()
 }
 
 // New implements http.FilterFactory.

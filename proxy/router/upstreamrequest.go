@@ -20,6 +20,7 @@ type upstreamRequest struct {
 	life   event.Timer     // max_stream_duration of the cluster
 	wait   network.Buffer  // body that waits for a connection
 	own    *http.HeaderMap // for the response's head while tries compete
+	chain  *tryChain       // filters between here and the connection; nil: none
 	attemptState
 }
 
@@ -36,6 +37,8 @@ type attemptState struct {
 	hedged    bool // it was slow, and another was started for it
 	ended     bool // the request has been encoded whole
 	headEnd   bool // the request is a head only
+	headReady bool // the head may go out: filters have let it pass
+	received  bool // the response is there whole, though filters may hold it
 	waitEnd   bool // the data that waits is the last
 	trailer   *http.HeaderMap
 	started   bool // the response has begun
@@ -67,7 +70,8 @@ func (u *upstreamRequest) start(headOnly bool) {
 	f := u.f
 	u.attemptState = attemptState{active: true, host: f.host, headEnd: headOnly, began: f.cb.Loop().Now()}
 	u.sizes.requestBody = uint64(u.wait.Len())
-	if f.requestEnd && !headOnly {
+	u.startChain()
+	if u.headReady = u.chain == nil; u.headReady && f.requestEnd && !headOnly {
 		u.waitEnd = true
 		if f.hasTrailers {
 			u.trailer = f.cb.RequestTrailers()
@@ -81,11 +85,20 @@ func (u *upstreamRequest) start(headOnly bool) {
 	u.startSpan()
 	u.startLog()
 	u.touch()
+	u.connect()
+	if u.chain != nil && u.active {
+		u.chain.decode(headOnly)
+	}
+}
+
+// connect asks for the stream that the try is to take.
+func (u *upstreamRequest) connect() {
+	f := u.f
 	if f.tunnel != nil {
 		u.pending = f.cluster.TCPConnect(f.host, f.priority(), f.cb.Connection(), &tcpConnect{u})
 		return
 	}
-	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), info.Protocol, f.asks())
+	p := f.cluster.HTTPPoolFor(f.host, f.priority(), f.cb.Connection(), f.cb.StreamInfo().Protocol, f.asks())
 	u.pending = p.NewStream(u, u)
 }
 
@@ -126,6 +139,14 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 		u.startPerTry()
 	}
 	u.startMaxDuration()
+	if u.headReady {
+		u.sendHead()
+	}
+}
+
+// sendHead sends the request's head, and what waits behind it.
+func (u *upstreamRequest) sendHead() {
+	f, enc := u.f, u.enc
 	hdr := f.cb.RequestHeaders()
 	last := u.headEnd && u.trailer == nil
 	u.injectSpan(hdr)
@@ -164,24 +185,55 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 // OnPoolFailure implements pool.StreamCallbacks.
 func (u *upstreamRequest) OnPoolFailure(reason pool.FailureReason, failure string, h *cluster.Host) {
 	u.pending = nil
+	info := u.f.cb.StreamInfo()
+	info.UpstreamPoolReady = u.f.cb.Loop().Now() // as in Envoy, though it is not
 	if h != nil {
 		u.host = h
 	} else {
-		info := u.f.cb.StreamInfo()
 		info.UpstreamHost, info.UpstreamHostname, info.UpstreamMetadata = network.Address{}, "", nil
 	}
 	u.disarm()
 	u.chargeTry()
 	u.active = false
+	u.chain.end()
 	u.endSpan(reason.ResetReason().String(), flagOf(reason.ResetReason()))
 	u.log.failed(flagOf(reason.ResetReason()), failure)
 	u.log.end()
 	u.f.onReset(u, reason.ResetReason(), failure, false)
 }
 
+// sendData and sendTrailers take what follows the request's head.
 func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
 	u.touch()
 	u.sizes.requestBody += uint64(b.Len())
+	if c := u.chain; c != nil {
+		c.RequestWhole = end
+		if !c.Over() {
+			c.DecodeBody(b, end)
+		}
+		return
+	}
+	u.encodeData(b, end)
+}
+
+func (u *upstreamRequest) sendTrailers(t *http.HeaderMap) {
+	if c := u.chain; c != nil {
+		c.RequestWhole, c.GotTrailers, c.RequestTrailers = true, true, t
+		if !c.Over() {
+			c.DecodeTail()
+		}
+		return
+	}
+	u.encodeTrailers(t)
+}
+
+// encodeData gives a piece of the body to the connection, or keeps it while
+// there is none.
+func (u *upstreamRequest) encodeData(b *network.Buffer, end bool) {
+	if u.received {
+		b.Reset()
+		return
+	}
 	if u.enc != nil {
 		u.log.sent(b.Len())
 		u.enc.EncodeData(b, end)
@@ -198,7 +250,10 @@ func (u *upstreamRequest) sendData(b *network.Buffer, end bool) {
 	}
 }
 
-func (u *upstreamRequest) sendTrailers(t *http.HeaderMap) {
+func (u *upstreamRequest) encodeTrailers(t *http.HeaderMap) {
+	if u.received {
+		return
+	}
 	if u.enc == nil {
 		u.trailer = t
 		return
@@ -228,15 +283,22 @@ func (u *upstreamRequest) cancel() {
 
 // release lets go of the stream, cutting it off when it has not ended.
 func (u *upstreamRequest) release(reset bool) {
-	enc := u.enc
 	u.chargeTry()
-	u.active, u.enc = false, nil
+	u.active = false
 	if reset {
 		u.cancelSpan()
 	}
 	u.endSpan("", 0)
-	if enc == nil {
-		u.log.end()
+	u.leave(reset)
+	u.log.end()
+	u.chain.end()
+}
+
+// leave gives the stream back to its connection, cutting it off when it has
+// not ended.
+func (u *upstreamRequest) leave(reset bool) {
+	enc := u.enc
+	if u.enc = nil; enc == nil {
 		return
 	}
 	if m, ok := enc.(http.Metered); ok {
@@ -246,7 +308,6 @@ func (u *upstreamRequest) release(reset bool) {
 		info.UpstreamBytesSent += b.Sent
 		info.UpstreamHeaderSent += b.HeaderSent
 	}
-	u.log.end()
 	enc.SetCallbacks(nil)
 	for ; u.paused > 0; u.paused-- {
 		enc.ReadDisable(false)
@@ -254,99 +315,6 @@ func (u *upstreamRequest) release(reset bool) {
 	if reset {
 		enc.ResetStream(http.LocalReset)
 	}
-}
-
-// ResponseHeaders implements http.ResponseDecoder.
-func (u *upstreamRequest) ResponseHeaders() *http.HeaderMap {
-	if u.head = u.own; u.head == nil {
-		u.head = u.f.cb.NewResponse()
-	} else {
-		u.head.Reset()
-	}
-	return u.head
-}
-
-// ResponseTrailers implements http.ResponseDecoder.
-func (u *upstreamRequest) ResponseTrailers() *http.HeaderMap { return u.f.cb.NewTrailers() }
-
-// Decode1xxHeaders implements http.ResponseDecoder.
-func (u *upstreamRequest) Decode1xxHeaders() {
-	if u.active {
-		u.touch()
-		u.f.cb.Encode1xxHeaders(u.head)
-	}
-}
-
-// DecodeHeaders implements http.ResponseDecoder.
-func (u *upstreamRequest) DecodeHeaders(end bool) {
-	if !u.active {
-		return
-	}
-	u.started = true
-	u.code = statusOf(u.head)
-	u.sizes.head, u.sizes.lines = uint64(u.head.Bytes()), uint64(u.head.Len())
-	u.perTry.Disable()
-	u.touch()
-	u.f.onHeaders(u, u.head, end)
-}
-
-// DecodeData implements http.StreamDecoder.
-func (u *upstreamRequest) DecodeData(b *network.Buffer, end bool) {
-	if !u.active {
-		b.Reset()
-		return
-	}
-	u.touch()
-	u.log.received(b.Len())
-	u.sizes.body += uint64(b.Len())
-	if info := u.f.cb.StreamInfo(); info.FirstUpstreamRxBody == 0 {
-		info.FirstUpstreamRxBody = u.f.cb.Loop().Now()
-	}
-	if end {
-		u.finish()
-	}
-	u.f.cb.EncodeData(b, end)
-}
-
-// DecodeTrailers implements http.StreamDecoder.
-func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
-	if !u.active {
-		return
-	}
-	u.respTrailers = t
-	u.host.TakeLoadReport(t)
-	u.finish()
-	u.f.cb.EncodeTrailers(t)
-}
-
-// finish is called when the response is received whole.
-func (u *upstreamRequest) finish() {
-	f := u.f
-	now := f.cb.Loop().Now()
-	f.cb.StreamInfo().LastUpstreamRxByte = now
-	// An upstream that answers before it has the whole request gets no more
-	// of it.
-	u.release(!u.ended)
-	u.disarm()
-	f.onComplete(u, now)
-}
-
-func (u *upstreamRequest) pauseResponse(on bool) {
-	if u.enc == nil {
-		return
-	}
-	st := u.f.cluster.Stats()
-	if on {
-		u.paused++
-		st.UpstreamFlowControlPaused.Inc()
-	} else {
-		if u.paused == 0 {
-			return
-		}
-		u.paused--
-		st.UpstreamFlowControlResumed.Inc()
-	}
-	u.enc.ReadDisable(on)
 }
 
 // OnResetStream implements http.StreamCallbacks: the upstream ended the try.

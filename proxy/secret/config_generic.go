@@ -1,9 +1,7 @@
 package secret
 
 import (
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/datasource"
@@ -64,12 +62,12 @@ func read(p field.Path, secret *tlsv3.Secret) (*content, error) {
 	c := &content{}
 	var err error
 	if m.GetSecret() != nil {
-		if c.value, err = readSource(p.Dot("secret"), m.GetSecret()); err != nil {
+		if c.value, err = datasource.ReadWatched(p.Dot("secret"), m.GetSecret(), datasource.Limit); err != nil {
 			return nil, err
 		}
 	}
 	for name, d := range m.GetSecrets() {
-		value, err := readSource(p.Dot("secrets").Key(name), d)
+		value, err := datasource.ReadWatched(p.Dot("secrets").Key(name), d, datasource.Limit)
 		if err != nil {
 			return nil, err
 		}
@@ -79,14 +77,4 @@ func read(p field.Path, secret *tlsv3.Secret) (*content, error) {
 		c.entries[name] = value
 	}
 	return c, nil
-}
-
-// readSource reads a source of a secret, whose watched_directory is the
-// provider's to follow.
-func readSource(p field.Path, d *corev3.DataSource) (string, error) {
-	if d.GetWatchedDirectory() != nil {
-		d = proto.CloneOf(d)
-		d.WatchedDirectory = nil
-	}
-	return datasource.Read(p, d)
 }

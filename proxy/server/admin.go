@@ -83,6 +83,7 @@ func (s *server) adminSources() admin.Sources {
 			endpoints, err := s.dumpEndpoints(ctx)
 			return slices.Insert(out, 2, endpoints), err // behind the clusters
 		},
+		InitDump:        func(context.Context) ([]admin.UnreadyTargets, error) { return s.unready(), nil },
 		Loggers:         s.log,
 		FailHealthCheck: func(fail bool) { s.healthFail.Store(fail) },
 		Drain:           s.adminDrain,

@@ -48,6 +48,17 @@ func (s *server) pollDrained(deadline time.Time, polls int) {
 	s.loops[0].NewTimer(func() { s.endWhenDrained(deadline, polls) }).Enable(drainPoll)
 }
 
+// unready is what the start still waits for; nothing once the state says so.
+func (s *server) unready() []admin.UnreadyTargets {
+	switch s.state.Load().(admin.State) {
+	case admin.PreInitializing:
+		return []admin.UnreadyTargets{{Name: "init manager Server", TargetNames: []string{"clusters"}}}
+	case admin.Initializing:
+		return []admin.UnreadyTargets{{Name: "init manager Server", TargetNames: []string{"listeners"}}}
+	}
+	return nil
+}
+
 // stateNumber is the state as server.state shows it.
 func (s *server) stateNumber() int64 {
 	switch s.state.Load().(admin.State) {

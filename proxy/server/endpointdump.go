@@ -35,7 +35,8 @@ func (s *server) dumpEndpoints(ctx context.Context) (proto.Message, error) {
 
 // assignment is a cluster's hosts, by priority and locality.
 func assignment(c upstream.Status) *endpointv3.ClusterLoadAssignment {
-	out := &endpointv3.ClusterLoadAssignment{ClusterName: c.Info.Name}
+	out := &endpointv3.ClusterLoadAssignment{ClusterName: c.Info.Name,
+		Policy: &endpointv3.ClusterLoadAssignment_Policy{OverprovisioningFactor: wrapperspb.UInt32(c.Overprovisioning)}}
 	if c.EDSService != "" {
 		out.ClusterName = c.EDSService
 	}
@@ -48,7 +49,7 @@ func assignment(c upstream.Status) *endpointv3.ClusterLoadAssignment {
 		at := place{h.Priority, *h.Locality}
 		g := groups[at]
 		if g == nil {
-			g = &endpointv3.LocalityLbEndpoints{Priority: at.priority, LoadBalancingWeight: wrapperspb.UInt32(0)}
+			g = &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{}, Priority: at.priority, LoadBalancingWeight: wrapperspb.UInt32(0)}
 			if at.locality != (cluster.Locality{}) {
 				g.Locality = &corev3.Locality{Region: at.locality.Region, Zone: at.locality.Zone, SubZone: at.locality.SubZone}
 			}

@@ -41,6 +41,8 @@ import (
 const managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 func (s *server) makeClusters() {
+	s.httpFilters = filter.HTTP(s.table, s.logOptions)
+	s.upstreamFilters = filter.Lookup(filter.Upstream(s.httpFilters))
 	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
 	if s.node != nil {
 		o.Dialer, o.Guard = s.node, s.node.guard
@@ -51,8 +53,8 @@ func (s *server) makeClusters() {
 	if l := s.bootstrap.GetNode().GetLocality(); l != nil {
 		o.Locality = &cluster.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
-	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.NewUpstream(s.istioNode())}
-	o.HTTPPolicies = s.clusterPolicies
+	o.NetworkFilters = map[string]upstream.NetworkFactory{metadataexchange.TypeURL: metadataexchange.UpstreamFactory(s.istioNode())}
+	o.HTTPPolicies, o.HTTPFilters = s.clusterPolicies, s.clusterFilters
 	o.ShedsConnection = func() bool { return s.overload.Sheds(overload.PoolNewConnection) }
 	async := stats.NewGroup[router.Stats](s.stats, stats.Scope{Prefix: "http.async-client."})
 	o.AsyncRequests = func(worker int) *stats.Counter { return &async.For(worker).RqTotal }
@@ -68,6 +70,17 @@ func (s *server) clusterPolicies(p field.Path, o *httpv3.HttpProtocolOptions) (a
 	return c, err
 }
 
+// clusterFilters is an upstream.FilterCompiler.
+func (s *server) clusterFilters(p field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error) {
+	ctx := s.filterContext(nil)
+	ctx.StatPrefix = statPrefix
+	c, err := router.CompileFilters(p, o.GetHttpFilters(), s.upstreamFilters, &ctx)
+	if c == nil {
+		return nil, err
+	}
+	return c, err
+}
+
 // istioNode is what Istio's proxies tell each other of themselves.
 func (s *server) istioNode() metadataexchange.Node {
 	n := s.bootstrap.GetNode()
@@ -76,9 +89,7 @@ func (s *server) istioNode() metadataexchange.Node {
 
 func (s *server) makeListeners() {
 	s.nodeFields = nodeFields(s.xds.Node())
-	tables := s.table
-	s.httpFilters = filter.HTTP(tables, s.logOptions)
-	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime, Overload: s.overload, Timeouts: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime.Value, Overload: s.overload, Timeouts: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
@@ -96,8 +107,8 @@ func (s *server) makeListeners() {
 
 func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table := filter.Network()
-	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true}
-	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.New(s.istioNode())}
+	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true, ClientFirst: true}
+	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.Factory(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
 	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
 	client := func(l *network.Loop) async.Client { return async.NewClient(s.table(l.Worker)) }
@@ -130,15 +141,14 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 		return nil, err
 	}
 	c, err := manager.Compile(p, m, manager.Options{
-		Stats: s.stats, Loops: s.loops, ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
+		FactoryContext: s.filterContext(ctx),
+		ListenerPrefix: ctx.StatPrefix, Listener: ctx.Listener, Chain: ctx.Chain,
 		Cluster: s.clusterInfo, ListenerMetadata: ctx.Metadata, ChainMetadata: ctx.ChainMetadata,
-		Filter:     func(c *anypb.Any) (http.FilterMaker, bool) { f, ok := s.httpFilters[filter.TypeURL(c)]; return f, ok },
+		Filter:     filter.Lookup(s.httpFilters),
 		Routes:     routeFactory{s.routes, ctx},
 		AccessLogs: s.logOptions(),
 		Node:       s.nodeFields, Direction: uint8(ctx.Direction),
-		NodeID: s.bootstrap.GetNode().GetId(), LocalAddress: localAddress(),
-		ServiceCluster: s.bootstrap.GetNode().GetCluster(), HealthCheckFailed: s.healthFail.Load, Secrets: secret.NewSource(s.secrets, ctx), NodeMetadata: s.bootstrap.GetNode().GetMetadata().AsMap(),
-		Drain: ctx.Drain, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number, Overload: s.overload, Discovery: s.extensions, Scope: ctx,
+		Drain: ctx.Drain, Overload: s.overload,
 		Tracing: tracing.Options{
 			Providers: s.tracers, Runtime: s.runtime, Stats: s.stats, Egress: ctx.Direction == listener.Outbound,
 			NodeID: s.bootstrap.GetNode().GetId(), Zone: s.bootstrap.GetNode().GetLocality().GetZone(),
@@ -150,6 +160,24 @@ func (s *server) httpManager(p field.Path, config *anypb.Any, ctx *listener.Fact
 	}
 	ctx.OnClose(c.Close)
 	return c.Filter, nil
+}
+
+// filterContext is what the server has for HTTP filters. The listener waits
+// for what they lack; there is none for those of routes and clusters, which
+// have no discovery either.
+func (s *server) filterContext(l *listener.FactoryContext) http.FactoryContext {
+	node := s.bootstrap.GetNode()
+	c := http.FactoryContext{
+		Stats: s.stats, Loops: s.loops, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number,
+		ServiceCluster: node.GetCluster(), NodeID: node.GetId(), NodeMetadata: node.GetMetadata().AsMap(),
+		HealthCheckFailed: s.healthFail.Load, LocalAddress: localAddress(), FilterLog: s.log.get("filter"),
+	}
+	if l == nil {
+		c.Secrets = secret.NewSource(s.secrets, nil)
+		return c
+	}
+	c.Secrets, c.Discovery, c.Scope = secret.NewSource(s.secrets, l), s.extensions, l
+	return c
 }
 
 // clusterInfo implements manager.ClusterInfo.

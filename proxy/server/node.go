@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weirproxy/weir/agent/handoff"
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/listener"
@@ -112,6 +114,29 @@ func (n *node) PodChanged(p handoff.Pod) {
 	n.s.loops[0].Post(func() {
 		n.s.main.Info("pod changed", "pod", p.Name, "namespace", p.Namespace, "id", p.ID, "addresses", fmt.Sprint(p.Addresses))
 		n.putPod(p)
+	})
+}
+
+// DNSServersMoved implements handoff.Events.
+func (n *node) DNSServersMoved(id, slot uint32, servers int) {
+	n.s.loops[0].Post(func() {
+		if err := n.dns.server.MoveServers(id, servers, slot); err != nil {
+			n.s.main.Error("a pod's DNS can't be answered any more", "id", id, "error", err)
+		}
+		unix.Close(servers)
+	})
+}
+
+// PeersChanged implements handoff.Events.
+func (n *node) PeersChanged(peers []handoff.Peer, gone []string) {
+	n.s.loops[0].Post(func() {
+		for _, p := range peers {
+			who := pods.Identity{Namespace: p.Namespace, Name: p.Name, ServiceAccount: p.ServiceAccount, Labels: p.Labels}
+			n.pods.PutPeer(p.Key(), who, p.Addresses)
+		}
+		for _, key := range gone {
+			n.pods.RemovePeer(key)
+		}
 	})
 }
 

@@ -10,11 +10,9 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/filter"
-	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/route"
-	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/xds"
 )
 
@@ -217,8 +215,9 @@ func (t *routeTable) ready() {
 // compile compiles a configuration. validate is validate_clusters where it is
 // not given.
 func (r *routes) compile(p field.Path, m *routev3.RouteConfiguration, validate bool) (*route.Config, error) {
+	ctx := r.s.filterContext(nil)
 	return route.Compile(p, m, route.Options{
-		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &http.FactoryContext{Stats: r.s.stats, Loops: r.s.loops, Runtime: r.s.runtime.Value, Secrets: secret.NewSource(r.s.secrets, nil), LocalAddress: localAddress()}),
+		FilterConfig: filter.RouteConfigs(r.s.httpFilters, &ctx),
 		ClusterKnown: r.s.clusters.Has, ValidateClusters: validate,
 		Runtime:       r.s.runtime.Value,
 		Stats:         r.s.stats,

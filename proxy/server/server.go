@@ -59,6 +59,7 @@ type server struct {
 	lds, cds   *xds.Subscription
 
 	httpFilters             map[string]http.FilterMaker
+	upstreamFilters         http.FilterLookup // those that clusters can have
 	runtime                 *runtime.Loader
 	stopRuntime             context.CancelFunc
 	sinks                   *sinks

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"runtime/metrics"
 	"time"
 
@@ -61,9 +62,11 @@ func (s *server) updateServerStats() {
 		s.node.dns.updateStats()
 	}
 	st.TotalConnections.Set(int64(s.listeners.Connections()))
+	days := int64(math.MaxUint32) // as in Envoy when no certificate expires
 	if first, ok := s.certs.FirstExpiry(); ok {
-		st.DaysUntilFirstCert.Set(max(0, int64(time.Until(first)/(24*time.Hour))))
+		days = max(0, int64(time.Until(first)/(24*time.Hour)))
 	}
+	st.DaysUntilFirstCert.Set(days)
 	memory := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(memory)
 	physical := memory[1].Value.Uint64() - memory[2].Value.Uint64()

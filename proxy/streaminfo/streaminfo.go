@@ -39,6 +39,7 @@ type Info struct {
 
 	ResponseCode        int
 	ResponseCodeDetails string
+	NoDetails           bool   // the details are known to be none
 	TerminationDetails  string // connection termination details
 	Flags               Flags  // set by SetFlag
 	flagOrder           uint64
@@ -105,6 +106,7 @@ type Info struct {
 	// Values are what structpb.Value.AsInterface makes: string, float64,
 	// bool, nil, map[string]any, []any.
 	Metadata            map[string]map[string]any
+	spare               []map[string]any // for namespaces to come
 	RouteMetadata       map[string]map[string]any
 	VirtualHostMetadata map[string]map[string]any
 	ClusterMetadata     map[string]map[string]any
@@ -152,8 +154,27 @@ type FilterStateObject interface {
 
 // Reset makes i ready for another stream, keeping its memory.
 func (i *Info) Reset() {
-	*i = Info{Attempts: i.Attempts[:0]}
+	metadata, spare := i.Metadata, i.spare
+	for _, m := range metadata {
+		if len(m) <= maxSpareKeys && len(spare) < maxSpare {
+			clear(m)
+			spare = append(spare, m)
+		}
+	}
+	clear(metadata)
+	*i = Info{Attempts: i.Attempts[:0], Metadata: metadata, spare: spare}
 }
+
+// What Reset keeps of the metadata, that streams which need much do not make
+// all others large.
+const (
+	maxSpare     = 4  // namespaces
+	maxSpareKeys = 16 // of each
+)
+
+// SetDetails replaces the response-code details; "" is known to be none, which
+// is printed as nothing.
+func (i *Info) SetDetails(d string) { i.ResponseCodeDetails, i.NoDetails = d, d == "" }
 
 // SetFlag adds a response flag.
 func (i *Info) SetFlag(f Flags) {
@@ -198,10 +219,15 @@ func (i *Info) MetadataOf(namespace string) map[string]any {
 		i.Metadata = make(map[string]map[string]any)
 	}
 	m := i.Metadata[namespace]
-	if m == nil {
-		m = make(map[string]any)
-		i.Metadata[namespace] = m
+	if m != nil {
+		return m
 	}
+	if n := len(i.spare); n > 0 {
+		m, i.spare = i.spare[n-1], i.spare[:n-1]
+	} else {
+		m = make(map[string]any)
+	}
+	i.Metadata[namespace] = m
 	return m
 }
 

@@ -8,6 +8,7 @@ import (
 
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 func TestBucket(t *testing.T) {
@@ -63,7 +64,7 @@ func TestTakenTogether(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for want, m := range map[string]*typev3.TokenBucket{
 		"p.fill_interval: must be at least 50ms": {MaxTokens: 1, FillInterval: durationpb.New(49 * time.Millisecond)},
-		"p.max_tokens":                           {FillInterval: durationpb.New(time.Second)},
+		"p.tokens_per_fill":                      {FillInterval: durationpb.New(time.Second), TokensPerFill: wrapperspb.UInt32(0)},
 	} {
 		if _, err := Compile("p", m, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", m, err, want)

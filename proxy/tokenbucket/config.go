@@ -20,8 +20,6 @@ func Compile(p field.Path, m *typev3.TokenBucket, least time.Duration) (*Bucket,
 	switch {
 	case interval <= 0 || interval < least:
 		return nil, p.Dot("fill_interval").Errorf("must be at least %v", max(least, time.Nanosecond))
-	case m.GetMaxTokens() == 0:
-		return nil, p.Dot("max_tokens").Errorf("must be greater than 0")
 	case perFill == 0:
 		return nil, p.Dot("tokens_per_fill").Errorf("must be greater than 0")
 	}

@@ -66,7 +66,7 @@ func Compile(p field.Path, m *hcmv3.HttpConnectionManager_Tracing, requestID *uu
 	if c.tracer != nil {
 		c.close = func() { o.Providers.put(c.tracer) }
 	}
-	c.group = stats.NewGroup[Stats](o.Stats, stats.Scope{Prefix: "http." + o.StatPrefix + ".tracing."})
+	c.group = NewStats(o.Stats, o.StatPrefix)
 	return c, nil
 }
 

@@ -39,6 +39,11 @@ type Stats struct {
 	HealthCheck    stats.Counter `stat:"health_check"`
 }
 
+// NewStats makes the statistics of a manager with this stat_prefix.
+func NewStats(s *stats.Store, prefix string) *stats.Group[Stats] {
+	return stats.NewGroup[Stats](s, stats.Scope{Prefix: "http." + prefix + ".tracing."})
+}
+
 // RouteSampling is a route's own sampling; a zero denominator is none of it.
 type RouteSampling struct{ Client, Random, Overall runtime.Percent }
 

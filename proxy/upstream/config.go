@@ -117,6 +117,7 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 	cfg.info.AddedViaAPI = !static
 	if err := m.add(cfg, version, static); err != nil {
 		cfg.warm.close()
+		cfg.closeFilters()
 		return false, path.Wrap(err)
 	}
 	return true, nil
@@ -127,6 +128,7 @@ func (m *Manager) Check(path field.Path, c *clusterv3.Cluster) error {
 	cfg, err := m.compile(path, c)
 	if err == nil {
 		cfg.warm.close()
+		cfg.closeFilters()
 	}
 	return err
 }
@@ -142,6 +144,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	defer func() {
 		if err != nil {
 			cfg.warm.close()
+			cfg.closeFilters()
 		}
 	}()
 	info := &cluster.Info{

@@ -21,6 +21,11 @@ const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 // requests, nil for none: they become cluster.Info.HTTPPolicies.
 type PolicyCompiler func(path field.Path, o *httpv3.HttpProtocolOptions) (any, error)
 
+// FilterCompiler compiles the HTTP filters of the cluster with this prefix of
+// statistics, nil for none: they become cluster.Info.HTTPFilters. What has a
+// method Close is closed when the cluster goes.
+type FilterCompiler func(path field.Path, statPrefix string, o *httpv3.HttpProtocolOptions) (any, error)
+
 // httpOptions compiles how HTTP is spoken: the extension's options, or else
 // the deprecated fields of the cluster.
 func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
@@ -42,7 +47,7 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 	}
 	if err := firstError(
 		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config",
-			"request_mirror_policies", "hash_policy", "retry_policy"),
+			"request_mirror_policies", "hash_policy", "retry_policy", "http_filters"),
 		commonHTTP(p.Dot("common_http_protocol_options"), o.GetCommonHttpProtocolOptions(), info),
 		autoSNI(p.Dot("upstream_http_protocol_options"), o.GetUpstreamHttpProtocolOptions(), info),
 	); err != nil {
@@ -51,6 +56,12 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 	if m.o.HTTPPolicies != nil { // but in tests
 		var err error
 		if info.HTTPPolicies, err = m.o.HTTPPolicies(p, o); err != nil {
+			return err
+		}
+	}
+	if m.o.HTTPFilters != nil {
+		var err error
+		if info.HTTPFilters, err = m.o.HTTPFilters(p.Dot("http_filters"), info.StatScope().Prefix, o); err != nil {
 			return err
 		}
 	}

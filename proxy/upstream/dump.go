@@ -21,6 +21,7 @@ type Status struct {
 	// policy has ended, DropOverload those of the policy, of DropCategory.
 	Dropped, DropOverload uint64
 	DropCategory          string
+	Overprovisioning      uint32 // percent
 	Hosts                 []HostStatus
 	Outlier               *[2]outlier.Rates // by cluster.RateKind; nil without outlier detection
 }
@@ -63,7 +64,7 @@ func on(ctx context.Context, l *network.Loop, f func()) error {
 func (m *Manager) status() []Status {
 	out := make([]Status, 0, len(m.active))
 	for _, c := range m.active {
-		s := Status{Info: c.cfg.info, Dropped: c.cfg.info.Dropped.Load(), DropOverload: c.cfg.info.DropOverload.Load(), DropCategory: c.category}
+		s := Status{Info: c.cfg.info, Dropped: c.cfg.info.Dropped.Load(), DropOverload: c.cfg.info.DropOverload.Load(), DropCategory: c.category, Overprovisioning: c.hosts.Sets[0].Overprovisioning}
 		if c.cfg.eds != nil {
 			s.EDSService, s.EDSName = c.cfg.eds.service, c.cfg.eds.given
 		}

@@ -34,6 +34,7 @@ type Options struct {
 	// NetworkFilters are the network filters that clusters can use, likewise.
 	NetworkFilters map[string]NetworkFactory
 	HTTPPolicies   PolicyCompiler
+	HTTPFilters    FilterCompiler
 	// Resolver resolves names; nil: dns.System.
 	Resolver dns.Resolver
 	// Locality is where the proxy runs (node.locality), nil when it is not

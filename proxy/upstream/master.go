@@ -98,6 +98,7 @@ func (c *master) stop() {
 	c.cfg.warm.close()
 	c.closeMatches()
 	c.cfg.untrack()
+	c.cfg.closeFilters()
 	c.group.Close()
 	c.balancing.Close()
 	c.stopWatching()
@@ -137,9 +138,7 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	}
 	c.countHosts(gone)
 	s := c.stats
-	if len(added) > 0 || len(gone) > 0 {
-		s.MembershipChange.Inc()
-	}
+	s.MembershipChange.Add(prioritiesOf(added, gone))
 	c.countTransports(added)
 	if c.cfg.kind == eds || c.cfg.kind == strictDNS && !c.cfg.dns.logical {
 		s.MaxHostWeight.Set(int64(maxWeight(set)))
@@ -169,4 +168,16 @@ func maxWeight(set *cluster.PrioritySet) (most uint32) {
 		most = max(most, h.Weight())
 	}
 	return most
+}
+
+// prioritiesOf is how many priorities these hosts are of: as in Envoy a change
+// of each is one of the membership.
+func prioritiesOf(lists ...[]*cluster.Host) uint64 {
+	seen := map[uint32]bool{}
+	for _, hosts := range lists {
+		for _, h := range hosts {
+			seen[h.Priority] = true
+		}
+	}
+	return uint64(len(seen))
 }

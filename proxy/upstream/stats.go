@@ -73,6 +73,16 @@ func (c *config) trackMore() {
 	}
 }
 
+// closeFilters ends what the cluster's HTTP filters hold.
+func (c *config) closeFilters() {
+	if c.info == nil {
+		return
+	}
+	if x, ok := c.info.HTTPFilters.(interface{ Close() }); ok {
+		x.Close()
+	}
+}
+
 // untrack takes the cluster's statistics off the pages.
 func (c *config) untrack() {
 	c.info.StatGroup.Close()

@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 const (
@@ -33,7 +35,7 @@ const (
 func TestConnectConformance(t *testing.T) {
 	suite := tool(t, "connectrpc.com/conformance/cmd/connectconformance", connectVersion)
 	server := tool(t, "connectrpc.com/conformance/cmd/referenceserver", connectVersion)
-	weir, err := weirBinary()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}

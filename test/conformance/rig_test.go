@@ -13,39 +13,18 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-)
 
-// weirBinary is WEIR, or else built from this tree.
-var weirBinary = sync.OnceValues(func() (string, error) {
-	if w := os.Getenv("WEIR"); w != "" {
-		return w, nil
-	}
-	dir, err := os.MkdirTemp("", "weir")
-	if err != nil {
-		return "", err
-	}
-	out := filepath.Join(dir, "weir")
-	if msg, err := exec.Command("go", "build", "-o", out, "../../cmd/weir").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %v\n%s", err, msg)
-	}
-	return out, nil
-})
+	"github.com/weirproxy/weir/internal/testbinary"
+)
 
 func TestMain(m *testing.M) {
 	if port := os.Getenv(hopFor); port != "" {
 		serveBehindWeir()
 		return
 	}
-	code := m.Run()
-	if os.Getenv("WEIR") == "" {
-		if w, err := weirBinary(); err == nil {
-			os.RemoveAll(filepath.Dir(w))
-		}
-	}
-	os.Exit(code)
+	testbinary.Main(m)
 }
 
 // proxy is a running weir.
@@ -102,7 +81,7 @@ static_resources:
 
 // start runs weir until ctx ends.
 func (o options) start(ctx context.Context, dir string) (*proxy, error) {
-	weir, err := weirBinary()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		return nil, err
 	}

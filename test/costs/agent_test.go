@@ -130,6 +130,10 @@ func (e events) PodAdded(p handoff.Pod) { e.added <- p }
 func (e events) PodChanged(handoff.Pod) {}
 func (e events) PodRemoved(uint32)      {}
 
+func (e events) PeersChanged([]handoff.Peer, []string) {}
+
+func (e events) DNSServersMoved(_, _ uint32, servers int) { unix.Close(servers) }
+
 // cpuTime is what a process has used.
 func cpuTime(t *testing.T, p *noderig.Process) time.Duration {
 	t.Helper()

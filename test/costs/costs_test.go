@@ -5,14 +5,12 @@ package costs
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/weirproxy/weir/internal/netnsrig"
 	"github.com/weirproxy/weir/internal/noderig"
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // This test binary is also the program in the pods that connects.
@@ -24,7 +22,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	testbinary.Main(m)
 }
 
 // measured reports a figure, and fails the test if it is above its bar.
@@ -41,27 +39,10 @@ func told(what string, got float64, unit string) {
 	fmt.Printf("| %s | %.4g %s | |\n", what, got, unit)
 }
 
-// weirBinary is the one to measure: $WEIR, or one built from this tree.
-var weirBinary = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("WEIR"); path != "" {
-		return filepath.Abs(path)
-	}
-	dir, err := os.MkdirTemp("", "weir-costs-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir, "./cmd/weir")
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return filepath.Join(dir, "weir"), nil
-})
-
 func newNode(t *testing.T) *noderig.Node {
 	t.Helper()
 	netnsrig.RequireRoot(t)
-	weir, err := weirBinary()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,15 +13,16 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/internal/netnsrig"
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // demo is the demo's binary, whose own checks are the test.
-var demoBinary = sync.OnceValues(func() (string, error) { return build("./test/demo") })
+var demoBinary = sync.OnceValues(func() (string, error) { return testbinary.Build("test/demo") })
 
 func demo(t *testing.T) *exec.Cmd {
 	t.Helper()
 	netnsrig.RequireRoot(t)
-	weir, err := weirBinary()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}

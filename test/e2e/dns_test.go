@@ -186,7 +186,7 @@ func TestDNSSurvives(t *testing.T) {
 	n.startProxy()
 	n.manage(n.client, withDNS)
 	s4 := n.server.IPv4.String()
-	dig := "dig +short +tries=1 +timeout=10 server.example"
+	dig := "dig +short +tries=1 +timeout=60 server.example"
 	n.want(dig, s4)
 	n.Agent.Kill()
 	for i := range 20 {

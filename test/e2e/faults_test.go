@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -25,16 +26,58 @@ func TestProxyKilledUnderLoad(t *testing.T) {
 	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
 		n := newNode(t)
 		n.start()
-		n.manage(n.client, mode)
-		const kills = 20
-		l := n.startClients()
-		for range kills {
-			l.more(40)
-			n.Proxy.Kill()
-			n.startProxy()
-		}
+		n.killUnderLoad(mode)
+	})
+}
+
+// Likewise if the proxy waits for the client to speak first: then a request is
+// with the proxy only while it is under way, and few are lost.
+func TestProxyOfSpeakingClientsKilledUnderLoad(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		n := newNode(t)
+		n.clientFirst = true
+		n.start()
+		n.killUnderLoad(mode)
+	})
+}
+
+func (n *node) killUnderLoad(mode func(*pods.Spec)) {
+	n.t.Helper()
+	n.manage(n.client, mode)
+	kills := 20
+	if testing.Short() {
+		kills = 5
+	}
+	l := n.startClients()
+	for range kills {
 		l.more(40)
-		l.stop(kills)
+		n.Proxy.Kill()
+		n.startProxy()
+	}
+	l.more(40)
+	l.stop(kills)
+}
+
+// A client that is connected but has said nothing does not notice that the
+// proxy is killed.
+func TestSilentClientOutlivesProxy(t *testing.T) {
+	modes(t, func(t *testing.T, mode func(*pods.Spec)) {
+		n := newNode(t)
+		n.clientFirst = true
+		n.start()
+		n.manage(n.client, mode)
+		c, err := n.client.Dial(t.Context(), "tcp", service4+":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		n.Proxy.Kill()
+		n.startProxy()
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+service4+"\r\nConnection: close\r\n\r\n")
+		c.SetReadDeadline(time.Now().Add(patience))
+		if answer, err := io.ReadAll(c); !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+			t.Errorf("%q, %v", answer, err)
+		}
 	})
 }
 
@@ -102,7 +145,7 @@ func (l *clients) repeat(ctx context.Context, keep bool) {
 		return c, err
 	}}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: patience}
 	for ctx.Err() == nil {
 		if err := l.ask(client); err != nil {
 			l.note(&l.failed, err)

@@ -4,7 +4,10 @@ package e2e
 
 import (
 	_ "embed"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/weirproxy/weir/agent/pods"
@@ -59,4 +62,51 @@ func TestIdentity(t *testing.T) {
 	n.eventually("statistics of a pod that is gone are gone", func() bool {
 		return n.stat("pod.shop.client.outbound.downstream_cx_total") == ""
 	})
+}
+
+// Who a pod is that this node's agent does not manage, it can be told.
+func TestPeerOfAnotherNode(t *testing.T) {
+	n := newNode(t)
+	config := filepath.Join(n.RunDir, "agent.yaml")
+	peers := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buyer := "peers: [{name: client, namespace: shop, addresses: [" + n.client.IPv4.String() + "], identity: {service_account: buyer}}]\n"
+	startAgent := func() {
+		t.Helper()
+		if err := n.StartAgent(t.Context(), "--config", config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	peers(buyer)
+	startAgent()
+	bootstrap := strings.ReplaceAll(identityBootstrap, "ACCESS_LOG", n.accessLog())
+	if err := n.StartProxy(t.Context(), bootstrap); err != nil {
+		t.Fatal(err)
+	}
+	n.manage(n.server, func(s *pods.Spec) { s.Namespace = "shop" })
+	url := "http://" + n.server.IPv4.String() + ":80/"
+	isLetIn := func() bool { return strings.HasPrefix(n.curl(n.client, url), "hello") }
+	n.eventually("the client is known", isLetIn)
+	reload := func(text string) {
+		t.Helper()
+		peers(text)
+		if err := n.Agent.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload("peers: []")
+	n.eventually("it is no longer known", func() bool { return !isLetIn() })
+	reload(buyer)
+	n.eventually("it is known again", isLetIn)
+	n.Agent.Kill()
+	if !isLetIn() {
+		t.Error("what the proxy knew is gone with the agent")
+	}
+	peers("peers: []")
+	startAgent()
+	n.eventually("the next agent does not know it", func() bool { return !isLetIn() })
 }

@@ -30,7 +30,7 @@ func TestProxyKilled(t *testing.T) {
 	defer c.Close()
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+service4+"\r\nConnection: close\r\n\r\n")
 	n.startProxy()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	if answer, err := io.ReadAll(c); !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
 		t.Errorf("%q, %v", answer, err)
 	}
@@ -144,7 +144,7 @@ func (n *node) startLoad() *load {
 
 func (l *load) repeat(ctx context.Context, url string) {
 	for ctx.Err() == nil {
-		out, err := l.n.client.Output(context.WithoutCancel(ctx), "curl", "-sS", "-m", "8", url)
+		out, err := l.n.client.Output(context.WithoutCancel(ctx), "curl", "-sS", "-m", "60", url)
 		l.mu.Lock()
 		for line := range strings.Lines(out) {
 			l.count++

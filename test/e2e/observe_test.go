@@ -4,10 +4,12 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weirproxy/weir/agent"
 )
@@ -77,5 +79,13 @@ func TestObserveBytes(t *testing.T) {
 	})
 	if e := <-told; e.State != agent.StateClosed || e.Service != "web" || e.Traffic == nil || e.Traffic.Received == 0 {
 		t.Errorf("%+v %+v", e, e.Traffic)
+	}
+	for args, want := range map[string]string{"--follow": "somebody observes already", "--verdict=lost": "there are balanced, denied"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		out, err := n.Command(ctx, append([]string{"observe", args}, n.AgentArgs()...)...).CombinedOutput()
+		cancel()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v: %s", args, err, out)
+		}
 	}
 }

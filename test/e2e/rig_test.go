@@ -10,10 +10,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"text/template"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"github.com/weirproxy/weir/agent/pods"
 	"github.com/weirproxy/weir/internal/netnsrig"
 	"github.com/weirproxy/weir/internal/noderig"
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // Addresses that nobody has: a service's.
@@ -29,26 +28,7 @@ const (
 	service6 = "[2001:db8::9]"
 )
 
-// weirBinary is the one to test: $WEIR, or one built from this tree.
-var weirBinary = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("WEIR"); path != "" {
-		return filepath.Abs(path)
-	}
-	return build("./cmd/weir")
-})
-
-func build(pkg string) (string, error) {
-	dir, err := os.MkdirTemp("", "weir-e2e-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir, pkg)
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return filepath.Join(dir, filepath.Base(pkg)), nil
-}
+func TestMain(m *testing.M) { testbinary.Main(m) }
 
 // node is a node with two pods: a client and a server. The server listens on
 // ports 80 and 81 and tells who connects.
@@ -56,12 +36,13 @@ type node struct {
 	*noderig.Node
 	t              *testing.T
 	client, server *netnsrig.Pod
+	clientFirst    bool // the proxy's outbound listener asks for clients' first bytes
 }
 
 func newNode(t *testing.T) *node {
 	t.Helper()
 	netnsrig.RequireRoot(t)
-	weir, err := weirBinary()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +84,10 @@ func (n *node) startProxy(args ...string) {
 	n.t.Helper()
 	var text strings.Builder
 	err := template.Must(template.New("").Parse(bootstrap)).Execute(&text, struct {
-		AccessLog string
-		Server    netip.Addr
-	}{n.accessLog(), n.server.IPv4})
+		AccessLog   string
+		Server      netip.Addr
+		ClientFirst bool
+	}{n.accessLog(), n.server.IPv4, n.clientFirst})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -189,9 +171,12 @@ func (n *node) stat(name string) string {
 	return strings.TrimSpace(strings.TrimPrefix(page, name+": "))
 }
 
+// patience is ample for a machine that does much else, or that is emulated.
+const patience = 2 * time.Minute
+
 func (n *node) eventually(what string, is func() bool) {
 	n.t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if is() {
 			return
 		}
@@ -203,9 +188,9 @@ func (n *node) eventually(what string, is func() bool) {
 // curl is a pod's plain curl; the answer, or what curl says.
 func (n *node) curl(p *netnsrig.Pod, url string, args ...string) string {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	defer cancel()
-	out, err := p.Output(ctx, "curl", append(args, "-sSg", "-m", "10", url)...)
+	out, err := p.Output(ctx, "curl", append(args, "-sSg", "-m", "60", url)...)
 	if err != nil && out == "" {
 		out = err.Error()
 	}

@@ -14,13 +14,14 @@ import (
 
 	"github.com/weirproxy/weir/internal/cgroup2"
 	"github.com/weirproxy/weir/internal/netnsrig"
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // weirRun runs a command by `weir run` and checks that nothing is left.
 func weirRun(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	netnsrig.RequireRoot(t)
-	weir, err := weirBinary()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // The units are what systemd understands, whole, and expose no more than they
@@ -19,7 +21,7 @@ func TestSystemdUnits(t *testing.T) {
 		}
 		t.Skip("no systemd here")
 	}
-	weir, err := weirBinary()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func (n *node) startControlPlane() {
 		"--kubelet-preferred-address-types", "InternalIP",
 		"--service-account-issuer", "https://kubernetes.default.svc",
 		"--service-account-key-file", pki("apiserver.crt"), "--service-account-signing-key-file", pki("apiserver.key"))
-	n.eventually(time.Minute, "the API server is ready", func() error {
+	n.eventually(5*time.Minute, "the API server is ready", func() error {
 		_, err := n.kubectl("get", "--raw", "/readyz")
 		return err
 	})

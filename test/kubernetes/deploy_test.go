@@ -25,8 +25,21 @@ func tool(t *testing.T, name string, args ...string) string {
 
 func TestChartLints(t *testing.T) {
 	tool(t, "helm", "lint", "--strict", chart)
-	for _, values := range []string{"metrics.podMonitor.enabled=true", "metrics.dashboards.enabled=true", "cni.enabled=false", "proxy.concurrency=2"} {
+	for _, values := range []string{
+		"metrics.podMonitor.enabled=true", "metrics.dashboards.enabled=true", "cni.enabled=false", "proxy.concurrency=2",
+		"agent.dns=true,agent.balanceServices=true,agent.clusterPeers=true", "agent.exclude.outboundCIDRs={10.0.0.0/8},agent.exclude.outboundPorts={5432},agent.exclude.uids={101}",
+	} {
 		tool(t, "helm", "lint", "--strict", chart, "--set", values)
+	}
+}
+
+// A value that the chart does not have, or that makes no sense, is refused.
+func TestChartRefusesValues(t *testing.T) {
+	for _, values := range []string{"agent.dsn=true", "agent.exclude.outboundPorts={http}", "proxy.uid=0", "cni.onError=ignore", "agent.maxSilence=soon"} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("WEIR_KUBERNETES"), "bin", "helm"), "template", "weir", chart, "--kube-version", "1.30", "--set", values)
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), strings.Split(strings.Split(values, "=")[0], ".")[1]) {
+			t.Errorf("%s: %v\n%s", values, err, out)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // be held by a link or a descriptor; all programs of the machine are not
 // counted, for they may be others'.
 type footprint struct {
-	agentFDs, proxyFDs, links, entries int
+	agentFDs, proxyFDs, links, entries, rules int
 }
 
 func (n *node) footprint(t *testing.T) (f footprint) {
@@ -37,9 +37,13 @@ func (n *node) footprint(t *testing.T) (f footprint) {
 		t.Fatal(err)
 	}
 	f.links = len(links)
-	for _, name := range []string{"weir_pods", "weir_pod_addrs", "weir_in_exclude", "weir_listeners"} {
+	for _, name := range []string{
+		"weir_pods", "weir_pod_addrs", "weir_listeners", "weir_dns_pods",
+		"weir_in_exclude", "weir_out_cidrs", "weir_out_ports", "weir_out_uids",
+	} {
 		f.entries += count("map", "dump", "pinned", "/sys/fs/bpf/weir/"+name)
 	}
+	f.rules = strings.Count(n.must("ip", "rule"), "\n") // the node's own; a pod's go with it
 	return f
 }
 

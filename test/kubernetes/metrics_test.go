@@ -3,8 +3,6 @@
 package kubernetes
 
 import (
-	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -16,15 +14,11 @@ import (
 func (n *node) metricsExist(t *testing.T) {
 	var answered strings.Builder
 	for _, url := range []string{"http://" + nodeIP + ":15020/stats/prometheus", "http://" + nodeIP + ":15021/metrics"} {
-		resp, err := http.Get(url)
+		text, err := get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = io.Copy(&answered, resp.Body)
-		resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatal(url, resp.Status, err)
-		}
+		answered.WriteString(text)
 	}
 	text, err := os.ReadFile(chart + "/files/dashboards/weir.json")
 	if err != nil {

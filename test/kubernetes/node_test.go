@@ -23,6 +23,7 @@ const (
 	// serviceCIDR's first address is the API server's.
 	serviceCIDR = "10.96.0.0/16"
 	apiService  = "10.96.0.1"
+	dnsService  = "10.96.0.10"
 	cgroupRoot  = "weir-kubernetes"
 )
 
@@ -65,7 +66,7 @@ func newNode(t *testing.T) *node {
 	n.startControlPlane()
 	n.startRuntime()
 	n.startKubelet()
-	n.eventually(2*time.Minute, "the node is ready", func() error {
+	n.eventually(5*time.Minute, "the node is ready", func() error {
 		out, err := n.kubectl("get", "node", nodeName, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 		if err == nil && out != "True" {
 			err = fmt.Errorf("Ready is %q", out)
@@ -162,10 +163,10 @@ func (n *node) must(name string, args ...string) string {
 
 func (n *node) kubectl(args ...string) (string, error) { return n.run("kubectl", args...) }
 
-// apply gives the API server a manifest.
+// apply gives the API server a manifest of testdata.
 func (n *node) apply(manifest string) {
 	n.t.Helper()
-	n.must("kubectl", "apply", "-f", n.write(filepath.Join(n.dir, "manifest.yaml"), manifest))
+	n.must("kubectl", "apply", "-f", filepath.Join("testdata", manifest))
 }
 
 func (n *node) eventually(patience time.Duration, what string, is func() error) {

@@ -49,7 +49,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 `, containerdSocket))
 	n.t.Cleanup(func() { n.run("pkill", "-KILL", "-f", "containerd-shim.*-address "+containerdSocket) })
 	n.start("containerd", "--config", config, "--address", containerdSocket)
-	n.eventually(30*time.Second, "containerd answers", func() error {
+	n.eventually(2*time.Minute, "containerd answers", func() error {
 		_, err := n.run("ctr", "--address", containerdSocket, "version")
 		return err
 	})
@@ -73,13 +73,14 @@ cgroupsPerQOS: true
 enforceNodeAllocatable: []
 failCgroupV1: false
 failSwapOn: false
+clusterDNS: [%s]
 clusterDomain: cluster.local
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 imageGCHighThresholdPercent: 100
 localStorageCapacityIsolation: false
 maxPods: 250
 resolvConf: ""
-`, n.certs.path("ca.crt"), containerdSocket, cgroupRoot))
+`, n.certs.path("ca.crt"), containerdSocket, cgroupRoot, dnsService))
 	n.start("kubelet",
 		"--config", config, "--kubeconfig", n.certs.kubeconfig(n.t, "kubelet"),
 		"--hostname-override", nodeName, "--node-ip", nodeIP, "--cert-dir", n.mkdir("kubelet"))

@@ -19,19 +19,28 @@ func TestWeir(t *testing.T) {
 			t.Log(n.podLogs("shop"))
 		}
 	})
-	n.apply(shop)
-	n.must("kubectl", "-n", "shop", "rollout", "status", "deployment", "--timeout", "2m")
-	n.must("helm", "install", "weir", chart, "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m",
+	n.apply("dns.yaml")
+	n.apply("shop.yaml")
+	n.must("kubectl", "-n", "kube-system", "rollout", "status", "deployment", "--timeout", "5m")
+	n.must("kubectl", "-n", "shop", "rollout", "status", "deployment", "--timeout", "5m")
+	n.must("kubectl", "-n", "shop", "wait", "pod", "probe", "--for=condition=Ready", "--timeout", "5m")
+	n.must("helm", "install", "weir", chart, "--namespace", system, "--create-namespace", "--wait", "--timeout", "5m",
 		"--set", "image.tag=test,image.pullPolicy=Never,proxy.drainSeconds=10,cni.onError=fail")
 	n.must("kubectl", "label", "namespace", "shop", "weir.dev/catch=true")
 	n.step("kustomize applies", n.kustomizeApplies)
 	n.step("running pods are caught", n.runningPodsAreCaught)
 	n.step("metrics exist", n.metricsExist)
+	n.step("upgraded to a mesh", n.upgraded)
+	n.step("DNS", n.dnsIsAnswered)
+	n.step("identity in the access log", n.identityIsLogged)
+	n.step("a Service is balanced", n.serviceIsBalanced)
+	n.step("annotations", n.annotationsHold)
 	n.step("rollout restart", n.rolloutRestart)
 	n.step("agent killed", n.agentKilled)
 	n.step("proxy killed", n.proxyKilled)
 	n.step("pods churned", n.podsChurned)
 	n.step("opted out in place", n.optedOut)
+	n.step("uninstalled", n.uninstalled)
 }
 
 // step is a part of the test.
@@ -45,43 +54,3 @@ func (n *node) step(name string, do func(*testing.T)) {
 }
 
 var chart, _ = filepath.Abs("../../deploy/helm/weir")
-
-// shop is a Deployment and a Service like any other, and a client that never
-// stops asking.
-const shop = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: shop}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - {name: web, image: "weir.dev/app:test", imagePullPolicy: Never, args: [serve, ":8080"], ports: [{containerPort: 8080}],
-         readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: shop}
-spec:
-  clusterIP: 10.96.0.80
-  selector: {app: web}
-  ports: [{port: 80, targetPort: 8080}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: client, namespace: shop}
-spec:
-  selector: {matchLabels: {app: client}}
-  template:
-    metadata: {labels: {app: client}}
-    spec:
-      containers:
-      - {name: client, image: "weir.dev/app:test", imagePullPolicy: Never, args: [load, "http://10.96.0.80/", ":9000"]}
-`

@@ -20,14 +20,17 @@ import (
 
 // echo is an HTTP/1.1 server that answers with what it received, as JSON, and
 // obeys the request header x-do, a list separated by ";" of: status=503,
-// delay=0.5, header=name:value, body=1000 (that many x), mirror (the request's
+// delay=0.5, until=N (answer once this path has been asked N times; never to the
+// Nth), header=name:value, body=1000 (that many x), mirror (the request's
 // body), chunked, trailer=name:value, close, reset (close without an answer), truncate, and
 // fail=N (503 to the first N requests of this path). /jwks is cases/jwks.json; /token
 // is an OAuth token response whose access token is the request in hex, and /token-STATUS one that fails.
 type echo struct {
-	name string
-	mu   sync.Mutex
-	seen map[string]int // requests by path
+	name    string
+	mu      sync.Mutex
+	seen    map[string]int // requests by path that are answered
+	arrived map[string]int // those with until=
+	more    sync.Cond      // arrived has changed
 }
 
 func startEcho(t *testing.T, name string) (e *echo, port int) {
@@ -37,7 +40,8 @@ func startEcho(t *testing.T, name string) (e *echo, port int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	e = &echo{name: name, seen: map[string]int{}}
+	e = &echo{name: name, seen: map[string]int{}, arrived: map[string]int{}}
+	e.more.L = &e.mu
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -55,6 +59,7 @@ func (e *echo) reset() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	clear(e.seen)
+	clear(e.arrived)
 }
 
 // received is the JSON body of an answer.
@@ -76,6 +81,13 @@ func (e *echo) serve(c net.Conn) {
 			return
 		}
 		do := verbs(m.get("x-do"))
+		if s, ok := do["until"]; ok {
+			limit, _ := strconv.Atoi(s[0])
+			if e.wait(m.path(), limit) == limit {
+				r.Peek(1) // until the client has had enough
+				return
+			}
+		}
 		if s, ok := do["delay"]; ok {
 			f, _ := strconv.ParseFloat(s[0], 64)
 			time.Sleep(time.Duration(f * float64(time.Second)))
@@ -97,10 +109,29 @@ func (e *echo) serve(c net.Conn) {
 	}
 }
 
-// answer writes the response and tells whether the connection stays.
-func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
+// wait waits until path has been asked limit times, and tells the how manieth
+// this was.
+func (e *echo) wait(path string, limit int) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.arrived[path]++
+	e.more.Broadcast()
+	nth := e.arrived[path]
+	for e.arrived[path] < limit {
+		e.more.Wait()
+	}
+	return nth
+}
+
+func (m *message) path() string {
 	_, rest, _ := strings.Cut(m.Line, " ")
 	path, _, _ := strings.Cut(rest, " ")
+	return path
+}
+
+// answer writes the response and tells whether the connection stays.
+func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
+	path := m.path()
 	e.mu.Lock()
 	e.seen[path]++
 	n := e.seen[path]

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"sigs.k8s.io/yaml"
+
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // serve runs a gRPC server and gives its port.
@@ -39,7 +41,7 @@ func serve(t *testing.T, register func(*grpc.Server)) int {
 // both runs f against Envoy, then against weir, and compares what it gives.
 func both(t *testing.T, f func(t *testing.T, p *proxy) any) {
 	t.Helper()
-	weir, err := findWeir()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}

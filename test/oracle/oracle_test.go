@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 var (
@@ -34,7 +36,7 @@ func TestCases(t *testing.T) {
 	weir := ""
 	if !*show {
 		var err error
-		if weir, err = findWeir(); err != nil {
+		if weir, err = testbinary.Weir(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,10 +11,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // proxy is an Envoy or a weir under test.
@@ -46,22 +47,7 @@ func findEnvoy(t *testing.T) string {
 	return path
 }
 
-// findWeir is the weir to test: $WEIR, or one built from this tree.
-var findWeir = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("WEIR"); path != "" {
-		return filepath.Abs(path)
-	}
-	dir, err := os.MkdirTemp("", "weir-oracle-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "weir")
-	build := exec.Command("go", "build", "-o", path, "github.com/weirproxy/weir/cmd/weir")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, nil
-})
+func TestMain(m *testing.M) { testbinary.Main(m) }
 
 func newProxy(t *testing.T, name string, command ...string) *proxy {
 	t.Helper()

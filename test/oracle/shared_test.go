@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/weirproxy/weir/internal/testbinary"
 )
 
 // sharedEdge are the cases of edge.yaml whose features weir has; the rest of
@@ -49,7 +51,7 @@ func sharedScript(t *testing.T, path ...string) string {
 // each runs in a network namespace of its own, where this is root.
 func python(t *testing.T, script string, args ...string) (output string, err error) {
 	t.Helper()
-	weir, err := findWeir()
+	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 
 // What people write on pods and namespaces.
 const (
+	// prefix is what all of it begins with.
+	prefix = "weir.dev/"
 	// LabelCatch on a pod, or else on its namespace, asks for the pod to be
 	// caught ("true") or left alone ("false").
 	LabelCatch = "weir.dev/catch"
@@ -45,7 +47,7 @@ const (
 // wants reports whether pod is to be caught; namespace are its namespace's
 // labels.
 func wants(pod *corev1.Pod, namespace map[string]string) bool {
-	if pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+	if pod.Spec.HostNetwork || isDone(pod) {
 		return false
 	}
 	if pod.Annotations[AnnotationCatch] == "false" {
@@ -55,6 +57,10 @@ func wants(pod *corev1.Pod, namespace map[string]string) bool {
 		return own == "true"
 	}
 	return namespace[LabelCatch] == "true"
+}
+
+func isDone(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // spec is how pod is caught. An annotation that makes no sense is an error:

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,13 +75,14 @@ func slimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
 	slim := metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels,
 	}
-	for _, name := range []string{AnnotationCatch, AnnotationExcludeInbound, AnnotationKeepClient, AnnotationExcludeCIDRs, AnnotationExcludePorts, AnnotationExcludeUIDs, AnnotationMode, AnnotationPolicy, AnnotationInbound} {
-		if v, ok := m.Annotations[name]; ok {
-			if slim.Annotations == nil {
-				slim.Annotations = map[string]string{}
-			}
-			slim.Annotations[name] = v
+	for name, v := range m.Annotations {
+		if !strings.HasPrefix(name, prefix) {
+			continue
 		}
+		if slim.Annotations == nil {
+			slim.Annotations = map[string]string{}
+		}
+		slim.Annotations[name] = v
 	}
 	return slim
 }

@@ -4,7 +4,8 @@
 // In: the API server's pods of this node and its namespaces, watched. Out:
 // [pods.Spec]s for package agent, whose [pods.Source] a [Source] is. `weir
 // agent --kubernetes` makes it. Likewise [Services] are those of the cluster
-// that a label has balanced at connect (--kubernetes-services).
+// that a label has balanced at connect (--kubernetes-services), and [Peers] its
+// pods of all nodes, so that the proxy knows who they are (--kubernetes-peers).
 //
 // A running pod is found by its UID, which is in the path of its cgroup; a pod
 // that starts is told of by the CNI plugin (package cni), with its namespace,

@@ -47,7 +47,11 @@ func TestSpec(t *testing.T) {
 		},
 		Spec: corev1.PodSpec{ServiceAccountName: "seller"},
 	}
-	got, err := spec(&pod)
+	kept, err := slim(&pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := spec(kept.(*corev1.Pod))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,14 +5,40 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
 // CheckMethod is the method that servers are asked by.
 const CheckMethod = "/envoy.service.auth.v3.Authorization/Check"
+
+// Outcome is what an authorization server, or its failure, decides.
+type Outcome uint8
+
+const (
+	Failed Outcome = iota
+	Allowed
+	Denied
+)
+
+// Read reads the answer of a call. m is nil when there is none; a server may
+// also say itself that it has failed.
+func Read(response []byte, st grpc.Status) (m *authv3.CheckResponse, o Outcome) {
+	m = &authv3.CheckResponse{}
+	switch {
+	case st.Code != grpc.OK || proto.Unmarshal(response, m) != nil:
+		return nil, Failed
+	case m.GetErrorResponse() != nil:
+		return m, Failed
+	case m.GetStatus().GetCode() != grpc.OK:
+		return m, Denied
+	}
+	return m, Allowed
+}
 
 // Options say how much a server is told.
 type Options struct {

@@ -41,9 +41,10 @@ func (r requestEncoder) ReadDisable(off bool) {
 }
 
 var (
-	errNoMethod    = errors.New("request without :method")
-	errNoTarget    = errors.New("request without :path or :authority")
-	errUnencodable = errors.New("request with a line break or NUL in a field")
+	errNoMethod    = errors.New("missing required header: :method")
+	errNoPath      = errors.New("missing required header: :path")
+	errNoAuthority = errors.New("missing required header: :authority")
+	errTarget      = errors.New("invalid header value for: :path")
 	errNoStream    = errors.New("the stream has ended")
 )
 
@@ -64,11 +65,17 @@ func (r requestEncoder) EncodeHeaders(h *http.HeaderMap, end bool) error {
 	} else if c.enc.set.AbsoluteForm && target != "" && target[0] == '/' {
 		prefix, slashes, host = h.Get(http.Scheme), "://", h.Get(http.Authority)
 	}
-	if target == "" {
-		return errNoTarget
-	}
-	if !isTarget(method) || !isTarget(target) {
-		return errUnencodable
+	switch {
+	case target == "" && c.connect:
+		return errNoAuthority
+	case target == "":
+		return errNoPath
+	case !isTarget(method) || !isTarget(target):
+		return errTarget
+	case h.Odd():
+		if err := h.Unencodable(); err != nil {
+			return err
+		}
 	}
 	c.enc.left, c.enc.framing = -1, framing{}
 	extra := ""
@@ -88,7 +95,7 @@ func (r requestEncoder) EncodeHeaders(h *http.HeaderMap, end bool) error {
 	}
 	start := [7]string{method, " ", prefix, slashes, host, target, " HTTP/1.1\r\n"}
 	if !c.enc.head(start[:], h, extra, c.connect) {
-		return errUnencodable
+		return h.Unencodable()
 	}
 	if end {
 		r.end()

@@ -42,6 +42,9 @@ func (r responseEncoder) ResetStream(reason http.ResetReason) {
 
 func (r responseEncoder) ReadDisable(off bool) {
 	s := r.s
+	if s.dec == nil {
+		return // the stream is over, and its calls are undone
+	}
 	if off {
 		s.readOff++
 	} else {

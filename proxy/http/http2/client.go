@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"cmp"
 	"errors"
 
 	"golang.org/x/net/http2"
@@ -124,8 +125,9 @@ func (c *client) opened() { c.startKeepAlive() }
 type requestEncoder struct{ *stream }
 
 var (
-	errNoMethod    = errors.New("request without :method")
-	errNoTarget    = errors.New("request without :path or :authority")
+	errNoMethod    = errors.New("missing required header: :method")
+	errNoPath      = errors.New("missing required header: :path")
+	errNoAuthority = errors.New("missing required header: :authority")
 	errUnencodable = errors.New("request with a character in a field that can't be sent")
 	errNoStream    = errors.New("the stream has ended")
 )
@@ -152,12 +154,15 @@ func (r requestEncoder) EncodeHeaders(h *http.HeaderMap, end bool) error {
 	case s.connect:
 		order = connectPseudo
 	}
-	if h.Get(http.Authority) == "" || order[len(order)-1] == http.Path && h.Get(http.Path) == "" {
-		return errNoTarget
+	switch {
+	case h.Get(http.Authority) == "":
+		return errNoAuthority
+	case order[len(order)-1] == http.Path && h.Get(http.Path) == "":
+		return errNoPath
 	}
 	s.headersOut, s.outEnd = true, end
 	if !s.c.writeBlock(s.id, h, order, end) {
-		return errUnencodable
+		return cmp.Or(h.Unencodable(), errUnencodable)
 	}
 	if end {
 		s.sent()

@@ -10,16 +10,14 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
-	"github.com/weirproxy/weir/proxy/ecds"
-	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/route"
-	"github.com/weirproxy/weir/proxy/secret"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tracing"
 )
@@ -27,7 +25,7 @@ import (
 // Config is an HttpConnectionManager compiled. It is immutable but for its
 // workers' own state.
 type Config struct {
-	filters     []namedFilter
+	filters     []filterchain.Filter
 	filtersVary bool // a filter can be off for a route
 	routes      RouteProvider
 	scoped      ScopedRoutes // routes, when they differ by request
@@ -110,35 +108,26 @@ type Drain interface {
 
 // Options are what a Config needs of the server.
 type Options struct {
-	Stats          *stats.Store
-	Loops          []*network.Loop // by worker number; 0 is main
-	ListenerPrefix string          // "listener.127.0.0.1_80."
-	Listener       string          // its name
-	Chain          string          // the filter chain's
+	// What its filters may use, and it does as well. The StatPrefix is the
+	// manager's to fill in; LocalAddress is added to X-Forwarded-For for
+	// loopback clients.
+	http.FactoryContext
+	ListenerPrefix string // "listener.127.0.0.1_80."
+	Listener       string // its name
+	Chain          string // the filter chain's
 	// ListenerMetadata and ChainMetadata are the listener's and the chain's, by namespace.
 	ListenerMetadata, ChainMetadata map[string]map[string]any
 
-	Filter         http.FilterLookup
-	Routes         RouteFactory
-	Cluster        ClusterInfo // may be nil
-	AccessLogs     accesslog.Options
-	NodeID         string
-	Node           map[string]any // its fields
-	Direction      uint8          // the listener's traffic_direction
-	ServiceCluster string
-
-	NodeMetadata      map[string]any
-	HealthCheckFailed func() bool
-	Secrets           secret.Source
-	LocalAddress      netip.Addr // added to X-Forwarded-For for loopback clients
-	Drain             Drain
-	Runtime           fraction.Runtime
-	RuntimeNumber     func(key string, otherwise float64) float64 // may be nil
-	Log               *slog.Logger
-	Tracing           tracing.Options   // its StatPrefix is the manager's
-	Overload          *overload.Manager // nil: never overloaded
-	Discovery         ecds.Discovery    // of filters' configurations; nil: refused
-	Scope             ecds.Scope        // the listener
+	Filter     http.FilterLookup
+	Routes     RouteFactory
+	Cluster    ClusterInfo // may be nil
+	AccessLogs accesslog.Options
+	Node       map[string]any // its fields
+	Direction  uint8          // the listener's traffic_direction
+	Drain      Drain
+	Log        *slog.Logger
+	Tracing    tracing.Options   // its StatPrefix is the manager's
+	Overload   *overload.Manager // nil: never overloaded
 }
 
 // Compile turns an HttpConnectionManager at path p into a Config.
@@ -295,9 +284,11 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 	listener := stats.NewGroup[ListenerStats](o.Stats, stats.Scope{Prefix: o.ListenerPrefix + "http." + prefix + "."})
 	c.groups = groups{
 		manager: group, listener: listener,
-		http1:   stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
-		http2:   stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2.", Lazy: true}),
-		tracing: stats.NewGroup[tracing.Stats](o.Stats, stats.Scope{Prefix: "http." + prefix + ".tracing."}), // there without tracing, too
+		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
+		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2.", Lazy: true}),
+	}
+	if c.tracing == nil { // as in Envoy the statistics are there all the same
+		c.groups.tracing = tracing.NewStats(o.Stats, prefix)
 	}
 	c.workers = make([]*worker, len(o.Loops))
 	for i, l := range o.Loops {
@@ -311,14 +302,18 @@ func (c *Config) Close() {
 	c.groups.listener.Close()
 	c.groups.http1.Close()
 	c.groups.http2.Close()
-	c.groups.tracing.Close()
+	if c.tracing != nil {
+		c.tracing.Close()
+	} else {
+		c.groups.tracing.Close()
+	}
 	c.closeFilters()
 }
 
 func (c *Config) closeFilters() {
-	closeFilters(c.filters)
+	filterchain.Close(c.filters)
 	for _, u := range c.upgrades {
-		closeFilters(u.filters)
+		filterchain.Close(u.filters)
 	}
 }
 

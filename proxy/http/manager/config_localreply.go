@@ -6,6 +6,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/accesslog"
+	"github.com/weirproxy/weir/proxy/datasource"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/route"
 )
@@ -56,7 +57,7 @@ func compileMapper(p field.Path, m *hcmv3.ResponseMapper, o Options) (r localRep
 	}
 	r.status = int(m.GetStatusCode().GetValue())
 	if m.Body != nil {
-		text, err := route.DataSource(p.Dot("body"), m.Body)
+		text, err := datasource.Read(p.Dot("body"), m.Body)
 		if err != nil {
 			return r, err
 		}

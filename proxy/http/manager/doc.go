@@ -16,5 +16,5 @@
 // turn, recycled together with those of its filters that can be.
 //
 // The contract that bites: after any call into a filter, a codec or an
-// encoder the stream may be gone; every loop over filters checks s.ended.
+// encoder the stream may be gone; every loop over filters checks s.Ended.
 package manager

@@ -24,7 +24,7 @@ func (s *stream) mutateRequest() {
 	h.Remove(http.HTTP2Settings)
 
 	remote, trusted := s.clientAddress()
-	if s.localReply {
+	if s.LocalReply {
 		return
 	}
 	s.internal = trusted && (remote.IsValid() && c.isInternal(remote) || c.internalPipes && s.m.conn.RemoteAddress().IsPipe())
@@ -108,7 +108,7 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 		var reject int
 		if remote, trusted, reject = s.detectClient(); reject != 0 {
 			s.w.stats.DownstreamRqRejectedViaIpDetection.Inc()
-			s.sendLocalReply(reject, "", nil, http.NoGrpcStatus, "rejecting_because_detection_failed")
+			s.Answer(reject, "", nil, http.NoGrpcStatus, "rejecting_because_detection_failed")
 			return remote, false
 		}
 	}

@@ -28,26 +28,26 @@ type replyBody struct {
 	contentType string
 }
 
-// sendLocalReply answers the request from within the proxy. modify may add
-// headers to the answer.
-func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderMap), grpcStatus int, details string) {
-	if s.ended {
+// Answer implements filterchain.Stream: it answers the request from within the
+// proxy. modify may add headers to the answer.
+func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grpcStatus int, details string) {
+	if s.Ended {
 		return
 	}
 	if details != "" {
 		s.info.ResponseCodeDetails = details
 	}
 	if s.headersWritten {
-		s.resetByProxy(http.LocalReset)
+		s.Reset(http.LocalReset)
 		return
 	}
 	// A response that is under way but of which the client has seen nothing is
 	// replaced, and its place is not taken by filters again.
-	direct := s.responseStarted
+	direct := s.ResponseStarted
 	if code == 400 && s.m.protocol < http.HTTP2 && !s.enc.StreamErrorOnInvalidMessage() {
 		s.connectionClose = true // what follows may be garbled, too
 	}
-	s.localReply = true
+	s.LocalReply = true
 	h := &s.response
 	h.Reset()
 	h.Add(http.Status, h.Int(int64(code)))
@@ -90,28 +90,26 @@ func (s *stream) sendLocalReply(code int, body string, modify func(*http.HeaderM
 		s.replaceResponse(body)
 		return
 	}
-	s.responseStarted = true
-	s.encodeHeaders(len(s.slots)-1, body == "")
-	if body != "" && !s.ended {
-		b := s.takeBuffer()
+	s.EncodeHead(body == "")
+	if body != "" && !s.Ended {
+		b := s.TakeBuffer()
 		b.AppendString(body)
-		s.encodeData(len(s.slots)-1, b, true)
-		s.putBuffer(b)
+		s.EncodeBody(b, true)
+		s.PutBuffer(b)
 	}
 }
 
 // replaceResponse sends the head in s.response and body past the filters.
 func (s *stream) replaceResponse(body string) {
-	s.encoding.Reset()
-	s.hasRespTrailers, s.addedRespTrailers = false, false
-	s.writeHeaders(body == "")
-	if body == "" || s.ended {
+	s.Bypass()
+	s.WriteHead(body == "")
+	if body == "" || s.Ended {
 		return
 	}
-	b := s.takeBuffer()
+	b := s.TakeBuffer()
 	b.AppendString(body)
-	s.writeData(b, true)
-	s.putBuffer(b)
+	s.WriteBody(b, true)
+	s.PutBuffer(b)
 }
 
 // SendLocalReply implements http.RequestDecoder: the codec refuses the request.
@@ -121,15 +119,15 @@ func (s *stream) SendLocalReply(code int, body, details string) {
 	if !s.gotHeaders {
 		s.request.Reset() // a head that is not whole is not told
 	}
-	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
+	s.Answer(code, body, nil, http.NoGrpcStatus, details)
 }
 
 // rewriteReply applies the first mapper that matches, then the body format.
 func (s *stream) rewriteReply(lr *localReplies, code int, body string) (int, string, string) {
-	started := s.responseStarted
-	s.responseStarted = true // the filters may look at the answer's headers
+	started := s.ResponseStarted
+	s.ResponseStarted = true // the filters may look at the answer's headers
 	c := s.formatContext()
-	s.responseStarted = started
+	s.ResponseStarted = started
 	format := lr.body
 	for i := range lr.mappers {
 		m := &lr.mappers[i]

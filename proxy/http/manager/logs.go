@@ -22,7 +22,7 @@ func (s *stream) logAccess(t streaminfo.LogType) {
 	if m, ok := s.enc.(http.Metered); ok {
 		b := m.Bytes()
 		s.info.WireBytesReceived, s.info.WireBytesSent, s.info.HeaderBytesSent = b.Received, b.Sent, b.HeaderSent
-	} else if s.responseStarted {
+	} else if s.ResponseStarted {
 		s.info.HeaderBytesSent = uint64(s.response.Bytes())
 	}
 	c := s.formatContext()
@@ -43,7 +43,7 @@ func (s *stream) logStart() {
 }
 
 func (s *stream) logPeriodic() {
-	if s.ended {
+	if s.Ended {
 		return
 	}
 	s.logAccess(streaminfo.LogDownstreamPeriodic)

@@ -64,7 +64,7 @@ func (s *stream) normalizePath() bool {
 	h.Set(http.Path, path)
 	if redirect {
 		s.w.stats.DownstreamRqRedirectedWithNormalizedPath.Inc()
-		s.sendLocalReply(307, "", func(r *http.HeaderMap) { r.Set(http.Location, path) }, http.NoGrpcStatus, "path_normalization_failed")
+		s.Answer(307, "", func(r *http.HeaderMap) { r.Set(http.Location, path) }, http.NoGrpcStatus, "path_normalization_failed")
 		return false
 	}
 	return true

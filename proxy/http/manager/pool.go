@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/network"
@@ -28,7 +29,7 @@ type worker struct {
 	nextID   uint64
 	free     *stream
 	nfree    int
-	scratch  []*network.Buffer
+	scratch  filterchain.Scratch
 	codecs   []reusableCodec
 	idle     event.Timer // for the first of the connections that wait
 	idleHead *ConnManager
@@ -43,7 +44,7 @@ type groups struct {
 	listener *stats.Group[ListenerStats]
 	http1    *stats.Group[http1Stats]
 	http2    *stats.Group[http2.Stats]
-	tracing  *stats.Group[tracing.Stats]
+	tracing  *stats.Group[tracing.Stats] // nil when the tracer has them
 }
 
 func (w *worker) open(c *Config) {
@@ -93,19 +94,9 @@ func (w *worker) getStream() *stream {
 	w.loop.InitTimer(&s.whole, s.onRequestTimeout)
 	w.loop.InitTimer(&s.maxLife, s.onMaxDuration)
 	w.loop.InitTimer(&s.periodic, s.logPeriodic)
-	s.decoding, s.encoding = w.loop.NewBuffer(), w.loop.NewBuffer()
-	s.slots = s.newSlots(cfg.filters)
+	m := filterchain.Messages{Request: &s.request, RequestTrailers: &s.requestTrailers, Response: &s.response, ResponseTrailers: &s.responseTrailers}
+	s.Init(s, w.loop, w.index, cfg.filters, m, &s.info, &w.scratch)
 	return s
-}
-
-func (s *stream) newSlots(filters []namedFilter) []slot {
-	slots := make([]slot, len(filters))
-	for i := range slots {
-		f := &slots[i]
-		f.s, f.index, f.of = s, i, &filters[i]
-		f.set(f.of.factory.New(s.w.index, f))
-	}
-	return slots
 }
 
 // putStream recycles a stream: everything back to the start, and new filters
@@ -117,22 +108,14 @@ func (w *worker) putStream(s *stream) {
 		s.whole.Release()
 		s.maxLife.Release()
 		s.periodic.Release()
-		s.decoding.Reset()
-		s.encoding.Reset()
+		s.DropBuffers()
 		return
 	}
-	if s.usual != nil { // an upgrade had filters of its own
-		s.slots, s.usual = s.usual, nil
-	}
-	for i := range s.slots {
-		s.renew(&s.slots[i])
-	}
+	s.Restart()
 	s.request.Reset()
 	s.requestTrailers.Reset()
 	s.response.Reset()
 	s.responseTrailers.Reset()
-	s.decoding.Reset()
-	s.encoding.Reset()
 	if s.redirected != nil {
 		s.redirected.Reset()
 	}

@@ -1,14 +1,12 @@
 package manager
 
 import (
-	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
-// RecreateStream implements http.FilterCallbacks.
-func (f *slot) RecreateStream(body *network.Buffer) {
-	s := f.s
-	if s.ended {
+// RecreateStream implements filterchain.Stream.
+func (s *stream) RecreateStream(body *network.Buffer) {
+	if s.Ended {
 		return
 	}
 	if s.redirected == nil {
@@ -18,7 +16,7 @@ func (f *slot) RecreateStream(body *network.Buffer) {
 	// What calls this is about to be destroyed.
 	id := s.id
 	s.w.loop.Post(func() {
-		if s.id == id && !s.ended {
+		if s.id == id && !s.Ended {
 			s.recreate()
 		}
 	})
@@ -27,38 +25,30 @@ func (f *slot) RecreateStream(body *network.Buffer) {
 // recreate passes the request, received whole and changed by a redirect,
 // through new filters.
 func (s *stream) recreate() {
-	for i := range s.slots {
-		s.slots[i].filter.OnDestroy()
-	}
 	s.restartInfo()
-	for i := range s.slots {
-		s.renew(&s.slots[i])
-	}
+	s.RestartRequest()
 	clear(s.watermarks)
 	s.watermarks = s.watermarks[:0]
-	s.decoding.Reset()
-	s.encoding.Reset()
 	s.response.Reset()
 	s.responseTrailers.Reset()
-	s.responseStarted, s.localReply = false, false
-	s.routeKnown, s.hasRespTrailers, s.addedRespTrailers, s.addedReqTrailers = false, false, false, false
-	s.touch()
+	s.routeKnown = false
+	s.Touch()
 	s.chooseFilters()
-	if s.ended || s.localReply {
+	if s.Over() {
 		return
 	}
 	s.refreshTimeouts()
 	s.trace()
 	hasBody := s.redirected.Len() > 0
-	s.decodeHeaders(0, !hasBody && !s.gotTrailers)
-	if hasBody && !s.ended && !s.localReply {
-		b := s.takeBuffer()
+	s.DecodeHead(!hasBody && !s.GotTrailers)
+	if hasBody && !s.Over() {
+		b := s.TakeBuffer()
 		b.Move(s.redirected)
-		s.decodeData(0, b, !s.gotTrailers)
-		s.putBuffer(b)
+		s.DecodeBody(b, !s.GotTrailers)
+		s.PutBuffer(b)
 	}
-	if s.gotTrailers && !s.ended && !s.localReply {
-		s.decodeTrailers(0)
+	if s.GotTrailers && !s.Over() {
+		s.DecodeTail()
 	}
 }
 
@@ -74,14 +64,4 @@ func (s *stream) restartInfo() {
 	i.LastDownstreamRxByte = now
 	s.startInfo()
 	i.DownstreamRemote, i.FilterState = old.DownstreamRemote, old.FilterState
-}
-
-// renew gives a slot a filter for another request.
-func (s *stream) renew(f *slot) {
-	f.resetState()
-	if r, ok := f.filter.(http.Recycler); ok {
-		r.Recycle()
-	} else {
-		f.set(f.of.factory.New(s.w.index, f))
-	}
 }

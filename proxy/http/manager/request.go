@@ -16,7 +16,7 @@ func (s *stream) prepareRequest(end bool) bool {
 	st.rqProtocol(proto)
 	if s.cfg.overload.StopsAcceptingRequests() {
 		st.DownstreamRqOverloadClose.Inc()
-		s.sendLocalReply(503, "envoy overloaded", s.tellOverload, http.NoGrpcStatus, "overload")
+		s.Answer(503, "envoy overloaded", s.tellOverload, http.NoGrpcStatus, "overload")
 		return false
 	}
 
@@ -64,11 +64,11 @@ func (s *stream) prepareRequest(end bool) bool {
 		m.Apply(h, s.formatContext())
 	}
 	s.mutateRequest()
-	if s.ended || s.localReply {
+	if s.Over() {
 		return false
 	}
 	s.checkUpgrade()
-	if s.ended || s.localReply {
+	if s.Over() {
 		return false
 	}
 	s.trace()
@@ -88,7 +88,7 @@ func (s *stream) tellOverload(h *http.HeaderMap) {
 // reject answers a bad request. To Envoy such a one is no protocol error: those
 // are the codecs'.
 func (s *stream) reject(code int, body, details string) bool {
-	s.sendLocalReply(code, body, nil, http.NoGrpcStatus, details)
+	s.Answer(code, body, nil, http.NoGrpcStatus, details)
 	return false
 }
 
@@ -237,7 +237,7 @@ func (s *stream) checkUpgrade() {
 		s.w.stats.DownstreamCxUpgradesActive.Inc()
 		s.idle.Enable(s.idleTimeout)
 		if filters := s.cfg.upgrades[kind].filters; filters != nil {
-			s.usual, s.slots = s.slots, s.newSlots(filters)
+			s.Replace(filters)
 		}
 		return
 	}
@@ -246,7 +246,7 @@ func (s *stream) checkUpgrade() {
 	}
 	s.connectionClose = true // what follows was meant for the other protocol
 	s.w.stats.DownstreamRqWsOnNonWsRoute.Inc()
-	s.sendLocalReply(403, "", nil, http.NoGrpcStatus, "upgrade_failed")
+	s.Answer(403, "", nil, http.NoGrpcStatus, "upgrade_failed")
 }
 
 // chooseFilters applies what the route says of each filter.
@@ -254,15 +254,5 @@ func (s *stream) chooseFilters() {
 	if !s.cfg.filtersVary {
 		return
 	}
-	r := s.findRoute()
-	for i := range s.slots {
-		f := &s.slots[i]
-		f.skip = f.of.disabled
-		if r == nil {
-			continue
-		}
-		if disabled, known := r.FilterDisabled(f.of.name); known {
-			f.skip = disabled
-		}
-	}
+	s.Choose(s.findRoute())
 }

@@ -40,7 +40,7 @@ func (s *stream) finishResponse(end bool) {
 	h.Remove(http.TransferEncoding)
 	h.Remove(http.KeepAlive)
 	h.Remove(http.ProxyConnection)
-	if c.alwaysSetRequestID && s.info.RequestID != "" {
+	if s.info.RequestID != "" && (c.alwaysSetRequestID || s.request.Has(http.XEnvoyForceTrace)) {
 		h.Set(http.XRequestID, s.info.RequestID)
 	}
 	s.traceResponse(h)
@@ -72,10 +72,10 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.remoteComplete || code == 413 && s.localReply && s.lastData) && !upgraded {
+		if (!s.RequestWhole || s.tooLarge) && !upgraded {
 			// The connection can't be used for another request. To Envoy a body
-			// ends after its last byte, so it is still under way for a filter
-			// that refuses it.
+			// ends after its last byte, so one that is too large is still under
+			// way.
 			m.drain = closing
 			s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
 		}

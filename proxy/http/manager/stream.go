@@ -6,6 +6,7 @@ import (
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -16,6 +17,7 @@ import (
 // anew is in streamState and info.
 type stream struct {
 	streamState
+	filterchain.Chain
 
 	cfg *Config
 	w   *worker
@@ -26,11 +28,7 @@ type stream struct {
 	responseTrailers http.HeaderMap
 	info             streaminfo.Info
 
-	slots      []slot
-	usual      []slot // the slots when an upgrade has filters of its own in their place
 	watermarks []http.DownstreamWatermarks
-	decoding   *network.Buffer // request data kept for filters that stopped
-	encoding   *network.Buffer // response data likewise
 
 	idle    overload.Timer // stream_idle_timeout
 	headers event.Timer    // request_headers_timeout
@@ -55,7 +53,6 @@ type streamState struct {
 	route       http.Route
 	upgrade     string
 	idleTimeout time.Duration
-	bufferLimit uint32
 
 	span      *tracing.Span // nil when there is none
 	decorated string        // the operation's name, to be passed on
@@ -64,24 +61,13 @@ type streamState struct {
 
 	routeKnown      bool
 	gotHeaders      bool
-	gotTrailers     bool
-	remoteComplete  bool // the request is received whole
-	lastData        bool // filters see the last of an HTTP/1 body
-	responseStarted bool
+	tooLarge        bool // more of the request had to be kept than may be
 	headersWritten  bool // the response's head has gone to the codec
-	hasRespTrailers bool
 	localComplete   bool // the response is encoded whole
 	connectionClose bool // the client asked to close
 	internal        bool // the request comes from inside
-	localReply      bool // the answer is weir's own
 	grpc            bool // the request is gRPC, as it came
 	garbled         bool // the codec refuses the request
-	ended           bool
-
-	// decodingEnd and encodingEnd are set while the last data or headers of
-	// a message pass the filters, when trailers may still be added.
-	decodingEnd, encodingEnd            bool
-	addedReqTrailers, addedRespTrailers bool
 }
 
 // start takes the stream into use for a request that begins.
@@ -90,7 +76,7 @@ func (s *stream) start(m *ConnManager, enc http.ResponseEncoder) {
 	s.w.nextID++
 	s.id = s.w.nextID
 	s.random = s.w.rand.Uint64()
-	s.bufferLimit = enc.BufferLimit()
+	s.SetBufferLimit(enc.BufferLimit())
 	s.idleTimeout = s.cfg.streamIdleTimeout
 	enc.SetCallbacks(s)
 	s.startInfo()
@@ -142,8 +128,9 @@ func (s *stream) RequestHeaders() *http.HeaderMap { return &s.request }
 // RequestTrailers implements http.RequestDecoder.
 func (s *stream) RequestTrailers() *http.HeaderMap { return &s.requestTrailers }
 
-func (s *stream) touch() {
-	if s.idleTimeout > 0 && !s.ended {
+// Touch implements filterchain.Stream: the stream is not idle.
+func (s *stream) Touch() {
+	if s.idleTimeout > 0 && !s.Ended {
 		s.idle.Enable(s.idleTimeout)
 	}
 }
@@ -154,45 +141,43 @@ func (s *stream) DecodeHeaders(end bool) {
 	s.gotHeaders = true
 	s.grpc = http.IsGRPC(&s.request)
 	s.info.HeaderBytesReceived = fieldBytes(&s.request)
-	s.touch()
+	s.Touch()
 	if end {
 		s.completeRemote()
 	}
-	if !s.prepareRequest(end) || s.ended {
+	if !s.prepareRequest(end) || s.Ended {
 		return
 	}
-	s.decodeHeaders(0, end)
+	s.DecodeHead(end)
 }
 
 // DecodeData implements http.StreamDecoder.
 func (s *stream) DecodeData(b *network.Buffer, end bool) {
 	s.info.BytesReceived += uint64(b.Len())
-	s.touch()
+	s.Touch()
 	if end {
 		s.completeRemote()
 	}
-	if s.localReply || s.ended {
+	if s.Over() {
 		b.Reset() // the answer is on its way
 		return
 	}
-	s.lastData = end && b.Len() > 0 && s.m.protocol < http.HTTP2
-	s.decodeData(0, b, end)
-	s.lastData = false
+	s.DecodeBody(b, end)
 }
 
 // DecodeTrailers implements http.StreamDecoder.
 func (s *stream) DecodeTrailers(*http.HeaderMap) {
-	s.touch()
+	s.Touch()
 	s.completeRemote()
-	s.gotTrailers = true
-	if s.localReply || s.ended {
+	s.GotTrailers = true
+	if s.Over() {
 		return
 	}
-	s.decodeTrailers(0)
+	s.DecodeTail()
 }
 
 func (s *stream) completeRemote() {
-	s.remoteComplete = true
+	s.RequestWhole = true
 	s.info.LastDownstreamRxByte = s.m.conn.Loop().Now()
 	s.whole.Disable()
 	if s.localComplete {
@@ -211,7 +196,7 @@ func (s *stream) protocolError() {
 // OnResetStream implements http.StreamCallbacks: the codec or the connection
 // ends the stream.
 func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
-	if s.ended {
+	if s.Ended {
 		return
 	}
 	st := s.w.stats
@@ -241,7 +226,7 @@ func (s *stream) endStream() {
 	s.localComplete = true
 	now := s.m.conn.Loop().Now()
 	s.info.LastDownstreamTxByte = now
-	if s.remoteComplete {
+	if s.RequestWhole {
 		s.finish()
 		return
 	}
@@ -259,7 +244,7 @@ func (s *stream) endStream() {
 }
 
 func (s *stream) finish() {
-	if s.ended {
+	if s.Ended {
 		return
 	}
 	m, shut := s.m, s.connectionClose
@@ -270,10 +255,10 @@ func (s *stream) finish() {
 // destroy ends the stream: filters are told, it is logged and, at the end of
 // the turn, recycled.
 func (s *stream) destroy() {
-	if s.ended {
+	if s.Ended {
 		return
 	}
-	s.ended = true
+	s.Ended = true
 	s.info.End = s.w.loop.Now()
 	s.idle.Disable()
 	s.headers.Disable()
@@ -283,9 +268,7 @@ func (s *stream) destroy() {
 	if s.upgrade != "" {
 		s.w.stats.DownstreamCxUpgradesActive.Dec()
 	}
-	for i := range s.slots {
-		s.slots[i].filter.OnDestroy()
-	}
+	s.Destroy()
 	if !s.gotHeaders {
 		s.request.Reset() // a head that is not whole is not told
 	}
@@ -322,10 +305,10 @@ func (s *stream) formatContext() *formatter.Context {
 	c, loop := &s.context, s.m.conn.Loop()
 	c.Info, c.RequestHeaders, c.Now, c.Time = &s.info, &s.request, loop.Now(), loop.Time()
 	c.ResponseHeaders, c.ResponseTrailers = nil, nil
-	if s.responseStarted {
+	if s.ResponseStarted {
 		c.ResponseHeaders = &s.response
 	}
-	if s.hasRespTrailers {
+	if s.HasRespTrailers {
 		c.ResponseTrailers = &s.responseTrailers
 	}
 	return c
@@ -349,4 +332,5 @@ func (s *stream) OnBelowWriteBufferLowWatermark() {
 var (
 	_ http.RequestDecoder  = (*stream)(nil)
 	_ http.StreamCallbacks = (*stream)(nil)
+	_ filterchain.Stream   = (*stream)(nil)
 )

@@ -103,5 +103,5 @@ func (s *stream) finishTrace() {
 	s.span = nil
 }
 
-// Trace implements router.Traced.
-func (f *slot) Trace() (*tracing.Config, *tracing.Span) { return f.s.cfg.tracing, f.s.span }
+// Trace implements filterchain.Stream.
+func (s *stream) Trace() (*tracing.Config, *tracing.Span) { return s.cfg.tracing, s.span }

@@ -44,7 +44,7 @@ const (
 
 	unhealthyFlags = FailedActiveHC | FailedOutlierCheck | FailedEDSHealth | EDSStatusDraining
 	degradedFlags  = DegradedActiveHC | DegradedEDSHealth | DegradedOutlierDetection
-	excludedFlags  = PendingActiveHC | ExcludedViaImmediateHCFail
+	excludedFlags  = PendingActiveHC | ExcludedViaImmediateHCFail | EDSStatusDraining
 )
 
 var healthFlagNames = []string{

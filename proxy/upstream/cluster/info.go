@@ -62,7 +62,10 @@ type Info struct {
 	Preconnect Preconnect
 	// HTTPPolicies is the router's: what the cluster has to say of its requests.
 	// nil for nothing.
-	HTTPPolicies  any
+	HTTPPolicies any
+	// HTTPFilters are the router's, too: filters that requests pass on their way
+	// to a connection. nil for none.
+	HTTPFilters   any
 	Protocol      Protocol
 	HappyEyeballs HappyEyeballs
 	Socket        *SocketOptions          // nil: the system's defaults

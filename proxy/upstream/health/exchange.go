@@ -10,6 +10,7 @@ import (
 // exchange is the probe by HTTP requests, which gRPC checks are as well. It
 // keeps its connection for the next check, where configured.
 type exchange struct {
+	network.NoWatermarks
 	s    *session
 	kind interface {
 		// send puts the request's head into h and returns its body.
@@ -206,12 +207,6 @@ func (e *exchange) OnResetStream(http.ResetReason, string) {
 	e.enc = nil
 	e.lost()
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (e *exchange) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (e *exchange) OnBelowWriteBufferLowWatermark() {}
 
 var (
 	_ http.ResponseDecoder        = (*exchange)(nil)

@@ -8,6 +8,7 @@ import (
 
 // tcpProbe connects, and where configured sends bytes and waits for others.
 type tcpProbe struct {
+	network.NoWatermarks
 	s       *session
 	conn    *network.Connection
 	waiting bool // for the result of a check
@@ -105,9 +106,3 @@ func inOrder(parts [][]byte, b []byte) bool {
 	}
 	return true
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (p *tcpProbe) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (p *tcpProbe) OnBelowWriteBufferLowWatermark() {}

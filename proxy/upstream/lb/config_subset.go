@@ -80,7 +80,7 @@ func subset[S selectorConfig](p field.Path, s *Subset, m subsetConfig, selectors
 			return err
 		}
 		if len(sel.Keys) == 0 {
-			return p.Dot("keys").Errorf("missing")
+			continue // it selects nothing
 		}
 		if sel.Fallback == FallbackKeys {
 			p := p.Dot("fallback_keys_subset")

@@ -38,20 +38,7 @@ func (p *HTTP1) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 		}
 		return nil
 	}
-	if !p.brk.CanCreate(cluster.Pending) {
-		p.o.Stats.UpstreamRqPendingOverflow.Inc()
-		cb.OnPoolFailure(Overflow, "", nil)
-		return nil
-	}
-	w := p.wait(dec, cb)
-	if err := connectIfNeeded(p); err != nil && len(p.all) == 0 {
-		p.queue.remove(w)
-		p.forget(w)
-		reason, why := failureOf(err)
-		cb.OnPoolFailure(reason, why, p.host)
-		return nil
-	}
-	return w
+	return p.wait(p, dec, cb)
 }
 
 // attach starts a request on an idle connection.
@@ -91,13 +78,7 @@ func (p *HTTP1) connect() (made bool, err error) {
 }
 
 // Preconnect implements HTTP.
-func (p *HTTP1) Preconnect(ratio float64) bool {
-	if p.draining || p.o.closed || p.host.Usability() != cluster.Healthy || !p.Load().Short(ratio, 1) {
-		return false
-	}
-	made, _ := p.connect()
-	return made
-}
+func (p *HTTP1) Preconnect(ratio float64) bool { return p.preconnect(p, ratio) }
 
 // ready takes a connection that can carry a request.
 func (p *HTTP1) ready(c *client) {
@@ -119,10 +100,7 @@ func (p *HTTP1) ready(c *client) {
 func (p *HTTP1) serveQueue() {
 	p.serving = false
 	for p.queue.n > 0 && p.idle.first != nil {
-		w := p.queue.first
-		dec, cb := w.dec, w.cb
-		p.queue.remove(w)
-		p.forget(w)
+		dec, cb := p.next()
 		p.attach(p.idle.first, dec, cb)
 	}
 	p.closeIdleIfDraining()

@@ -41,20 +41,7 @@ func (p *HTTP2) NewStream(dec http.ResponseDecoder, cb StreamCallbacks) Cancella
 			return nil
 		}
 	}
-	if !p.brk.CanCreate(cluster.Pending) {
-		p.o.Stats.UpstreamRqPendingOverflow.Inc()
-		cb.OnPoolFailure(Overflow, "", nil)
-		return nil
-	}
-	w := p.wait(dec, cb)
-	if err := connectIfNeeded(p); err != nil && p.conns == 0 {
-		p.queue.remove(w)
-		p.forget(w)
-		reason, why := failureOf(err)
-		cb.OnPoolFailure(reason, why, p.host)
-		return nil
-	}
-	return w
+	return p.wait(p, dec, cb)
 }
 
 // roomy is a connection that can carry one more request, nil when there is
@@ -112,13 +99,7 @@ func (p *HTTP2) connect() (made bool, err error) {
 }
 
 // Preconnect implements HTTP.
-func (p *HTTP2) Preconnect(ratio float64) bool {
-	if p.draining || p.o.closed || p.host.Usability() != cluster.Healthy || !p.Load().Short(ratio, 1) {
-		return false
-	}
-	made, _ := p.connect()
-	return made
-}
+func (p *HTTP2) Preconnect(ratio float64) bool { return p.preconnect(p, ratio) }
 
 // serveLater gives waiting requests the room that has come, in a later turn:
 // not deep in the codec, from within the end of another.
@@ -138,10 +119,7 @@ func (p *HTTP2) serveQueue() {
 			_ = connectIfNeeded(p)
 			break
 		}
-		w := p.queue.first
-		dec, cb := w.dec, w.cb
-		p.queue.remove(w)
-		p.forget(w)
+		dec, cb := p.next()
 		p.attach(c, dec, cb)
 	}
 	for _, c := range slices.Clone(p.clients) {

@@ -38,10 +38,7 @@ func (p *base) Host() *cluster.Host { return p.host }
 // those that are there now are taken.
 func (p *base) eject(reason FailureReason, why string) {
 	for n := p.queue.n; n > 0 && p.queue.first != nil; n-- {
-		w := p.queue.first
-		cb := w.cb
-		p.queue.remove(w)
-		p.forget(w)
+		_, cb := p.next()
 		p.o.Stats.UpstreamRqPendingFailureEject.Inc()
 		cb.OnPoolFailure(reason, why, p.host)
 	}
@@ -67,7 +64,6 @@ type pending struct {
 func (w *pending) Cancel() {
 	p := w.pool
 	p.o.Stats.UpstreamRqCancelled.Inc()
-	p.queue.remove(w)
 	p.forget(w)
 	p.maybeDone()
 }
@@ -104,8 +100,26 @@ func (q *queue) remove(w *pending) {
 	q.n--
 }
 
-// wait queues a request.
-func (p *base) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
+// wait has a request wait for a connection of the pool c, which p is the base
+// of; nil when the request has failed.
+func (p *base) wait(c connector, dec http.ResponseDecoder, cb StreamCallbacks) Cancellable {
+	if !p.brk.CanCreate(cluster.Pending) {
+		p.o.Stats.UpstreamRqPendingOverflow.Inc()
+		cb.OnPoolFailure(Overflow, "", nil)
+		return nil
+	}
+	w := p.enqueue(dec, cb)
+	if err := connectIfNeeded(c); err != nil && p.conns == 0 {
+		p.forget(w)
+		reason, why := failureOf(err)
+		cb.OnPoolFailure(reason, why, p.host)
+		return nil
+	}
+	return w
+}
+
+// enqueue queues a request.
+func (p *base) enqueue(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 	w := p.o.free
 	if w == nil {
 		w = &pending{}
@@ -121,8 +135,17 @@ func (p *base) wait(dec http.ResponseDecoder, cb StreamCallbacks) *pending {
 	return w
 }
 
-// forget accounts for a request that has left the queue.
+// next takes out the request that has waited longest.
+func (p *base) next() (http.ResponseDecoder, StreamCallbacks) {
+	w := p.queue.first
+	dec, cb := w.dec, w.cb
+	p.forget(w)
+	return dec, cb
+}
+
+// forget takes a request out of the queue.
 func (p *base) forget(w *pending) {
+	p.queue.remove(w)
 	p.o.Stats.UpstreamRqPendingActive.Dec()
 	p.hs.RqPendingActive.Dec()
 	p.brk.Dec(cluster.Pending)

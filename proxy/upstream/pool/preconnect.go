@@ -39,6 +39,16 @@ type connector interface {
 	connect() (made bool, err error)
 }
 
+// preconnect makes a connection of the pool c, which p is the base of, if it is
+// short of them by the ratio.
+func (p *base) preconnect(c connector, ratio float64) bool {
+	if p.draining || p.o.closed || p.host.Usability() != cluster.Healthy || !c.Load().Short(ratio, 1) {
+		return false
+	}
+	made, _ := c.connect()
+	return made
+}
+
 // connectIfNeeded makes connections for the requests that wait, unless those
 // that are there have room for them, or will have once they stand, and for
 // those to come.

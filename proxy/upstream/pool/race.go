@@ -119,8 +119,6 @@ func (t *racer) OnAboveWriteBufferHighWatermark() { t.user.OnAboveWriteBufferHig
 func (t *racer) OnBelowWriteBufferLowWatermark() { t.user.OnBelowWriteBufferLowWatermark() }
 
 // silent is the user of an attempt that has lost.
-type silent struct{}
+type silent struct{ network.NoWatermarks }
 
-func (silent) OnEvent(network.ConnectionEvent)  {}
-func (silent) OnAboveWriteBufferHighWatermark() {}
-func (silent) OnBelowWriteBufferLowWatermark()  {}
+func (silent) OnEvent(network.ConnectionEvent) {}

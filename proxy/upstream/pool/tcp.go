@@ -10,6 +10,7 @@ import (
 // or ahead of one. It stays among the connection's callbacks to keep the
 // statistics.
 type tcpConn struct {
+	network.NoWatermarks
 	link
 	cb      TCPCallbacks // nil once answered or cancelled, and of a spare one
 	waiting bool         // cb counts as pending
@@ -168,9 +169,3 @@ func (c *tcpConn) activate() {
 		c.o.tcp[c] = struct{}{}
 	}
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (c *tcpConn) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (c *tcpConn) OnBelowWriteBufferLowWatermark() {}

@@ -1,5 +1,7 @@
 // Command app is what the test's pods run: a web server, a client that asks
-// all the time and counts what fails, and the pause of pod sandboxes.
+// all the time and counts what fails, the cluster's DNS server, and the pause
+// of pod sandboxes. `app get URL` and `app lookup NAME` ask once and print what
+// they are told.
 package main
 
 import (
@@ -22,16 +24,32 @@ func main() {
 		<-stop
 		return
 	}
-	switch role := os.Args[1]; role {
+	switch role, args := os.Args[1], os.Args[2:]; role {
 	case "serve":
-		go serve(os.Args[2])
+		for _, addr := range args {
+			go serve(addr)
+		}
 	case "load":
-		go load(os.Args[2], os.Args[3])
+		go load(args[0], args[1])
+	case "dns":
+		go serveDNS(args[0], args[1:])
+	case "get":
+		exit(get(args[0]))
+	case "lookup":
+		exit(lookup(args[0]))
 	default:
 		fmt.Fprintln(os.Stderr, "no role", role)
 		os.Exit(2)
 	}
 	<-stop
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // serve says who it is and whom it sees. It ends as a good server does: its

@@ -16,7 +16,7 @@ import (
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.admission_control.v3.AdmissionControl"
 
 // Maker makes the filter's factories.
-func Maker() http.FilterMaker { return http.FilterMaker{New: http.NewFrom(compile)} }
+func Maker() http.FilterMaker { return http.FilterMaker{Upstream: true, New: http.NewFrom(compile)} }
 
 // What counts where the configuration does not say.
 const (
@@ -56,7 +56,7 @@ func compile(p field.Path, m *admissionv3.AdmissionControl, ctx *http.FactoryCon
 	if f.criteria, err = compileCriteria(p.Dot("success_criteria"), m.GetSuccessCriteria()); err != nil {
 		return nil, err
 	}
-	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".admission_control."})
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "admission_control."})
 	return f, nil
 }
 

@@ -32,7 +32,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	if err != nil {
 		return nil, err
 	}
-	return &factory{*s, stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".api_key_auth."})}, nil
+	return &factory{*s, stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "api_key_auth."})}, nil
 }
 
 func newRoute(p field.Path, config *anypb.Any, _ *http.FactoryContext) (any, error) {

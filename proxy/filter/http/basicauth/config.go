@@ -44,7 +44,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	if f.own.users, err = readUsers(p.Dot("users"), m.GetUsers()); err != nil {
 		return nil, err
 	}
-	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".basic_auth."})
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "basic_auth."})
 	return f, nil
 }
 

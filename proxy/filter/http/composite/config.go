@@ -5,6 +5,8 @@
 package composite
 
 import (
+	"cmp"
+
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
@@ -62,6 +64,7 @@ func (c compiler) withMatcher(p field.Path, config *anypb.Any, ctx *http.Factory
 	}
 	inner := m.GetExtensionConfig().GetTypedConfig()
 	if protos.TypeName(inner) == "envoy.extensions.filters.http.composite.v3.Composite" {
+		f.group = newStats(ctx)
 		return f, c.innerComposite(p.Dot("extension_config.typed_config"), inner, f, ctx)
 	}
 	f.inner, err = c.filter(p.Dot("extension_config.typed_config"), inner, ctx)
@@ -89,7 +92,7 @@ func (c compiler) composite(p field.Path, config *anypb.Any, ctx *http.FactoryCo
 	if err := field.Only(p, m, "named_filter_chains", "matcher"); err != nil {
 		return nil, err
 	}
-	f := &factory{}
+	f := &factory{group: newStats(ctx)}
 	if err := c.namedChains(p, m, f, ctx); err != nil {
 		return nil, err
 	}
@@ -155,7 +158,7 @@ func (c compiler) execute(p field.Path, config *anypb.Any, ctx *http.FactoryCont
 	if err != nil {
 		return choice{}, err
 	}
-	out := choice{share: share, chain: m.GetFilterChainName()}
+	out := choice{share: share, name: cmp.Or(m.GetTypedConfig().GetName(), m.GetDynamicConfig().GetName()), chain: m.GetFilterChainName()}
 	given := 0
 	for _, is := range []bool{m.GetTypedConfig() != nil, m.GetDynamicConfig() != nil, m.GetFilterChain() != nil, out.chain != ""} {
 		if is {

@@ -7,12 +7,14 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // choice is an action: the filter to run, for a share of the requests; none is
 // to skip.
 type choice struct {
 	run   http.FilterFactory
+	name  string // of that filter
 	chain string // or the name of a chain, which may not exist
 	share fraction.Percent
 }
@@ -40,6 +42,7 @@ type factory struct {
 	choices *choices           // nil: none
 	inner   http.FilterFactory // unless it is skipped; nil: only what is chosen
 	named   map[string]http.FilterFactory
+	group   *stats.Group[Stats] // nil when there is no Composite
 }
 
 // New implements http.FilterFactory.
@@ -53,6 +56,9 @@ func (f *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 
 // Close ends what the filters hold.
 func (f *factory) Close() {
+	if f.group != nil {
+		f.group.Close()
+	}
 	closeFactory(f.inner)
 	if f.choices != nil {
 		f.choices.Close()
@@ -113,6 +119,10 @@ func (f *filter) decide() {
 		f.inner, f.dec, f.enc = nil, nil, nil
 	case c.share.Picks(rand.Uint64()):
 		f.set(c.run.New(f.cb.Worker(), f.cb))
+		if f.f.group != nil {
+			f.f.group.For(f.cb.Worker()).Success.Inc()
+			note(f.cb.StreamInfo(), f.cb.FilterName(), c.name)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 
 // Maker makes filter factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: newFactory, RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL}
+	return http.FilterMaker{Upstream: true, New: newFactory, RouteConfig: routeConfig, RouteTypeURL: RouteTypeURL}
 }
 
 func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
@@ -62,13 +62,13 @@ func (f *factory) compileResponse(p field.Path, m *compressorv3.Compressor, rt f
 		}
 	}
 	rp := p.Dot("response_direction_config")
-	if err := field.Only(rp, r, "common_config", "disable_on_etag_header", "weaken_etag_on_compress", "remove_accept_encoding_header", "uncompressible_response_codes"); err != nil {
+	if err := field.Only(rp, r, "common_config", "disable_on_etag_header", "weaken_etag_on_compress", "remove_accept_encoding_header", "uncompressible_response_codes", "status_header_enabled"); err != nil {
 		return err
 	}
 	if r.DisableOnEtagHeader && r.WeakenEtagOnCompress {
 		return rp.Errorf("disable_on_etag_header and weaken_etag_on_compress must not both be set")
 	}
-	f.noEtag, f.weakenEtag, f.removeAccept = r.DisableOnEtagHeader, r.WeakenEtagOnCompress, r.RemoveAcceptEncodingHeader
+	f.noEtag, f.weakenEtag, f.removeAccept, f.reports = r.DisableOnEtagHeader, r.WeakenEtagOnCompress, r.RemoveAcceptEncodingHeader, r.StatusHeaderEnabled
 	for _, c := range r.UncompressibleResponseCodes {
 		f.uncompressible = append(f.uncompressible, int(c))
 	}
@@ -103,7 +103,7 @@ func common(p field.Path, c *compressorv3.Compressor_CommonDirectionConfig, rt f
 }
 
 func (f *factory) makeStats(ctx *http.FactoryContext, ownPrefix bool) {
-	prefix := "http." + ctx.StatPrefix + ".compressor." + f.library.Name + "." + f.library.StatPrefix
+	prefix := ctx.StatPrefix + "compressor." + f.library.Name + "." + f.library.StatPrefix
 	response := prefix
 	if ownPrefix {
 		response += "response."

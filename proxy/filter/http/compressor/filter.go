@@ -18,6 +18,7 @@ type factory struct {
 	noEtag            bool // responses with an etag are left alone
 	weakenEtag        bool // a strong etag is made weak instead of removed
 	removeAccept      bool // the upstream is not to compress
+	reports           bool // responses say what became of them
 	uncompressible    []int
 
 	stats                       *stats.Group[Stats]
@@ -154,15 +155,15 @@ func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus {
 
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
+	if f.reports {
+		f.encodeAndReport(h, end)
+		return http.HeadersContinue
+	}
 	worthIt := f.respondingOn && f.response.longEnough(h, f.out)
 	possible := worthIt && !h.Has(http.Upgrade) && f.response.takesType(h) && !noTransform(h) && f.etagAllows(h) &&
 		!h.Has(http.ContentEncoding) && !f.isUncompressible(h)
 	if !end && worthIt && f.accepted(h) && possible && plainTransfer(h) {
-		f.changeEtag(h)
-		h.Remove(http.ContentLength)
-		h.Set(http.ContentEncoding, f.lib().Encoding)
-		f.out.Compressed.Inc()
-		f.encodeOut = f.encoder(true)
+		f.startEncoding(h)
 	} else {
 		f.out.NotCompressed.Inc()
 	}
@@ -171,6 +172,15 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 		addVary(h)
 	}
 	return http.HeadersContinue
+}
+
+// startEncoding changes the response's head for a compressed body.
+func (f *filter) startEncoding(h *http.HeaderMap) {
+	f.changeEtag(h)
+	h.Remove(http.ContentLength)
+	h.Set(http.ContentEncoding, f.lib().Encoding)
+	f.out.Compressed.Inc()
+	f.encodeOut = f.encoder(true)
 }
 
 func (f *filter) isUncompressible(h *http.HeaderMap) bool {

@@ -29,7 +29,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	if err := protos.Unpack(p, config, &corsv3.Cors{}); err != nil {
 		return nil, err
 	}
-	return &factory{stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".cors."})}, nil
+	return &factory{stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "cors."})}, nil
 }
 
 func newPolicy(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {

@@ -31,9 +31,9 @@ const (
 
 // Maker makes the filter's factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{New: http.NewFrom(func(p field.Path, m *injectorv3.CredentialInjector, ctx *http.FactoryContext) (f *factory, err error) {
+	return http.FilterMaker{Upstream: true, New: http.NewFrom(func(p field.Path, m *injectorv3.CredentialInjector, ctx *http.FactoryContext) (f *factory, err error) {
 		f = &factory{header: "authorization", overwrite: m.GetOverwrite(), optional: m.GetAllowRequestWithoutCredential()}
-		prefix := "http." + ctx.StatPrefix + ".credential_injector."
+		prefix := ctx.StatPrefix + "credential_injector."
 		p, c := p.Dot("credential").Dot("typed_config"), m.GetCredential().GetTypedConfig()
 		switch name := protos.TypeName(c); name {
 		case genericType:

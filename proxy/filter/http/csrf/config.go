@@ -23,7 +23,7 @@ func Maker() http.FilterMaker {
 			if err != nil {
 				return nil, err
 			}
-			return &factory{c, stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".csrf."})}, nil
+			return &factory{c, stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "csrf."})}, nil
 		},
 		RouteConfig: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (any, error) {
 			return compile(p, config, ctx)

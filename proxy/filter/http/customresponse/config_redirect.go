@@ -45,10 +45,6 @@ func newRedirectPolicy(p field.Path, config *anypb.Any, ctx *http.FactoryContext
 	if c.responseHeaders, err = route.CompileHeaders(p.Dot("response_headers_to_add"), m.GetResponseHeadersToAdd(), compileFormat); err != nil {
 		return nil, err
 	}
-	prefix := ""
-	if ctx.StatPrefix != "" {
-		prefix = "http." + ctx.StatPrefix + "."
-	}
-	c.stats = stats.NewGroup[RedirectStats](ctx.Stats, stats.Scope{Prefix: prefix})
+	c.stats = stats.NewGroup[RedirectStats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix})
 	return c, nil
 }

@@ -109,7 +109,7 @@ func (f *filter) answer(p *localPolicy, h *http.HeaderMap) {
 		body = p.format.Format(&f.context)
 	}
 	if !p.keepDetails {
-		f.cb.StreamInfo().ResponseCodeDetails = p.details
+		f.cb.StreamInfo().SetDetails(p.details)
 	}
 	f.cb.SendLocalReply(status, body, func(r *http.HeaderMap) {
 		if p.headers != nil {

@@ -36,7 +36,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	if f.response, err = common(p.Dot("response_direction_config"), m.GetResponseDirectionConfig().GetCommonConfig(), ctx.Runtime); err != nil {
 		return nil, err
 	}
-	prefix := "http." + ctx.StatPrefix + ".decompressor." + f.library.Name + "." + f.library.StatPrefix
+	prefix := ctx.StatPrefix + "decompressor." + f.library.Name + "." + f.library.StatPrefix
 	f.requestStats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix + "request."})
 	f.responseStats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix + "response."})
 	return f, nil

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -26,6 +25,7 @@ type rewrite struct{ literal, header string }
 
 // filter holds one request back at a time.
 type filter struct {
+	http.PassRequestBody
 	*factory
 	cb   http.FilterCallbacks
 	wait *dnscache.Wait // nil when nothing is waited for
@@ -94,12 +94,6 @@ func (f *filter) failed(why string) {
 func (f *filter) refuse(body, details string) {
 	f.cb.SendLocalReply(503, body, nil, http.NoGrpcStatus, details)
 }
-
-// DecodeData implements http.DecoderFilter.
-func (f *filter) DecodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// DecodeTrailers implements http.DecoderFilter.
-func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 // OnDestroy implements http.StreamFilter.
 func (f *filter) OnDestroy() {

@@ -4,8 +4,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -22,35 +24,43 @@ func (f *filter) onVerdict(v *verdict) {
 	}
 	f.waiting = false
 	if len(v.metadata) > 0 {
-		f.takeMetadata(v.metadata)
+		f.takeMetadata(v)
 	}
-	if v.outcome != failed && f.validate && !valid(v) {
+	if v.outcome != authz.Failed && f.validate && !valid(v) {
+		if v.outcome == authz.Denied {
+			f.stats.Denied.Inc() // Envoy looks at a denial's headers behind that
+		}
 		f.invalid()
 		return
 	}
 	switch v.outcome {
-	case allowed:
+	case authz.Allowed:
 		f.allow(v)
-	case denied:
+	case authz.Denied:
 		f.deny(v)
 	default:
 		f.fail(v)
 	}
 }
 
-func (f *filter) takeMetadata(m map[string]any) {
+func (f *filter) takeMetadata(v *verdict) {
 	if !f.ingest {
 		f.stats.IgnoredDynamicMetadata.Inc()
 		return
 	}
-	for k, v := range m {
-		f.cb.StreamInfo().SetMetadata(metadataNamespace, k, v)
+	info := f.cb.StreamInfo()
+	for k, v := range v.metadata {
+		info.SetMetadata(metadataNamespace, k, v)
+	}
+	if v.outcome == authz.Allowed {
+		info.SetMetadata(metadataNamespace, "ext_authz_duration", float64((f.cb.Loop().Now()-f.askedAt)/time.Millisecond))
 	}
 }
 
 func (f *filter) allow(v *verdict) {
 	h := f.cb.RequestHeaders()
 	changed := f.changesRoute(v)
+	s, _ := f.routed() // before the route may change
 	for _, c := range v.request {
 		switch f.rules.Set(c.name) {
 		case headerrules.Fail:
@@ -77,7 +87,7 @@ func (f *filter) allow(v *verdict) {
 		f.cb.ClearRouteCache()
 	}
 	f.stats.OK.Inc()
-	if s, _ := f.routed(); s != nil {
+	if s != nil {
 		s.OK.Inc()
 	}
 	if f.shadow {
@@ -206,11 +216,6 @@ func valid(v *verdict) bool {
 			}
 		}
 	}
-	for _, name := range v.remove {
-		if !validName(name) {
-			return false
-		}
-	}
 	for _, q := range v.querySet {
 		if url.QueryEscape(q[0]) != q[0] || !validValue(q[1]) {
 			return false
@@ -219,16 +224,7 @@ func valid(v *verdict) bool {
 	return true
 }
 
-func validName(s string) bool {
-	s = strings.TrimPrefix(s, ":")
-	for i := range len(s) {
-		// A token: RFC 9110 section 5.6.2.
-		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
-}
+func validName(s string) bool { return http.IsToken(strings.TrimPrefix(s, ":")) }
 
 func validValue(s string) bool { return !strings.ContainsAny(s, "\r\n\x00") }
 
@@ -250,9 +246,9 @@ func changeQuery(path string, set [][2]string, remove []string) string {
 		return false
 	}
 	for part := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(part, "=")
-		if part != "" && !drop(name) {
-			kept = append(kept, part)
+		name, value, _ := strings.Cut(part, "=")
+		if query != "" && !drop(name) {
+			kept = append(kept, name+"="+value) // as Envoy prints it
 		}
 	}
 	for _, s := range set {

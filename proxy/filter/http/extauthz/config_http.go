@@ -75,8 +75,11 @@ func headersToAdd(p field.Path, list []*corev3.HeaderValue) ([]addedHeader, erro
 	var out []addedHeader
 	for i, h := range list {
 		hp := p.Index(i)
-		if err := field.Only(hp, h, "key", "value"); err != nil {
+		if err := field.Only(hp, h, "key", "value", "raw_value"); err != nil {
 			return nil, err
+		}
+		if h.GetValue() == "" {
+			continue // Envoy adds no empty header, nor one of a raw value
 		}
 		x, err := formatter.Compile(hp.Dot("value"), h.GetValue())
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
 	"github.com/weirproxy/weir/proxy/formatter"
@@ -62,6 +64,7 @@ func (c *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 
 // filter asks about one request, and then about later ones: see Recycle.
 type filter struct {
+	http.PassResponseBody
 	*factory
 	cb     http.FilterCallbacks
 	client async.Client
@@ -77,6 +80,7 @@ type state struct {
 	body       []byte
 	partial    bool
 	cancel     func()
+	askedAt    time.Duration
 	buffering  bool // the body is being gathered
 	waiting    bool // the server is being asked
 	done       bool
@@ -172,8 +176,8 @@ func (f *filter) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 	if !end && !full {
 		return http.DataStopAndBuffer
 	}
-	if !full && f.buffered()+b.Len() > int(f.settings.max) {
-		return http.DataStopAndBuffer // 413
+	if !full && f.buffered()+b.Len() > int(f.settings.max) && strings.HasPrefix(f.cb.StreamInfo().Protocol, "HTTP/1") {
+		return http.DataStopAndBuffer // 413: in Envoy the end comes behind the bytes
 	}
 	f.takeBody(b)
 	f.ask()
@@ -217,7 +221,7 @@ func (f *filter) takeBody(last *network.Buffer) {
 
 // ask sends the question.
 func (f *filter) ask() {
-	f.buffering, f.waiting = false, true
+	f.buffering, f.waiting, f.askedAt = false, true, f.cb.Loop().Now()
 	f.cancel = f.asked.check(f)
 }
 
@@ -271,6 +275,7 @@ func (f *filter) refuse(status int, body string, headers []change, details strin
 		for _, c := range headers {
 			h.AddName(h.Own(c.name), h.Own(c.value))
 		}
+		h.SetInt(http.Status, int64(status))
 	}, http.NoGrpcStatus, details)
 }
 
@@ -281,12 +286,6 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	}
 	return http.HeadersContinue
 }
-
-// EncodeData implements http.EncoderFilter.
-func (f *filter) EncodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// EncodeTrailers implements http.EncoderFilter.
-func (f *filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 func (f *filter) formatContext() *formatter.Context {
 	loop := f.cb.Loop()

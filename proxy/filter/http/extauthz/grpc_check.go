@@ -28,12 +28,7 @@ func (s *grpcService) check(f *filter) func() {
 		return f.cancel
 	}
 	call := s.service.Call(f.client, authz.CheckMethod, request, f.cb.Connection(), func(response []byte, st grpc.Status) {
-		var m authv3.CheckResponse
-		if st.Code != grpc.OK || proto.Unmarshal(response, &m) != nil {
-			f.onVerdict(&verdict{})
-			return
-		}
-		f.onVerdict(grpcVerdict(&m))
+		f.onVerdict(grpcVerdict(authz.Read(response, st)))
 	})
 	return call.Cancel
 }
@@ -97,22 +92,23 @@ func text(s string) string {
 }
 
 // grpcVerdict reads a server's answer.
-func grpcVerdict(m *authv3.CheckResponse) *verdict {
-	v := &verdict{metadata: m.GetDynamicMetadata().AsMap()}
-	if e := m.GetErrorResponse(); e != nil {
+func grpcVerdict(m *authv3.CheckResponse, o authz.Outcome) *verdict {
+	v := &verdict{outcome: o, metadata: m.GetDynamicMetadata().AsMap()}
+	switch o {
+	case authz.Failed:
+		e := m.GetErrorResponse()
 		v.status, v.body, v.response = int(e.GetStatus().GetCode()), e.GetBody(), denialHeaders(e.GetHeaders())
 		return v
-	}
-	if m.GetStatus().GetCode() != 0 {
+	case authz.Denied:
 		d := m.GetDeniedResponse()
-		v.outcome, v.status, v.body, v.response = denied, 403, d.GetBody(), denialHeaders(d.GetHeaders())
+		v.status, v.body, v.response = 403, d.GetBody(), denialHeaders(d.GetHeaders())
 		if c := d.GetStatus().GetCode(); c != 0 {
 			v.status = int(c)
 		}
 		return v
 	}
 	ok := m.GetOkResponse()
-	v.outcome, v.request, v.response = allowed, changes(ok.GetHeaders(), false), changes(ok.GetResponseHeadersToAdd(), true)
+	v.request, v.response = changes(ok.GetHeaders(), false), changes(ok.GetResponseHeadersToAdd(), true)
 	for _, name := range ok.GetHeadersToRemove() {
 		v.remove = append(v.remove, strings.ToLower(name))
 	}
@@ -121,7 +117,7 @@ func grpcVerdict(m *authv3.CheckResponse) *verdict {
 	}
 	v.queryRemove = ok.GetQueryParametersToRemove()
 	//lint:ignore SA1019 deprecated, but Envoy obeys it
-	if d := ok.GetDynamicMetadata(); d != nil && len(v.metadata) == 0 {
+	if d := ok.GetDynamicMetadata(); d != nil {
 		v.metadata = d.AsMap()
 	}
 	return v
@@ -160,5 +156,5 @@ var responseActions = map[corev3.HeaderValueOption_HeaderAppendAction]action{
 	corev3.HeaderValueOption_ADD_IF_ABSENT:              addIfAbsent,
 	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:        overwrite,
 	corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD: set,
-	corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:    set,
+	corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:    add,
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream/async"
@@ -68,7 +69,7 @@ func (s *httpService) verdict(r *async.Response) *verdict {
 	}
 	v := &verdict{status: r.Status}
 	if r.Status != 200 {
-		v.outcome, v.body = denied, string(r.Body)
+		v.outcome, v.body = authz.Denied, string(r.Body)
 		for l := range r.Headers.All {
 			if s.toClient(l) {
 				v.response = append(v.response, change{strings.Clone(l.Name), strings.Clone(l.Value), set})
@@ -76,7 +77,7 @@ func (s *httpService) verdict(r *async.Response) *verdict {
 		}
 		return v
 	}
-	v.outcome = allowed
+	v.outcome = authz.Allowed
 	if list, ok := r.Headers.Joined(headersToRemove); ok {
 		for name := range strings.SplitSeq(list, ",") {
 			if name = strings.ToLower(strings.TrimSpace(name)); name != "" {

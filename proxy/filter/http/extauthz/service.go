@@ -1,5 +1,7 @@
 package extauthz
 
+import "github.com/weirproxy/weir/proxy/grpc/authz"
+
 // service is an authorization server that can be asked.
 type service interface {
 	// check asks about the filter's request. It returns how to give up.
@@ -8,18 +10,9 @@ type service interface {
 	http() bool
 }
 
-// outcome is what an authorization server, or its failure, decides.
-type outcome uint8
-
-const (
-	failed outcome = iota
-	allowed
-	denied
-)
-
 // verdict is a server's answer.
 type verdict struct {
-	outcome  outcome
+	outcome  authz.Outcome
 	request  []change // to the request's headers, when allowed
 	remove   []string // lower case
 	response []change // to the response's headers

@@ -46,7 +46,7 @@ func (f *factory) makeStats(ctx *http.FactoryContext, prefix string) {
 		prefix += "."
 	}
 	f.store, f.statPrefix = ctx.Stats, "ext_authz."+prefix
-	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + "." + f.statPrefix})
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + f.statPrefix})
 	f.workers = make([]worker, len(ctx.Loops))
 }
 

@@ -28,7 +28,7 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryContext) (*factory, error) {
+	return http.FilterMaker{Upstream: true, RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
@@ -102,7 +102,7 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 	if m.StatPrefix != "" {
 		prefix = m.StatPrefix + "."
 	}
-	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".ext_proc." + prefix})
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "ext_proc." + prefix})
 	return f, nil
 }
 

@@ -185,11 +185,8 @@ func (r *reply) mutation(m *extprocv3.HeaderMutation) {
 		r.remove = append(r.remove, strings.ToLower(name))
 	}
 	for _, o := range m.GetSetHeaders() {
-		c := change{name: strings.ToLower(o.GetHeader().GetKey()), value: o.GetHeader().GetValue()}
-		if raw := o.GetHeader().GetRawValue(); len(raw) > 0 {
-			c.value = string(raw)
-		}
-		// Envoy does not look at append_action here.
+		// Envoy looks neither at value nor at append_action here.
+		c := change{name: strings.ToLower(o.GetHeader().GetKey()), value: string(o.GetHeader().GetRawValue())}
 		//lint:ignore SA1019 deprecated, but Envoy obeys it
 		c.append = o.GetAppend().GetValue()
 		r.set = append(r.set, c)

@@ -156,7 +156,7 @@ func (p *phase) onTrailers() http.TrailersStatus {
 		}
 		return http.TrailersContinue
 	}
-	if p.waitHeaders || p.waitBody {
+	if p.waitHeaders || p.waitBody || len(p.pieces) > 0 {
 		return http.TrailersStopIteration
 	}
 	if m := p.mode().body; (m == buffered || m == bufferedPartial) && !p.bodyOver && p.kept() > 0 {

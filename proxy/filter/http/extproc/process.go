@@ -3,6 +3,7 @@ package extproc
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
@@ -21,7 +22,7 @@ func (f *filter) OnMessage(raw []byte) {
 	}
 	r := f.decode(raw)
 	if r == nil {
-		f.spurious()
+		f.spurious("unhandled_message")
 		return
 	}
 	if r.timeout > 0 {
@@ -87,7 +88,7 @@ func (p *phase) process(r *reply) bool {
 			p.goOn()
 		}
 	default:
-		f.spurious()
+		f.spurious("spurious_message")
 		return false
 	}
 	return true
@@ -113,13 +114,16 @@ func (p *phase) onHeadersReply(r *reply) {
 			p.sendWhole(p.end && !p.gotTrailers)
 		}
 		return // until the body is whole, or as long as it may get
+	case m == streamed && p.end && p.kept() > 0:
+		p.sendWhole(!p.gotTrailers) // it came while the headers were held
+		return
 	case m == streamed || m == duplex:
 		if b := p.buffer(); b != nil {
 			x := f.cb.Loop().NewBuffer()
 			x.Move(b)
 			p.sendPiece(x, p.end && !p.gotTrailers)
 		}
-		if p.gotTrailers {
+		if p.gotTrailers && len(p.pieces) == 0 {
 			p.trailers()
 		}
 		if p.waiting() || p.end {
@@ -168,7 +172,10 @@ func (p *phase) onBodyReply(r *reply) {
 		p.replaceSent(r.body)
 	}
 	f.route(p.d, r)
-	if p.gotTrailers && p.trailers() == http.TrailersStopIteration {
+	if p.mode().body != buffered && p.kept() == 0 && !p.gotTrailers {
+		p.inject(f.cb.Loop().NewBuffer(), p.end) // a body still, though an empty one
+	}
+	if f.dead || p.gotTrailers && p.trailers() == http.TrailersStopIteration {
 		return
 	}
 	p.goOn()
@@ -202,7 +209,7 @@ func (p *phase) onPieceReply(r *reply) {
 		x.b.Append(r.body)
 	}
 	p.inject(x.b, x.end)
-	if !p.f.dead && p.gotTrailers && !p.waiting() {
+	if !p.f.dead && p.gotTrailers && !p.waiting() && p.trailers() == http.TrailersContinue {
 		p.goOn()
 	}
 }
@@ -232,9 +239,6 @@ func (f *filter) route(d direction, r *reply) {
 	changed := len(r.set) > 0 || len(r.remove) > 0
 	switch {
 	case d == response:
-		if r.clear {
-			f.stats.ClearRouteCacheIgnored.Inc()
-		}
 	case f.clearRoute && changed:
 		f.cb.ClearRouteCache()
 	case r.clear && f.keepRoute:
@@ -249,33 +253,52 @@ func (f *filter) route(d direction, r *reply) {
 // apply changes headers or trailers as a reply says; false when the reply
 // orders what it must not and the stream has failed.
 func (f *filter) apply(h *http.HeaderMap, r *reply) bool {
+	if details := f.change(h, r); details != "" {
+		f.fail(f.errorStatus, details)
+		return false
+	}
+	return true
+}
+
+// change makes a reply's changes up to one that is an error, which it names.
+func (f *filter) change(h *http.HeaderMap, r *reply) (details string) {
 	for _, name := range r.remove {
 		switch f.rules.Remove(name) {
 		case headerrules.Allow:
 			h.RemoveName(name)
 		case headerrules.Fail:
-			f.reject()
-			return false
+			f.stats.RejectedHeaderMutations.Inc()
+			return "header_mutation_remove_headers_failed"
 		default:
 			f.stats.RejectedHeaderMutations.Inc()
 		}
 	}
 	for _, c := range r.set {
-		verdict := f.rules.Set(c.name)
 		if c.name == "" || strings.ContainsAny(c.value, "\r\n\x00") || strings.ContainsAny(c.name, " \r\n\x00") {
-			verdict = headerrules.Fail
+			f.stats.RejectedHeaderMutations.Inc()
+			return "header_mutation_set_contains_invalid_character"
+		}
+		verdict := f.rules.Set(c.name)
+		if c.name == ":status" && !finalStatus(c.value) {
+			verdict = headerrules.Ignore
 		}
 		switch verdict {
 		case headerrules.Allow:
 			set(h, c)
 		case headerrules.Fail:
-			f.reject()
-			return false
+			f.stats.RejectedHeaderMutations.Inc()
+			return "header_mutation_set_headers_failed"
 		default:
 			f.stats.RejectedHeaderMutations.Inc()
 		}
 	}
-	return true
+	return ""
+}
+
+// finalStatus tells whether a response can have the status.
+func finalStatus(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return err == nil && n >= 200
 }
 
 func set(h *http.HeaderMap, c change) {
@@ -286,38 +309,27 @@ func set(h *http.HeaderMap, c change) {
 	}
 }
 
-// reject ends a stream whose processor orders what it must not.
-func (f *filter) reject() {
-	f.stats.RejectedHeaderMutations.Inc()
-	f.fail(f.errorStatus, "ext_proc_error_gRPC_error_3{Header_mutation_is_not_allowed}")
-}
-
 // respond answers in the upstream's place.
 func (f *filter) respond(r *reply) {
 	if f.noImmediate {
-		f.spurious()
+		f.spurious("unhandled_immediate_response_due_to_config_disabled_it")
 		return
 	}
 	f.stats.ImmediateResponsesSent.Inc()
 	f.over = true
 	f.closeStream()
 	details := strings.ReplaceAll(r.details, " ", "_")
+	f.cb.StreamInfo().SetDetails(details) // none in the place of an upstream's
 	f.cb.SendLocalReply(r.status, string(r.body), func(h *http.HeaderMap) {
-		for _, name := range r.remove {
-			h.RemoveName(name)
-		}
-		for _, c := range r.set {
-			if c.name != "" && (c.name[0] != ':' || c.name == ":status") && !strings.ContainsAny(c.value, "\r\n\x00") {
-				set(h, c)
-			}
-		}
+		f.change(h, r) // up to one that is an error
+		h.SetInt(http.Status, int64(r.status))
 	}, r.grpcStatus, details)
 }
 
 // spurious ends processing after a reply that nobody awaited.
-func (f *filter) spurious() {
+func (f *filter) spurious(details string) {
 	f.stats.SpuriousMsgsReceived.Inc()
-	f.fail(f.errorStatus, "spurious_message")
+	f.fail(f.errorStatus, details)
 }
 
 // goOnAlone lets go of what is held and processes nothing more.
@@ -350,15 +362,20 @@ func (f *filter) OnClose(s grpc.Status) {
 	if f.over {
 		return
 	}
+	f.stats.ServerHalfClosed.Inc()
 	if s.Code == grpc.OK {
 		f.stats.StreamsClosed.Inc()
 		f.goOnAlone()
 		return
 	}
 	f.stats.StreamsFailed.Inc()
+	why := s.Details
+	if why == "" {
+		why = "via_upstream"
+	}
 	details := fmt.Sprintf("ext_proc_error_gRPC_error_%d", s.Code)
 	if s.Message != "" {
-		details += "{" + strings.ReplaceAll(s.Message, " ", "_") + "{via_upstream}}"
+		details += "{" + strings.ReplaceAll(s.Message, " ", "_") + "{" + why + "}}"
 	}
 	f.fail(f.errorStatus, details)
 }
@@ -370,6 +387,7 @@ func (f *filter) fail(status int, details string) {
 		f.goOnAlone()
 		return
 	}
+	f.stats.ImmediateResponsesSent.Inc()
 	f.over = true
 	f.closeStream()
 	f.cb.SendLocalReply(status, "", nil, http.NoGrpcStatus, details)

@@ -24,7 +24,7 @@ func Maker() http.FilterMaker {
 			if err != nil {
 				return nil, err
 			}
-			prefix := "http." + ctx.StatPrefix + ".fault."
+			prefix := ctx.StatPrefix + "fault."
 			f := &factory{settings: s, store: ctx.Stats, prefix: prefix, group: stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix})}
 			f.clusters, f.loops = make([]clusterTable, len(ctx.Loops)), ctx.Loops
 			return f, nil

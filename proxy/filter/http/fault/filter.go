@@ -31,6 +31,7 @@ func (f *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 }
 
 type filter struct {
+	http.PassRequestBody
 	f     *factory
 	cb    http.FilterCallbacks
 	stats *Stats
@@ -141,12 +142,6 @@ func (f *filter) slowResponse() {
 	f.stats.ResponseRlInjected.Inc()
 	f.slow = throttle.New(f.cb.Loop(), throttle.PerSecond(f.cb.Loop(), kbps<<10), f.cb.BufferLimit(), f)
 }
-
-// DecodeData implements http.DecoderFilter.
-func (f *filter) DecodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// DecodeTrailers implements http.DecoderFilter.
-func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(*http.HeaderMap, bool) http.HeadersStatus { return http.HeadersContinue }

@@ -26,6 +26,7 @@ const (
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
 	return http.FilterMaker{
+		Upstream:     true,
 		RouteTypeURL: RouteTypeURL,
 		New: func(p field.Path, config *anypb.Any, _ *http.FactoryContext) (http.FilterFactory, error) {
 			m := &mutationv3.HeaderMutation{}

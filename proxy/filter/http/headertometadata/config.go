@@ -88,7 +88,7 @@ func compileTarget(p field.Path, m *h2mv3.Config_KeyValuePair, rx *matcher.Regex
 	case h2mv3.Config_NUMBER:
 		t.kind = numberValue
 	case h2mv3.Config_PROTOBUF_VALUE:
-		return nil, p.Dot("type").Errorf("weir does not support PROTOBUF_VALUE")
+		t.kind = protobufValue
 	}
 	if w := m.GetRegexValueRewrite(); w != nil {
 		if t.value != "" {

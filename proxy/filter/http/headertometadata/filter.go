@@ -7,6 +7,8 @@ import (
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // settings are a filter's, or those that a route has instead.
@@ -34,6 +36,7 @@ type valueKind uint8
 const (
 	stringValue valueKind = iota
 	numberValue
+	protobufValue // google.protobuf.Value on the wire
 )
 
 // maxValue bounds what is kept of a header, in bytes, as in Envoy.
@@ -113,12 +116,19 @@ func (f *filter) put(t *target, value string) {
 		value = string(b)
 	}
 	var v any = strings.Clone(value)
-	if t.kind == numberValue {
+	switch t.kind {
+	case numberValue:
 		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 		if err != nil {
 			return
 		}
 		v = n
+	case protobufValue:
+		var m structpb.Value
+		if proto.Unmarshal([]byte(value), &m) != nil {
+			return
+		}
+		v = m.AsInterface()
 	}
 	f.cb.StreamInfo().SetMetadata(t.namespace, t.key, v)
 }

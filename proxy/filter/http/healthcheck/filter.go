@@ -58,6 +58,7 @@ func (f *factory) New(_ int, cb http.FilterCallbacks) http.StreamFilter {
 func (f *factory) failing() bool { return f.failed != nil && f.failed() }
 
 type filter struct {
+	http.PassResponseBody
 	f  *factory
 	cb http.FilterCallbacks
 	state
@@ -177,12 +178,6 @@ func (f *filter) keep(h *http.HeaderMap) {
 	}
 	f.f.cache.answer.Store(&answer{status, h.Has(http.XEnvoyDegraded), f.cb.Loop().Time().Add(f.f.cache.keep)})
 }
-
-// EncodeData implements http.EncoderFilter.
-func (*filter) EncodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// EncodeTrailers implements http.EncoderFilter.
-func (*filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 // OnDestroy implements http.StreamFilter.
 func (*filter) OnDestroy() {}

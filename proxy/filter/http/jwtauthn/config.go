@@ -81,7 +81,7 @@ func compile(p field.Path, m *jwtauthnv3.JwtAuthentication, ctx *http.FactoryCon
 	if m.StatPrefix != "" {
 		prefix = m.StatPrefix + "."
 	}
-	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".jwt_authn." + prefix})
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "jwt_authn." + prefix})
 	return f, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -81,6 +80,7 @@ func (f *factory) Close() {
 
 // filter checks one request, and then later ones: see Recycle.
 type filter struct {
+	http.PassRequestBody
 	*factory
 	cb     http.FilterCallbacks
 	worker *worker
@@ -225,22 +225,6 @@ func details(s string) string {
 func isPreflight(h *http.HeaderMap) bool {
 	method, asks := h.GetName("access-control-request-method")
 	return h.Get(http.Method) == "OPTIONS" && h.Get(http.Origin) != "" && asks && method != ""
-}
-
-// DecodeData implements http.DecoderFilter.
-func (f *filter) DecodeData(*network.Buffer, bool) http.DataStatus {
-	if f.waiting {
-		return http.DataStopAndWatermark
-	}
-	return http.DataContinue
-}
-
-// DecodeTrailers implements http.DecoderFilter.
-func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus {
-	if f.waiting {
-		return http.TrailersStopIteration
-	}
-	return http.TrailersContinue
 }
 
 var (

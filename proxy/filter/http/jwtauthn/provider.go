@@ -159,7 +159,7 @@ func (p *provider) normalized(payload map[string]any) map[string]any {
 	return out
 }
 
-// claimText is a claim as a header's value: objects and lists are base64url
+// claimText is a claim as a header's value: objects and lists are base64
 // of their JSON. It is not usable when a header can't carry it.
 func claimText(v any) (text string, usable bool) {
 	switch x := v.(type) {
@@ -174,7 +174,7 @@ func claimText(v any) (text string, usable bool) {
 		return strconv.FormatFloat(x, 'g', 6, 64), true
 	case map[string]any, []any:
 		j, err := json.Marshal(x)
-		return base64.RawURLEncoding.EncodeToString(j), err == nil
+		return base64.StdEncoding.EncodeToString(j), err == nil
 	}
 	return "", false
 }

@@ -5,12 +5,11 @@
 package lua
 
 import (
-	"os"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/datasource"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -25,7 +24,7 @@ const (
 
 // Maker makes filter factories. tables gives each worker's cluster table.
 func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, error) {
+	return http.FilterMaker{Upstream: true, RouteConfig: http.RouteFrom(routeConfig), RouteTypeURL: RouteTypeURL, New: http.NewFrom(func(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, error) {
 		f, err := compile(p, m, ctx)
 		if err != nil {
 			return nil, err
@@ -46,7 +45,7 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 	case m.InlineCode != "" && m.DefaultSourceCode != nil:
 		return nil, p.Errorf("inline_code and default_source_code must not both be set")
 	case m.InlineCode != "":
-		f.script, err = newScript(p.Dot("inline_code"), m.InlineCode, len(ctx.Loops))
+		f.script, err = newScript(p.Dot("inline_code"), m.InlineCode, ctx)
 	case m.DefaultSourceCode != nil:
 		f.script, err = source(p.Dot("default_source_code"), m.DefaultSourceCode, ctx)
 	}
@@ -62,33 +61,17 @@ func compile(p field.Path, m *luav3.Lua, ctx *http.FactoryContext) (*factory, er
 	if m.StatPrefix != "" {
 		prefix = m.StatPrefix + "."
 	}
-	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".lua." + prefix})
+	f.log = ctx.FilterLog
+	f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "lua." + prefix})
 	return f, nil
 }
 
-// maxSource bounds a script in bytes.
-const maxSource = 1 << 20
-
 func source(p field.Path, c *corev3.DataSource, ctx *http.FactoryContext) (*script, error) {
-	text := ""
-	switch s := c.GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		text = s.InlineString
-	case *corev3.DataSource_InlineBytes:
-		text = string(s.InlineBytes)
-	case *corev3.DataSource_EnvironmentVariable:
-		text = os.Getenv(s.EnvironmentVariable)
-	case *corev3.DataSource_Filename:
-		b, err := os.ReadFile(s.Filename)
-		if err != nil {
-			return nil, p.Dot("filename").Wrap(err)
-		}
-		text = string(b)
+	text, err := datasource.Read(p, c)
+	if err != nil {
+		return nil, err
 	}
-	if len(text) > maxSource {
-		return nil, p.Errorf("the script has %d bytes, more than %d", len(text), maxSource)
-	}
-	return newScript(p, text, len(ctx.Loops))
+	return newScript(p, text, ctx)
 }
 
 // routeSettings is a LuaPerRoute compiled.
@@ -118,11 +101,11 @@ func routeConfig(p field.Path, m *luav3.LuaPerRoute, ctx *http.FactoryContext) (
 
 // newScript compiles a script and runs it once, so that mistakes are found
 // with the configuration.
-func newScript(p field.Path, text string, loops int) (*script, error) {
-	s, err := load(text)
+func newScript(p field.Path, text string, ctx *http.FactoryContext) (*script, error) {
+	s, err := load(text, ctx.FilterLog)
 	if err != nil {
 		return nil, p.Errorf("script load error: %w", err)
 	}
-	s.vms = make([]*vm, loops)
+	s.vms = make([]*vm, len(ctx.Loops))
 	return s, nil
 }

@@ -18,6 +18,7 @@ type factory struct {
 	keepRoute    bool // clear_route_cache: false
 	client       func(worker int) async.Client
 	localAddress netip.Addr
+	log          *slog.Logger
 	group        *stats.Group[Stats]
 }
 
@@ -90,7 +91,7 @@ func (f *filter) machine() *vm {
 // fail counts and logs a script's mistake.
 func (f *filter) fail(err error) {
 	f.stats.Errors.Inc()
-	slog.Error("script log: " + err.Error())
+	f.log.Error("script log: " + err.Error())
 }
 
 // DecodeHeaders implements http.DecoderFilter.

@@ -47,12 +47,12 @@ var handleMethods = map[string]lua.LGFunction{
 		return 0
 	},
 
-	"logTrace":    func(l *lua.LState) int { return logAt(l, levelTrace, 2) },
-	"logDebug":    func(l *lua.LState) int { return logAt(l, slog.LevelDebug, 2) },
-	"logInfo":     func(l *lua.LState) int { return logAt(l, levelInfo, 2) },
-	"logWarn":     func(l *lua.LState) int { return logAt(l, slog.LevelWarn, 2) },
-	"logErr":      func(l *lua.LState) int { return logAt(l, slog.LevelError, 2) },
-	"logCritical": func(l *lua.LState) int { return logAt(l, levelCritical, 2) },
+	"logTrace":    logAt(levelTrace),
+	"logDebug":    logAt(slog.LevelDebug),
+	"logInfo":     logAt(levelInfo),
+	"logWarn":     logAt(slog.LevelWarn),
+	"logErr":      logAt(slog.LevelError),
+	"logCritical": logAt(levelCritical),
 
 	"base64Escape": func(l *lua.LState) int {
 		return push(l, lua.LString(base64.StdEncoding.EncodeToString([]byte(l.CheckString(2)))))
@@ -72,10 +72,15 @@ const (
 // maxLine bounds a line that a script logs, in bytes.
 const maxLine = 16 << 10
 
-// logAt logs the argument n.
-func logAt(l *lua.LState, level slog.Level, n int) int {
+// logAt is a handle's function that logs at a level.
+func logAt(level slog.Level) lua.LGFunction {
+	return func(l *lua.LState) int { return logTo(self[*side](l).v.log, l, level, 2) }
+}
+
+// logTo has a script log its argument n.
+func logTo(log *slog.Logger, l *lua.LState, level slog.Level, n int) int {
 	line := l.ToStringMeta(l.Get(n)).String()
-	slog.Log(l.Context(), level, "script log: "+line[:min(len(line), maxLine)])
+	log.Log(l.Context(), level, "script log: "+line[:min(len(line), maxLine)])
 	return 0
 }
 

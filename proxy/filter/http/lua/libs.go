@@ -51,7 +51,7 @@ func (v *vm) openLibs() {
 		safe.RawSetString(name, system.RawGetString(name))
 	}
 	l.SetGlobal("os", safe)
-	l.SetGlobal("print", l.NewFunction(func(l *lua.LState) int { return logAt(l, levelInfo, 1) }))
+	l.SetGlobal("print", l.NewFunction(func(l *lua.LState) int { return logTo(v.log, l, levelInfo, 1) }))
 	v.limitCoroutines()
 	v.iterateWrappers()
 	if err := l.DoString(prelude); err != nil {

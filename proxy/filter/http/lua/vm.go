@@ -3,6 +3,7 @@ package lua
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,11 +15,12 @@ import (
 // script is a compiled script, and its machine on each worker.
 type script struct {
 	proto *lua.FunctionProto
-	vms   []*vm // by worker, made at the first use
+	log   *slog.Logger // of what it prints
+	vms   []*vm        // by worker, made at the first use
 }
 
 // load compiles a script and runs it in a machine that is then thrown away.
-func load(text string) (*script, error) {
+func load(text string, log *slog.Logger) (*script, error) {
 	name := text
 	if line, _, more := strings.Cut(text, "\n"); more {
 		name = line + "..."
@@ -31,7 +33,7 @@ func load(text string) (*script, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &script{proto: proto}
+	s := &script{proto: proto, log: log}
 	v, err := s.newVM()
 	if err != nil {
 		return nil, err
@@ -56,6 +58,7 @@ func (s *script) vm(worker int) (*vm, error) {
 // vm is one Lua state, used by one worker.
 type vm struct {
 	l                 *lua.LState
+	log               *slog.Logger
 	request, response *lua.LFunction // nil when the script has none
 	ctx               context.Context
 	stop              context.CancelFunc
@@ -72,7 +75,7 @@ const (
 )
 
 func (s *script) newVM() (*vm, error) {
-	v := &vm{metatables: map[string]*lua.LTable{}}
+	v := &vm{log: s.log, metatables: map[string]*lua.LTable{}}
 	v.l = lua.NewState(lua.Options{SkipOpenLibs: true, RegistryMaxSize: maxRegistry, RegistrySize: 1 << 10, CallStackSize: 1 << 10, MinimizeStackMemory: true})
 	v.ctx, v.stop = context.WithCancel(context.Background())
 	v.l.SetContext(v.ctx)

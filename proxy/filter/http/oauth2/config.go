@@ -32,7 +32,7 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 	newFactory := func(p field.Path, m *oauth2v3.OAuth2, ctx *http.FactoryContext) (f *factory, err error) {
 		f = &factory{client: async.Clients(tables)}
 		if m.GetConfig() != nil {
-			f.own, err = compile(p.Dot("config"), m.GetConfig(), "http."+ctx.StatPrefix+".", ctx)
+			f.own, err = compile(p.Dot("config"), m.GetConfig(), ctx.StatPrefix, ctx)
 		}
 		return f, err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
-	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
@@ -30,6 +29,8 @@ func (f *factory) Close() {
 
 // filter is for one request.
 type filter struct {
+	http.PassRequestBody
+	http.PassResponseBody
 	*factory
 	*settings // of this request
 	cb        http.RouterCallbacks
@@ -244,34 +245,12 @@ func (f *filter) format(x *formatter.Formatter) string {
 	return x.Format(&formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), Now: loop.Now(), Time: loop.Time()})
 }
 
-// DecodeData implements http.DecoderFilter.
-func (f *filter) DecodeData(*network.Buffer, bool) http.DataStatus {
-	if f.waiting {
-		return http.DataStopAndWatermark
-	}
-	return http.DataContinue
-}
-
-// DecodeTrailers implements http.DecoderFilter.
-func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus {
-	if f.waiting {
-		return http.TrailersStopIteration
-	}
-	return http.TrailersContinue
-}
-
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	addCookies(h, f.refreshed)
 	f.refreshed = nil
 	return http.HeadersContinue
 }
-
-// EncodeData implements http.EncoderFilter.
-func (f *filter) EncodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// EncodeTrailers implements http.EncoderFilter.
-func (f *filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 // OnDestroy implements http.StreamFilter.
 func (f *filter) OnDestroy() {

@@ -1,14 +1,12 @@
 package ratelimit
 
 import (
-	"time"
-
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/fraction"
-	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/grpc/ratelimit"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/http/manager"
 	"github.com/weirproxy/weir/proxy/route"
@@ -43,9 +41,6 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 	}
 }
 
-// defaultTimeout bounds a question to the service.
-const defaultTimeout = 20 * time.Millisecond
-
 func compile(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (*factory, error) {
 	if err := field.Only(p, m, "domain", "stage", "request_type", "timeout", "failure_mode_deny", "rate_limited_as_resource_exhausted",
 		"rate_limit_service", "enable_x_ratelimit_headers", "disable_x_envoy_ratelimited_header", "rate_limited_status", "response_headers_to_add",
@@ -69,13 +64,13 @@ func compile(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (
 	if m.MetadataNamespace != "" {
 		f.namespace = m.MetadataNamespace
 	}
-	if err := f.compileService(p.Dot("rate_limit_service"), m, ctx); err != nil {
+	var err error
+	if f.service, err = ratelimit.Compile(p.Dot("rate_limit_service"), m.GetRateLimitService(), m.GetTimeout(), ctx.LocalAddress); err != nil {
 		return nil, err
 	}
 	if err := f.compileShares(p, m); err != nil {
 		return nil, err
 	}
-	var err error
 	if f.responseHeaders, err = route.CompileHeaders(p.Dot("response_headers_to_add"), m.ResponseHeadersToAdd, manager.CompileFormat); err != nil {
 		return nil, err
 	}
@@ -87,21 +82,6 @@ func compile(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (
 		f.groups.prefix += m.StatPrefix + "."
 	}
 	return f, nil
-}
-
-func (f *factory) compileService(p field.Path, m *ratelimitv3.RateLimit, ctx *http.FactoryContext) (err error) {
-	if err := protos.CheckVersion(p.Dot("transport_api_version"), m.GetRateLimitService().GetTransportApiVersion()); err != nil {
-		return err
-	}
-	if f.service, err = grpc.Compile(p.Dot("grpc_service"), m.GetRateLimitService().GetGrpcService(), defaultTimeout, ctx.LocalAddress); err != nil {
-		return err
-	}
-	// The filter's timeout is the call's, whatever grpc_service says.
-	f.service.Timeout = defaultTimeout
-	if m.Timeout != nil {
-		f.service.Timeout = m.Timeout.AsDuration()
-	}
-	return nil
 }
 
 func (f *factory) compileShares(p field.Path, m *ratelimitv3.RateLimit) (err error) {

@@ -2,14 +2,13 @@ package ratelimit
 
 import (
 	"math/rand/v2"
-	"slices"
 	"strings"
 
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/grpc/ratelimit"
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream"
@@ -49,29 +48,6 @@ const (
 	hostIgnore
 )
 
-type outcome uint8
-
-const (
-	failed outcome = iota
-	allowed
-	overLimit
-)
-
-// verdict is the service's answer.
-type verdict struct {
-	outcome           outcome
-	request, response [][2]string // headers to add
-	headers           [][2]string // X-RateLimit
-	retry             int64       // seconds until a limit is reset
-	body              string
-	metadata          map[string]any
-}
-
-// hasResponse tells whether the service adds a header to the response.
-func (v *verdict) hasResponse(name string) bool {
-	return slices.ContainsFunc(v.response, func(h [2]string) bool { return h[0] == name })
-}
-
 // New implements http.FilterFactory.
 func (c *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 	return &filter{factory: c, cb: cb, client: c.client(w)}
@@ -82,6 +58,8 @@ func (c *factory) Close() { c.groups.close() }
 
 // filter limits one stream, and then later ones: see Recycle.
 type filter struct {
+	http.PassRequestBody
+	http.PassResponseBody
 	*factory
 	cb      http.FilterCallbacks
 	client  async.Client
@@ -92,7 +70,7 @@ type filter struct {
 // state is what is zero when a stream begins.
 type state struct {
 	call      *grpc.Call
-	done      *question // what is counted when the stream ends
+	done      *ratelimit.Question // what is counted when the stream ends
 	domainNow string
 	response  [][2]string
 }
@@ -108,7 +86,7 @@ func (f *filter) OnDestroy() {
 		f.call = nil
 	}
 	if f.done != nil {
-		f.service.Call(f.client, shouldRateLimit, f.done.bytes(f.domainNow), nil, func([]byte, grpc.Status) {})
+		f.service.Call(f.client, ratelimit.Method, f.done.Bytes(f.domainNow), nil, func([]byte, grpc.Status) {})
 	}
 }
 
@@ -121,14 +99,14 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 		return http.HeadersContinue
 	}
 	q := f.describe()
-	if q == nil || q.empty() {
+	if q == nil || q.Empty() {
 		return http.HeadersContinue
 	}
-	f.call = f.service.Call(f.client, shouldRateLimit, q.bytes(f.domainNow), f.cb.Connection(), func(response []byte, st grpc.Status) {
+	f.call = f.service.Call(f.client, ratelimit.Method, q.Bytes(f.domainNow), f.cb.Connection(), func(response []byte, st grpc.Status) {
 		f.call = nil
 		f.decide(answer(response, st))
 	})
-	return http.HeadersStopIteration
+	return http.HeadersStopAllAndWatermark
 }
 
 // isOn asks the runtime for a percentage.
@@ -138,7 +116,7 @@ func (f *filter) isOn(key string) bool {
 }
 
 // describe makes the request's descriptors; nil without a route to a cluster.
-func (f *filter) describe() *question {
+func (f *filter) describe() *ratelimit.Question {
 	loop := f.cb.Loop()
 	f.context = formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), Now: loop.Now(), Time: loop.Time()}
 	rq := &route.LimitRequest{Format: &f.context, ServiceCluster: f.serviceCluster}
@@ -148,7 +126,7 @@ func (f *filter) describe() *question {
 	}
 	rq.Route = r
 	f.domainNow = f.domain
-	q := &question{}
+	q := &ratelimit.Question{}
 	s, _ := http.RouteConfig[*routeSettings](f.cb)
 	if s != nil && s.domain != "" {
 		f.domainNow = s.domain
@@ -173,7 +151,7 @@ func (f *filter) describe() *question {
 	return q
 }
 
-func (f *filter) add(q *question, limits []route.RateLimit, rq *route.LimitRequest) {
+func (f *filter) add(q *ratelimit.Question, limits []route.RateLimit, rq *route.LimitRequest) {
 	for i := range limits {
 		l := &limits[i]
 		if l.Stage != f.stage || l.DisableKey != "" && !f.isOn("ratelimit."+l.DisableKey+".http_filter_enabled") {
@@ -181,12 +159,12 @@ func (f *filter) add(q *question, limits []route.RateLimit, rq *route.LimitReque
 		}
 		if l.ApplyOnStreamDone {
 			if f.done == nil {
-				f.done = &question{}
+				f.done = &ratelimit.Question{}
 			}
-			f.done.add(l, rq)
+			addDescriptor(f.done, l, rq)
 			continue
 		}
-		q.add(l, rq)
+		addDescriptor(q, l, rq)
 	}
 }
 
@@ -201,13 +179,13 @@ func (f *filter) decide(v *verdict) {
 		f.response = append(f.response, v.headers...)
 	}
 	switch v.outcome {
-	case allowed:
+	case ratelimit.Allowed:
 		st.OK.Inc()
 		h := f.cb.RequestHeaders()
 		for _, x := range v.request {
 			h.AddName(h.Own(x[0]), h.Own(x[1]))
 		}
-	case overLimit:
+	case ratelimit.OverLimit:
 		st.OverLimit.Inc()
 		code(f.limitedStatus)
 		if f.isOn("ratelimit.http_filter_enforcing") && f.enforced.Picks(rand.Uint64()) {
@@ -267,22 +245,6 @@ func (f *filter) routed() (st *ClusterStats, code func(int)) {
 	return &ClusterStats{}, func(int) {}
 }
 
-// DecodeData implements http.DecoderFilter.
-func (f *filter) DecodeData(*network.Buffer, bool) http.DataStatus {
-	if f.call != nil {
-		return http.DataStopAndWatermark
-	}
-	return http.DataContinue
-}
-
-// DecodeTrailers implements http.DecoderFilter.
-func (f *filter) DecodeTrailers(*http.HeaderMap) http.TrailersStatus {
-	if f.call != nil {
-		return http.TrailersStopIteration
-	}
-	return http.TrailersContinue
-}
-
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	for _, x := range f.response {
@@ -292,12 +254,6 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	}
 	return http.HeadersContinue
 }
-
-// EncodeData implements http.EncoderFilter.
-func (f *filter) EncodeData(*network.Buffer, bool) http.DataStatus { return http.DataContinue }
-
-// EncodeTrailers implements http.EncoderFilter.
-func (f *filter) EncodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
 
 var (
 	_ http.DecoderFilter = (*filter)(nil)

@@ -1,65 +1,57 @@
 package ratelimit
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
-	commonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/grpc/ratelimit"
 	"github.com/weirproxy/weir/proxy/route"
 )
 
-const shouldRateLimit = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
-
-// question gathers what the service is asked.
-type question struct{ m rlsv3.RateLimitRequest }
-
-// add adds a rate limit's descriptor, if it has one for the request.
-func (q *question) add(l *route.RateLimit, rq *route.LimitRequest) {
+// addDescriptor adds a rate limit's descriptor, if it has one for the request.
+func addDescriptor(q *ratelimit.Question, l *route.RateLimit, rq *route.LimitRequest) {
 	entries, ok := l.Append(nil, rq)
 	if !ok {
 		return
 	}
-	d := &commonv3.RateLimitDescriptor{}
+	d := q.Add()
 	for _, e := range entries {
-		d.Entries = append(d.Entries, &commonv3.RateLimitDescriptor_Entry{Key: text(e.Key), Value: text(e.Value)})
+		d.Entry(e.Key, e.Value)
 	}
 	if n, unit, ok := l.Override(rq); ok {
-		d.Limit = &commonv3.RateLimitDescriptor_RateLimitOverride{RequestsPerUnit: n, Unit: typev3.RateLimitUnit(unit)}
+		d.Override(n, int32(unit))
 	}
 	if n, ok := l.HitsAddend(rq); ok {
-		d.HitsAddend = wrapperspb.UInt64(n)
+		d.Hits(n)
 	}
-	q.m.Descriptors = append(q.m.Descriptors, d)
 }
 
-func (q *question) empty() bool { return len(q.m.Descriptors) == 0 }
-
-func (q *question) bytes(domain string) []byte {
-	q.m.Domain = domain
-	b, _ := proto.Marshal(&q.m) // its strings are valid
-	return b
+// verdict is the service's answer.
+type verdict struct {
+	outcome           ratelimit.Outcome
+	request, response [][2]string // headers to add
+	headers           [][2]string // X-RateLimit
+	retry             int64       // seconds until a limit is reset
+	body              string
+	metadata          map[string]any
 }
 
-// text makes s fit for a protobuf string.
-func text(s string) string { return strings.ToValidUTF8(s, "!") }
+// hasResponse tells whether the service adds a header to the response.
+func (v *verdict) hasResponse(name string) bool {
+	return slices.ContainsFunc(v.response, func(h [2]string) bool { return h[0] == name })
+}
 
-// answer reads the service's answer. A code that is not known allows the
-// request, as in Envoy.
+// answer reads the service's answer.
 func answer(response []byte, st grpc.Status) *verdict {
-	var m rlsv3.RateLimitResponse
-	if st.Code != grpc.OK || proto.Unmarshal(response, &m) != nil {
-		return &verdict{outcome: failed}
+	m, outcome := ratelimit.Read(response, st)
+	if outcome == ratelimit.Failed {
+		return &verdict{}
 	}
-	v := &verdict{outcome: allowed, body: string(m.RawBody), metadata: m.GetDynamicMetadata().AsMap()}
-	if m.OverallCode == rlsv3.RateLimitResponse_OVER_LIMIT {
-		v.outcome = overLimit
-	}
+	v := &verdict{outcome: outcome, body: string(m.RawBody), metadata: m.GetDynamicMetadata().AsMap()}
 	for _, h := range m.RequestHeadersToAdd {
 		v.request = append(v.request, [2]string{strings.ToLower(h.Key), h.Value + string(h.RawValue)})
 	}

@@ -2,7 +2,6 @@ package ratelimit_test
 
 import (
 	"context"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -41,19 +40,11 @@ const route = `{match: {prefix: /}, route: {cluster: u, rate_limits: [{actions: 
 
 func start(t *testing.T, routes, config string) (*filterrig.Rig, *service) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &service{asked: make(chan *rlsv3.RateLimitRequest, 100), release: make(chan struct{})}
-	g := grpc.NewServer()
-	rlsv3.RegisterRateLimitServiceServer(g, s)
-	go g.Serve(l)
-	t.Cleanup(g.Stop)
 	t.Cleanup(func() { close(s.release) })
 	r := filterrig.Start(t, httprig.Options{}, routes, filterrig.Filter("rl", ratelimit.TypeURL,
 		`domain: d, rate_limit_service: {transport_api_version: V3, grpc_service: {envoy_grpc: {cluster_name: rls}}}, timeout: 5s, `+config))
-	r.Cluster("rls", "http2_protocol_options: {}", l.Addr().String())
+	r.GRPC("rls", func(g *grpc.Server) { rlsv3.RegisterRateLimitServiceServer(g, s) })
 	return r, s
 }
 

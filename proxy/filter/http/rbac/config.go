@@ -22,7 +22,7 @@ const (
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: newFactory, RouteConfig: newRoute, RouteTypeURL: RouteTypeURL}
+	return http.FilterMaker{Upstream: true, New: newFactory, RouteConfig: newRoute, RouteTypeURL: RouteTypeURL}
 }
 
 func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
@@ -34,7 +34,7 @@ func newFactory(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http
 	if err != nil {
 		return nil, err
 	}
-	prefix := "http." + ctx.StatPrefix + ".rbac."
+	prefix := dotted(ctx.StatPrefix) + "rbac."
 	f := &factory{
 		rules:    r,
 		enforced: stats.NewGroup[Enforced](ctx.Stats, stats.Scope{Prefix: prefix + dotted(m.GetRulesStatPrefix())}),

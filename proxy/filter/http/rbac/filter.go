@@ -132,7 +132,7 @@ func (f *filter) note(policyKey, resultKey string, v rbac.Verdict) {
 	i := f.cb.StreamInfo()
 	i.SetMetadata(namespace, resultKey, v.Result())
 	if v.Policy != "" {
-		i.SetMetadata(namespace, policyKey, v.Policy)
+		i.SetMetadata(namespace, policyKey, v.Name)
 	}
 }
 

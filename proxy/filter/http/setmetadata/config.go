@@ -37,7 +37,7 @@ func Maker() http.FilterMaker {
 			}
 			f.values = append(f.values, value{v.GetMetadataNamespace(), v.GetValue().AsMap(), v.GetAllowOverwrite()})
 		}
-		f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "http." + ctx.StatPrefix + ".set_metadata."})
+		f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "set_metadata."})
 		return f, nil
 	}}
 }

@@ -36,7 +36,7 @@ func Maker() http.FilterMaker {
 }
 
 func newFactory(p field.Path, m *sessionv3.StatefulSession, ctx *http.FactoryContext) (*settings, error) {
-	return compile(p, m, "http."+ctx.StatPrefix+".", ctx)
+	return compile(p, m, ctx.StatPrefix, ctx)
 }
 
 func newRoute(p field.Path, m *sessionv3.StatefulSessionPerRoute, ctx *http.FactoryContext) (*settings, error) {

@@ -19,6 +19,9 @@ const maxLine = 64 << 10
 
 type filter struct{ stats *stats.Group[Stats] }
 
+// AsksForData implements listener.DataFilter.
+func (f *filter) AsksForData() {}
+
 // Inspect implements listener.Filter.
 func (f *filter) Inspect(s *listener.Socket) listener.Status {
 	if s.Transport() == "tls" {

@@ -4,14 +4,12 @@ import (
 	"time"
 
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/local_ratelimit/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tokenbucket"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -20,22 +18,16 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.listener.local_rat
 // leastInterval is Envoy's shortest fill_interval.
 const leastInterval = 50 * time.Millisecond
 
-// New is a listener.FilterFactory.
-func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (listener.Filter, error) {
-	m := &localv3.LocalRateLimit{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+// Factory makes the filter's factories.
+func Factory() listener.FilterFactory { return listener.FilterFrom(compile) }
+
+func compile(p field.Path, m *localv3.LocalRateLimit, ctx *listener.FactoryContext) (listener.Filter, error) {
 	if err := field.Only(p, m, "stat_prefix", "token_bucket", "runtime_enabled"); err != nil {
 		return nil, err
 	}
 	f := &filter{}
-	var runtime fraction.Runtime
-	if ctx.Runtime != nil {
-		runtime = ctx.Runtime.Integer
-	}
 	var err error
-	if f.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), runtime); err != nil {
+	if f.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), ctx.Runtime); err != nil {
 		return nil, err
 	}
 	if f.bucket, err = tokenbucket.Compile(p.Dot("token_bucket"), m.GetTokenBucket(), leastInterval); err != nil {

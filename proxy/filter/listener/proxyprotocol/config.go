@@ -3,12 +3,10 @@ package proxyprotocol
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -17,12 +15,10 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.listener.proxy_pro
 // defaultNamespace is where values go when a rule names none.
 const defaultNamespace = "envoy.filters.listener.proxy_protocol"
 
-// New is a listener.FilterFactory.
-func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (listener.Filter, error) {
-	p := &proxyprotocolv3.ProxyProtocol{}
-	if err := protos.Unpack(path, config, p); err != nil {
-		return nil, err
-	}
+// Factory makes the filter's factories.
+func Factory() listener.FilterFactory { return listener.FilterFrom(compile) }
+
+func compile(path field.Path, p *proxyprotocolv3.ProxyProtocol, ctx *listener.FactoryContext) (listener.Filter, error) {
 	if err := field.Only(path, p, "rules", "allow_requests_without_proxy_protocol", "pass_through_tlvs", "disallowed_versions", "stat_prefix", "tlv_location"); err != nil {
 		return nil, err
 	}

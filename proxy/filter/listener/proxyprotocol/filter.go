@@ -50,6 +50,9 @@ type passThrough struct {
 	kinds [256]bool
 }
 
+// AsksForData implements listener.DataFilter.
+func (f *filter) AsksForData() {}
+
 // Inspect implements listener.Filter.
 func (f *filter) Inspect(s *listener.Socket) listener.Status {
 	p := s.Peek(listener.PeekMax)

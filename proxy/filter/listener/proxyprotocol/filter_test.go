@@ -13,7 +13,7 @@ import (
 )
 
 func rig(t *testing.T, config string) (*listenerrig.Rig, string) {
-	f := &listener.Factories{Listener: map[string]listener.FilterFactory{proxyprotocol.TypeURL: proxyprotocol.New}}
+	f := &listener.Factories{Listener: map[string]listener.FilterFactory{proxyprotocol.TypeURL: proxyprotocol.Factory()}}
 	r := listenerrig.New(t, listenerrig.Options{Factories: f})
 	return r, r.MustAdd(`
 name: a

@@ -120,7 +120,9 @@ func parse2(p []byte) (h header, err error) {
 		return h, errIncomplete
 	}
 	body := p[fixed2:h.size]
-	h.local = command&0xf == 0
+	if h.local = command&0xf == 0; h.local {
+		return h, nil // whatever family it names
+	}
 	var size int
 	switch family {
 	case 0x11, 0x12: // IPv4, stream or datagram
@@ -128,13 +130,9 @@ func parse2(p []byte) (h header, err error) {
 	case 0x21, 0x22: // IPv6
 		size = 36
 	default:
-		// Of no family, UNIX sockets, or one not known here: the real
-		// addresses stand. No TLVs are looked for, as their place is unknown.
-		h.local = true
-		return h, nil
-	}
-	if h.local {
-		return h, nil
+		// Of no family, UNIX sockets, or one not known here: the specification
+		// leaves it open, Envoy refuses.
+		return h, fmt.Errorf("unknown address family and protocol %#x", family)
 	}
 	if len(body) < size {
 		return h, fmt.Errorf("%d bytes of addresses, want %d", len(body), size)

@@ -2,12 +2,10 @@ package tlsinspector
 
 import (
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -16,13 +14,11 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspe
 // maxHelloDefault is Envoy's max_client_hello_size in bytes.
 const maxHelloDefault = 16 << 10
 
-// New is a listener.FilterFactory. initial_read_buffer_size is a hint that
+// Factory makes the filter's factories. initial_read_buffer_size is a hint that
 // weir has no use for: all connections of a worker share one buffer.
-func New(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (listener.Filter, error) {
-	p := &tlsinspectorv3.TlsInspector{}
-	if err := protos.Unpack(path, config, p); err != nil {
-		return nil, err
-	}
+func Factory() listener.FilterFactory { return listener.FilterFrom(compile) }
+
+func compile(path field.Path, p *tlsinspectorv3.TlsInspector, ctx *listener.FactoryContext) (listener.Filter, error) {
 	if err := field.Only(path, p, "enable_ja3_fingerprinting", "enable_ja4_fingerprinting", "initial_read_buffer_size", "close_connection_on_client_hello_parsing_errors", "max_client_hello_size"); err != nil {
 		return nil, err
 	}

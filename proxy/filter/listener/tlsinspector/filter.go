@@ -25,6 +25,9 @@ type filter struct {
 	stats    *stats.Group[Stats]
 }
 
+// AsksForData implements listener.DataFilter.
+func (f *filter) AsksForData() {}
+
 // Inspect implements listener.Filter.
 func (f *filter) Inspect(s *listener.Socket) listener.Status {
 	p := s.Peek(f.max)

@@ -2,25 +2,21 @@ package connectionlimit
 
 import (
 	limitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit"
 
-// New is a listener.NetworkFactory.
-func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
-	m := &limitv3.ConnectionLimit{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+// Factory makes the filter's factories.
+func Factory() listener.NetworkFactory { return listener.NetworkFrom(compile) }
+
+func compile(p field.Path, m *limitv3.ConnectionLimit, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 	if err := field.Only(p, m, "stat_prefix", "max_connections", "delay", "runtime_enabled"); err != nil {
 		return nil, err
 	}
@@ -28,12 +24,8 @@ func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network
 		return nil, p.Dot("max_connections").Errorf("missing")
 	}
 	s := &settings{most: m.GetMaxConnections().GetValue(), delay: m.GetDelay().AsDuration()}
-	var runtime fraction.Runtime
-	if ctx.Runtime != nil {
-		runtime = ctx.Runtime.Integer
-	}
 	var err error
-	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), runtime); err != nil {
+	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), ctx.Runtime); err != nil {
 		return nil, err
 	}
 	s.stats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: "connection_limit." + m.GetStatPrefix() + "."})

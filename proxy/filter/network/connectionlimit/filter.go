@@ -29,6 +29,7 @@ func (s *settings) newFilter(cb *network.ReadCallbacks) network.ReadFilter {
 }
 
 type filter struct {
+	network.NoWatermarks
 	s       *settings
 	conn    *network.Connection
 	counted bool
@@ -81,9 +82,3 @@ func (f *filter) OnEvent(ev network.ConnectionEvent) {
 	}
 	f.s.stats.For(f.conn.Loop().Worker).ActiveConnections.Dec()
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnBelowWriteBufferLowWatermark() {}

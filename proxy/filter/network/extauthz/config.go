@@ -5,7 +5,6 @@ import (
 	"time"
 
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ext_authz/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/grpc"
@@ -27,18 +26,14 @@ const defaultTimeout = 200 * time.Millisecond
 // Factory makes the filter's factory. client calls services on a worker's
 // loop; local is the machine's address.
 func Factory(client func(*network.Loop) async.Client, local netip.Addr) listener.NetworkFactory {
-	return func(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
-		m := &extauthzv3.ExtAuthz{}
-		if err := protos.Unpack(p, config, m); err != nil {
-			return nil, err
-		}
+	return listener.NetworkFrom(func(p field.Path, m *extauthzv3.ExtAuthz, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 		s, err := compile(p, m, local, ctx)
 		if err != nil {
 			return nil, err
 		}
 		s.client = client
 		return s.newFilter, nil
-	}
+	})
 }
 
 func compile(p field.Path, m *extauthzv3.ExtAuthz, local netip.Addr, ctx *listener.FactoryContext) (*settings, error) {

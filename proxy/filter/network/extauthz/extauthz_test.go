@@ -2,27 +2,20 @@ package extauthz_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"testing"
 	"time"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/weirproxy/weir/internal/httprig"
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/filter/network/extauthz"
-	"github.com/weirproxy/weir/proxy/listener"
-	"github.com/weirproxy/weir/proxy/network"
-	"github.com/weirproxy/weir/proxy/upstream"
-	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
 // server answers as decide says.
@@ -36,34 +29,10 @@ func (s server) Check(_ context.Context, q *authv3.CheckRequest) (*authv3.CheckR
 }
 
 // newRig is an echo behind the filter, whose server decides.
-func newRig(t *testing.T, config string, decide func(*authv3.CheckRequest) (*authv3.CheckResponse, error)) (*listenerrig.Rig, string) {
+func newRig(t *testing.T, config string, decide func(*authv3.CheckRequest) (*authv3.CheckResponse, error)) (*httprig.Rig, string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
-	authv3.RegisterAuthorizationServer(s, server{decide: decide})
-	go s.Serve(l)
-	t.Cleanup(s.Stop)
-	var table *upstream.Table
-	client := func(*network.Loop) async.Client { return async.NewClient(table) }
-	r := listenerrig.New(t, listenerrig.Options{Factories: &listener.Factories{Network: map[string]listener.NetworkFilter{
-		extauthz.TypeURL: {New: extauthz.Factory(client, netip.Addr{})}}}})
-	r.Main(func() {
-		m := upstream.NewManager(upstream.Options{Main: r.Server.Main, Workers: r.Server.Workers, Stats: r.Server.Stats})
-		table = m.Table(0)
-		c := &clusterv3.Cluster{}
-		text := fmt.Sprintf(`{"name": "c", "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}},
-			"load_assignment": {"cluster_name": "c", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": %d}}}}]}]}}`, l.Addr().(*net.TCPAddr).Port)
-		if err := protojson.Unmarshal([]byte(text), c); err != nil {
-			t.Error(err)
-		}
-		if _, err := m.AddOrUpdate("c", c, "", true); err != nil {
-			t.Error(err)
-		}
-	})
-	r.Settle()
+	r := httprig.New(t, httprig.Options{})
+	r.GRPC("c", func(s *grpc.Server) { authv3.RegisterAuthorizationServer(s, server{decide: decide}) })
 	return r, r.MustAdd(`
 name: a
 stat_prefix: a

@@ -42,26 +42,12 @@ func (s *settings) newFilter(cb *network.ReadCallbacks) network.ReadFilter {
 	return &filter{s: s, cb: cb, conn: cb.Connection(), stats: s.stats.For(cb.Connection().Loop().Worker)}
 }
 
-// outcome is what a server has decided.
-type outcome uint8
-
-const (
-	failed outcome = iota
-	allowed
-	denied
-)
-
-type verdict struct {
-	outcome
-	metadata map[string]any
-}
-
 type filter struct {
+	grpc.ConnectionCall
 	s     *settings
 	cb    *network.ReadCallbacks
 	conn  *network.Connection
 	stats *Stats
-	call  *grpc.Call // while the server is asked
 	asked time.Duration
 	state
 }
@@ -106,80 +92,61 @@ func (f *filter) on() bool {
 
 func (f *filter) ask() {
 	f.state, f.asked = asking, f.conn.Loop().Now()
-	f.stats.Active.Inc()
 	f.stats.Total.Inc()
-	f.conn.AddCallbacks(f)
-	f.call = f.s.service.Call(f.s.client(f.conn.Loop()), authz.CheckMethod, f.question(), f.conn, func(response []byte, st grpc.Status) {
-		f.call = nil
-		f.decided(answer(response, st))
+	f.Ask(f.s.service, f.s.client(f.conn.Loop()), authz.CheckMethod, f.question(), f.conn, &f.stats.Active, func(response []byte, st grpc.Status) {
+		m, o := authz.Read(response, st)
+		f.decided(o, m.GetDynamicMetadata().AsMap())
 	})
 }
 
-func (f *filter) decided(v verdict) {
-	f.stats.Active.Dec()
+func (f *filter) decided(o authz.Outcome, metadata map[string]any) {
 	i := f.conn.EnsureInfo()
-	for key, value := range v.metadata {
+	for key, value := range metadata {
 		i.SetMetadata(namespace, key, value)
 	}
-	switch v.outcome {
-	case allowed:
+	switch o {
+	case authz.Allowed:
 		f.stats.OK.Inc()
 		if took := f.conn.Loop().Now() - f.asked; took >= time.Millisecond {
 			i.SetMetadata(namespace, "ext_authz_duration", float64(took.Milliseconds()))
 		}
-	case denied:
+	case authz.Denied:
 		f.stats.Denied.Inc()
 	default:
 		f.stats.Error.Inc()
 	}
 	if f.s.shadow {
-		i.SetFilterState(namespace, v.outcome.result())
-	} else if v.outcome == denied || v.outcome == failed && !f.s.allowOnFailure {
-		f.deny(v.outcome)
+		i.SetFilterState(namespace, result(o))
+	} else if o == authz.Denied || o == authz.Failed && !f.s.allowOnFailure {
+		f.deny(o)
 		return
 	}
-	if v.outcome == failed && !f.s.shadow {
+	if o == authz.Failed && !f.s.shadow {
 		f.stats.FailureModeAllowed.Inc()
 	}
 	f.state = passed
 	f.cb.ContinueReading()
 }
 
-func (f *filter) deny(o outcome) {
+func (f *filter) deny(o authz.Outcome) {
 	f.state = closed
 	f.stats.Closed.Inc()
 	i := f.conn.EnsureInfo()
 	i.Flags |= uint64(streaminfo.UnauthorizedExternalService)
 	i.Details, i.CloseReason = "ext_authz_error", "ext_authz_close"
-	if o == denied {
+	if o == authz.Denied {
 		i.Details = "ext_authz_denied"
 	}
 	f.conn.Close(network.NoFlush)
 }
 
 // result is what subsequent filters find of a decision in shadow mode.
-func (o outcome) result() map[string]any {
+func result(o authz.Outcome) map[string]any {
 	switch o {
-	case allowed:
+	case authz.Allowed:
 		return map[string]any{"check_result": "OK"}
-	case denied:
+	case authz.Denied:
 		return map[string]any{"check_result": "DENIED", "status_code": 403.0}
 	}
 	return map[string]any{"check_result": "ERROR"}
 }
-
-// OnEvent implements network.ConnectionCallbacks.
-func (f *filter) OnEvent(ev network.ConnectionEvent) {
-	if ev == network.Connected || f.call == nil {
-		return
-	}
-	f.call.Cancel()
-	f.call = nil
-	f.stats.Active.Dec()
-}
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnBelowWriteBufferLowWatermark() {}

@@ -4,7 +4,6 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -20,17 +19,4 @@ func (f *filter) question() []byte {
 	a.MetadataContext = authz.Metadata(metadata, f.s.namespaces)
 	b, _ := proto.Marshal(&authv3.CheckRequest{Attributes: a})
 	return b
-}
-
-// answer reads what the server has said.
-func answer(response []byte, st grpc.Status) verdict {
-	var m authv3.CheckResponse
-	if st.Code != grpc.OK || proto.Unmarshal(response, &m) != nil {
-		return verdict{}
-	}
-	v := verdict{outcome: allowed, metadata: m.GetDynamicMetadata().AsMap()}
-	if m.GetStatus().GetCode() != grpc.OK {
-		v.outcome = denied
-	}
-	return v
 }

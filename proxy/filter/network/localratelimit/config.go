@@ -4,7 +4,6 @@ import (
 	"time"
 
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/local_ratelimit/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/fraction"
@@ -12,7 +11,6 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/tokenbucket"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -21,22 +19,16 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.local_rate
 // leastInterval is Envoy's shortest fill_interval.
 const leastInterval = 50 * time.Millisecond
 
-// New is a listener.NetworkFactory.
-func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
-	m := &localv3.LocalRateLimit{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+// Factory makes the filter's factories.
+func Factory() listener.NetworkFactory { return listener.NetworkFrom(compile) }
+
+func compile(p field.Path, m *localv3.LocalRateLimit, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 	if err := field.Only(p, m, "stat_prefix", "token_bucket", "runtime_enabled"); err != nil {
 		return nil, err
 	}
 	s := &settings{}
-	var runtime fraction.Runtime
-	if ctx.Runtime != nil {
-		runtime = ctx.Runtime.Integer
-	}
 	var err error
-	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), runtime); err != nil {
+	if s.enabled, err = fraction.NewFlag(p.Dot("runtime_enabled"), m.GetRuntimeEnabled(), ctx.Runtime); err != nil {
 		return nil, err
 	}
 	if s.bucket, err = tokenbucket.Compile(p.Dot("token_bucket"), m.GetTokenBucket(), leastInterval); err != nil {

@@ -27,8 +27,8 @@ type Node struct {
 	Metadata map[string]any
 }
 
-// New makes a listener.NetworkFactory: the peer is the client.
-func New(n Node) listener.NetworkFactory {
+// Factory makes a listener.NetworkFactory: the peer is the client.
+func Factory(n Node) listener.NetworkFactory {
 	return func(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 		s, err := compile(p, config, n, ctx.Stats)
 		if err != nil {
@@ -40,8 +40,8 @@ func New(n Node) listener.NetworkFactory {
 	}
 }
 
-// NewUpstream makes an upstream.NetworkFactory: the peer is the server.
-func NewUpstream(n Node) upstream.NetworkFactory {
+// UpstreamFactory makes an upstream.NetworkFactory: the peer is the server.
+func UpstreamFactory(n Node) upstream.NetworkFactory {
 	return func(p field.Path, config *anypb.Any, ctx *upstream.TransportContext) (network.FilterFactory, error) {
 		s, err := compile(p, config, n, ctx.Stats)
 		if err != nil {

@@ -6,8 +6,10 @@ import (
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/grpc"
+	"github.com/weirproxy/weir/proxy/grpc/ratelimit"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
@@ -59,21 +61,13 @@ func (s *settings) newFilter(cb *network.ReadCallbacks) network.ReadFilter {
 	return &filter{s: s, cb: cb, conn: cb.Connection(), stats: s.stats.For(cb.Connection().Loop().Worker)}
 }
 
-type outcome uint8
-
-const (
-	failed outcome = iota
-	allowed
-	overLimit
-)
-
 type filter struct {
+	grpc.ConnectionCall
 	s     *settings
 	cb    *network.ReadCallbacks
 	conn  *network.Connection
 	stats *Stats
-	call  *grpc.Call // while the service is asked
-	over  bool       // the connection is closed
+	over  bool // the connection is closed
 }
 
 // OnNewConnection implements network.ReadFilter.
@@ -81,33 +75,30 @@ func (f *filter) OnNewConnection() network.FilterStatus {
 	if !f.s.isOn("ratelimit.tcp_filter_enabled") {
 		return network.Continue
 	}
-	f.stats.Active.Inc()
 	f.stats.Total.Inc()
-	f.conn.AddCallbacks(f)
-	f.call = f.s.service.Call(f.s.client(f.conn.Loop()), shouldRateLimit, f.question(), f.conn, func(response []byte, st grpc.Status) {
-		f.call = nil
-		f.decided(answer(response, st))
+	f.Ask(f.s.service, f.s.client(f.conn.Loop()), ratelimit.Method, f.question(), f.conn, &f.stats.Active, func(response []byte, st grpc.Status) {
+		m, o := ratelimit.Read(response, st)
+		f.decided(o, m.GetDynamicMetadata().AsMap())
 	})
 	return network.StopIteration
 }
 
 // OnData implements network.ReadFilter.
 func (f *filter) OnData(*network.Buffer, bool) network.FilterStatus {
-	if f.call != nil || f.over {
+	if f.Asking() || f.over {
 		return network.StopIteration
 	}
 	return network.Continue
 }
 
-func (f *filter) decided(o outcome, metadata map[string]any) {
-	f.stats.Active.Dec()
+func (f *filter) decided(o ratelimit.Outcome, metadata map[string]any) {
 	for key, value := range metadata {
 		f.conn.EnsureInfo().SetMetadata(namespace, key, value)
 	}
 	switch o {
-	case allowed:
+	case ratelimit.Allowed:
 		f.stats.OK.Inc()
-	case overLimit:
+	case ratelimit.OverLimit:
 		f.stats.OverLimit.Inc()
 		if f.s.isOn("ratelimit.tcp_filter_enforcing") {
 			f.close("ratelimit_close_over_limit")
@@ -131,18 +122,22 @@ func (f *filter) close(why string) {
 	f.conn.Close(network.NoFlush)
 }
 
-// OnEvent implements network.ConnectionCallbacks.
-func (f *filter) OnEvent(ev network.ConnectionEvent) {
-	if ev == network.Connected || f.call == nil {
-		return
+// question is what the service is asked, as bytes.
+func (f *filter) question() []byte {
+	loop := f.conn.Loop()
+	c := formatter.Context{Info: streaminfo.OfConnection(f.conn), Now: loop.Now(), Time: loop.Time()}
+	var q ratelimit.Question
+	for i := range f.s.descriptors {
+		d, x := &f.s.descriptors[i], q.Add()
+		for _, e := range d.entries {
+			x.Entry(e.key, e.value.Format(&c))
+		}
+		if d.override {
+			x.Override(d.requests, d.unit)
+		}
+		if d.counts {
+			x.Hits(d.hits)
+		}
 	}
-	f.call.Cancel()
-	f.call = nil
-	f.stats.Active.Dec()
+	return q.Bytes(f.s.domain)
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnBelowWriteBufferLowWatermark() {}

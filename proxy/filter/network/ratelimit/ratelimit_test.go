@@ -2,25 +2,17 @@ package ratelimit_test
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"testing"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/weirproxy/weir/internal/httprig"
 	"github.com/weirproxy/weir/internal/listenerrig"
 	"github.com/weirproxy/weir/proxy/filter/network/ratelimit"
-	"github.com/weirproxy/weir/proxy/listener"
-	"github.com/weirproxy/weir/proxy/network"
-	"github.com/weirproxy/weir/proxy/upstream"
-	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
 // server answers by the first descriptor's first value, and notes the second.
@@ -42,35 +34,11 @@ func (s server) ShouldRateLimit(_ context.Context, q *rlsv3.RateLimitRequest) (*
 }
 
 // newRig is an echo behind the filter, whose service answers as value says.
-func newRig(t *testing.T, value, config string) (*listenerrig.Rig, string, chan string) {
+func newRig(t *testing.T, value, config string) (*httprig.Rig, string, chan string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
 	seen := make(chan string, 10)
-	rlsv3.RegisterRateLimitServiceServer(s, server{seen: seen})
-	go s.Serve(l)
-	t.Cleanup(s.Stop)
-	var table *upstream.Table
-	client := func(*network.Loop) async.Client { return async.NewClient(table) }
-	r := listenerrig.New(t, listenerrig.Options{Factories: &listener.Factories{Network: map[string]listener.NetworkFilter{
-		ratelimit.TypeURL: {New: ratelimit.Factory(client, netip.Addr{})}}}})
-	r.Main(func() {
-		m := upstream.NewManager(upstream.Options{Main: r.Server.Main, Workers: r.Server.Workers, Stats: r.Server.Stats})
-		table = m.Table(0)
-		c := &clusterv3.Cluster{}
-		text := fmt.Sprintf(`{"name": "c", "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}},
-			"load_assignment": {"cluster_name": "c", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": %d}}}}]}]}}`, l.Addr().(*net.TCPAddr).Port)
-		if err := protojson.Unmarshal([]byte(text), c); err != nil {
-			t.Error(err)
-		}
-		if _, err := m.AddOrUpdate("c", c, "", true); err != nil {
-			t.Error(err)
-		}
-	})
-	r.Settle()
+	r := httprig.New(t, httprig.Options{})
+	r.GRPC("c", func(s *grpc.Server) { rlsv3.RegisterRateLimitServiceServer(s, server{seen: seen}) })
 	return r, r.MustAdd(`
 name: a
 stat_prefix: a

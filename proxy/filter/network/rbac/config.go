@@ -4,26 +4,21 @@ import (
 	"strings"
 
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
-	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/rbac"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
 
-// New is a listener.NetworkFactory.
-func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
-	m := &rbacv3.RBAC{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+// Factory makes the filter's factories.
+func Factory() listener.NetworkFactory { return listener.NetworkFrom(compile) }
+
+func compile(p field.Path, m *rbacv3.RBAC, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 	if err := field.Only(p, m, "rules", "matcher", "shadow_rules", "shadow_matcher", "shadow_rules_stat_prefix", "stat_prefix", "enforcement_type", "delay_deny"); err != nil {
 		return nil, err
 	}
@@ -33,10 +28,7 @@ func New(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network
 		shadowPolicyKey: m.GetShadowRulesStatPrefix() + "shadow_effective_policy_id",
 		shadowResultKey: m.GetShadowRulesStatPrefix() + "shadow_engine_result",
 	}
-	var o rbac.Options
-	if ctx.Runtime != nil {
-		o.Runtime = fraction.Runtime(ctx.Runtime.Integer)
-	}
+	o := rbac.Options{Runtime: ctx.Runtime}
 	var err error
 	if s.enforced, err = rbac.New(p.Dot("rules"), m.GetRules(), p.Dot("matcher"), m.GetMatcher(), o); err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ func (s *settings) newFilter(cb *network.ReadCallbacks) network.ReadFilter {
 }
 
 type filter struct {
+	network.NoWatermarks
 	s       *settings
 	conn    *network.Connection
 	checked bool
@@ -102,7 +103,7 @@ func (f *filter) checkShadow(d *tree.Data, st *Shadow) {
 	i := f.conn.EnsureInfo()
 	i.SetMetadata(namespace, f.s.shadowResultKey, v.Result())
 	if v.Policy != "" {
-		i.SetMetadata(namespace, f.s.shadowPolicyKey, v.Policy)
+		i.SetMetadata(namespace, f.s.shadowPolicyKey, v.Name)
 	}
 }
 
@@ -120,9 +121,3 @@ func (f *filter) OnEvent(ev network.ConnectionEvent) {
 		f.timer.Release()
 	}
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnBelowWriteBufferLowWatermark() {}

@@ -2,24 +2,20 @@ package setfilterstate
 
 import (
 	statev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/set_filter_state/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/filterstate"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
 const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config"
 
-// New is a listener.NetworkFactory.
-func New(p field.Path, config *anypb.Any, _ *listener.FactoryContext) (network.FilterFactory, error) {
-	m := &statev3.Config{}
-	if err := protos.Unpack(p, config, m); err != nil {
-		return nil, err
-	}
+// Factory makes the filter's factories.
+func Factory() listener.NetworkFactory { return listener.NetworkFrom(compile) }
+
+func compile(p field.Path, m *statev3.Config, _ *listener.FactoryContext) (network.FilterFactory, error) {
 	if err := field.Only(p, m, "on_new_connection", "on_downstream_tls_handshake"); err != nil {
 		return nil, err
 	}

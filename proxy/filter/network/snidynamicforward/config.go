@@ -3,13 +3,11 @@ package snidynamicforward
 import (
 	cachev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/dynamic_forward_proxy/v3"
 	forwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/dnscache"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -20,11 +18,7 @@ type Caches func(field.Path, *cachev3.DnsCacheConfig) (*dnscache.Cache, error)
 
 // Factory makes the filter's factories.
 func Factory(caches Caches) listener.NetworkFactory {
-	return func(p field.Path, config *anypb.Any, _ *listener.FactoryContext) (network.FilterFactory, error) {
-		m, err := protos.UnpackAs[*forwardv3.FilterConfig](p, config)
-		if err != nil {
-			return nil, err
-		}
+	return listener.NetworkFrom(func(p field.Path, m *forwardv3.FilterConfig, _ *listener.FactoryContext) (_ network.FilterFactory, err error) {
 		if err := field.Only(p, m, "dns_cache_config", "port_value"); err != nil {
 			return nil, err
 		}
@@ -42,5 +36,5 @@ func Factory(caches Caches) listener.NetworkFactory {
 			return nil, err
 		}
 		return s.newFilter, nil
-	}
+	})
 }

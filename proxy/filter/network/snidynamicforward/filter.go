@@ -18,6 +18,7 @@ func (s *settings) newFilter(cb *network.ReadCallbacks) network.ReadFilter {
 
 // filter holds one connection back.
 type filter struct {
+	network.NoWatermarks
 	*settings
 	cb   *network.ReadCallbacks
 	wait *dnscache.Wait // nil when nothing is waited for
@@ -70,9 +71,3 @@ func (f *filter) OnEvent(network.ConnectionEvent) {
 		f.wait = nil
 	}
 }
-
-// OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnAboveWriteBufferHighWatermark() {}
-
-// OnBelowWriteBufferLowWatermark implements network.ConnectionCallbacks.
-func (f *filter) OnBelowWriteBufferLowWatermark() {}

@@ -78,16 +78,13 @@ func (s *settings) compileRoute(path field.Path, p *udpv3.UdpProxyConfig, ctx *l
 		s.cluster = p.GetCluster()
 		return nil
 	}
-	o := tree.Options[string]{Action: func(p field.Path, _ string, config *anypb.Any) (string, error) {
+	o := tree.Options[string]{Runtime: ctx.Runtime, Action: func(p field.Path, _ string, config *anypb.Any) (string, error) {
 		if name := protos.TypeName(config); name != routeType {
 			return "", p.Errorf("weir has no action %q here", name)
 		}
 		r, err := protos.UnpackAs[*udpv3.Route](p, config)
 		return r.GetCluster(), err
 	}}
-	if ctx.Runtime != nil {
-		o.Runtime = ctx.Runtime.Integer
-	}
 	s.matcher, err = tree.Compile(path.Dot("matcher"), m, o)
 	return err
 }

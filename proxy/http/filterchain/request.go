@@ -1,25 +1,33 @@
-package manager
+package filterchain
 
 import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
+// DecodeHead, DecodeBody and DecodeTail take the request into the chain; end
+// tells that nothing more comes.
+func (c *Chain) DecodeHead(end bool) { c.decodeHeaders(0, end) }
+
+// DecodeBody: see DecodeHead.
+func (c *Chain) DecodeBody(b *network.Buffer, end bool) { c.decodeData(0, b, end) }
+
+// DecodeTail passes the trailers, which are in RequestTrailers.
+func (c *Chain) DecodeTail() { c.decodeTrailers(0) }
+
 // decodeHeaders gives the request's head to the filters from i on.
-func (s *stream) decodeHeaders(i int, end bool) {
-	for ; i < len(s.slots); i++ {
-		f := &s.slots[i]
+func (c *Chain) decodeHeaders(i int, end bool) {
+	for ; i < len(c.slots); i++ {
+		f := &c.slots[i]
 		if f.dec == nil || f.skip {
 			f.decoding.headers = true
 			continue
 		}
 		// A filter before may have added a body to a request without one.
-		last := end && s.decoding.Len() == 0 && !s.addedReqTrailers
+		last := end && c.decoding.Len() == 0 && !c.addedReqTrailers
 		f.decoding.end = last
-		s.decodingEnd = end
-		status := f.dec.DecodeHeaders(&s.request, last)
-		s.decodingEnd = false
-		if s.ended || s.localReply {
+		status := f.dec.DecodeHeaders(c.Request, last)
+		if c.Over() {
 			return
 		}
 		switch status {
@@ -34,11 +42,11 @@ func (s *stream) decodeHeaders(i int, end bool) {
 			return
 		}
 		f.decoding.headers = true
-		if end && s.decoding.Len() > 0 && i+1 < len(s.slots) {
+		if end && c.decoding.Len() > 0 && i+1 < len(c.slots) {
 			// The added body follows the head through the rest of the chain.
-			s.decodeHeaders(i+1, true)
-			if !s.ended && !s.localReply && s.decoding.Len() > 0 {
-				s.releaseDecoded(i+1, true)
+			c.decodeHeaders(i+1, true)
+			if !c.Over() && c.decoding.Len() > 0 {
+				c.releaseDecoded(i+1, true)
 			}
 			return
 		}
@@ -46,35 +54,33 @@ func (s *stream) decodeHeaders(i int, end bool) {
 }
 
 // decodeData gives body bytes to the filters from i on.
-func (s *stream) decodeData(i int, b *network.Buffer, end bool) {
-	for ; i < len(s.slots); i++ {
-		f := &s.slots[i]
+func (c *Chain) decodeData(i int, b *network.Buffer, end bool) {
+	for ; i < len(c.slots); i++ {
+		f := &c.slots[i]
 		if f.dec == nil || f.skip {
 			continue
 		}
 		if st := f.decoding.state; st == stopAllBuffer || st == stopAllWatermark {
-			s.keepDecoded(f, b, st == stopAllWatermark)
+			c.keepDecoded(f, b, st == stopAllWatermark)
 			return
 		}
 		if f.decoding.end {
 			return
 		}
-		f.decoding.end = end && !s.gotTrailers
-		s.decodingEnd = end
+		f.decoding.end = end && !c.GotTrailers
 		status := f.dec.DecodeData(b, end)
-		s.decodingEnd = false
-		if s.ended || s.localReply {
+		if c.Over() {
 			b.Reset()
 			return
 		}
 		switch status {
 		case http.DataStopAndBuffer:
 			f.decoding.state = stopSingle
-			s.keepDecoded(f, b, false)
+			c.keepDecoded(f, b, false)
 			return
 		case http.DataStopAndWatermark:
 			f.decoding.state = stopSingle
-			s.keepDecoded(f, b, true)
+			c.keepDecoded(f, b, true)
 			return
 		case http.DataStopNoBuffer:
 			f.decoding.state = stopSingle
@@ -83,29 +89,29 @@ func (s *stream) decodeData(i int, b *network.Buffer, end bool) {
 		}
 		if f.decoding.state == stopSingle {
 			// The filter lets go of all that it had stopped.
-			s.decoding.Move(b)
-			s.continueDecoding(f)
+			c.decoding.Move(b)
+			c.continueDecoding(f)
 			return
 		}
-		if s.addedReqTrailers && end {
+		if c.addedReqTrailers && end {
 			end = false
-			defer s.afterData(i)
+			defer c.afterData(i)
 		}
 	}
 	b.Reset()
 }
 
 // afterData passes on trailers that filter i added with the last data.
-func (s *stream) afterData(i int) {
-	if !s.ended && !s.localReply {
-		s.decodeTrailers(i + 1)
+func (c *Chain) afterData(i int) {
+	if !c.Over() {
+		c.decodeTrailers(i + 1)
 	}
 }
 
 // decodeTrailers gives the request's trailers to the filters from i on.
-func (s *stream) decodeTrailers(i int) {
-	for ; i < len(s.slots); i++ {
-		f := &s.slots[i]
+func (c *Chain) decodeTrailers(i int) {
+	for ; i < len(c.slots); i++ {
+		f := &c.slots[i]
 		if f.dec == nil || f.skip {
 			continue
 		}
@@ -116,8 +122,8 @@ func (s *stream) decodeTrailers(i int) {
 			return
 		}
 		f.decoding.end = true
-		status := f.dec.DecodeTrailers(&s.requestTrailers)
-		if s.ended || s.localReply {
+		status := f.dec.DecodeTrailers(c.RequestTrailers)
+		if c.Over() {
 			return
 		}
 		if status == http.TrailersStopIteration {
@@ -127,27 +133,27 @@ func (s *stream) decodeTrailers(i int) {
 			return
 		}
 		if f.decoding.state == stopSingle {
-			s.continueDecoding(f)
+			c.continueDecoding(f)
 			return
 		}
 	}
 }
 
 // ContinueDecoding implements http.FilterCallbacks.
-func (f *slot) ContinueDecoding() { f.s.continueDecoding(f) }
+func (f *slot) ContinueDecoding() { f.c.continueDecoding(f) }
 
 // continueDecoding lets what filter f had stopped go on behind it.
-func (s *stream) continueDecoding(f *slot) {
-	if s.ended || s.localReply || f.decoding.state == iterContinue && f.decoding.headers {
+func (c *Chain) continueDecoding(f *slot) {
+	if c.Over() || f.decoding.state == iterContinue && f.decoding.headers {
 		return
 	}
 	stoppedAll := f.decoding.state == stopAllBuffer || f.decoding.state == stopAllWatermark
 	f.decoding.state = iterContinue
-	end := s.remoteComplete && !s.gotTrailers
+	end := c.RequestWhole && !c.GotTrailers
 	if !f.decoding.headers {
 		f.decoding.headers = true
-		s.decodeHeaders(f.index+1, end && s.decoding.Len() == 0)
-		if s.ended || s.localReply {
+		c.decodeHeaders(f.index+1, end && c.decoding.Len() == 0)
+		if c.Over() {
 			return
 		}
 	}
@@ -156,71 +162,53 @@ func (s *stream) continueDecoding(f *slot) {
 	if stoppedAll {
 		from = f.index
 	}
-	if s.decoding.Len() > 0 {
-		s.releaseDecoded(from, end)
-		if s.ended || s.localReply {
+	if c.decoding.Len() > 0 {
+		c.releaseDecoded(from, end)
+		if c.Over() {
 			return
 		}
 	}
-	if s.gotTrailers {
-		s.decodeTrailers(from)
+	if c.GotTrailers {
+		c.decodeTrailers(from)
 	}
 }
 
 // releaseDecoded passes kept data on from filter i.
-func (s *stream) releaseDecoded(i int, end bool) {
-	b := s.takeBuffer()
-	b.Move(s.decoding)
-	for j := range s.slots {
-		if d := &s.slots[j].decoding; d.paused {
+func (c *Chain) releaseDecoded(i int, end bool) {
+	b := c.TakeBuffer()
+	b.Move(c.decoding)
+	for j := range c.slots {
+		if d := &c.slots[j].decoding; d.paused {
 			d.paused = false
-			s.resumeRequest()
+			c.stream.ResumeRequest()
 		}
 	}
-	s.decodeData(i, b, end)
-	s.putBuffer(b)
+	c.decodeData(i, b, end)
+	c.PutBuffer(b)
 }
 
 // passDecodedHeaders sends the head on before data that filter f injects.
-func (s *stream) passDecodedHeaders(f *slot) {
+func (c *Chain) passDecodedHeaders(f *slot) {
 	if f.decoding.headers {
 		return
 	}
 	f.decoding.headers = true
-	f.decoding.state = iterContinue
-	s.decodeHeaders(f.index+1, false)
+	c.decodeHeaders(f.index+1, false)
 }
 
 // keepDecoded keeps data for a filter that has stopped.
-func (s *stream) keepDecoded(f *slot, b *network.Buffer, streaming bool) {
-	s.decoding.Move(b)
-	if s.bufferLimit == 0 || s.decoding.Len() <= int(s.bufferLimit) {
+func (c *Chain) keepDecoded(f *slot, b *network.Buffer, streaming bool) {
+	c.decoding.Move(b)
+	if c.bufferLimit == 0 || c.decoding.Len() <= int(c.bufferLimit) {
 		return
 	}
 	if streaming {
 		if !f.decoding.paused {
 			f.decoding.paused = true
-			s.pauseRequest()
+			c.stream.PauseRequest()
 		}
 		return
 	}
-	s.w.stats.DownstreamRqTooLarge.Inc()
-	s.sendLocalReply(413, "Payload Too Large", nil, http.NoGrpcStatus, "request_payload_too_large")
-}
-
-// takeBuffer and putBuffer lend a scratch buffer; nested calls get further
-// ones.
-func (s *stream) takeBuffer() *network.Buffer {
-	w := s.w
-	if n := len(w.scratch); n > 0 {
-		b := w.scratch[n-1]
-		w.scratch = w.scratch[:n-1]
-		return b
-	}
-	return w.loop.NewBuffer()
-}
-
-func (s *stream) putBuffer(b *network.Buffer) {
-	b.Reset()
-	s.w.scratch = append(s.w.scratch, b)
+	c.stream.RequestTooLarge()
+	c.stream.Answer(413, "Payload Too Large", nil, http.NoGrpcStatus, "request_payload_too_large")
 }

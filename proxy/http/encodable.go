@@ -1,0 +1,34 @@
+package http
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Unencodable tells what keeps the lines from being sent, as Envoy's codecs
+// word it; nil when nothing does. Names that decoders add are taken to be
+// valid.
+func (h *HeaderMap) Unencodable() error {
+	for l := range h.All {
+		switch {
+		case h.odd && l.ID == Unknown && !IsToken(strings.TrimPrefix(l.Name, ":")):
+			return fmt.Errorf("invalid header name: %s", l.Name)
+		case strings.ContainsAny(l.Value, "\r\n\x00"):
+			return fmt.Errorf("invalid header value for: %s", l.Name)
+		}
+	}
+	return nil
+}
+
+// Odd tells whether a name was added that can't be sent.
+func (h *HeaderMap) Odd() bool { return h.odd }
+
+// IsToken tells whether s can be a field's name (RFC 9110 section 5.6.2).
+func IsToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
