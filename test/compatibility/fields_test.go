@@ -25,6 +25,7 @@ var harmless = map[string]string{
 	"envoy.config.core.v3.Node":                                                                                         "told to servers as it is",
 	"envoy.config.listener.v3.Listener.reuse_port":                                                                      "replaced by enable_reuse_port, true where not set",
 	"envoy.config.metrics.v3.HistogramBucketSettings.bins":                                                              "how many bins are allocated first",
+	"envoy.config.route.v3.RetryPolicy.refresh_cluster_on_retry":                                                        "for cluster specifiers, which are refused",
 	"envoy.config.route.v3.WeightedCluster.total_weight":                                                                "Envoy takes the sum",
 	"envoy.extensions.bootstrap.internal_listener.v3.InternalListener.buffer_size_kb":                                   "the kernel buffers",
 	"envoy.extensions.compression.brotli.compressor.v3.Brotli":                                                          "tuning of a library",
