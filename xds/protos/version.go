@@ -9,7 +9,8 @@ import (
 // CheckVersion refuses, at a transport_api_version, what services no longer
 // speak.
 func CheckVersion(p field.Path, v corev3.ApiVersion) error {
-	if v == corev3.ApiVersion_V2 { //lint:ignore SA1019 to refuse it
+	//lint:ignore SA1019 to refuse it
+	if v == corev3.ApiVersion_V2 {
 		return p.Errorf("V2 is no longer supported, set V3")
 	}
 	return nil
