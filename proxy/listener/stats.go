@@ -49,4 +49,5 @@ type ManagerStats struct {
 	Draining       stats.Gauge   `stat:"total_listeners_draining"`
 	ChainsDraining stats.Gauge   `stat:"total_filter_chains_draining"`
 	WorkersStarted stats.Gauge   `stat:"workers_started"`
+	WorkersPinned  stats.Gauge   `stat:"workers_pinned"` // to CPUs: none is
 }

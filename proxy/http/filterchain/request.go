@@ -196,6 +196,10 @@ func (c *Chain) passDecodedHeaders(f *slot) {
 	c.decodeHeaders(f.index+1, false)
 }
 
+// DetailRequestTooLarge are the response-code details of the 413 to a request of
+// which more had to be kept than may be.
+const DetailRequestTooLarge = "request_payload_too_large"
+
 // keepDecoded keeps data for a filter that has stopped.
 func (c *Chain) keepDecoded(f *slot, b *network.Buffer, streaming bool) {
 	c.decoding.Move(b)
@@ -210,5 +214,5 @@ func (c *Chain) keepDecoded(f *slot, b *network.Buffer, streaming bool) {
 		return
 	}
 	c.stream.RequestTooLarge()
-	c.stream.Answer(413, "Payload Too Large", nil, http.NoGrpcStatus, "request_payload_too_large")
+	c.stream.Answer(413, "Payload Too Large", nil, http.NoGrpcStatus, DetailRequestTooLarge)
 }

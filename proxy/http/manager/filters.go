@@ -45,13 +45,8 @@ func (s *stream) PauseResponse() { s.OnAboveWriteBufferHighWatermark() }
 // ResumeResponse implements filterchain.Stream.
 func (s *stream) ResumeResponse() { s.OnBelowWriteBufferLowWatermark() }
 
-// RequestTooLarge implements filterchain.Stream.
-func (s *stream) RequestTooLarge() {
-	s.tooLarge = true
-	s.w.stats.DownstreamRqTooLarge.Inc()
-}
-
-// ResponseTooLarge implements filterchain.Stream.
+// RequestTooLarge and ResponseTooLarge implement filterchain.Stream.
+func (s *stream) RequestTooLarge()  { s.w.stats.DownstreamRqTooLarge.Inc() }
 func (s *stream) ResponseTooLarge() { s.w.stats.RsTooLarge.Inc() }
 
 // Reset implements filterchain.Stream: it cuts the stream off.

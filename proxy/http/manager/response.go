@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/http/filterchain"
 	"github.com/weirproxy/weir/proxy/overload"
 )
 
@@ -72,7 +73,7 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.RequestWhole || s.tooLarge) && !upgraded {
+		if (!s.RequestWhole || s.tooLarge()) && !upgraded {
 			// The connection can't be used for another request. To Envoy a body
 			// ends after its last byte, so one that is too large is still under
 			// way.
@@ -121,4 +122,10 @@ func (d *dateCache) get(l loopClock) string {
 		d.value = l.Time().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
 	}
 	return d.value
+}
+
+// tooLarge tells that the response is the 413 of a filter chain, be it the
+// connection manager's or that of a try upstream.
+func (s *stream) tooLarge() bool {
+	return s.LocalReply && s.info.ResponseCodeDetails == filterchain.DetailRequestTooLarge
 }

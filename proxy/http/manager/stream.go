@@ -61,7 +61,6 @@ type streamState struct {
 
 	routeKnown      bool
 	gotHeaders      bool
-	tooLarge        bool // more of the request had to be kept than may be
 	headersWritten  bool // the response's head has gone to the codec
 	localComplete   bool // the response is encoded whole
 	connectionClose bool // the client asked to close
