@@ -5,6 +5,7 @@ package kubernetes
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 // Service by its name.
 type load struct {
 	ok, failed, lost int // lost: failed after they were connected
+	least            int // of the ok, those of the slower client
 	last             string
 }
 
@@ -26,6 +28,7 @@ func (n *node) load() (sum load, err error) {
 	if err != nil {
 		return sum, err
 	}
+	sum.least = math.MaxInt
 	for _, port := range []string{"9000", "9001"} {
 		text, err := get("http://" + ip + ":" + port + "/")
 		if err != nil {
@@ -36,6 +39,7 @@ func (n *node) load() (sum load, err error) {
 			return sum, err
 		}
 		sum.ok, sum.failed, sum.lost = sum.ok+ok, sum.failed+failed, sum.lost+lost
+		sum.least = min(sum.least, ok)
 		sum.last += text
 	}
 	return sum, nil
@@ -55,6 +59,24 @@ func get(url string) (string, error) {
 		err = fmt.Errorf("%s: %s", url, resp.Status)
 	}
 	return string(text), err
+}
+
+// clientsAreServed waits until both clients are, without a failure for a second.
+// At first they ask a DNS server that kube-proxy may not lead to yet.
+func (n *node) clientsAreServed() {
+	n.t.Helper()
+	n.eventually(time.Minute, "the clients are served", func() error {
+		before, err := n.load()
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+		after, err := n.load()
+		if err == nil && (after.failed > before.failed || after.least-before.least < 50) {
+			err = fmt.Errorf("%d more requests of the slower client in a second, %d failed, the last: %s", after.least-before.least, after.failed-before.failed, after.last)
+		}
+		return err
+	})
 }
 
 // underLoad does something and fails the test if any request failed meanwhile

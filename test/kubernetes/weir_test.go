@@ -24,6 +24,7 @@ func TestWeir(t *testing.T) {
 	n.must("kubectl", "-n", "kube-system", "rollout", "status", "deployment", "--timeout", "5m")
 	n.must("kubectl", "-n", "shop", "rollout", "status", "deployment", "--timeout", "5m")
 	n.must("kubectl", "-n", "shop", "wait", "pod", "probe", "--for=condition=Ready", "--timeout", "5m")
+	n.clientsAreServed()
 	n.must("helm", "install", "weir", chart, "--namespace", system, "--create-namespace", "--wait", "--timeout", "5m",
 		"--set", "image.tag=test,image.pullPolicy=Never,proxy.drainSeconds=10,cni.onError=fail")
 	n.must("kubectl", "label", "namespace", "shop", "weir.dev/catch=true")
