@@ -23,7 +23,7 @@ type headerName struct {
 
 func newHeaderName(name string) (headerName, error) {
 	name = strings.ToLower(name)
-	if !validHeaderName(strings.TrimPrefix(name, ":")) {
+	if !http.IsToken(strings.TrimPrefix(name, ":")) {
 		return headerName{}, fmt.Errorf("%q is not a header name", name)
 	}
 	// Envoy's request maps have no host: the codecs make it :authority.
@@ -31,16 +31,6 @@ func newHeaderName(name string) (headerName, error) {
 		name = ":authority"
 	}
 	return headerName{name, http.LookupID(name)}, nil
-}
-
-func validHeaderName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func (n headerName) get(h *http.HeaderMap) (string, bool) {

@@ -60,7 +60,7 @@ func (h *HeaderMap) Reset() {
 	h.lines = h.lines[:0]
 	h.first = [NumHeaderIDs]uint16{}
 	h.gone, h.size = 0, 0
-	h.spelled, h.spelling = false, h.spelling[:0]
+	h.spelled, h.spelling, h.odd = false, h.spelling[:0], false
 	h.arena.reset()
 }
 

@@ -215,3 +215,15 @@ func BenchmarkLookupID(b *testing.B) {
 		}
 	}
 }
+
+func TestResetForgetsOddNames(t *testing.T) {
+	var h HeaderMap
+	h.AddName("no name", "x")
+	if !h.Odd() || h.Unencodable() == nil {
+		t.Error("a name with a space can be sent")
+	}
+	h.Reset()
+	if h.Odd() || h.Unencodable() != nil {
+		t.Error("a map that is used again keeps the oddness of its last content")
+	}
+}

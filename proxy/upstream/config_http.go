@@ -59,7 +59,7 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 			return err
 		}
 	}
-	if m.o.HTTPFilters != nil {
+	if m.o.HTTPFilters != nil && len(o.GetHttpFilters()) > 0 {
 		var err error
 		if info.HTTPFilters, err = m.o.HTTPFilters(p.Dot("http_filters"), info.StatScope().Prefix, o); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -11,12 +12,6 @@ import (
 // frame is the length of what gRPC puts before a message: a flag and its
 // length.
 const frame = 5
-
-// Codes of google.rpc.Code.
-const (
-	unknown  = 2
-	internal = 13
-)
 
 // disabled is a route's configuration.
 type disabled bool
@@ -84,7 +79,7 @@ func (f *filter) DecodeData(b *network.Buffer, _ bool) http.DataStatus {
 		return http.DataContinue
 	}
 	if b.Len() < frame {
-		f.refuse("invalid request body", unknown, "grpc_bridge_data_too_small")
+		f.refuse("invalid request body", grpc.Unknown, "grpc_bridge_data_too_small")
 		return http.DataStopNoBuffer
 	}
 	b.Drain(frame)
@@ -112,7 +107,7 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 		} else {
 			got = "unsupported content-type " + got
 		}
-		f.refuse("envoy reverse bridge: upstream responded with "+got+", status code "+status, unknown, "grpc_bridge_content_type_wrong")
+		f.refuse("envoy reverse bridge: upstream responded with "+got+", status code "+status, grpc.Unknown, "grpc_bridge_content_type_wrong")
 		return http.HeadersStopIteration
 	}
 	code, _ := strconv.Atoi(status)
@@ -133,7 +128,7 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 		n, err := strconv.ParseUint(value, 10, 32)
 		if err != nil {
 			f.on = false
-			f.refuse("envoy reverse bridge: upstream did not set content length", internal, "grpc_bridge_content_length_missing")
+			f.refuse("envoy reverse bridge: upstream did not set content length", grpc.Internal, "grpc_bridge_content_length_missing")
 			return http.HeadersStopIteration
 		}
 		f.size = uint32(n)
@@ -175,7 +170,7 @@ func (f *filter) EncodeData(b *network.Buffer, end bool) http.DataStatus {
 		}
 		if end && f.given != f.size {
 			f.cb.InjectEncodedData(b, false) // the client has been promised another size
-			f.refuse("envoy reverse bridge: upstream set incorrect content length", internal, "grpc_bridge_content_length_wrong")
+			f.refuse("envoy reverse bridge: upstream set incorrect content length", grpc.Internal, "grpc_bridge_content_length_wrong")
 			return http.DataStopNoBuffer
 		}
 	}

@@ -83,15 +83,7 @@ func headerValue(l *lua.LState, n int) string {
 
 // validName tells whether a name is a token (RFC 9110 section 5.6.2), or one
 // behind the colon of a pseudo-header.
-func validName(name string) bool {
-	name = strings.TrimPrefix(name, ":")
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c > '~' || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
-			return false
-		}
-	}
-	return name != ""
-}
+func validName(name string) bool { return http.IsToken(strings.TrimPrefix(name, ":")) }
 
 // iterator implements iterable over the lines as they are now.
 func (m *headerMap) iterator(*lua.LState) lua.LGFunction {
