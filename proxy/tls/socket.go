@@ -95,7 +95,7 @@ const (
 	maxRead   = 128 << 10 // plaintext bytes before others get their turn
 	minRoom   = 4 << 10   // least room for one read
 	maxRecord = 16 << 10  // plaintext of one record, RFC 8446 section 5.1
-	batch     = 64 << 10  // sealed bytes that are written in one go
+	batch     = 256 << 10 // sealed bytes that are written in one go: long writes cost the kernel least
 )
 
 // Write implements network.TransportSocket.
