@@ -100,7 +100,7 @@ func getBody(l *lua.LState) int {
 			if !always {
 				return 0
 			}
-			s.body = s.f.cb.Loop().NewBuffer()
+			s.body = s.emptyBody()
 		}
 		return push(l, s.wholeBody())
 	}

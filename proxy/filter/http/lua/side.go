@@ -148,6 +148,17 @@ func (s *side) buffered() *network.Buffer {
 	return s.f.cb.DecodingBuffer()
 }
 
+// emptyBody is the body of a message that has none. What the script puts there
+// becomes the message's.
+func (s *side) emptyBody() *network.Buffer {
+	b := s.f.cb.Loop().NewBuffer()
+	b.AppendString(" ") // the stream shows what it keeps only when there is something
+	s.keep(b)
+	kept := s.buffered()
+	kept.Reset()
+	return kept
+}
+
 // wholeBody is the body for the script; nil when it is empty.
 func (s *side) wholeBody() lua.LValue {
 	if s.body == nil {
