@@ -100,7 +100,7 @@ func (s *session) address() network.Address {
 func (s *session) success(degraded bool, status int) {
 	h, c := s.host, s.c
 	s.failed = 0
-	changed, pending := false, false
+	changed, pending, said := false, false, false
 	if h.Health()&cluster.FailedActiveHC != 0 {
 		s.passed++
 		if s.first || s.passed == c.cfg.HealthyThreshold {
@@ -108,7 +108,7 @@ func (s *session) success(degraded bool, status int) {
 			h.SetHealthySince(cluster.Now())
 			c.countHealthy(1)
 			c.log(s, func(e *logEvent) { e.AddHealthy = &firstCheck{s.first} })
-			changed = true
+			changed, said = true, true
 		} else {
 			pending = true
 		}
@@ -124,7 +124,7 @@ func (s *session) success(degraded bool, status int) {
 			c.log(s, func(e *logEvent) { e.NoLongerDegraded = &struct{}{} })
 		}
 	}
-	if c.cfg.LogSuccess {
+	if c.cfg.LogSuccess && !said {
 		c.log(s, func(e *logEvent) { e.Success = &struct{}{} })
 	}
 	c.stats.Success.Inc()
