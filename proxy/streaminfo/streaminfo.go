@@ -238,6 +238,12 @@ func (i *Info) MetadataOf(namespace string) map[string]any {
 	return m
 }
 
+// FilterStateObject is the object of that name.
+func (i *Info) FilterStateObject(name string) (object any, ok bool) {
+	object, ok = i.FilterState[name]
+	return object, ok
+}
+
 // SetFilterState sets an object of the stream's filter state, leaving the
 // connection's as it is.
 func (i *Info) SetFilterState(name string, value any) {
