@@ -29,6 +29,11 @@ type conn struct {
 	sending sync.Mutex
 
 	reports bool // the peer is a proxy that tells of its connections
+
+	// Of a proxy, guarded by Server.mu: when it was started, whether it knows how
+	// to yield, does, was told either, and drains.
+	started                          int64
+	canYield, yields, told, draining bool
 }
 
 func newConn(c *net.UnixConn) *conn {

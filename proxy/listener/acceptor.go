@@ -14,6 +14,7 @@ type acceptor struct {
 	wildcard bool // the local address must be asked for
 	shared   bool // other workers accept from the same socket
 	starved  bool // the last try found no descriptor
+	closed   bool
 	resume   *event.Timer
 }
 
@@ -82,6 +83,9 @@ func (a *acceptor) overload() Overload {
 // rest leaves the socket alone for a while: the clients wait in its queue.
 func (a *acceptor) rest() {
 	h := a.al.h
+	if a.closed {
+		return
+	}
 	h.loop.Remove(a.fd)
 	if a.resume == nil {
 		a.resume = h.loop.NewTimer(a.watchAgain)
@@ -144,16 +148,21 @@ func (a *acceptor) shed() {
 }
 
 // close stops accepting. What waits in the socket is taken when the socket
-// goes away with this worker, as closing would reset those clients.
+// goes away with this worker, as closing would reset those clients, and when
+// another proxy accepts from it: that may not have been woken for them.
 func (a *acceptor) close() {
-	h := a.al.h
-	if a.alone {
-		for a.acceptOne() {
-		}
+	if a.closed {
+		return
 	}
+	a.closed = true
+	h := a.al.h
+	h.loop.Remove(a.fd)
+	delete(h.acceptors, a.fd)
 	if a.resume != nil {
 		a.resume.Release()
 	}
-	delete(h.acceptors, a.fd)
-	h.loop.Remove(a.fd)
+	if a.alone || a.pod != nil {
+		for a.acceptOne() {
+		}
+	}
 }

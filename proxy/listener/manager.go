@@ -40,6 +40,7 @@ type Manager struct {
 
 	started       bool
 	stopped       bool
+	yields        bool // attached sockets are left to another proxy
 	complete      bool // EndStatic was called
 	unnamed       int
 	onInitialized func()
@@ -222,7 +223,7 @@ func (m *Manager) sources(l *Listener, w int) []source {
 		}
 	}
 	for _, a := range m.attached {
-		if a.listener == l.name {
+		if a.listener == l.name && !m.yields {
 			out = append(out, a.source)
 		}
 	}

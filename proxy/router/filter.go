@@ -101,7 +101,6 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	f.setScheme(h)
-	f.autoHostRewrite(h)
 	f.startMirrors(h, end)
 	if end {
 		f.requestComplete()
@@ -240,19 +239,6 @@ func (f *filter) unusedTry() *upstreamRequest {
 	u.init(f)
 	f.tries = append(f.tries, u)
 	return u
-}
-
-// OnDownstreamAboveHighWatermark implements http.DownstreamWatermarks: the
-// client is slow, so the upstream has to wait.
-func (f *filter) OnDownstreamAboveHighWatermark() { f.pauseResponse(true) }
-
-// OnDownstreamBelowLowWatermark implements http.DownstreamWatermarks.
-func (f *filter) OnDownstreamBelowLowWatermark() { f.pauseResponse(false) }
-
-func (f *filter) pauseResponse(on bool) {
-	if f.attempt != nil {
-		f.attempt.pauseResponse(on)
-	}
 }
 
 // abort answers for an upstream that failed.

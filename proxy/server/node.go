@@ -148,6 +148,14 @@ func (n *node) putPod(p handoff.Pod) *pods.Pod {
 	return pod
 }
 
+// Yield implements handoff.Events.
+func (n *node) Yield(on bool) {
+	n.s.loops[0].Post(func() {
+		n.s.main.Info("the pods' connections", "accepted_by", map[bool]string{true: "a newer proxy", false: "this proxy"}[on])
+		n.s.listeners.Yield(on)
+	})
+}
+
 // PodRemoved implements handoff.Events.
 func (n *node) PodRemoved(id uint32) {
 	n.s.loops[0].Post(func() {

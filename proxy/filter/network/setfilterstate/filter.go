@@ -46,5 +46,5 @@ func (f *filter) set(vs filterstate.Values) {
 	}
 	info, loop := f.conn.EnsureInfo(), f.conn.Loop()
 	c := formatter.Context{Info: streaminfo.OfConnection(f.conn), Now: loop.Now(), Time: loop.Time()}
-	vs.Set(&c, func(name string) bool { _, ok := info.FilterState[name]; return ok }, info.SetFilterState)
+	vs.Set(&c, info)
 }
