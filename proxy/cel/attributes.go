@@ -241,11 +241,14 @@ func filterMetadata(m map[string]map[string]any, key string) (any, bool) {
 	}}, true
 }
 
-// state is a filter state object, as a string where it is not a plain value.
+// state is a filter state object, as a string where it is neither a plain value
+// nor one with fields for expressions.
 func state(objects map[string]any, key string) (any, bool) {
 	switch v := objects[key].(type) {
 	case nil:
 		return nil, false
+	case interface{ Attribute(string) (any, bool) }:
+		return object{v.Attribute}, true
 	case interface{ String() string }:
 		return v.String(), true
 	default:

@@ -135,6 +135,14 @@ func (x *Stream) Reset() {
 	x.closed = true
 }
 
+// Bytes are what has gone over the wire, known when the call has ended.
+func (x *Stream) Bytes() http.Bytes {
+	if x.s == nil {
+		return http.Bytes{}
+	}
+	return x.s.Bytes()
+}
+
 // Closed tells whether the call has ended.
 func (x *Stream) Closed() bool { return x.closed }
 

@@ -32,6 +32,19 @@ type HeaderMap struct {
 	spelled  bool
 	spelling []string
 	odd      bool // a name was added that can't be sent
+
+	// What the codec that filled the map would have taken; 0: any.
+	maxLines, maxBytes int
+}
+
+// SetLimits tells how many lines and bytes the codec takes whose message the
+// map is.
+func (h *HeaderMap) SetLimits(lines, bytes int) { h.maxLines, h.maxBytes = lines, bytes }
+
+// OverLimits tells whether filters have made the map larger than its codec
+// would have taken it. A map that no codec has filled has no limits.
+func (h *HeaderMap) OverLimits() bool {
+	return h.maxLines > 0 && h.Len() > h.maxLines || h.maxBytes > 0 && h.size > h.maxBytes
 }
 
 // KeepSpelling has the names be written as they came; Spell tells how.
@@ -61,6 +74,7 @@ func (h *HeaderMap) Reset() {
 	h.first = [NumHeaderIDs]uint16{}
 	h.gone, h.size = 0, 0
 	h.spelled, h.spelling, h.odd = false, h.spelling[:0], false
+	h.maxLines, h.maxBytes = 0, 0
 	h.arena.reset()
 }
 

@@ -288,7 +288,7 @@ func (f *filter) timedOut(details string) {
 	}
 	f.chargeBudget()
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
-	f.chargeAbort(f.timeouts.code, false)
+	f.chargeTimeout()
 	f.cleanup()
 	if f.responseStarted {
 		f.stats.RqResetAfterDownstreamResponseStarted.Inc()

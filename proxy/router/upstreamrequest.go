@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
@@ -54,6 +55,7 @@ type attemptState struct {
 	log          *tryLog // nil: tries are not logged
 	respTrailers *http.HeaderMap
 	sizes        messageSizes
+	headReceived uint64 // bytes of the response's head, where the codec doesn't count them
 }
 
 func (u *upstreamRequest) init(f *filter) {
@@ -309,6 +311,7 @@ func (u *upstreamRequest) leave(reset bool) {
 		info.UpstreamBytesReceived += b.Received
 		info.UpstreamBytesSent += b.Sent
 		info.UpstreamHeaderSent += b.HeaderSent
+		info.UpstreamHeaderReceived += cmp.Or(b.HeaderReceived, u.headReceived)
 	}
 	enc.SetCallbacks(nil)
 	u.OnBelowWriteBufferLowWatermark() // nothing waits for this upstream any more

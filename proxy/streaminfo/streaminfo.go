@@ -148,6 +148,13 @@ type Attempt struct {
 type FilterStateObject interface {
 	// String is its plain form, %FILTER_STATE(name:PLAIN)%.
 	String() string
+	FilterStateFields
+}
+
+// FilterStateFields is a filter state value that has fields. One whose fields
+// expressions can use, filter_state["name"].field, has a method
+// Attribute(string) (any, bool), too.
+type FilterStateFields interface {
 	// Field is one of its fields, %FILTER_STATE(name:FIELD:field)%.
 	Field(name string) (string, bool)
 }
@@ -229,6 +236,12 @@ func (i *Info) MetadataOf(namespace string) map[string]any {
 	}
 	i.Metadata[namespace] = m
 	return m
+}
+
+// FilterStateObject is the object of that name.
+func (i *Info) FilterStateObject(name string) (object any, ok bool) {
+	object, ok = i.FilterState[name]
+	return object, ok
 }
 
 // SetFilterState sets an object of the stream's filter state, leaving the

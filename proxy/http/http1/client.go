@@ -144,6 +144,7 @@ func (c *client) readHead(b *network.Buffer) (more bool, err *http.CodecError) {
 	}
 	c.in.scanned = 0
 	h := c.dec.ResponseHeaders()
+	h.SetLimits(c.enc.set.maxLines(), c.enc.set.maxHead())
 	code, http10, err := parseResponse(h, takeHead(b, n, h), c.enc.set)
 	if err != nil {
 		return false, err

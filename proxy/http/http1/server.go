@@ -163,6 +163,7 @@ func (s *server) readHead(b *network.Buffer) (more bool, err *http.CodecError) {
 	}
 	s.in.scanned = 0
 	h := s.dec.RequestHeaders()
+	h.SetLimits(s.enc.set.maxLines(), s.enc.set.maxHead())
 	if s.http10, err = parseRequest(h, takeHead(b, n, h), s.enc.set); err != nil {
 		s.http10 = false
 		return false, err

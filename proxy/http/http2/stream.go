@@ -33,6 +33,7 @@ type streamState struct {
 	begun time.Duration
 	flush time.Duration // the stream's own flush timeout; 0: the settings'
 
+	wire       http.Bytes
 	sendWindow int32 // may be negative: RFC 9113 section 6.9.2
 	recvWindow int32 // what the peer may still send
 	unacked    int32 // taken by the reader, not yet given back to the peer
@@ -208,6 +209,10 @@ func (s *stream) SetCallbacks(cb http.StreamCallbacks) {
 
 // Details implements http.Stream.
 func (s *stream) Details() string { return s.details }
+
+// Bytes implements http.Metered. As Envoy does it counts frames of the stream
+// that carry the messages; header blocks are those of trailers, too.
+func (s *stream) Bytes() http.Bytes { return s.wire }
 
 // BufferLimit implements http.Stream.
 func (s *stream) BufferLimit() uint32 {

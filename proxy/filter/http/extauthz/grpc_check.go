@@ -27,10 +27,10 @@ func (s *grpcService) check(f *filter) func() {
 		f.later(&verdict{})
 		return f.cancel
 	}
-	call := s.service.Call(f.client, authz.CheckMethod, request, f.cb.Connection(), func(response []byte, st grpc.Status) {
+	f.call = s.service.Call(f.client, authz.CheckMethod, request, f.cb.Connection(), func(response []byte, st grpc.Status) {
 		f.onVerdict(grpcVerdict(authz.Read(response, st)))
 	})
-	return call.Cancel
+	return f.call.Cancel
 }
 
 // attributes describe the request to the server.

@@ -22,7 +22,7 @@ type callOptions struct {
 // asynchronous) and handle:httpCall(cluster, headers, body, options).
 func httpCall(l *lua.LState) int {
 	s := self[*side](l)
-	cluster, payload := l.CheckString(2), l.OptString(4, "")
+	cluster, payload := l.CheckString(2), optional(l, 4)
 	headers := headerTable(l, l.CheckTable(3))
 	o := callOptionsOf(l)
 	client := s.f.client(s.f.cb.Worker())

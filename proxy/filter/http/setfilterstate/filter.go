@@ -40,8 +40,7 @@ func (f *filter) DecodeHeaders(*http.HeaderMap, bool) http.HeadersStatus {
 }
 
 func (f *filter) apply(s *settings) bool {
-	i := f.context.Info
-	s.values.Set(&f.context, func(name string) bool { _, ok := i.FilterState[name]; return ok }, i.SetFilterState)
+	s.values.Set(&f.context, f.context.Info)
 	return s.clearRoute
 }
 

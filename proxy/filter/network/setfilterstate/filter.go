@@ -44,5 +44,5 @@ func (f *filter) set(vs filterstate.Values) {
 		return
 	}
 	info, c := f.conn.EnsureInfo(), formatter.OfConnection(f.conn)
-	vs.Set(&c, func(name string) bool { _, ok := info.FilterState[name]; return ok }, info.SetFilterState)
+	vs.Set(&c, info)
 }
