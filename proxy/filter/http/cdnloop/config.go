@@ -2,11 +2,9 @@ package cdnloop
 
 import (
 	cdnloopv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cdn_loop/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -14,11 +12,7 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.cdn_loop.v3.C
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, _ *http.FactoryContext) (http.FilterFactory, error) {
-		m := &cdnloopv3.CdnLoopConfig{}
-		if err := protos.Unpack(p, config, m); err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{New: http.NewFrom(func(p field.Path, m *cdnloopv3.CdnLoopConfig, _ *http.FactoryContext) (http.FilterFactory, error) {
 		if err := field.Only(p, m, "cdn_id", "max_allowed_occurrences"); err != nil {
 			return nil, err
 		}
@@ -26,5 +20,5 @@ func Maker() http.FilterMaker {
 			return nil, p.Dot("cdn_id").Errorf("%q is not a CDN identifier (RFC 8586)", m.GetCdnId())
 		}
 		return factory{id: m.GetCdnId(), most: int(m.GetMaxAllowedOccurrences())}, nil
-	}}
+	})}
 }

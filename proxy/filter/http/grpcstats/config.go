@@ -2,13 +2,11 @@ package grpcstats
 
 import (
 	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/callstats"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/upstream"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -17,11 +15,7 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.grpc_stats.v3
 // Maker makes the filter's factories; clusters gives each worker's cluster
 // table.
 func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m := &grpcstatsv3.FilterConfig{}
-		if err := protos.Unpack(p, config, m); err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{New: http.NewFrom(func(p field.Path, m *grpcstatsv3.FilterConfig, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		if err := field.Only(p, m, "emit_filter_state", "individual_method_stats_allowlist", "stats_for_all_methods", "enable_upstream_stats", "replace_dots_in_grpc_service_name"); err != nil {
 			return nil, err
 		}
@@ -39,5 +33,5 @@ func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
 			}
 		}
 		return f, nil
-	}}
+	})}
 }

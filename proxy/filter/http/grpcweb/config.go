@@ -2,13 +2,11 @@ package grpcweb
 
 import (
 	grpcwebv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/callstats"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/upstream"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -17,10 +15,7 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.G
 // Maker makes the filter's factories; clusters gives each worker's cluster
 // table.
 func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		if err := protos.Unpack(p, config, &grpcwebv3.GrpcWeb{}); err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{New: http.NewFrom(func(_ field.Path, _ *grpcwebv3.GrpcWeb, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		return &factory{callstats.NewTables(ctx.Stats, ctx.Loops, clusters, "grpc-web")}, nil
-	}}
+	})}
 }

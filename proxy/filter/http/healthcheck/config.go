@@ -5,13 +5,11 @@ import (
 	"slices"
 
 	healthv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/upstream"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -20,11 +18,7 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.health_check.
 // Maker makes the filter's factories; clusters gives each worker's cluster
 // table.
 func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m := &healthv3.HealthCheck{}
-		if err := protos.Unpack(p, config, m); err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{New: http.NewFrom(func(p field.Path, m *healthv3.HealthCheck, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		if err := field.Only(p, m, "pass_through_mode", "cache_time", "cluster_min_healthy_percentages", "headers"); err != nil {
 			return nil, err
 		}
@@ -46,5 +40,5 @@ func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
 		var err error
 		f.headers, err = matcher.NewHeaders(p.Dot("headers"), m.GetHeaders(), matcher.NewRegexes())
 		return f, err
-	}}
+	})}
 }

@@ -3,13 +3,11 @@ package istioalpn
 import (
 	"strings"
 
-	"google.golang.org/protobuf/types/known/anypb"
 	alpnv2 "istio.io/api/envoy/config/filter/http/alpn/v2alpha1"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/upstream"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -18,11 +16,7 @@ const TypeURL = "type.googleapis.com/istio.envoy.config.filter.http.alpn.v2alpha
 // Maker makes the filter's factories; clusters gives each worker's cluster
 // table.
 func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, _ *http.FactoryContext) (http.FilterFactory, error) {
-		m := &alpnv2.FilterConfig{}
-		if err := protos.Unpack(p, config, m); err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{New: http.NewFrom(func(p field.Path, m *alpnv2.FilterConfig, _ *http.FactoryContext) (http.FilterFactory, error) {
 		f := &factory{clusters: clusters}
 		for i, o := range m.GetAlpnOverride() {
 			list := strings.Join(o.GetAlpnOverride(), ",")
@@ -37,5 +31,5 @@ func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
 			}
 		}
 		return f, nil
-	}}
+	})}
 }

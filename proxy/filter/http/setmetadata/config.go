@@ -6,12 +6,10 @@ package setmetadata
 
 import (
 	setmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_metadata/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -19,11 +17,7 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.http.set_metadata.
 
 // Maker makes the filter's factories.
 func Maker() http.FilterMaker {
-	return http.FilterMaker{New: func(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (http.FilterFactory, error) {
-		m := &setmetadatav3.Config{}
-		if err := protos.Unpack(p, config, m); err != nil {
-			return nil, err
-		}
+	return http.FilterMaker{New: http.NewFrom(func(p field.Path, m *setmetadatav3.Config, ctx *http.FactoryContext) (http.FilterFactory, error) {
 		if err := field.Only(p, m, "metadata_namespace", "value", "metadata"); err != nil {
 			return nil, err
 		}
@@ -39,5 +33,5 @@ func Maker() http.FilterMaker {
 		}
 		f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "set_metadata."})
 		return f, nil
-	}}
+	})}
 }
