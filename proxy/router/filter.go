@@ -48,6 +48,7 @@ type requestState struct {
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
 	counted  [2]*route.RequestStats
+	altName  string // what the request counts by, too; "": nothing
 	subset   []lb.MetadataCriterion
 	tunnel   *route.Upgrade // CONNECT is terminated here; nil otherwise
 	mirrors  []*mirror
