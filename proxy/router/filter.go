@@ -80,6 +80,9 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 		f.reply(503, "envoy overloaded", false, "overload")
 		return http.HeadersStopIteration
 	}
+	if f.maintained() {
+		return http.HeadersStopIteration
+	}
 	if len(f.cfg.strict) > 0 && !f.strictlyValid(h) {
 		return http.HeadersStopIteration
 	}
