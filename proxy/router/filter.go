@@ -75,6 +75,15 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	if !f.chooseCluster(h) {
 		return http.HeadersStopIteration
 	}
+	if f.cfg.sheds != nil && f.cfg.sheds() {
+		f.stats.RqOverloadLocalReply.Inc()
+		f.cleanup()
+		f.reply(503, "envoy overloaded", false, "overload")
+		return http.HeadersStopIteration
+	}
+	if f.maintained() {
+		return http.HeadersStopIteration
+	}
 	if len(f.cfg.strict) > 0 && !f.strictlyValid(h) {
 		return http.HeadersStopIteration
 	}
