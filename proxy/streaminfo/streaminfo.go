@@ -101,6 +101,7 @@ type Info struct {
 	AttemptCount       int
 	Attempts           []Attempt
 	UpstreamMetadata   map[string]map[string]any // of the host
+	UpstreamLocality   [3]string                 // its region, zone and sub-zone
 
 	// Metadata is dynamic metadata by namespace; the others are configured.
 	// Values are what structpb.Value.AsInterface makes: string, float64,
