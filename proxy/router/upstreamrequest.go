@@ -84,6 +84,8 @@ func (u *upstreamRequest) start(headOnly bool) {
 	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
 	info.UpstreamRemote = network.Address{}
 	info.UpstreamMetadata = f.host.Metadata()
+	l := f.host.Locality
+	info.UpstreamLocality = [3]string{l.Region, l.Zone, l.SubZone}
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
 	u.startLog()

@@ -110,7 +110,7 @@ func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true, ClientFirst: true}
 	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.Factory(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
-	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
+	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster, s.overload), Terminal: true}
 	client := func(l *network.Loop) async.Client { return async.NewClient(s.table(l.Worker)) }
 	table[extauthz.TypeURL] = listener.NetworkFilter{New: extauthz.Factory(client, s.local)}
 	table[ratelimit.TypeURL] = listener.NetworkFilter{New: ratelimit.Factory(client, s.local)}
@@ -171,6 +171,9 @@ func (s *server) filterContext(l *listener.FactoryContext) http.FactoryContext {
 		Stats: s.stats, Loops: s.loops, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number,
 		ServiceCluster: node.GetCluster(), NodeID: node.GetId(), NodeMetadata: s.nodeMetadata,
 		HealthCheckFailed: s.healthFail.Load, LocalAddress: s.local, FilterLog: s.log.get("filter"),
+	}
+	if s.overload.Watches(overload.RouterRequest) {
+		c.Sheds = func() bool { return s.overload.Sheds(overload.RouterRequest) }
 	}
 	if l == nil {
 		c.Secrets = secret.NewSource(s.secrets, nil)

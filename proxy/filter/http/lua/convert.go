@@ -113,6 +113,11 @@ func fromLua(l *lua.LState, x lua.LValue, depth int) any {
 	case *lua.LTable:
 		if n := v.Len(); n > 0 {
 			list := make([]any, 0, n)
+			v.ForEach(func(k, _ lua.LValue) {
+				if _, ok := k.(lua.LNumber); !ok {
+					l.RaiseError("a table with a list's first element has the key %q", k.String())
+				}
+			})
 			for i := 1; i <= n; i++ {
 				list = append(list, fromLua(l, v.RawGetInt(i), depth+1))
 			}

@@ -51,7 +51,7 @@ var handleMethods = map[string]lua.LGFunction{
 	"setUpstreamOverrideHost": func(l *lua.LState) int {
 		s, host, strict := self[*side](l), l.CheckString(2), l.OptBool(3, false)
 		if s.response {
-			l.RaiseError("setUpstreamOverrideHost can only be called in the request path")
+			return 0 // there is no choice any more
 		}
 		if _, err := netip.ParseAddrPort(host); err != nil {
 			if _, err := netip.ParseAddr(host); err != nil {
@@ -99,7 +99,7 @@ func logAt(level slog.Level) lua.LGFunction {
 
 // logTo has a script log its argument n.
 func logTo(log *slog.Logger, l *lua.LState, level slog.Level, n int) int {
-	line := l.ToStringMeta(l.Get(n)).String()
+	line := argument(l, n)
 	log.Log(l.Context(), level, "script log: "+line[:min(len(line), maxLine)])
 	return 0
 }

@@ -61,8 +61,11 @@ var headersMethods = map[string]lua.LGFunction{
 // modifiable is the receiver of a method that changes it.
 func modifiable(l *lua.LState) *headerMap {
 	m := self[*headerMap](l)
-	if m.iterated == m.h {
+	switch {
+	case m.iterated == m.h:
 		l.RaiseError("header map cannot be modified while iterating")
+	case m.continued && m.h == m.headers:
+		l.RaiseError("header map can no longer be modified")
 	}
 	return m
 }
@@ -146,6 +149,9 @@ func headerTable(l *lua.LState, t *lua.LTable) (out [][2]string) {
 			l.RaiseError("a header's name is a string, not a %s", k.Type())
 		}
 		name := strings.ToLower(string(key))
+		if name == "host" {
+			name = ":authority"
+		}
 		values := []lua.LValue{v}
 		if list, ok := v.(*lua.LTable); ok {
 			values = values[:0]

@@ -61,7 +61,10 @@ func (v *vm) openLibs() {
 		safe.RawSetString(name, system.RawGetString(name))
 	}
 	l.SetGlobal("os", safe)
-	l.SetGlobal("print", l.NewFunction(func(l *lua.LState) int { return logTo(v.log, l, levelInfo, 1) }))
+	l.SetGlobal("print", l.NewFunction(func(l *lua.LState) int {
+		l.Replace(1, l.ToStringMeta(l.CheckAny(1)))
+		return logTo(v.log, l, levelInfo, 1)
+	}))
 	plain := l.GetGlobal("tostring")
 	l.SetGlobal("tostring", l.NewFunction(func(l *lua.LState) int {
 		if n, ok := l.Get(1).(lua.LNumber); ok {
