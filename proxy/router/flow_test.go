@@ -19,18 +19,8 @@ import (
 func TestRetryOfHeldRequest(t *testing.T) {
 	const body = 200_000 // of which a stream's first window has room for a third
 	r := httprig.New(t, httprig.Options{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	held, again := make(chan bool), make(chan bool)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
+	upstream := serveTCP(t, func(c net.Conn) {
 		io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
 		fr := http2.NewFramer(c, c)
 		fr.WriteSettings()
@@ -65,8 +55,8 @@ func TestRetryOfHeldRequest(t *testing.T) {
 				}
 			}
 		}
-	}()
-	r.Cluster("u", "http2_protocol_options: {}\nper_connection_buffer_limit_bytes: 1000", l.Addr().String())
+	})
+	r.Cluster("u", "http2_protocol_options: {}\nper_connection_buffer_limit_bytes: 1000", upstream)
 	addr := r.Serve(httprig.Routes(`{match: {prefix: /}, route: {cluster: u, retry_policy: {retry_on: refused-stream}}}`))
 	c := listenerrig.Dial(t, addr)
 	io.WriteString(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat("x", body/2))

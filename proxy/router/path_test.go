@@ -19,32 +19,17 @@ const (
 // rawUpstream answers each request head with the same bytes. It allocates
 // nothing after its first request.
 func rawUpstream(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
+	return serveTCP(t, func(c net.Conn) {
+		buf, answer := make([]byte, 4096), []byte(getResponse)
 		for {
-			c, err := l.Accept()
-			if err != nil {
+			if _, err := c.Read(buf); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				buf, answer := make([]byte, 4096), []byte(getResponse)
-				for {
-					if _, err := c.Read(buf); err != nil {
-						return
-					}
-					if _, err := c.Write(answer); err != nil {
-						return
-					}
-				}
-			}()
+			if _, err := c.Write(answer); err != nil {
+				return
+			}
 		}
-	}()
-	return l.Addr().String()
+	})
 }
 
 // wholePath is a proxy with an upstream, and a function that sends a request

@@ -38,6 +38,27 @@ func do(t *testing.T, addr, method, path, body string, headers ...string) (*stdh
 	return resp, string(b)
 }
 
+// serveTCP runs an upstream that does with each connection what serve says, and
+// returns its address.
+func serveTCP(t testing.TB, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer c.Close(); serve(c) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
 // TestMirrors: a copy of the request, body and all, goes to another cluster,
 // and its answer nowhere.
 func TestMirrors(t *testing.T) {
@@ -117,21 +138,10 @@ func TestHedging(t *testing.T) {
 // PROXY protocol header.
 func TestConnectIsTerminated(t *testing.T) {
 	r := httprig.New(t, httprig.Options{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
+	r.Cluster("tcp", "", serveTCP(t, func(c net.Conn) {
 		line, _ := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprintf(c, "first line: %s", line)
-	}()
-	r.Cluster("tcp", "", l.Addr().String())
+	}))
 	addr := r.Serve(httprig.Routes(`{match: {connect_matcher: {}}, route: {cluster: tcp, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {proxy_protocol_config: {version: V1}}}]}}`))
 	c := listenerrig.Dial(t, addr)
 	io.WriteString(c, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
@@ -176,18 +186,8 @@ func TestPerTryIdleTimeout(t *testing.T) {
 func TestPreserveCase(t *testing.T) {
 	const preserve = `{http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {"@type": type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig}}}}}`
 	r := httprig.New(t, httprig.Options{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	seen := make(chan string, 1)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
+	upstream := serveTCP(t, func(c net.Conn) {
 		br, head := bufio.NewReader(c), ""
 		for !strings.HasSuffix(head, "\r\n\r\n") {
 			line, err := br.ReadString('\n')
@@ -198,8 +198,8 @@ func TestPreserveCase(t *testing.T) {
 		}
 		seen <- head
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nX-AnSwer: 1\r\nContent-LENGTH: 0\r\n\r\n")
-	}()
-	r.Cluster("u", `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: `+preserve+`}}`, l.Addr().String())
+	})
+	r.Cluster("u", `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: `+preserve+`}}`, upstream)
 	addr := r.Serve(httprig.Routes("{match: {prefix: /}, route: {cluster: u}}") + strings.Trim(preserve, "{}") + "}}}}\n")
 	c := listenerrig.Dial(t, addr)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHOST: h\r\nX-MiXed: 1\r\nlower: 2\r\nConnection: close\r\n\r\n")
