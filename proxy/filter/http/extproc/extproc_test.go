@@ -178,6 +178,16 @@ func TestRouteOverrides(t *testing.T) {
 	}
 }
 
+// TestLogging: the filter state tells of the calls.
+func TestLogging(t *testing.T) {
+	r := start(t, processor{}, `{match: {prefix: /}, route: {cluster: u}, response_headers_to_add: [{header: {key: x-calls, value: "%FILTER_STATE(proc:FIELD:request_header_call_status)% %CEL(filter_state.proc.request_header_processing_effect)% %CEL(filter_state.proc.bytes_sent > 10)% %FILTER_STATE(proc:FIELD:destination)% %CEL(filter_state.proc.failed_open)%"}}]}`, "failure_mode_allow: true")
+	for do, want := range map[string]string{"": "0 1 true proc 0", "fail": "13 0 true proc 1"} {
+		if got := r.Get("/", "x-proc", do).Header.Get("x-calls"); got != want {
+			t.Errorf("%q: %q, want %q", do, got, want)
+		}
+	}
+}
+
 func TestFailures(t *testing.T) {
 	for _, allow := range []bool{false, true} {
 		config := "message_timeout: 0.05s"

@@ -77,6 +77,7 @@ type state struct {
 	begun  bool // the route was asked
 	// congested: the processor takes no more for now
 	congested bool
+	logging   loggingInfo
 	over      bool // nothing is processed any more
 	dead      bool
 }
@@ -120,6 +121,9 @@ func (f *filter) begin() {
 		return
 	}
 	f.begun = true
+	if info := f.cb.StreamInfo(); info.FilterState[f.cb.FilterName()] == nil {
+		info.SetFilterState(f.cb.FilterName(), &f.logging)
+	}
 	f.now, f.own = f.mode, f.settings
 	f.asked = f.service
 	for d := range f.phases {
@@ -176,6 +180,7 @@ func (f *filter) open() {
 	f.stats.StreamsStarted.Inc()
 	f.stream = f.asked.Open(f.client, processMethod, 0, f.cb.Connection(), f)
 	f.stream.OnWritable(f.onWritable)
+	f.logging.stream, f.logging.cluster = f.stream, f.asked.Cluster
 }
 
 // send sends a message; its reply is awaited unless only watched.
@@ -183,6 +188,7 @@ func (f *filter) send(d direction, k kind, data []byte, end bool) {
 	f.open()
 	f.stats.StreamMsgsSent.Inc()
 	f.stream.Send(f.encode(d, k, data, end), false)
+	f.phases[d].asked = f.cb.Loop().Now()
 	if !f.observe && f.now[d].body != duplex {
 		f.timers[d].Enable(f.timeout)
 	}
