@@ -14,7 +14,11 @@ func (f *filter) OnMessage(raw []byte) {
 	if f.observe {
 		return
 	}
-	r := f.decode(raw)
+	f.take(f.decode(raw))
+}
+
+// take obeys a reply, nil when it could not be understood.
+func (f *filter) take(r *reply) {
 	if r == nil {
 		f.spurious("unhandled_message")
 		return
