@@ -9,11 +9,22 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/formatter"
+	"github.com/weirproxy/weir/proxy/network"
+)
+
+// Objects that are addresses: the first two are for the listener filter
+// original_dst on internal connections.
+const (
+	localKey  = "envoy.filters.listener.original_dst.local_ip"
+	remoteKey = "envoy.filters.listener.original_dst.remote_ip"
+
+	destinationKey = "envoy.network.transport_socket.original_dst_address"
 )
 
 // factories are the kinds of objects that weir obeys; all are strings to it.
 var factories = map[string]bool{
 	"envoy.string":                                   true, // for matchers and logs
+	"envoy.hashable_string":                          true, // likewise
 	"envoy.tcp_proxy.cluster":                        true, // where tcp_proxy sends a connection
 	"envoy.tcp_proxy.disable_tunneling":              true,
 	"envoy.tcp_proxy.per_connection_idle_timeout_ms": true,
@@ -21,6 +32,11 @@ var factories = map[string]bool{
 	"envoy.network.upstream_server_name":       true,
 	"envoy.network.upstream_subject_alt_names": true,
 	"envoy.network.application_protocols":      true,
+	// Where connections to internal listeners were going, and who sent them.
+	localKey:  true,
+	remoteKey: true,
+	// Where a cluster of type ORIGINAL_DST sends to.
+	destinationKey: true,
 }
 
 // Compile compiles the list at p.
@@ -28,7 +44,7 @@ func Compile(p field.Path, ms []*statev3.FilterStateValue) (Values, error) {
 	var out Values
 	for i, m := range ms {
 		p := p.Index(i)
-		if err := field.Only(p, m, "object_key", "factory_key", "format_string", "read_only", "skip_if_empty"); err != nil {
+		if err := field.Only(p, m, "object_key", "factory_key", "format_string", "read_only", "shared_with_upstream", "skip_if_empty"); err != nil {
 			return nil, err
 		}
 		kind := m.GetFactoryKey()
@@ -43,7 +59,8 @@ func Compile(p field.Path, ms []*statev3.FilterStateValue) (Values, error) {
 			return nil, err
 		}
 		//lint:ignore SA1019 control planes still send it, and Envoy takes it
-		out = append(out, value{name: m.GetObjectKey(), format: format, readOnly: m.GetReadOnly(), skipEmpty: m.GetSkipIfEmpty()})
+		out = append(out, value{name: m.GetObjectKey(), format: format, readOnly: m.GetReadOnly(), skipEmpty: m.GetSkipIfEmpty(),
+			address: kind == localKey || kind == remoteKey || kind == destinationKey, sharing: network.Sharing(m.GetSharedWithUpstream())})
 	}
 	return out, nil
 }

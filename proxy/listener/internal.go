@@ -13,8 +13,8 @@ var internalClient = network.InternalAddress("internal_client_address", "")
 
 // connectInternal makes a connection to the internal listener of that name, on
 // this worker: a pair of sockets, of which the listener takes one as if it had
-// been accepted.
-func (h *handler) connectInternal(name string, addr network.Address) (fd int, err error) {
+// been accepted. It begins with what the client's side brings, which may be nil.
+func (h *handler) connectInternal(name string, addr network.Address, brings *network.Brought) (fd int, err error) {
 	if h.internal[name] == nil {
 		return -1, fmt.Errorf("no internal listener %q", name)
 	}
@@ -29,7 +29,10 @@ func (h *handler) connectInternal(name string, addr network.Address) (fd int, er
 			network.CloseFD(pair[1])
 			return
 		}
-		s := Socket{fd: pair[1], Local: addr, Remote: internalClient, directRemote: internalClient}
+		s := Socket{listener: al, fd: pair[1], Local: addr, Remote: internalClient, directRemote: internalClient}
+		if brings != nil {
+			s.Info().Bring(brings)
+		}
 		al.balance(&s, source{})
 	})
 	return pair[0], nil

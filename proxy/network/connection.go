@@ -100,6 +100,7 @@ type Options struct {
 	BufferLimit uint32        // bytes; 0 is no limit
 	Counters    *ByteCounters // nil: not counted
 	HalfClose   bool          // deliver the peer's end of stream instead of closing
+	Brings      *Brought      // to an internal listener; may be nil
 	ID          uint64
 }
 

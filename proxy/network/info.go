@@ -50,6 +50,12 @@ func (i *Info) SetFilterState(name string, object any) {
 	i.FilterState[name] = object
 }
 
+// FilterStateObject is the object of that name.
+func (i *Info) FilterStateObject(name string) (object any, ok bool) {
+	object, ok = i.FilterState[name]
+	return object, ok
+}
+
 // EnsureInfo is c.Info, made if there is none yet.
 func (c *Connection) EnsureInfo() *Info {
 	if c.Info == nil {

@@ -26,7 +26,7 @@ func dialInternal(l *Loop, listener string, addr Address, cb ConnectionCallbacks
 	if l.ConnectInternal == nil {
 		return nil, fmt.Errorf("connect to %v: there are no internal listeners here", addr)
 	}
-	fd, err := l.ConnectInternal(listener, addr)
+	fd, err := l.ConnectInternal(listener, addr, o.Brings)
 	if err != nil {
 		fd = -1
 	}

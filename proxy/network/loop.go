@@ -13,7 +13,7 @@ type Loop struct {
 	Worker int
 	// ConnectInternal makes a connection to an internal listener of this loop;
 	// nil where there are none. It returns the client's end.
-	ConnectInternal func(listener string, addr Address) (fd int, err error)
+	ConnectInternal func(listener string, addr Address, brings *Brought) (fd int, err error)
 
 	lastLocal *Address
 }

@@ -46,6 +46,24 @@ func (f *filter) chargeAbort(code int, dropped bool) {
 	}
 }
 
+// chargeTimeout counts a timeout as the answer of each try that is under way,
+// or of the one that just was.
+func (f *filter) chargeTimeout() {
+	if f.responseStarted {
+		return
+	}
+	charged := false
+	for _, u := range f.tries {
+		if u.active {
+			f.chargeCode(f.timeouts.code, u, false)
+			charged = true
+		}
+	}
+	if !charged {
+		f.chargeAbort(f.timeouts.code, false)
+	}
+}
+
 func (f *filter) chargeCode(code int, u *upstreamRequest, canary bool) {
 	if f.cfg.noDynamicStats || f.cb.StreamInfo().HealthCheck {
 		return

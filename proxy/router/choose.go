@@ -87,6 +87,20 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	return true
 }
 
+// maintained refuses a request because the runtime says that its cluster is
+// under maintenance.
+func (f *filter) maintained() bool {
+	if m := f.cluster.Info().Maintained; m == nil || !m() {
+		return false
+	}
+	f.cluster.Stats().UpstreamRqMaintenance.Inc()
+	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamOverflow)
+	f.chargeCode(503, f.attempt, false)
+	f.cleanup()
+	f.reply(503, "maintenance mode", true, "maintenance_mode")
+	return true
+}
+
 // dropped refuses a request because the endpoints' policy says that so many
 // are to be.
 func (f *filter) dropped() bool {
@@ -136,10 +150,12 @@ func (f *filter) badRequest(err error) {
 	f.reply(503, err.Error(), false, "filter_removed_required_request_headers{"+strings.ReplaceAll(err.Error(), " ", "_")+"}")
 }
 
-// autoHostRewrite makes the host that of the endpoint.
-func (f *filter) autoHostRewrite(h *http.HeaderMap) {
-	if f.action.AutoHostRewrite && f.host.Hostname != "" {
-		route.UpdateAuthority(h, f.host.Hostname, f.action.AppendForwardedHost(), !f.cfg.suppressEnvoyHeaders)
+// autoHostRewrite makes the request's host that of the endpoint that a try
+// got. Copies of the request, load balancing and server names go by the host
+// that it had before.
+func (f *filter) autoHostRewrite(host *cluster.Host) {
+	if f.action.AutoHostRewrite && host.Hostname != "" {
+		route.UpdateAuthority(f.cb.RequestHeaders(), host.Hostname, f.action.AppendForwardedHost(), !f.cfg.suppressEnvoyHeaders)
 	}
 }
 

@@ -75,6 +75,15 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	if !f.chooseCluster(h) {
 		return http.HeadersStopIteration
 	}
+	if f.cfg.sheds != nil && f.cfg.sheds() {
+		f.stats.RqOverloadLocalReply.Inc()
+		f.cleanup()
+		f.reply(503, "envoy overloaded", false, "overload")
+		return http.HeadersStopIteration
+	}
+	if f.maintained() {
+		return http.HeadersStopIteration
+	}
 	if len(f.cfg.strict) > 0 && !f.strictlyValid(h) {
 		return http.HeadersStopIteration
 	}
@@ -102,7 +111,6 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	f.setScheme(h)
-	f.autoHostRewrite(h)
 	f.startMirrors(h, end)
 	if end {
 		f.requestComplete()
@@ -243,19 +251,6 @@ func (f *filter) unusedTry() *upstreamRequest {
 	return u
 }
 
-// OnDownstreamAboveHighWatermark implements http.DownstreamWatermarks: the
-// client is slow, so the upstream has to wait.
-func (f *filter) OnDownstreamAboveHighWatermark() { f.pauseResponse(true) }
-
-// OnDownstreamBelowLowWatermark implements http.DownstreamWatermarks.
-func (f *filter) OnDownstreamBelowLowWatermark() { f.pauseResponse(false) }
-
-func (f *filter) pauseResponse(on bool) {
-	if f.attempt != nil {
-		f.attempt.pauseResponse(on)
-	}
-}
-
 // abort answers for an upstream that failed.
 func (f *filter) abort(code int, flag streaminfo.Flags, body string, overloaded bool, details string) {
 	f.cb.StreamInfo().SetFlag(flag)
@@ -303,7 +298,7 @@ func (f *filter) timedOut(details string) {
 	}
 	f.chargeBudget()
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
-	f.chargeAbort(f.timeouts.code, false)
+	f.chargeTimeout()
 	f.cleanup()
 	if f.responseStarted {
 		f.stats.RqResetAfterDownstreamResponseStarted.Inc()

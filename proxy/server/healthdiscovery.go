@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -137,7 +138,7 @@ func probeCluster(path field.Path, asked *healthv3.ClusterHealthCheck) (*cluster
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:                durationpb.New(time.Second),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(32 << 10),
-		HealthChecks:                  asked.GetHealthChecks(),
+		HealthChecks:                  named(asked.GetHealthChecks()),
 		TransportSocketMatches:        asked.GetTransportSocketMatches(),
 		UpstreamBindConfig:            asked.GetUpstreamBindConfig(),
 		LoadAssignment:                &endpointv3.ClusterLoadAssignment{ClusterName: asked.GetClusterName()},
@@ -150,6 +151,22 @@ func probeCluster(path field.Path, asked *healthv3.ClusterHealthCheck) (*cluster
 		c.LoadAssignment.Endpoints = append(c.LoadAssignment.Endpoints, g)
 	}
 	return c, nil
+}
+
+// named gives several checks names by which their statistics can be told apart,
+// as clusters' own must have.
+func named(checks []*corev3.HealthCheck) []*corev3.HealthCheck {
+	if len(checks) < 2 {
+		return checks
+	}
+	out := make([]*corev3.HealthCheck, len(checks))
+	for i, c := range checks {
+		out[i] = proto.Clone(c).(*corev3.HealthCheck)
+		if c.GetName() == "" {
+			out[i].Name = strconv.Itoa(i)
+		}
+	}
+	return out
 }
 
 // report tells the server how all endpoints are.

@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/tls"
 	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/proxy/upstream/internalupstream"
 	"github.com/weirproxy/weir/proxy/upstream/proxyprotocol"
 )
 
@@ -23,7 +24,7 @@ func (s *server) downstreamTransports() map[string]listener.TransportSocketFacto
 
 // upstreamTransports are the transport sockets of clusters.
 func (s *server) upstreamTransports() map[string]upstream.TransportFactory {
-	return map[string]upstream.TransportFactory{tls.UpstreamTypeURL: s.upstreamTLS, proxyprotocol.TypeURL: proxyprotocol.New}
+	return map[string]upstream.TransportFactory{tls.UpstreamTypeURL: s.upstreamTLS, proxyprotocol.TypeURL: proxyprotocol.New, internalupstream.TypeURL: internalupstream.New}
 }
 
 func (s *server) downstreamTLS(p field.Path, config *anypb.Any, ctx *listener.FactoryContext) (listener.TransportFactory, error) {

@@ -12,6 +12,7 @@ func TestTags(t *testing.T) {
 		{"server.live", `envoy_server_live{}`},
 		{"cluster.u1.upstream_rq_200", `envoy_cluster_upstream_rq{envoy_response_code="200",envoy_cluster_name="u1"}`},
 		{"cluster.u1.external.upstream_rq_5xx", `envoy_cluster_external_upstream_rq_xx{envoy_response_code_class="5",envoy_cluster_name="u1"}`},
+		{"cluster.u1.health_check.name.a.b.success", `envoy_cluster_health_check_b_success{envoy_health_check_name="a",envoy_cluster_name="u1"}`},
 		{"cluster.u1.upstream_rq_timeout", `envoy_cluster_upstream_rq_timeout{envoy_cluster_name="u1"}`},
 		{"cluster.u1.upstream_rq_0rtt", `envoy_cluster_upstream_rq_0rtt{envoy_cluster_name="u1"}`},
 		{"http.in.rds.r1.update_success", `envoy_http_rds_update_success{envoy_http_conn_manager_prefix="in",envoy_rds_route_config="r1"}`},

@@ -61,6 +61,7 @@ var scopedRules = []rule{
 	{"cluster.", "envoy.tls_certificate", regexp.MustCompile(`^cluster\..*?\.ssl\.certificate\.((.+)\.)`), ""},
 	{"cluster.", "envoy.grpc_bridge_method", regexp.MustCompile(`^cluster\.[^.]*\.grpc\.[^.]*\.((.*?)\.)`), ""},
 	{"cluster.", "envoy.grpc_bridge_service", regexp.MustCompile(`^cluster\.[^.]*\.grpc\.((.*?)\.)`), ""},
+	{"cluster.", "envoy.health_check_name", regexp.MustCompile(`^cluster\..*?\.health_check\.(name\.(.*?)\.)`), ""},
 	{"tcp.", "envoy.tcp_prefix", regexp.MustCompile(`^tcp\.((.*?)\.)`), ""},
 	{"udp.", "envoy.udp_prefix", regexp.MustCompile(`^udp\.((.*?)\.)`), ""},
 	{"ratelimit.", "envoy.ratelimit_prefix", regexp.MustCompile(`^ratelimit\.((.*?)\.)`), ""},

@@ -101,6 +101,7 @@ type Info struct {
 	AttemptCount       int
 	Attempts           []Attempt
 	UpstreamMetadata   map[string]map[string]any // of the host
+	UpstreamLocality   [3]string                 // its region, zone and sub-zone
 
 	// Metadata is dynamic metadata by namespace; the others are configured.
 	// Values are what structpb.Value.AsInterface makes: string, float64,
@@ -236,6 +237,12 @@ func (i *Info) MetadataOf(namespace string) map[string]any {
 	}
 	i.Metadata[namespace] = m
 	return m
+}
+
+// FilterStateObject is the object of that name.
+func (i *Info) FilterStateObject(name string) (object any, ok bool) {
+	object, ok = i.FilterState[name]
+	return object, ok
 }
 
 // SetFilterState sets an object of the stream's filter state, leaving the

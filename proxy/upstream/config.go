@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -53,9 +54,9 @@ type config struct {
 	panicThreshold float64
 	raw            []byte // the proto, to tell changes by and for /config_dump
 
-	health     *health.Config  // nil: no active health checks
-	outlier    *outlier.Config // nil: no outlier detection
-	assignment *assignment     // static and strictDNS
+	health     []*health.Config // none: no active health checks
+	outlier    *outlier.Config  // nil: no outlier detection
+	assignment *assignment      // static and strictDNS
 	dns        *dnsConfig
 	eds        *edsConfig
 	original   *originalConfig
@@ -192,11 +193,16 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	if cfg.health, err = health.FromConfig(p.Dot("health_checks"), c.GetHealthChecks(), m.regexes); err != nil {
 		return nil, err
 	}
-	if cfg.health != nil {
-		if cfg.health.GRPC != nil && cfg.info.Protocol == cluster.HTTP1 {
+	maintenance, runtime := "upstream.maintenance_mode."+c.GetName(), m.o.Runtime
+	cfg.info.Maintained = func() bool {
+		share := runtime.Uint(maintenance, 0)
+		return share > 0 && rand.Uint64N(100) < share
+	}
+	for _, h := range cfg.health {
+		if h.GRPC != nil && cfg.info.Protocol == cluster.HTTP1 {
 			return nil, p.Dot("health_checks").Errorf("gRPC health checks need a cluster that speaks HTTP/2")
 		}
-		cfg.health.IgnoreNew = c.GetCommonLbConfig().GetIgnoreNewHostsUntilFirstHc()
+		h.IgnoreNew = c.GetCommonLbConfig().GetIgnoreNewHostsUntilFirstHc()
 	}
 	if cfg.outlier, err = outlier.FromConfig(p.Dot("outlier_detection"), c.GetOutlierDetection()); err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func (m *Manager) NewProbe(path field.Path, c *clusterv3.Cluster) (*Probe, error
 	if err != nil {
 		return nil, err
 	}
-	if cfg.kind != static || cfg.health == nil {
+	if cfg.kind != static || len(cfg.health) == 0 {
 		cfg.warm.close()
 		return nil, path.Errorf("want a static cluster with a health check")
 	}

@@ -130,6 +130,11 @@ func (t *socketMatches) Socket(l *network.Loop, h *cluster.Host, o cluster.Trans
 	return x.Socket(l, h, o)
 }
 
+// Brings implements cluster.Bringer.
+func (t *socketMatches) Brings(l *network.Loop, h *cluster.Host, o cluster.TransportOptions) *network.Brought {
+	return cluster.Brings(t.of(h), l, h, o)
+}
+
 // Secure implements cluster.Conditional.
 func (t *socketMatches) Secure(h *cluster.Host) bool { return cluster.Secure(t.of(h), h) }
 

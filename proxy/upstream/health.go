@@ -28,7 +28,7 @@ func (c *master) watchHealth() (err error) {
 		}, cfg.outlier)
 		passed = c.outlier.Passed
 	}
-	if cfg.health != nil {
+	if len(cfg.health) > 0 {
 		c.checker, err = health.New(health.Options{
 			Main: m.o.Main, Info: cfg.info, Dialer: m.dialer, Runtime: m.o.Runtime,
 			Changed: c.healthChanged, Failed: c.hostFailed, Passed: passed, Used: cfg.info.Used.Load, Checked: cfg.warm.add(),

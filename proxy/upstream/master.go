@@ -24,7 +24,7 @@ type master struct {
 	policy    lb.Policy
 	balancing lb.ThreadAware
 	outlier   *outlier.Detector // nil without outlier detection
-	checker   *health.Checker   // nil without active health checks
+	checker   *health.Checkers  // nil without active health checks
 	resorting bool              // healthChanged was posted
 	failed    []*cluster.Host   // to tell workers of
 	last      *assignment       // that was applied

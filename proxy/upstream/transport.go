@@ -23,6 +23,10 @@ type TransportContext struct {
 // different addresses, which the transport socket sends on.
 func (c *TransportContext) UseAddresses() { c.cfg.info.SendsAddresses = true }
 
+// UseSharedState has connections not shared by requests with different objects
+// of the filter state to share, which the transport socket hands on.
+func (c *TransportContext) UseSharedState() { c.cfg.info.SharesState = true }
+
 // WaitFor keeps the cluster warming until done is called, on main. Calls after
 // the first do nothing.
 func (c *TransportContext) WaitFor(string) (done func()) { return c.cfg.warm.add() }

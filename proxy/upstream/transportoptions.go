@@ -48,6 +48,12 @@ func (c *Cluster) TransportOptions(h *cluster.Host, down *network.Connection, st
 		h := proxyHeader(down, state)
 		o.Source, o.Destination, o.TLVs = h.Source, h.Destination, encodeTLVs(h.TLVs)
 	}
+	if c.info.SharesState {
+		if state == nil && down != nil && down.Info != nil {
+			state = down.Info.FilterState
+		}
+		o.Shared = network.EncodeShared(state)
+	}
 	return c.intern(o)
 }
 

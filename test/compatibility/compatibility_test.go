@@ -30,7 +30,6 @@ const (
 // it does whole, but for fields that it refuses by name.
 var partly = map[string]string{
 	"access_loggers/filters/cel":               "xds.node and listener_direction are known of HTTP streams only",
-	"bootstrap/internal_listener":              "without the internal_upstream transport socket, which passes metadata on",
 	"stat_sinks/open_telemetry":                "custom_metric_conversions is refused",
 	"tracers/opentelemetry/resource_detectors": "static and environment; not Dynatrace",
 	"tracers/opentelemetry/samplers":           "always_on, trace_id_ratio_based, parent_based; not Dynatrace, CEL",

@@ -17,6 +17,7 @@ import (
 	loadv3 "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"sigs.k8s.io/yaml"
@@ -220,6 +221,14 @@ func TestHealthDiscovery(t *testing.T) {
 		return check(&corev3.HealthCheck{HealthChecker: &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &corev3.HealthCheck_HttpHealthCheck{Path: path, Host: "h"}}})
 	}
 	tcp := check(&corev3.HealthCheck{HealthChecker: &corev3.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{}}})
+	named := func(name string, cs []*corev3.HealthCheck) []*corev3.HealthCheck {
+		c := proto.Clone(cs[0]).(*corev3.HealthCheck)
+		c.Name = name
+		return []*corev3.HealthCheck{c}
+	}
+	ends := func(es ...*endpointv3.Endpoint) []*healthv3.LocalityEndpoints {
+		return []*healthv3.LocalityEndpoints{{Endpoints: es}}
+	}
 	for name, ask := range map[string]*healthv3.HealthCheckSpecifier{
 		"HTTP, in two localities": {ClusterHealthChecks: []*healthv3.ClusterHealthCheck{{ClusterName: "web", HealthChecks: over("/"), LocalityEndpoints: []*healthv3.LocalityEndpoints{
 			{Locality: &corev3.Locality{Region: "r", Zone: "a"}, Endpoints: []*endpointv3.Endpoint{at(echo), at(dead)}},
@@ -229,6 +238,8 @@ func TestHealthDiscovery(t *testing.T) {
 			{ClusterName: "one", HealthChecks: over("/x"), LocalityEndpoints: []*healthv3.LocalityEndpoints{{Endpoints: []*endpointv3.Endpoint{at(echo)}}}},
 			{ClusterName: "two", HealthChecks: tcp, LocalityEndpoints: []*healthv3.LocalityEndpoints{{Locality: &corev3.Locality{Zone: "z"}, Endpoints: []*endpointv3.Endpoint{at(echo), at(dead)}}}},
 		}},
+		"two checks, with names":    {ClusterHealthChecks: []*healthv3.ClusterHealthCheck{{ClusterName: "both", HealthChecks: append(named("a", over("/")), named("b", tcp)...), LocalityEndpoints: ends(at(echo), at(dead))}}},
+		"two checks, without names": {ClusterHealthChecks: []*healthv3.ClusterHealthCheck{{ClusterName: "both", HealthChecks: append(over("/"), tcp...), LocalityEndpoints: ends(at(echo), at(dead))}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ask.Interval = durationpb.New(100 * time.Millisecond)

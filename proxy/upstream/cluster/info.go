@@ -79,12 +79,14 @@ type Info struct {
 	// SendsAddresses tells that the transport sends the downstream
 	// connection's addresses on.
 	SendsAddresses bool
-	Metadata       Metadata
-	Resources      *[NumPriorities]Resources
-	StatGroup      *stats.Group[Stats]
-	Sizes          *stats.Group[SizeStats]   // nil unless they are tracked
-	Budgets        *stats.Group[BudgetStats] // likewise
-	Store          *stats.Store              // for what is counted by few clusters only
+	// SharesState tells that the transport hands shared filter state on.
+	SharesState bool
+	Metadata    Metadata
+	Resources   *[NumPriorities]Resources
+	StatGroup   *stats.Group[Stats]
+	Sizes       *stats.Group[SizeStats]   // nil unless they are tracked
+	Budgets     *stats.Group[BudgetStats] // likewise
+	Store       *stats.Store              // for what is counted by few clusters only
 
 	// CloseOnHealthFailure closes TCP connections to a host that has failed.
 	CloseOnHealthFailure bool
@@ -94,6 +96,9 @@ type Info struct {
 	PoolPerDownstream bool
 	// DynamicForward tells that the hosts are what requests name.
 	DynamicForward bool
+	// Maintained tells that a request is to be refused: so many of 100 as the
+	// runtime's upstream.maintenance_mode.<name> says. nil: none. Workers call it.
+	Maintained func() bool
 	// Used tells that a connection to one of the hosts was made: active health
 	// checks come more often then.
 	Used atomic.Bool

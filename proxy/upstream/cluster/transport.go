@@ -29,6 +29,21 @@ func Secure(t Transport, h *Host) bool {
 	return t != nil
 }
 
+// Bringer is a Transport that has connections to internal listeners begin with
+// something.
+type Bringer interface {
+	// Brings is what a connection to h brings; nil for nothing.
+	Brings(l *network.Loop, h *Host, o TransportOptions) *network.Brought
+}
+
+// Brings is what a connection to h over t brings, which is nil for plain ones.
+func Brings(t Transport, l *network.Loop, h *Host, o TransportOptions) *network.Brought {
+	if b, ok := t.(Bringer); ok {
+		return b.Brings(l, h, o)
+	}
+	return nil
+}
+
 // TransportOptions are what one connection asks of its transport socket,
 // beyond what its cluster is configured with. Connections are shared by those
 // who ask for the same. Lists are joined by commas.
@@ -41,6 +56,9 @@ type TransportOptions struct {
 	// unset where nothing sends them on.
 	Source, Destination netip.AddrPort
 	TLVs                string
+	// Shared are the objects of the downstream's filter state that internal
+	// connections get, by network.EncodeShared, where they can.
+	Shared string
 	// From is the address that the connection is to come from.
 	From network.Source
 	// Fallback are the protocols to ask for when none are configured.

@@ -11,13 +11,14 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/pool"
 )
 
-// Checker checks the hosts of one cluster. It belongs to main.
+// Checker is one health check of a cluster's hosts.
 type Checker struct {
 	o        Options
 	cfg      *Config
 	group    *stats.Group[checkStats]
 	stats    *checkStats
 	sessions map[*cluster.Host]*session
+	together []*Checker // all checks of the cluster; nil for a single one
 	logs     []*eventlog.Log
 	healthy  int
 	degraded int
@@ -26,7 +27,7 @@ type Checker struct {
 	checked func() // called when there are none left
 }
 
-// Options are what a Checker works with.
+// Options are what Checkers work with.
 type Options struct {
 	Main    *network.Loop
 	Info    *cluster.Info
@@ -44,7 +45,8 @@ type Options struct {
 	Checked func()
 }
 
-// checkStats are "cluster.<name>.health_check.".
+// checkStats are "cluster.<name>.health_check.", or "….health_check.name.<check>."
+// of one with a name.
 type checkStats struct {
 	Attempt        stats.Counter `stat:"attempt"`
 	Degraded       stats.Gauge   `stat:"degraded"`
@@ -56,8 +58,7 @@ type checkStats struct {
 	VerifyCluster  stats.Counter `stat:"verify_cluster"`
 }
 
-// New makes a checker without hosts.
-func New(o Options, cfg *Config) (*Checker, error) {
+func newChecker(o Options, cfg *Config) (*Checker, error) {
 	c := &Checker{o: o, cfg: cfg, sessions: map[*cluster.Host]*session{}, checked: o.Checked}
 	for _, path := range cfg.Logs {
 		l, err := eventlog.Open(path)
@@ -67,13 +68,16 @@ func New(o Options, cfg *Config) (*Checker, error) {
 		}
 		c.logs = append(c.logs, l)
 	}
-	c.group = stats.NewGroup[checkStats](o.Info.Store, stats.Scope{Prefix: o.Info.StatScope().Prefix + "health_check."})
+	prefix := o.Info.StatScope().Prefix + "health_check."
+	if cfg.Name != "" {
+		prefix += "name." + cfg.Name + "."
+	}
+	c.group = stats.NewGroup[checkStats](o.Info.Store, stats.Scope{Prefix: prefix})
 	c.stats = c.group.For(0)
 	return c, nil
 }
 
-// Close ends all checks.
-func (c *Checker) Close() {
+func (c *Checker) close() {
 	for _, s := range c.sessions {
 		s.close()
 	}
@@ -89,9 +93,7 @@ func (c *Checker) closeLogs() {
 	c.logs = nil
 }
 
-// Mark sets the flags of a host that is not checked yet, before anybody sees
-// it.
-func (c *Checker) Mark(h *cluster.Host) {
+func (c *Checker) mark(h *cluster.Host) {
 	if h.NoActiveHC {
 		return
 	}
@@ -101,8 +103,9 @@ func (c *Checker) Mark(h *cluster.Host) {
 	}
 }
 
-// Update takes hosts that have come and gone.
-func (c *Checker) Update(added, gone []*cluster.Host) {
+// add makes the sessions of hosts that have come, and ends those of hosts that
+// have gone.
+func (c *Checker) add(added, gone []*cluster.Host) {
 	for _, h := range gone {
 		if s := c.sessions[h]; s != nil {
 			c.drop(s)
@@ -120,6 +123,10 @@ func (c *Checker) Update(added, gone []*cluster.Host) {
 			c.waiting++
 		}
 	}
+}
+
+// begin starts to check hosts that were added.
+func (c *Checker) begin(added []*cluster.Host) {
 	for _, h := range added {
 		if s := c.sessions[h]; s != nil {
 			s.begin()
@@ -130,10 +137,10 @@ func (c *Checker) Update(added, gone []*cluster.Host) {
 
 func (c *Checker) drop(s *session) {
 	delete(c.sessions, s.host)
-	if s.host.Health()&cluster.FailedActiveHC == 0 {
+	if s.flags&cluster.FailedActiveHC == 0 {
 		c.countHealthy(-1)
 	}
-	if s.host.Health()&cluster.DegradedActiveHC != 0 {
+	if s.flags&cluster.DegradedActiveHC != 0 {
 		c.countDegraded(-1)
 	}
 	s.close()

@@ -27,32 +27,36 @@ import (
 
 const often = `timeout: 5s, interval: 0.005s, no_traffic_interval: 0.005s, healthy_threshold: 2, unhealthy_threshold: 2, `
 
-func compile(t *testing.T, yml string) (*Config, error) {
+func compileTest(t *testing.T, yml ...string) ([]*Config, error) {
 	t.Helper()
-	j, err := yaml.YAMLToJSON([]byte("{" + yml + "}"))
-	if err != nil {
-		t.Fatal(err)
+	var ms []*corev3.HealthCheck
+	for _, y := range yml {
+		j, err := yaml.YAMLToJSON([]byte("{" + y + "}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &corev3.HealthCheck{}
+		if err := protojson.Unmarshal(j, m); err != nil {
+			t.Fatal(err)
+		}
+		ms = append(ms, m)
 	}
-	m := &corev3.HealthCheck{}
-	if err := protojson.Unmarshal(j, m); err != nil {
-		t.Fatal(err)
-	}
-	return FromConfig("health_checks", []*corev3.HealthCheck{m}, matcher.NewRegexes())
+	return FromConfig("health_checks", ms, matcher.NewRegexes())
 }
 
 // rig is a checker of one host on a running loop.
 type rig struct {
 	t       *testing.T
 	loop    *network.Loop
-	c       *Checker
+	c       *Checkers
 	host    *cluster.Host
 	changed chan struct{}
 	checked chan struct{}
 }
 
-func newRig(t *testing.T, addr, yml string) *rig {
+func newRig(t *testing.T, addr string, yml ...string) *rig {
 	t.Helper()
-	cfg, err := compile(t, yml)
+	cfg, err := compileTest(t, yml...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +146,7 @@ func TestHTTP(t *testing.T) {
 	status.Store(429)
 	r.until(cluster.DegradedActiveHC | cluster.FailedActiveHC)
 	r.on(func() {
-		if s := r.c.stats; s.Healthy.Value() != 0 || s.Degraded.Value() != 1 || s.VerifyCluster.Value() == 0 || s.NetworkFailure.Value() != 0 {
+		if s := r.c.all[0].stats; s.Healthy.Value() != 0 || s.Degraded.Value() != 1 || s.VerifyCluster.Value() == 0 || s.NetworkFailure.Value() != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -155,6 +159,35 @@ func TestImmediateFailure(t *testing.T) {
 	r.until(0)
 	r.host.FailNow()
 	r.until(cluster.FailedActiveHC | cluster.ExcludedViaImmediateHCFail)
+}
+
+func TestSeveral(t *testing.T) {
+	var bad atomic.Value // the paths that answer 503
+	bad.Store("/b")
+	s := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		if strings.Contains(bad.Load().(string), r.URL.Path) {
+			w.WriteHeader(503)
+		}
+	}))
+	t.Cleanup(s.Close)
+	r := newRig(t, s.Listener.Addr().String(), often+"name: a, http_health_check: {path: /a}", often+"name: b, http_health_check: {path: /b}")
+	<-r.checked
+	r.until(cluster.FailedActiveHC)
+	bad.Store("")
+	r.until(0)
+	bad.Store("/a")
+	r.until(cluster.FailedActiveHC)
+	r.on(func() {
+		r.c.Update(nil, nil)
+		if a, b, all := r.c.all[0].stats.Healthy.Value(), r.c.all[1].stats.Healthy.Value(), r.c.group.For(0).Healthy.Value(); a != 0 || b != 1 || all != 0 {
+			t.Errorf("healthy are %d by check a, %d by b, %d by both", a, b, all)
+		}
+		bad.Store("/a/b")
+		r.host.FailNow() // check b is told
+	})
+	r.until(cluster.FailedActiveHC | cluster.ExcludedViaImmediateHCFail)
+	bad.Store("")
+	r.until(0)
 }
 
 func TestTCP(t *testing.T) {
@@ -216,13 +249,13 @@ func TestGRPC(t *testing.T) {
 }
 
 func TestIntervals(t *testing.T) {
-	cfg, err := compile(t, `timeout: 1s, interval: 10s, healthy_threshold: 1, unhealthy_threshold: 1, tcp_health_check: {}, no_traffic_interval: 50s,
+	cfg, err := compileTest(t, `timeout: 1s, interval: 10s, healthy_threshold: 1, unhealthy_threshold: 1, tcp_health_check: {}, no_traffic_interval: 50s,
 		unhealthy_interval: 20s, unhealthy_edge_interval: 3s, healthy_edge_interval: 4s`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	used := true
-	c := &Checker{cfg: cfg, o: Options{Used: func() bool { return used }}}
+	c := &Checker{cfg: cfg[0], o: Options{Used: func() bool { return used }}}
 	for _, tt := range []struct {
 		used, healthy, pending bool
 		want                   time.Duration
@@ -235,7 +268,7 @@ func TestIntervals(t *testing.T) {
 			t.Errorf("%+v: %v", tt, got)
 		}
 	}
-	cfg.IntervalJitter, cfg.JitterPercent = time.Second, 50
+	cfg[0].IntervalJitter, cfg[0].JitterPercent = time.Second, 50
 	for range 100 {
 		used = true
 		if got := c.next(true, false); got < 10*time.Second || got > 16*time.Second {
@@ -254,7 +287,15 @@ func TestRefused(t *testing.T) {
 		often + `custom_health_check: {name: redis}`:                                        `weir does not support custom_health_check`,
 		often + `tcp_health_check: {}, transport_socket_match_criteria: {a: b}`:             `weir does not support transport_socket_match_criteria`,
 	} {
-		if _, err := compile(t, yml); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := compileTest(t, yml); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+	for want, names := range map[string][2]string{
+		`health_checks[1].name: missing: several health checks need names`: {"a", ""},
+		`health_checks[1].name: two health checks are called "a"`:          {"a", "a"},
+	} {
+		if _, err := compileTest(t, often+"tcp_health_check: {}, name: "+names[0], often+"tcp_health_check: {}, name: "+names[1]); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 	}

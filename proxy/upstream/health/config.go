@@ -4,6 +4,7 @@ package health
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 // Config is a compiled envoy.config.core.v3.HealthCheck.
 type Config struct {
+	Name                                        string // "" unless there are several
 	Timeout, Interval                           time.Duration
 	InitialJitter, IntervalJitter               time.Duration
 	JitterPercent                               uint32
@@ -57,16 +59,28 @@ func (c *Config) typeName() string {
 	return "TCP"
 }
 
-// FromConfig compiles a cluster's health checks at p, nil when it has none.
-func FromConfig(p field.Path, ms []*corev3.HealthCheck, rx *matcher.Regexes) (*Config, error) {
-	if len(ms) == 0 {
-		return nil, nil
+// FromConfig compiles a cluster's health checks at p. Several have names.
+func FromConfig(p field.Path, ms []*corev3.HealthCheck, rx *matcher.Regexes) (cs []*Config, err error) {
+	for i, m := range ms {
+		p := p.Index(i)
+		switch name := m.GetName(); {
+		case len(ms) > 1 && name == "":
+			return nil, p.Dot("name").Errorf("missing: several health checks need names")
+		case name != "" && slices.ContainsFunc(cs, func(c *Config) bool { return c.Name == name }):
+			return nil, p.Dot("name").Errorf("two health checks are called %q", name)
+		}
+		c, err := compile(p, m, rx)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, c)
 	}
-	if len(ms) > 1 {
-		return nil, p.Errorf("weir supports one health check only")
-	}
-	m, p := ms[0], p.Index(0)
+	return cs, nil
+}
+
+func compile(p field.Path, m *corev3.HealthCheck, rx *matcher.Regexes) (*Config, error) {
 	c := &Config{
+		Name:          m.GetName(),
 		JitterPercent: m.GetIntervalJitterPercent(), Reuse: true, LogFailures: m.GetAlwaysLogHealthCheckFailures(), LogSuccess: m.GetAlwaysLogHealthCheckSuccess(),
 		UnhealthyThreshold: m.GetUnhealthyThreshold().GetValue(), HealthyThreshold: m.GetHealthyThreshold().GetValue(),
 		ALPN: m.GetTlsOptions().GetAlpnProtocols(),
@@ -75,7 +89,7 @@ func FromConfig(p field.Path, ms []*corev3.HealthCheck, rx *matcher.Regexes) (*C
 		c.Reuse = v.GetValue()
 	}
 	if err := firstError(
-		field.Only(p, m, "timeout", "interval", "initial_jitter", "interval_jitter", "interval_jitter_percent", "unhealthy_threshold",
+		field.Only(p, m, "name", "timeout", "interval", "initial_jitter", "interval_jitter", "interval_jitter_percent", "unhealthy_threshold",
 			"healthy_threshold", "alt_port", "reuse_connection", "http_health_check", "tcp_health_check", "grpc_health_check",
 			"no_traffic_interval", "no_traffic_healthy_interval", "unhealthy_interval", "unhealthy_edge_interval",
 			"healthy_edge_interval", "event_log_path", "event_logger", "always_log_health_check_failures",

@@ -26,6 +26,7 @@ type logEvent struct {
 type (
 	failureType struct {
 		FailureType string `json:"failure_type"`
+		HTTPStatus  int    `json:"http_status_code"`
 	}
 	firstCheck struct {
 		FirstCheck bool `json:"first_check"`

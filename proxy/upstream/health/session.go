@@ -31,7 +31,12 @@ type session struct {
 	first    bool // no check has had a result yet
 	awaited  bool // the cluster waits for its first result
 	closed   bool
+	// flags are what this check has found; the host has those of all checks.
+	flags cluster.HealthFlag
 }
+
+// found are the flags that checks set.
+const found = cluster.FailedActiveHC | cluster.DegradedActiveHC | cluster.PendingActiveHC | cluster.ExcludedViaImmediateHCFail | cluster.ActiveHCTimeout
 
 // probe is one kind of check. It ends by session.success or session.failure.
 type probe interface {
@@ -42,7 +47,7 @@ type probe interface {
 }
 
 func newSession(c *Checker, h *cluster.Host) *session {
-	s := &session{c: c, host: h, first: true}
+	s := &session{c: c, host: h, first: true, flags: h.Health() & found}
 	switch {
 	case c.cfg.TCP != nil:
 		s.probe = &tcpProbe{s: s}
@@ -50,9 +55,10 @@ func newSession(c *Checker, h *cluster.Host) *session {
 		s.probe = newExchange(s)
 	}
 	s.interval, s.timeout = c.o.Main.NewTimer(s.check), c.o.Main.NewTimer(s.timedOut)
-	if h.Health()&cluster.FailedActiveHC == 0 {
+	if s.flags&cluster.FailedActiveHC == 0 {
 		c.countHealthy(1)
 	}
+	// Of several checks the last one is told.
 	h.OnFailNow(func() { c.o.Main.Post(s.failNow) })
 	return s
 }
@@ -96,26 +102,44 @@ func (s *session) address() network.Address {
 	return a
 }
 
+// set sets or clears flags of this check. It tells whether the host's have
+// changed.
+func (s *session) set(f cluster.HealthFlag, on bool) (changed bool) {
+	if on {
+		s.flags |= f
+		return s.host.SetHealth(f, true)
+	}
+	s.flags &^= f
+	for _, c := range s.c.together {
+		if other := c.sessions[s.host]; other != nil {
+			f &^= other.flags
+		}
+	}
+	return s.host.SetHealth(f, false)
+}
+
 // success takes the result of a check that passed.
 func (s *session) success(degraded bool, status int) {
 	h, c := s.host, s.c
 	s.failed = 0
-	changed, pending := false, false
-	if h.Health()&cluster.FailedActiveHC != 0 {
+	changed, pending, said := false, false, false
+	if s.flags&cluster.FailedActiveHC != 0 {
 		s.passed++
 		if s.first || s.passed == c.cfg.HealthyThreshold {
-			h.SetHealth(cluster.FailedActiveHC|cluster.ActiveHCTimeout|cluster.ExcludedViaImmediateHCFail, false)
-			h.SetHealthySince(cluster.Now())
+			changed = s.set(cluster.FailedActiveHC|cluster.ActiveHCTimeout|cluster.ExcludedViaImmediateHCFail, false)
+			if h.Health()&cluster.FailedActiveHC == 0 {
+				h.SetHealthySince(cluster.Now())
+			}
 			c.countHealthy(1)
 			c.log(s, func(e *logEvent) { e.AddHealthy = &firstCheck{s.first} })
-			changed = true
+			said = true
 		} else {
 			pending = true
 		}
 	}
-	changed = h.SetHealth(cluster.PendingActiveHC, false) || changed
-	if h.SetHealth(cluster.DegradedActiveHC, degraded) {
-		changed = changed || !pending
+	changed = s.set(cluster.PendingActiveHC, false) || changed
+	if was := s.flags&cluster.DegradedActiveHC != 0; was != degraded {
+		changed = s.set(cluster.DegradedActiveHC, degraded) && !pending || changed
 		if degraded {
 			c.countDegraded(1)
 			c.log(s, func(e *logEvent) { e.Degraded = &struct{}{} })
@@ -124,7 +148,7 @@ func (s *session) success(degraded bool, status int) {
 			c.log(s, func(e *logEvent) { e.NoLongerDegraded = &struct{}{} })
 		}
 	}
-	if c.cfg.LogSuccess {
+	if c.cfg.LogSuccess && !said {
 		c.log(s, func(e *logEvent) { e.Success = &struct{}{} })
 	}
 	c.stats.Success.Inc()
@@ -150,22 +174,21 @@ func (s *session) fail(f failure, retriable bool, status int) (pending bool) {
 	s.passed = 0
 	changed := false
 	offline := f == networkFailure || f == timedOut
-	if h.Health()&cluster.FailedActiveHC == 0 {
+	if s.flags&cluster.FailedActiveHC == 0 {
 		// What the host says of itself is believed at once.
 		s.failed++
 		if !offline && !retriable || s.failed == c.cfg.UnhealthyThreshold {
-			h.SetHealth(cluster.FailedActiveHC, true)
+			changed = s.set(cluster.FailedActiveHC, true)
 			c.countHealthy(-1)
-			c.log(s, func(e *logEvent) { e.Eject = &failureType{failureNames[f]} })
-			changed = true
+			c.log(s, func(e *logEvent) { e.Eject = &failureType{failureNames[f], status} })
 		} else {
 			pending = true
 		}
 	}
-	if h.Health()&cluster.FailedActiveHC != 0 {
-		changed = h.SetHealth(cluster.ActiveHCTimeout, f == timedOut) || changed
+	if s.flags&cluster.FailedActiveHC != 0 {
+		changed = s.set(cluster.ActiveHCTimeout, f == timedOut) || changed
 	}
-	changed = h.SetHealth(cluster.PendingActiveHC, false) || changed
+	changed = s.set(cluster.PendingActiveHC, false) || changed
 	if s.first || c.cfg.LogFailures {
 		c.log(s, func(e *logEvent) { e.Failure = &failureEvent{failureNames[f], s.first, status} })
 	}
@@ -177,7 +200,7 @@ func (s *session) fail(f failure, retriable bool, status int) (pending bool) {
 		c.stats.PassiveFailure.Inc()
 	}
 	s.result(changed)
-	if changed && h.Health()&cluster.FailedActiveHC != 0 {
+	if changed && s.flags&cluster.FailedActiveHC != 0 {
 		c.o.Failed(h)
 	}
 	return pending
@@ -196,6 +219,6 @@ func (s *session) failNow() {
 	if s.closed {
 		return
 	}
-	s.host.SetHealth(cluster.ExcludedViaImmediateHCFail, true)
+	s.set(cluster.ExcludedViaImmediateHCFail, true)
 	s.fail(passive, false, 0)
 }

@@ -96,7 +96,11 @@ func (l *link) dialAddress(key uint32, addr network.Address, cb network.Connecti
 		bind, sockopts = l.asks.From.Bind(), append(l.asks.From.Sockopts(), sockopts...)
 	}
 	var transport network.TransportSocket
+	var brings *network.Brought
 	if info.Transport != nil {
+		if _, internal := addr.Internal(); internal {
+			brings = cluster.Brings(info.Transport, o.Loop, l.host, l.asks.With(l.fallback))
+		}
 		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
 	}
 	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, sockopts, cb, network.Options{
@@ -104,6 +108,7 @@ func (l *link) dialAddress(key uint32, addr network.Address, cb network.Connecti
 		BufferLimit: info.BufferLimit,
 		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
 		HalfClose:   halfClose,
+		Brings:      brings,
 		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
 	})
 	if err != nil && bind.IsSet() {

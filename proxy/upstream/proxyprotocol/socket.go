@@ -32,6 +32,11 @@ func (t *transport) Socket(l *network.Loop, h *cluster.Host, o cluster.Transport
 // Secure implements cluster.Conditional.
 func (t *transport) Secure(h *cluster.Host) bool { return cluster.Secure(t.inner, h) }
 
+// Brings implements cluster.Bringer.
+func (t *transport) Brings(l *network.Loop, h *cluster.Host, o cluster.TransportOptions) *network.Brought {
+	return cluster.Brings(t.inner, l, h, o)
+}
+
 // tlvs are the values to send: the configured ones, and those of the client's
 // header that they do not replace.
 func (t *transport) tlvs(client []network.TLV) []network.TLV {

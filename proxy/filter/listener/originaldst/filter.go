@@ -9,6 +9,10 @@ type filter struct{}
 
 // Inspect implements listener.Filter.
 func (filter) Inspect(s *listener.Socket) listener.Status {
+	if _, internal := s.Local.Internal(); internal {
+		restoreInternal(s)
+		return listener.Continue
+	}
 	if s.LocalRestored() || !s.Local.AddrPort.IsValid() {
 		return listener.Continue
 	}
