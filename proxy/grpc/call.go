@@ -23,7 +23,7 @@ func (s *Service) Call(c async.Client, method string, request []byte, downstream
 	return k
 }
 
-// Bytes are what has gone over the wire, known when the call has ended.
+// Bytes are what has gone over the wire so far.
 func (k *Call) Bytes() http.Bytes { return k.x.Bytes() }
 
 // Cancel gives the call up.

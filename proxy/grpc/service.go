@@ -166,7 +166,7 @@ func (x *Stream) Reset() {
 	x.closed = true
 }
 
-// Bytes are what has gone over the wire, known when the call has ended.
+// Bytes are what has gone over the wire so far.
 func (x *Stream) Bytes() http.Bytes {
 	if x.s == nil {
 		return http.Bytes{}

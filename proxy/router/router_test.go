@@ -80,6 +80,23 @@ func TestMirrors(t *testing.T) {
 	r.WantStat("cluster.m.upstream_rq_500", "1")
 }
 
+// TestAltStats: a request from inside counts under the name that it gives, too.
+func TestAltStats(t *testing.T) {
+	r := httprig.New(t, httprig.Options{})
+	r.Cluster("u", "", r.Upstream(func(w stdhttp.ResponseWriter, q *stdhttp.Request) {
+		fmt.Fprint(w, q.Header.Get("x-envoy-upstream-alt-stat-name"))
+	}))
+	addr := r.Serve(httprig.Routes(`{match: {prefix: /}, route: {cluster: u}}`) + "internal_address_config: {cidr_ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}]}\n")
+	for _, from := range []string{"10.0.0.1", "8.8.8.8"} {
+		if _, body := do(t, addr, "GET", "/", "", "x-forwarded-for", from, "x-envoy-upstream-alt-stat-name", "mine"); body != "" {
+			t.Errorf("the upstream was told %q", body)
+		}
+	}
+	r.WantStat("cluster.u.upstream_rq_200", "2")
+	r.WantStat("cluster.u.mine.upstream_rq_200", "1")
+	r.WantStat("cluster.u.mine.internal.upstream_rq_200", "1")
+}
+
 // TestInternalRedirect: the body is sent again, and a redirect too many is
 // passed on.
 func TestInternalRedirect(t *testing.T) {

@@ -56,7 +56,7 @@ type Stream struct {
 	full     bool // as much waits as may
 	answered bool
 	done     bool
-	bytes    http.Bytes // once done
+	bytes    http.Bytes // that went over the wire, once done
 
 	// retries, if set, takes a response to be tried again instead.
 	retries func(status int, h *http.HeaderMap) bool
@@ -167,8 +167,13 @@ func (s *Stream) ReadDisable(on bool) {
 	}
 }
 
-// Bytes are what has gone over the wire, known when the stream has ended.
-func (s *Stream) Bytes() http.Bytes { return s.bytes }
+// Bytes are what has gone over the wire so far.
+func (s *Stream) Bytes() http.Bytes {
+	if m, ok := s.enc.(http.Metered); ok {
+		return m.Bytes()
+	}
+	return s.bytes
+}
 
 // Waiting is how many bytes are kept for want of a connection.
 func (s *Stream) Waiting() int { return s.wait.Len() }

@@ -39,9 +39,7 @@ func compileHTTP(p field.Path, c *extauthzv3.HttpService, f *factory) (service, 
 		return nil, err
 	}
 	switch {
-	case len(own) == 0:
-	case f == nil:
-		return nil, ap.Dot("allowed_headers").Errorf("weir takes it from the filter's allowed_headers only")
+	case len(own) == 0, f == nil: // Envoy looks at the filter's only
 	case len(f.allowed) > 0:
 		return nil, ap.Dot("allowed_headers").Errorf("Invalid duplicate configuration for allowed_headers.")
 	default:

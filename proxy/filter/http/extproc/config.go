@@ -41,7 +41,7 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 const defaultMessageTimeout = 200 * time.Millisecond
 
 func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryContext) (*factory, error) {
-	if err := field.Only(p, m, "grpc_service", "failure_mode_allow", "processing_mode", "message_timeout", "stat_prefix", "mutation_rules",
+	if err := field.Only(p, m, "grpc_service", "http_service", "failure_mode_allow", "processing_mode", "message_timeout", "stat_prefix", "mutation_rules",
 		"max_message_timeout", "forward_rules", "allow_mode_override", "disable_immediate_response", "metadata_options", "observability_mode",
 		"disable_clear_route_cache", "route_cache_action", "deferred_close_timeout", "request_attributes", "response_attributes", "allowed_override_modes", "status_on_error",
 		"allow_content_length_header", "emit_client_span", "send_body_without_waiting_for_header_response", "filter_metadata"); err != nil {
@@ -65,10 +65,18 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 		f.errorStatus = c
 	}
 	var err error
-	if f.service, err = grpc.Compile(p.Dot("grpc_service"), m.GrpcService, 0, ctx.LocalAddress); err != nil {
+	if f.mode, err = compileMode(p.Dot("processing_mode"), m.ProcessingMode); err != nil {
 		return nil, err
 	}
-	if f.mode, err = compileMode(p.Dot("processing_mode"), m.ProcessingMode); err != nil {
+	switch {
+	case (m.GrpcService == nil) == (m.HttpService == nil):
+		return nil, p.Errorf("One and only one of grpc_service or http_service must be configured")
+	case m.HttpService != nil:
+		f.http, err = compileHTTP(p, m, f.mode)
+	default:
+		f.service, err = grpc.Compile(p.Dot("grpc_service"), m.GrpcService, 0, ctx.LocalAddress)
+	}
+	if err != nil {
 		return nil, err
 	}
 	for i, c := range m.AllowedOverrideModes {

@@ -1,7 +1,8 @@
 // Package extproc is the ext_proc HTTP filter
 // (envoy.extensions.filters.http.ext_proc.v3): an external processor sees a
 // stream's headers, bodies and trailers over one gRPC stream, and changes them
-// or answers in the upstream's place.
+// or answers in the upstream's place. A processor may be asked over HTTP
+// instead, about heads only.
 //
 // [Maker] compiles the configuration and that of routes. On a worker each
 // direction of a stream is a [phase]: it sends the processor what the mode

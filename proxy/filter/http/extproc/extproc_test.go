@@ -2,6 +2,8 @@ package extproc_test
 
 import (
 	"bytes"
+	"io"
+	stdhttp "net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/weirproxy/weir/internal/filterrig"
 	"github.com/weirproxy/weir/internal/httprig"
@@ -175,6 +178,44 @@ func TestRouteOverrides(t *testing.T) {
 	r := start(t, processor{}, filterrig.Route("/r", "proc", extproc.RouteTypeURL, "overrides: {failure_mode_allow: true, grpc_initial_metadata: [{key: x-a, value: b}]}"), "failure_mode_allow: false")
 	if a := r.Get("/r", "x-proc", "fail"); a.Status != 200 {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestHTTPService: the messages go and come as JSON.
+func TestHTTPService(t *testing.T) {
+	r := filterrig.Start(t, httprig.Options{}, "", filterrig.Filter("proc", extproc.TypeURL, `http_service: {http_service: {http_uri: {uri: "http://p.example/x?y", cluster: proc, timeout: 5s}}}`))
+	r.Cluster("proc", "", r.Upstream(func(w stdhttp.ResponseWriter, q *stdhttp.Request) {
+		var m procv3.ProcessingRequest
+		b, _ := io.ReadAll(q.Body)
+		if err := protojson.Unmarshal(b, &m); err != nil || q.Method+q.URL.String()+q.Host+q.Header.Get("content-type") != "POST/x?yp.example"+"application/json" {
+			t.Errorf("%v, %v: %s", err, q, b)
+		}
+		if header(m.GetRequestHeaders(), "x-proc") == "fail" {
+			w.WriteHeader(500)
+		}
+		if m.GetRequestHeaders() == nil {
+			io.WriteString(w, `{"responseHeaders": {}}`)
+			return
+		}
+		io.WriteString(w, `{"requestHeaders": {"response": {"headerMutation": {"setHeaders": [{"header": {"key": "x-marked", "rawValue": "eWVz"}}]}}}}`)
+	}))
+	if a := r.Get("/"); a.Status != 200 || !strings.Contains(strings.ToLower(a.Body), "x-marked: yes\n") {
+		t.Errorf("%+v", a)
+	}
+	if a := r.Get("/", "x-proc", "fail"); a.Status != 500 {
+		t.Errorf("%+v", a)
+	}
+	r.WantStat("http.in.ext_proc.http_not_ok_resp_received", "1")
+	r.WantStat("http.in.ext_proc.streams_started", "0")
+}
+
+// TestLogging: the filter state tells of the calls.
+func TestLogging(t *testing.T) {
+	r := start(t, processor{}, `{match: {prefix: /}, route: {cluster: u}, response_headers_to_add: [{header: {key: x-calls, value: "%FILTER_STATE(proc:FIELD:request_header_call_status)% %CEL(filter_state.proc.request_header_processing_effect)% %CEL(filter_state.proc.bytes_sent > 10)% %FILTER_STATE(proc:FIELD:destination)% %CEL(filter_state.proc.failed_open)%"}}]}`, "failure_mode_allow: true")
+	for do, want := range map[string]string{"": "0 1 true proc 0", "fail": "13 0 true proc 1"} {
+		if got := r.Get("/", "x-proc", do).Header.Get("x-calls"); got != want {
+			t.Errorf("%q: %q, want %q", do, got, want)
+		}
 	}
 }
 

@@ -25,7 +25,8 @@ type settings struct {
 // factory is an ExternalProcessor compiled.
 type factory struct {
 	settings
-	service             *grpc.Service
+	service             *grpc.Service // or else
+	http                *httpService
 	client              func(worker int) async.Client
 	table               func(worker int) *upstream.Table
 	mode                mode
@@ -73,10 +74,12 @@ type state struct {
 	phases [2]phase
 	asked  *grpc.Service
 	stream *grpc.Stream
-	told   bool // the processor knows the modes
-	begun  bool // the route was asked
+	posted *async.Request // the message that an HTTP service is asked
+	told   bool           // the processor knows the modes
+	begun  bool           // the route was asked
 	// congested: the processor takes no more for now
 	congested bool
+	logging   loggingInfo
 	over      bool // nothing is processed any more
 	dead      bool
 }
@@ -100,6 +103,10 @@ func (f *filter) closeStream() {
 	}
 	f.congested = false
 	f.throttle()
+	if f.posted != nil {
+		f.posted.Cancel()
+		f.posted = nil
+	}
 	if f.stream == nil {
 		return
 	}
@@ -120,6 +127,9 @@ func (f *filter) begin() {
 		return
 	}
 	f.begun = true
+	if info := f.cb.StreamInfo(); info.FilterState[f.cb.FilterName()] == nil {
+		info.SetFilterState(f.cb.FilterName(), &f.logging)
+	}
 	f.now, f.own = f.mode, f.settings
 	f.asked = f.service
 	for d := range f.phases {
@@ -137,7 +147,7 @@ func (f *filter) begin() {
 			initial = grpc.MergeMetadata(initial, r.initial)
 		}
 	}
-	if len(initial) > 0 {
+	if len(initial) > 0 && f.asked != nil {
 		f.asked = f.asked.WithMetadata(initial)
 	}
 }
@@ -176,13 +186,19 @@ func (f *filter) open() {
 	f.stats.StreamsStarted.Inc()
 	f.stream = f.asked.Open(f.client, processMethod, 0, f.cb.Connection(), f)
 	f.stream.OnWritable(f.onWritable)
+	f.logging.stream, f.logging.cluster = f.stream, f.asked.Cluster
 }
 
 // send sends a message; its reply is awaited unless only watched.
 func (f *filter) send(d direction, k kind, data []byte, end bool) {
-	f.open()
 	f.stats.StreamMsgsSent.Inc()
-	f.stream.Send(f.encode(d, k, data, end), false)
+	if f.http != nil {
+		f.post(f.message(d, k, data, end))
+	} else {
+		f.open()
+		f.stream.Send(encode(f.message(d, k, data, end)), false)
+	}
+	f.phases[d].asked = f.cb.Loop().Now()
 	if !f.observe && f.now[d].body != duplex {
 		f.timers[d].Enable(f.timeout)
 	}

@@ -53,8 +53,8 @@ type change struct {
 	append      bool // adds a line instead of replacing those there are
 }
 
-// encode makes a ProcessingRequest.
-func (f *filter) encode(d direction, k kind, data []byte, end bool) []byte {
+// message makes a ProcessingRequest.
+func (f *filter) message(d direction, k kind, data []byte, end bool) *extprocv3.ProcessingRequest {
 	m := &extprocv3.ProcessingRequest{ObservabilityMode: f.observe}
 	switch {
 	case k == headers:
@@ -87,6 +87,10 @@ func (f *filter) encode(d direction, k kind, data []byte, end bool) []byte {
 		}
 	}
 	m.MetadataContext = f.metadataContext()
+	return m
+}
+
+func encode(m *extprocv3.ProcessingRequest) []byte {
 	out, _ := proto.Marshal(m) // its strings are valid
 	return out
 }
@@ -116,6 +120,12 @@ func (f *filter) decode(raw []byte) *reply {
 	if proto.Unmarshal(raw, &m) != nil {
 		return nil
 	}
+	return f.read(&m)
+}
+
+// read takes out of a ProcessingResponse what is needed; nil when it says
+// nothing that can be understood.
+func (f *filter) read(m *extprocv3.ProcessingResponse) *reply {
 	r := &reply{timeout: m.GetOverrideMessageTimeout().AsDuration()}
 	r.metadata = metadataOf(m.GetDynamicMetadata(), f.own.receive)
 	if o := m.GetModeOverride(); o != nil {

@@ -1,6 +1,8 @@
 package extproc
 
 import (
+	"time"
+
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -13,9 +15,10 @@ type phase struct {
 	waitHeaders  bool // the reply to the headers is awaited
 	waitBody     bool // the reply to the whole body is
 	waitTrailers bool
-	attributed   bool // the attributes are sent
-	bodyOver     bool // no more of the body is processed
-	end          bool // the message has been received whole
+	attributed   bool          // the attributes are sent
+	asked        time.Duration // when the latest message was sent
+	bodyOver     bool          // no more of the body is processed
+	end          bool          // the message has been received whole
 	gotTrailers  bool
 	pieces       []piece // sent and not answered, in order
 	unanswered   int     // bytes of them

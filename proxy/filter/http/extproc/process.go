@@ -1,12 +1,6 @@
 package extproc
 
 import (
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
-
-	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
 )
@@ -20,7 +14,11 @@ func (f *filter) OnMessage(raw []byte) {
 	if f.observe {
 		return
 	}
-	r := f.decode(raw)
+	f.take(f.decode(raw))
+}
+
+// take obeys a reply, nil when it could not be understood.
+func (f *filter) take(r *reply) {
 	if r == nil {
 		f.spurious("unhandled_message")
 		return
@@ -200,6 +198,7 @@ func (p *phase) replaceSent(data []byte) {
 
 // onPieceReply lets the oldest piece go on.
 func (p *phase) onPieceReply(r *reply) {
+	p.note(body, grpc.OK)
 	x := p.pieces[0]
 	p.pieces = p.pieces[1:]
 	if len(p.pieces) == 0 && !p.waitTrailers {
@@ -207,6 +206,7 @@ func (p *phase) onPieceReply(r *reply) {
 	}
 	p.answered(x.b.Len())
 	if r.hasBody {
+		p.f.logging.effects[p.d][body] = mutated
 		x.b.Reset()
 		x.b.Append(r.body)
 	}
@@ -218,190 +218,9 @@ func (p *phase) onPieceReply(r *reply) {
 
 // onStreamed sends a piece on that the processor made.
 func (p *phase) onStreamed(r *reply) {
+	p.note(body, grpc.OK)
+	p.f.logging.effects[p.d][body] = mutated
 	x := p.f.cb.Loop().NewBuffer()
 	x.Append(r.body)
 	p.inject(x, r.end)
-}
-
-// overrideModes takes the modes that the processor asks for.
-func (f *filter) overrideModes(r *reply) {
-	if r.mode == nil || !f.allowOverride || f.sendEarly || f.mode[request].body == duplex || f.mode[response].body == duplex {
-		return
-	}
-	m := r.mode(f.mode)
-	m[request].headers = f.now[request].headers // they are past
-	if len(f.overrides) > 0 && !slices.ContainsFunc(f.overrides, func(x mode) bool { x[request].headers = m[request].headers; return x == m }) {
-		return
-	}
-	f.now = m
-}
-
-// route has the route looked up anew where the reply asks for it.
-func (f *filter) route(d direction, r *reply) {
-	changed := len(r.set) > 0 || len(r.remove) > 0
-	switch {
-	case d == response:
-	case f.clearRoute && changed:
-		f.cb.ClearRouteCache()
-	case r.clear && f.keepRoute:
-		f.stats.ClearRouteCacheDisabled.Inc()
-	case r.clear && !changed:
-		f.stats.ClearRouteCacheIgnored.Inc()
-	case r.clear:
-		f.cb.ClearRouteCache()
-	}
-}
-
-// apply changes headers or trailers as a reply says; false when the reply
-// orders what it must not and the stream has failed.
-func (f *filter) apply(h *http.HeaderMap, r *reply) bool {
-	if details := f.change(h, r); details != "" {
-		f.fail(f.errorStatus, details)
-		return false
-	}
-	return true
-}
-
-// change makes a reply's changes up to one that is an error, which it names.
-func (f *filter) change(h *http.HeaderMap, r *reply) (details string) {
-	for _, name := range r.remove {
-		switch f.rules.Remove(name) {
-		case headerrules.Allow:
-			h.RemoveName(name)
-		case headerrules.Fail:
-			f.stats.RejectedHeaderMutations.Inc()
-			return "header_mutation_remove_headers_failed"
-		default:
-			f.stats.RejectedHeaderMutations.Inc()
-		}
-	}
-	for _, c := range r.set {
-		if c.name == "" || strings.ContainsAny(c.value, "\r\n\x00") || strings.ContainsAny(c.name, " \r\n\x00") {
-			f.stats.RejectedHeaderMutations.Inc()
-			return "header_mutation_set_contains_invalid_character"
-		}
-		verdict := f.rules.Set(c.name)
-		if c.name == ":status" && !finalStatus(c.value) {
-			verdict = headerrules.Ignore
-		}
-		switch verdict {
-		case headerrules.Allow:
-			set(h, c)
-		case headerrules.Fail:
-			f.stats.RejectedHeaderMutations.Inc()
-			return "header_mutation_set_headers_failed"
-		default:
-			f.stats.RejectedHeaderMutations.Inc()
-		}
-	}
-	return ""
-}
-
-// finalStatus tells whether a response can have the status.
-func finalStatus(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 32)
-	return err == nil && n >= 200
-}
-
-func set(h *http.HeaderMap, c change) {
-	if c.append {
-		h.AddName(h.Own(c.name), h.Own(c.value))
-	} else {
-		h.SetName(h.Own(c.name), h.Own(c.value))
-	}
-}
-
-// respond answers in the upstream's place.
-func (f *filter) respond(r *reply) {
-	if f.noImmediate {
-		f.spurious("unhandled_immediate_response_due_to_config_disabled_it")
-		return
-	}
-	f.stats.ImmediateResponsesSent.Inc()
-	f.over = true
-	f.closeStream()
-	details := strings.ReplaceAll(r.details, " ", "_")
-	f.cb.StreamInfo().SetDetails(details) // none in the place of an upstream's
-	f.cb.SendLocalReply(r.status, string(r.body), func(h *http.HeaderMap) {
-		f.change(h, r) // up to one that is an error
-		h.SetInt(http.Status, int64(r.status))
-	}, r.grpcStatus, details)
-}
-
-// spurious ends processing after a reply that nobody awaited.
-func (f *filter) spurious(details string) {
-	f.stats.SpuriousMsgsReceived.Inc()
-	f.fail(f.errorStatus, details)
-}
-
-// goOnAlone lets go of what is held and processes nothing more.
-func (f *filter) goOnAlone() {
-	f.over = true
-	phases := [2]*phase{&f.phases[request], &f.phases[response]}
-	pieces := [2][]piece{phases[0].pieces, phases[1].pieces}
-	phases[0].pieces, phases[1].pieces = nil, nil
-	f.closeStream()
-	for d, p := range phases {
-		p.pieces = pieces[d]
-		if p.f != nil {
-			p.release()
-		}
-	}
-}
-
-// onTimeout is the end of the time for a reply.
-func (f *filter) onTimeout() {
-	if f.over {
-		return
-	}
-	f.stats.MessageTimeouts.Inc()
-	f.fail(504, "ext_proc_error_per-message_timeout_exceeded")
-}
-
-// OnClose implements grpc.Callbacks: the processor has hung up. It may do so
-// when nothing is awaited of it.
-func (f *filter) OnClose(s grpc.Status) {
-	if f.over {
-		return
-	}
-	f.stats.ServerHalfClosed.Inc()
-	if s.Code == grpc.OK {
-		f.stats.StreamsClosed.Inc()
-		f.goOnAlone()
-		return
-	}
-	f.stats.StreamsFailed.Inc()
-	why := s.Details
-	if why == "" {
-		why = "via_upstream"
-	}
-	details := fmt.Sprintf("ext_proc_error_gRPC_error_%d", s.Code)
-	if s.Message != "" {
-		details += "{" + strings.ReplaceAll(s.Message, " ", "_") + "{" + why + "}}"
-	}
-	f.fail(f.errorStatus, details)
-}
-
-// bodyGone tells whether the processor alone has a part of a body, which can
-// then not go on without it.
-func (f *filter) bodyGone() bool {
-	for d := range f.phases {
-		if f.now[d].body == duplex && f.phases[d].streaming {
-			return true
-		}
-	}
-	return false
-}
-
-// fail ends processing: the stream goes on alone, or is answered.
-func (f *filter) fail(status int, details string) {
-	if f.observe || f.own.failureAllow && !f.bodyGone() {
-		f.stats.FailureModeAllowed.Inc()
-		f.goOnAlone()
-		return
-	}
-	f.stats.ImmediateResponsesSent.Inc()
-	f.over = true
-	f.closeStream()
-	f.cb.SendLocalReply(status, "", nil, http.NoGrpcStatus, details)
 }
