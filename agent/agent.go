@@ -104,6 +104,7 @@ type Agent struct {
 	byID        map[uint32]*pod
 	failed      map[string]string // why a wanted pod is not managed, by key
 	unpinned    string            // why maps or links could not be pinned again
+	unbalanced  string            // why services could not be balanced
 	lastID      uint32
 	retire      chan struct{} // another agent asks for it
 	// inherited are the IDs of the last agent's pods by netns cookie, until

@@ -118,6 +118,8 @@ func (p *proxy) PeersChanged(peers []handoff.Peer, gone []string) {
 
 func (p *proxy) DNSServersMoved(_, _ uint32, servers int) { unix.Close(servers) }
 
+func (p *proxy) Yield(bool) {}
+
 func (p *proxy) PodRemoved(id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

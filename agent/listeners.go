@@ -13,8 +13,9 @@ import (
 	"github.com/weirproxy/weir/agent/redirect"
 )
 
-// listener is a listening socket in a pod, or one that takes its DNS. While fd is -1 only a proxy that
-// outlived the last agent has it, and is expected to return it.
+// listener is a listening socket in a pod, or one that takes its DNS. While fd
+// is -1 only a proxy that outlived the last agent has it, and is expected to
+// return it.
 type listener struct {
 	direction   handoff.Direction
 	family      handoff.Family
@@ -106,14 +107,18 @@ func (a *Agent) makeListener(p *pod, l *listener) error {
 		unix.Close(fd)
 		return err
 	}
-	return l.take(fd)
+	if err := l.take(fd); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	return nil
 }
 
-// take makes fd the listener's socket, whatever port it has.
+// take makes fd the listener's socket, whatever port it has. It stays the
+// caller's if that fails.
 func (l *listener) take(fd int) error {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
-		unix.Close(fd)
 		return os.NewSyscallError("getsockname", err)
 	}
 	switch sa := name.(type) {

@@ -38,8 +38,9 @@ type pod struct {
 	addresses  []netip.Addr
 	looked     time.Time // when its interfaces' addresses were read
 	listeners  []*listener
-	announced  bool // to the proxies
-	changed    bool // since then
+	announced  bool   // to the proxies
+	changed    bool   // since then
+	missing    string // why listeners could not be made again
 
 	dns        bool         // its DNS is caught
 	dnsWas     redirect.DNS // by the last agent

@@ -107,8 +107,8 @@ func (a *Agent) setServices() {
 	for _, s := range want { // the file's are the last
 		services[s.Address] = s.Endpoints
 	}
-	if err := a.redirect.SetServices(services); err != nil {
-		a.log.Error("services are not balanced", "error", err)
+	err := a.redirect.SetServices(services)
+	if a.tell(&a.unbalanced, "services are not balanced", err); err != nil {
 		return // tried again
 	}
 	if len(want)+len(a.balanced) > 0 {
@@ -234,8 +234,8 @@ const adoptGrace = 5 * time.Second
 func (a *Agent) mendListeners(p *pod) {
 	if !p.isComplete() {
 		overdue := time.Since(a.started) > adoptGrace && len(a.server.Proxies()) > 0
-		if err := a.remakeListeners(p, overdue); err != nil {
-			a.log.Error("listeners are missing", "pod", p.spec.Key(), "error", err)
+		err := a.remakeListeners(p, overdue)
+		if a.tell(&p.missing, "listeners of pod "+p.spec.Key()+" are missing", err); err != nil {
 			return
 		}
 	}

@@ -228,8 +228,12 @@ func (c *collection) store(u update) {
 	}
 }
 
-// removed tells those who watch names that the source has them no more.
+// removed forgets names, which the source has no more, and tells those who
+// watch them.
 func (c *collection) removed(names []string) {
+	for _, n := range names {
+		delete(c.known, n)
+	}
 	for _, s := range slices.Clone(c.subs) {
 		for _, n := range names {
 			if !s.closed && s.names[n] {

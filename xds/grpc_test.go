@@ -317,6 +317,19 @@ func TestNackLoopIsSlowed(t *testing.T) {
 	m.until("the good one", lds.is("2", "l"))
 }
 
+// TestLongNack: an error that is cut within a character is sent all the same.
+func TestLongNack(t *testing.T) {
+	m := newMain(t)
+	s := newServer(t, m, true)
+	s.set(listener("l", 1))
+	lds := subscribe(t, newClient(t, m, bootstrapFor(s.addr)), adsSource(), xds.ListenerType)
+	lds.refuse = errors.New("x" + strings.Repeat("é", 4000))
+	m.until("a NACK", func() bool { return s.last(xds.ListenerType).GetErrorDetail() != nil })
+	if got := s.last(xds.ListenerType).ErrorDetail.Message; len(got) < 4000 || len(got) > 4200 || !strings.HasPrefix(got, "xéé") {
+		t.Errorf("%d bytes: %.20s", len(got), got)
+	}
+}
+
 func TestDelta(t *testing.T) {
 	m := newMain(t)
 	s := newServer(t, m, true)
@@ -340,6 +353,15 @@ func TestDelta(t *testing.T) {
 	// A name that is asked for later is subscribed to, and comes.
 	more := subscribe(t, c, adsSource(), xds.RouteType, "r2")
 	m.until("another route", more.has("r2"))
+
+	// What the server has removed is not given to those who ask for it later.
+	s.set(listener("l2", 3), listener("l3", 3), cluster("c1"), route("r1", "b"))
+	m.until("r2 is gone", func() bool { return len(more.removed) == 1 })
+	late := subscribe(t, c, adsSource(), xds.RouteType, "r2")
+	m.idle(20 * time.Millisecond)
+	if late.updates != 0 {
+		t.Errorf("a removed route is given: %v", late.now)
+	}
 
 	// After the stream is lost the server sends only what is not here.
 	updates := lds.updates

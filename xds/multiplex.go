@@ -119,8 +119,8 @@ func (m *multiplex[T]) begin(s *session) bool {
 }
 
 func (m *multiplex[T]) lost(s *session, _ error) {
-	if m.client.closed || s != m.session {
-		return
+	if m.client.closed || len(m.types) == 0 || s != m.session {
+		return // another stream may have the statistics by now
 	}
 	m.session = nil
 	m.stats.Set(statConnected, 0)

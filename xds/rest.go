@@ -53,6 +53,7 @@ func (s *restSource) wantsChanged(*collection) { s.ask() }
 func (s *restSource) unused(col *collection) {
 	s.asking++
 	s.stop()
+	s.http.CloseIdleConnections()
 	if s.timer != nil {
 		s.timer.Stop()
 	}

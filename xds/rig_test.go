@@ -298,6 +298,7 @@ type watch struct {
 	now      map[string]xds.Resource // of the last update
 	failures []xds.Failure
 	reasons  []error
+	removed  []string
 	refuse   error // OnUpdate's answer
 	stats    counters
 }
@@ -324,6 +325,7 @@ func subscribe(t *testing.T, c *xds.Client, src *corev3.ConfigSource, typeURL st
 			}
 			return w.refuse
 		},
+		OnRemoved: func(name string) { w.removed = append(w.removed, name) },
 		OnFailure: func(f xds.Failure, err error) {
 			w.failures = append(w.failures, f)
 			w.reasons = append(w.reasons, err)

@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"strings"
+
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -116,9 +118,11 @@ func (s *sotw) apply(resp *discoveryv3.DiscoveryResponse, u update) {
 // maxDetail bounds a NACK's message, as Envoy does.
 const maxDetail = 4096
 
+// shorten also leaves out what is not UTF-8, the half of a character above
+// all: such a message could not be sent.
 func shorten(s string) string {
 	if len(s) <= maxDetail {
-		return s
+		return strings.ToValidUTF8(s, "")
 	}
-	return s[:maxDetail] + "...(truncated)"
+	return strings.ToValidUTF8(s[:maxDetail], "") + "...(truncated)"
 }

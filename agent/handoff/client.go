@@ -27,6 +27,9 @@ type Events interface {
 	// PeersChanged tells of pods that the agent does not manage: who they are, or
 	// are now, and which, by their keys, are gone.
 	PeersChanged(peers []Peer, gone []string)
+	// Yield says whether a newer proxy accepts the pods' connections, in place of
+	// this one.
+	Yield(on bool)
 	// PodRemoved says that a pod is gone. Its descriptors must be closed:
 	// they keep its network namespace.
 	PodRemoved(id uint32)
@@ -36,9 +39,11 @@ type Events interface {
 // has been given stays in use, and it connects again.
 type Client struct {
 	path     string
+	started  time.Time
 	reporter Reporter // nil: it tells of no connections
 	pulse    heartbeat
 	peers    map[string]bool // that Run has told of, by key; its goroutine's
+	yields   bool            // Run has told so; its goroutine's
 
 	mu    sync.Mutex // guards what follows
 	conn  *conn      // nil while there is none
@@ -48,13 +53,15 @@ type Client struct {
 	seq   uint32 // of the last ask
 	done  bool
 
+	draining bool
+
 	asked chan struct{} // something is in asks
 }
 
 // Dial connects to the agent and agrees on the version. The agent may ask the
 // reporter for connections, unless it is nil.
 func Dial(path string, reporter Reporter) (*Client, error) {
-	c := &Client{path: path, reporter: reporter, pods: map[uint32]*heldPod{}, pools: map[poolKey]*pool{}, peers: map[string]bool{}, asked: make(chan struct{}, 1)}
+	c := &Client{path: path, started: time.Now(), reporter: reporter, pods: map[uint32]*heldPod{}, pools: map[poolKey]*pool{}, peers: map[string]bool{}, asked: make(chan struct{}, 1)}
 	conn, err := c.connect()
 	if err != nil {
 		return nil, err
@@ -133,7 +140,7 @@ func (c *Client) greet(conn *conn) error {
 	if err := conn.unix.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return err
 	}
-	hello := &message{Type: typeHello, Version: Version, Features: []string{FeatureDNS}}
+	hello := &message{Type: typeHello, Version: Version, Features: []string{FeatureDNS, FeatureYield}, Started: c.started.UnixNano()}
 	if c.reporter != nil {
 		hello.Features = append(hello.Features, FeatureConnections)
 	}
@@ -164,11 +171,14 @@ func (c *Client) talk(conn *conn, events Events) error {
 	go c.askLoop(conn, stop)
 	announced := map[uint32]bool{}
 	diff := &peerDiff{told: map[string]bool{}}
-	if err := c.returnHeld(conn); err != nil {
+	if err := errors.Join(c.tellDraining(conn), c.returnHeld(conn)); err != nil {
 		return err
 	}
 	for {
 		m, fds, err := conn.receive()
+		if errors.Is(err, unix.ECONNRESET) {
+			continue // told once, of an agent that ended with questions unread; its last words come behind
+		}
 		if err != nil {
 			return err
 		}
@@ -202,6 +212,8 @@ func (c *Client) talk(conn *conn, events Events) error {
 			if c.reporter != nil {
 				c.reporter.Watch(m.Watch)
 			}
+		case typeYield:
+			c.toldYield(m.Yield, events)
 		case typeRefused:
 			c.refuse(m.pool(), m.Seq, m.Error)
 		default:

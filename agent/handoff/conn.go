@@ -29,6 +29,11 @@ type conn struct {
 	sending sync.Mutex
 
 	reports bool // the peer is a proxy that tells of its connections
+
+	// Of a proxy, guarded by Server.mu: when it was started, whether it knows how
+	// to yield, does, was told either, and drains.
+	started                          int64
+	canYield, yields, told, draining bool
 }
 
 func newConn(c *net.UnixConn) *conn {
@@ -86,6 +91,17 @@ func (c *conn) receive() (*message, []int, error) {
 }
 
 func (c *conn) close() { c.unix.Close() }
+
+// broken ends a connection on which err kept something from being sent. One
+// whose peer is gone ends by itself: what that has sent before is read first.
+func (c *conn) broken(err error) {
+	if !isGone(err) {
+		c.close()
+	}
+}
+
+// isGone tells that an error is the peer's end.
+func isGone(err error) bool { return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) }
 
 // peer is who is at the other end, by SO_PEERCRED: the kernel's word.
 func (c *conn) peer() (*unix.Ucred, error) {

@@ -3,6 +3,7 @@ package handoff
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // FeatureConnections is in the hello of a proxy that tells of connections.
@@ -51,12 +52,8 @@ func (c *Connection) fit() {
 	c.Peer, c.Name, c.Service = cut(c.Peer, maxPeerName), cut(c.Name, maxName), cut(c.Service, maxService)
 }
 
-func cut(s string, most int) string {
-	if len(s) > most {
-		return s[:most]
-	}
-	return s
-}
+// cut leaves no part of a character: in JSON that would be longer than it was.
+func cut(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
 
 func checkConnections(cs []Connection) error {
 	for i := range cs {
@@ -101,7 +98,7 @@ func (c *Client) Closed(closed []Connection) {
 		closed[i].fit()
 	}
 	if err := conn.send(&message{Type: typeClosed, Connections: closed}); err != nil {
-		conn.close() // Run connects again
+		conn.broken(err) // Run connects again
 	}
 }
 

@@ -12,6 +12,7 @@
 //	               want_upstream  pod, family, protocol, count
 //	               connections    those that live; several messages answer one question
 //	               closed         those that have ended, while they are watched
+//	               draining       it accepts no more
 //	agent → proxy  hello          version, + the heartbeat map
 //	               pod_added      a pod, + its listening sockets; again when it changed;
 //	                              + the table of servers if they take DNS
@@ -19,6 +20,7 @@
 //	               pod_removed    pod
 //	               upstream       pod, family, + unconnected sockets
 //	               refused        pod, family, error
+//	               yield          a newer proxy accepts, or does not any more
 //	               list_connections, watch_connections
 //
 // Agent and proxy are upgraded at different times: fields and messages that one
@@ -28,7 +30,7 @@
 // no proxy. A proxy keeps them too, and returns them (held) to an agent that
 // was started again: neither's restart refuses a connection. Sockets in want
 // of a proxy are pushed in batches, so that one is at hand when a request
-// needs it.
+// needs it. Of several proxies the newest accepts.
 //
 // The contract that bites: a descriptor has one owner. What an event or a
 // function returns is the receiver's to close; what [Server.Add] is given

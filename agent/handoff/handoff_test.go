@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,6 +114,8 @@ type events struct {
 	seen chan string
 	fds  sync.Map // pod ID to its listener's descriptor
 	pods sync.Map // pod ID to Pod
+
+	yields atomic.Bool
 }
 
 func (e *events) PodAdded(p Pod) {
@@ -137,6 +140,7 @@ func (e *events) PeersChanged(peers []Peer, gone []string) {
 		e.seen <- "no peer " + key
 	}
 }
+func (e *events) Yield(on bool)        { e.yields.Store(on) }
 func (e *events) PodRemoved(id uint32) { e.seen <- fmt.Sprintf("-%d", id) }
 
 func (e *events) want(t *testing.T, want ...string) {

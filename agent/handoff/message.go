@@ -128,6 +128,9 @@ const (
 	typeConnections  messageType = "connections"
 	typeClosed       messageType = "closed"
 
+	typeYield    messageType = "yield"
+	typeDraining messageType = "draining"
+
 	typePeers         messageType = "peers"
 	typePeersComplete messageType = "peers_complete"
 )
@@ -146,6 +149,8 @@ type message struct {
 	Error    string      `json:"error,omitempty"`
 
 	Features    []string     `json:"features,omitempty"` // of hello: what the peer may be asked for
+	Started     int64        `json:"started,omitempty"`  // of a proxy's hello: when it was, UNIX nanoseconds
+	Yield       bool         `json:"yield,omitempty"`
 	Watch       bool         `json:"watch,omitempty"`
 	Connections []Connection `json:"connections,omitempty"`
 	More        bool         `json:"more,omitempty"` // another message of that Seq follows
@@ -213,7 +218,7 @@ func (m *message) validate() error {
 func (m *message) isKnown() bool {
 	switch m.Type {
 	case typeHello, typeHeld, typeReady, typeWantUpstream, typePodAdded, typeSynced, typePodRemoved, typeUpstream, typeRefused,
-		typeList, typeWatch, typeConnections, typeClosed, typePeers, typePeersComplete:
+		typeList, typeWatch, typeConnections, typeClosed, typePeers, typePeersComplete, typeYield, typeDraining:
 		return true
 	}
 	return false

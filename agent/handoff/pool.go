@@ -174,9 +174,14 @@ func (c *Client) ask(key poolKey, n int) {
 		p.pending += count
 		n -= count
 	}
+	c.nudge()
+}
+
+// nudge has askLoop look.
+func (c *Client) nudge() {
 	select {
 	case c.asked <- struct{}{}:
-	default: // askLoop will look anyway
+	default: // it will anyway
 	}
 }
 
@@ -197,10 +202,15 @@ func (c *Client) askLoop(conn *conn, stop <-chan struct{}) {
 			return
 		case <-c.asked:
 		}
-		for _, a := range c.takeAsks() {
+		asks, ours := c.takeAsks(conn)
+		if !ours {
+			c.nudge() // the loop of the connection that came after this one
+			return
+		}
+		for _, a := range asks {
 			m := &message{Type: typeWantUpstream, ID: a.key.pod, Family: a.key.family, Protocol: a.key.protocol, Count: a.count, Seq: a.seq}
 			if err := conn.send(m); err != nil {
-				conn.close() // Run connects again
+				conn.broken(err) // Run connects again
 				return
 			}
 		}
@@ -213,12 +223,16 @@ func (c *Client) lastSeq() uint32 {
 	return c.seq
 }
 
-func (c *Client) takeAsks() []ask {
+// takeAsks takes what is to be asked for; ours is false when that is not to be
+// sent on conn any more.
+func (c *Client) takeAsks(conn *conn) (asks []ask, ours bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	asks := c.asks
-	c.asks = nil
-	return asks
+	if c.conn != conn {
+		return nil, false
+	}
+	asks, c.asks = c.asks, nil
+	return asks, true
 }
 
 func (c *Client) fill(key poolKey, fds []int) {

@@ -11,20 +11,21 @@ func Return(ctx context.Context, path string, held []Pod) error {
 		return err
 	}
 	defer c.Close()
+	conn := c.current() // which disconnect closes, and takes from c
 	defer context.AfterFunc(ctx, c.disconnect)()
 	for _, p := range held {
 		for _, l := range p.Listeners {
-			if err := c.conn.send(&message{Type: typeHeld, ID: p.ID, Listener: &l}, l.FD); err != nil {
+			if err := conn.send(&message{Type: typeHeld, ID: p.ID, Listener: &l}, l.FD); err != nil {
 				return err
 			}
 		}
 	}
-	if err := c.conn.send(&message{Type: typeReady}); err != nil {
+	if err := conn.send(&message{Type: typeReady}); err != nil {
 		return err
 	}
 	// All is taken once the agent answers with the pods.
 	for {
-		m, fds, err := c.conn.receive()
+		m, fds, err := conn.receive()
 		closeAll(fds)
 		if err != nil || m.Type == typeSynced {
 			return err

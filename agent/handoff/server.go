@@ -163,6 +163,7 @@ func (s *Server) greet(c *conn) error {
 		return fmt.Errorf("message %q before hello", m.Type)
 	}
 	c.dns = slices.Contains(m.Features, FeatureDNS)
+	c.canYield, c.started = slices.Contains(m.Features, FeatureYield), m.Started
 	if err := c.send(&message{Type: typeHello, Version: Version, Features: []string{FeatureDNS}}, s.opts.HeartbeatFD); err != nil {
 		return err
 	}
@@ -199,6 +200,8 @@ func (s *Server) talk(c *conn, cred unix.Ucred, log *slog.Logger) error {
 			s.listed(c, m)
 		case typeClosed:
 			s.closed(m)
+		case typeDraining:
+			s.drains(c)
 		case typeWantUpstream:
 			if err := s.giveUpstream(c, m, log); err != nil {
 				return err
@@ -229,6 +232,7 @@ func (s *Server) join(c *conn, cred unix.Ucred) {
 		s.announce(c, p)
 	}
 	s.sendOrDrop(c, &message{Type: typeSynced})
+	s.chooseAcceptor()
 	s.tellPeers(c)
 	if c.reports && len(s.reports.watchers) > 0 {
 		s.sendOrDrop(c, &message{Type: typeWatch, Watch: true})
@@ -239,6 +243,7 @@ func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
+	s.chooseAcceptor()
 	s.gone(c)
 }
 

@@ -176,7 +176,7 @@ func (n *Node) StartProxy(ctx context.Context, bootstrap string, args ...string)
 	n.Proxy = p
 	return p.untilReady(ctx, "the proxy is ready", func() bool {
 		s, err := n.Client().Status(ctx)
-		if err != nil || len(s.Proxies) == 0 || s.Proxies[len(s.Proxies)-1] != p.PID() && !n.Supervised {
+		if err != nil || len(s.Proxies) == 0 || !n.Supervised && !slices.Contains(s.Proxies, p.PID()) {
 			return false
 		}
 		_, err = n.Admin(ctx, "/ready")

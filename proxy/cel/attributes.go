@@ -1,9 +1,12 @@
 package cel
 
 import (
+	"crypto/x509"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/weirproxy/weir/internal/x509name"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -27,6 +30,11 @@ func request(in *Input, key string) (any, bool) {
 	h, i := in.RequestHeaders, in.Info
 	switch key {
 	case "size":
+		if h != nil {
+			if n, err := strconv.ParseInt(h.Get(http.ContentLength), 10, 64); err == nil {
+				return n, true
+			}
+		}
 		return int64(i.BytesReceived), true
 	case "time":
 		return i.Start, true
@@ -104,7 +112,8 @@ func response(in *Input, key string) (any, bool) {
 	return nil, false
 }
 
-// grpcStatus is the status; 2, unknown, of a response without one.
+// grpcStatus is the status; of a response without one, what its HTTP status
+// stands for, but 2, unknown, instead of success.
 func grpcStatus(in *Input) (any, bool) {
 	for _, h := range []*http.HeaderMap{in.ResponseTrailers, in.ResponseHeaders} {
 		if h == nil || !h.Has(http.GrpcStatus) {
@@ -113,6 +122,9 @@ func grpcStatus(in *Input) (any, bool) {
 		if n, err := strconv.ParseInt(h.Get(http.GrpcStatus), 10, 32); err == nil {
 			return n, true
 		}
+	}
+	if n := http.GRPCStatus(in.Info.ResponseCode); n != 0 {
+		return int64(n), true
 	}
 	return int64(2), true
 }
@@ -148,7 +160,17 @@ func session(t network.TLSInfo, key string) (any, bool) {
 	case "tls_version":
 		return text(t.Version())
 	case "subject_peer_certificate":
-		return text(t.SubjectPeer())
+		return t.SubjectPeer(), true
+	case "subject_local_certificate":
+		if c := local(t); c != nil {
+			return x509name.String(c.RawSubject), true
+		}
+		return "", true
+	case "dns_san_local_certificate":
+		if c := local(t); c != nil {
+			return first(c.DNSNames)
+		}
+		return nil, false
 	case "uri_san_local_certificate":
 		return first(t.URISANsLocal())
 	case "uri_san_peer_certificate":
@@ -159,6 +181,14 @@ func session(t network.TLSInfo, key string) (any, bool) {
 		return text(t.SHA256Peer())
 	}
 	return nil, false
+}
+
+// local is the certificate that was sent, nil when none was.
+func local(t network.TLSInfo) *x509.Certificate {
+	if s, ok := t.(interface{ LocalCertificate() *x509.Certificate }); ok {
+		return s.LocalCertificate()
+	}
+	return nil
 }
 
 func source(in *Input, key string) (any, bool) { return address(in.Info.DownstreamRemote, key) }
@@ -183,7 +213,7 @@ func upstreamHost(in *Input, key string) (any, bool) {
 	case "local_address":
 		return address(i.UpstreamLocal, "address")
 	case "transport_failure_reason":
-		return i.UpstreamFailure, true
+		return i.UpstreamFailure, i.UpstreamFailure != "" || i.UpstreamHost.IsSet() || i.UpstreamHost.IsPipe()
 	case "request_attempt_count":
 		return uint64(max(i.AttemptCount, 0)), true
 	case "cx_pool_ready_duration":
@@ -192,9 +222,17 @@ func upstreamHost(in *Input, key string) (any, bool) {
 		}
 		return i.UpstreamPoolReady - i.UpstreamPoolAsked, true
 	case "locality":
-		return nil, false
+		return object{find: func(part string) (any, bool) { return locality(i.UpstreamLocality, part) }}, i.UpstreamHost.IsSet() || i.UpstreamHost.IsPipe()
 	}
 	return session(i.UpstreamTLS, key)
+}
+
+func locality(l [3]string, part string) (any, bool) {
+	i := slices.Index([]string{"region", "zone", "sub_zone"}, part)
+	if i < 0 {
+		return nil, false
+	}
+	return l[i], true
 }
 
 func xds(in *Input, key string) (any, bool) {
@@ -221,31 +259,48 @@ func xds(in *Input, key string) (any, bool) {
 	case "listener_direction":
 		return int64(i.Direction), true
 	case "node":
-		return i.Node, i.Node != nil
+		return object{find: func(field string) (any, bool) { return node(i.Node, field) }}, i.Node != nil
 	}
 	return nil, false
 }
 
+// node is a field of the proxy's Node, whose messages are there even when they
+// are empty.
+func node(n map[string]any, field string) (any, bool) {
+	v, ok := n[field]
+	switch {
+	case field == "locality":
+		l, _ := v.(map[string]any)
+		return object{find: func(part string) (any, bool) { s, _ := l[part].(string); return s, true }}, true
+	case field == "metadata" && !ok:
+		return map[string]any{}, true
+	}
+	return v, ok
+}
+
 // metadata is a Metadata message: its one field is filter_metadata.
 func metadata(m map[string]map[string]any) object {
-	return object{func(key string) (any, bool) { return filterMetadata(m, key) }}
+	return object{find: func(key string) (any, bool) { return filterMetadata(m, key) }}
 }
 
 func filterMetadata(m map[string]map[string]any, key string) (any, bool) {
 	if key != "filter_metadata" {
 		return nil, false
 	}
-	return object{func(namespace string) (any, bool) {
+	return object{find: func(namespace string) (any, bool) {
 		values, ok := m[namespace]
 		return values, ok
 	}}, true
 }
 
-// state is a filter state object, as a string where it is not a plain value.
+// state is a filter state object, as a string where it is neither a plain value
+// nor one with fields for expressions.
 func state(objects map[string]any, key string) (any, bool) {
 	switch v := objects[key].(type) {
 	case nil:
 		return nil, false
+	case interface{ Attribute(string) (any, bool) }:
+		return object{find: v.Attribute}, true
 	case interface{ String() string }:
 		return v.String(), true
 	default:

@@ -115,7 +115,7 @@ type activation struct{ in *Input }
 // ResolveName implements interpreter.Activation.
 func (a activation) ResolveName(name string) (any, bool) {
 	if find := roots[name]; find != nil {
-		return object{func(key string) (any, bool) { return find(a.in, key) }}, true
+		return object{find: func(key string) (any, bool) { return find(a.in, key) }}, true
 	}
 	return nil, false
 }

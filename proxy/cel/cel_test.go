@@ -44,7 +44,7 @@ func TestMatch(t *testing.T) {
 		`request.path.matches("^/[a-z]")`:                              true,
 		`nope.at.all == 1`:                                             false,
 		`1`:                                                            false, // not a truth value
-		`response.grpc_status == 2`:                                    true,
+		`response.grpc_status == 12`:                                   true,
 	} {
 		p, err := Compile(expr)
 		if err != nil {

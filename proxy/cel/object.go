@@ -3,6 +3,7 @@ package cel
 import (
 	"errors"
 	"reflect"
+	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -14,16 +15,28 @@ import (
 // object is a map whose values are found when they are asked for.
 type object struct {
 	find func(key string) (any, bool)
+	size func() int // nil: unknown
 }
 
-// headers are a message's, by lower-case name.
+// headers are a message's, by name.
 func headers(h *http.HeaderMap) object {
-	return object{func(name string) (any, bool) {
-		if h == nil {
-			return nil, false
-		}
-		return h.Joined(name)
-	}}
+	return object{
+		find: func(name string) (any, bool) {
+			if h == nil {
+				return nil, false
+			}
+			return h.Joined(strings.ToLower(name))
+		},
+		size: func() int { // of names
+			names := map[string]bool{}
+			if h != nil {
+				for line := range h.All {
+					names[line.Name] = true
+				}
+			}
+			return len(names)
+		},
+	}
 }
 
 func (o object) Find(key ref.Val) (ref.Val, bool) {
@@ -59,10 +72,15 @@ func (o object) ConvertToType(t ref.Type) ref.Val {
 	}
 	return types.WrapErr(errOpaque)
 }
-func (o object) Equal(ref.Val) ref.Val     { return types.False }
-func (o object) Type() ref.Type            { return types.MapType }
-func (o object) Value() any                { return o }
-func (o object) Size() ref.Val             { return types.WrapErr(errOpaque) }
+func (o object) Equal(ref.Val) ref.Val { return types.False }
+func (o object) Type() ref.Type        { return types.MapType }
+func (o object) Value() any            { return o }
+func (o object) Size() ref.Val {
+	if o.size == nil {
+		return types.WrapErr(errOpaque)
+	}
+	return types.Int(o.size())
+}
 func (o object) Iterator() traits.Iterator { return none{} }
 
 // none is an iterator over nothing.

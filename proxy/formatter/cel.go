@@ -56,6 +56,8 @@ func appendCEL(dst []byte, v ref.Val) ([]byte, kind) {
 		return append(dst, v.Duration.String()...), text
 	case types.Timestamp:
 		return v.Time.UTC().Truncate(time.Microsecond).AppendFormat(dst, "2006-01-02T15:04:05.999999-07:00"), text
+	case *types.Type:
+		return append(dst, "CelType value"...), text
 	case types.Null:
 		return append(dst, "NULL"...), text
 	case traits.Lister:

@@ -107,16 +107,19 @@ func filterStateOperator(of filterStateOf) func(string) (operator, error) {
 
 func appendFilterState(dst []byte, v any, form, name string) ([]byte, kind) {
 	object, isObject := v.(streaminfo.FilterStateObject)
+	fields, hasFields := v.(streaminfo.FilterStateFields)
 	switch {
 	case form == "FIELD":
-		if !isObject {
+		if !hasFields {
 			return dst, none
 		}
-		s, ok := object.Field(name)
+		s, ok := fields.Field(name)
 		if !ok {
 			return dst, none
 		}
 		return append(dst, s...), text
+	case hasFields && !isObject:
+		return dst, none
 	case isObject:
 		if o, ok := v.(interface{ TypedJSON() string }); ok && form != "PLAIN" {
 			return append(dst, o.TypedJSON()...), literal

@@ -1,6 +1,7 @@
 package grpc
 
 import (
+	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
@@ -21,6 +22,9 @@ func (s *Service) Call(c async.Client, method string, request []byte, downstream
 	k.x.Send(request, true)
 	return k
 }
+
+// Bytes are what has gone over the wire, known when the call has ended.
+func (k *Call) Bytes() http.Bytes { return k.x.Bytes() }
 
 // Cancel gives the call up.
 func (k *Call) Cancel() {

@@ -150,6 +150,7 @@ type Stream interface {
 type Bytes struct {
 	Received, Sent uint64
 	HeaderSent     uint64 // of header fields, without start line and end
+	HeaderReceived uint64 // the same; 0 where the codec doesn't count it
 }
 
 // FlushTimed is a Stream whose peer has only so long to take the last bytes.

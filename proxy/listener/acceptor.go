@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // acceptor is a listening socket on one worker's loop.
@@ -14,6 +15,7 @@ type acceptor struct {
 	wildcard bool // the local address must be asked for
 	shared   bool // other workers accept from the same socket
 	starved  bool // the last try found no descriptor
+	closed   bool
 	resume   *event.Timer
 }
 
@@ -24,7 +26,7 @@ const sharedBatch = 8
 // OnReady implements event.Handler. The socket is watched level-triggered, so
 // what is left over wakes the loop again after others had their turn.
 func (a *acceptor) OnReady(event.Events) {
-	if o := a.overload(); o != nil && o.StopsAcceptingConnections() {
+	if a.overload().StopsAcceptingConnections() {
 		a.rest()
 		return
 	}
@@ -72,7 +74,7 @@ func (a *acceptor) acceptOne() bool {
 }
 
 // overload is the overload manager, nil when the listener doesn't heed it.
-func (a *acceptor) overload() Overload {
+func (a *acceptor) overload() *overload.Manager {
 	if a.al.l.bypassOverload {
 		return nil
 	}
@@ -82,6 +84,9 @@ func (a *acceptor) overload() Overload {
 // rest leaves the socket alone for a while: the clients wait in its queue.
 func (a *acceptor) rest() {
 	h := a.al.h
+	if a.closed {
+		return
+	}
 	h.loop.Remove(a.fd)
 	if a.resume == nil {
 		a.resume = h.loop.NewTimer(a.watchAgain)
@@ -91,7 +96,7 @@ func (a *acceptor) rest() {
 
 // take starts the life of an accepted connection.
 func (a *acceptor) take(fd int, remote network.Address) {
-	if o := a.overload(); o != nil && o.RejectsConnection() {
+	if a.overload().RejectsConnection() {
 		a.al.stats.CxOverloadReject.Inc()
 		network.CloseFD(fd)
 		return
@@ -144,16 +149,21 @@ func (a *acceptor) shed() {
 }
 
 // close stops accepting. What waits in the socket is taken when the socket
-// goes away with this worker, as closing would reset those clients.
+// goes away with this worker, as closing would reset those clients, and when
+// another proxy accepts from it: that may not have been woken for them.
 func (a *acceptor) close() {
-	h := a.al.h
-	if a.alone {
-		for a.acceptOne() {
-		}
+	if a.closed {
+		return
 	}
+	a.closed = true
+	h := a.al.h
+	h.loop.Remove(a.fd)
+	delete(h.acceptors, a.fd)
 	if a.resume != nil {
 		a.resume.Release()
 	}
-	delete(h.acceptors, a.fd)
-	h.loop.Remove(a.fd)
+	if a.alone || a.pod != nil {
+		for a.acceptOne() {
+		}
+	}
 }

@@ -36,9 +36,16 @@ func (m *Manager) AttachSocket(listener string, fd int, pod PodSocket) error {
 		listener: listener,
 	}
 	m.attached[fd] = a
-	l := m.active[listener]
-	if l == nil || !m.started || l.halted {
-		return nil // its clients wait in the socket's queue
+	m.acceptFrom(a)
+	return nil
+}
+
+// acceptFrom leaves clients in the socket's queue while there is nobody to
+// serve them.
+func (m *Manager) acceptFrom(a *attachment) {
+	l := m.active[a.listener]
+	if l == nil || !m.started || l.halted || m.yields {
+		return
 	}
 	a.deferAccept(l.waitsForClient())
 	m.eachHandler(func(h *handler) {
@@ -46,7 +53,22 @@ func (m *Manager) AttachSocket(listener string, fd int, pod PodSocket) error {
 			al.accept(a.source)
 		}
 	}, nil)
-	return nil
+}
+
+// Yield leaves the attached sockets to another proxy that accepts from them
+// (true), or takes them up again.
+func (m *Manager) Yield(on bool) {
+	if m.yields == on {
+		return
+	}
+	m.yields = on
+	for fd, a := range m.attached {
+		if on {
+			m.eachHandler(func(h *handler) { h.detach(fd) }, nil)
+		} else {
+			m.acceptFrom(a)
+		}
+	}
 }
 
 // DetachSocket ends accepting from an attached socket and closes it.

@@ -210,3 +210,43 @@ func lowestFree(t *testing.T) int {
 		}
 	}
 }
+
+// TestYield leaves an attached socket to another proxy, here the test, and
+// takes it up again: nobody who connects is lost.
+func TestYield(t *testing.T) {
+	r := listenerrig.New(t, listenerrig.Options{Workers: 2, DrainTime: time.Hour})
+	fd := listenAll(t)
+	other, err := unix.Dup(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(other)
+	sa, _ := unix.Getsockname(fd)
+	addr := fmt.Sprintf("127.0.0.9:%d", sa.(*unix.SockaddrInet4).Port)
+	config := func(tag string) string {
+		return "name: virtual\nbind_to_port: false\naddress: {socket_address: {address: 0.0.0.0, port_value: 15001}}\nstat_prefix: v\n" + chain(tag)
+	}
+	r.MustAdd(config("one"))
+	r.Main(func() {
+		if err := r.Manager.AttachSocket("virtual", fd, podSocket(r, listener.SockOpt)); err != nil {
+			t.Error(err)
+		}
+		r.Manager.Yield(true)
+	})
+	r.MustAdd(config("two")) // which does not take the socket up
+	r.Settle()
+	for range 20 {
+		c := listenerrig.Dial(t, addr)
+		got, _, err := unix.Accept(other)
+		if err != nil {
+			t.Fatalf("the other does not get the connection: %v", err)
+		}
+		unix.Close(got)
+		c.Close()
+	}
+	waits := listenerrig.Dial(t, addr)
+	r.Main(func() { r.Manager.Yield(false) })
+	if said, _ := ask(t, waits, "x"); !strings.HasPrefix(said, "two ") {
+		t.Fatalf("said %q", said)
+	}
+}

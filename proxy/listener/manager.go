@@ -40,6 +40,7 @@ type Manager struct {
 
 	started       bool
 	stopped       bool
+	yields        bool // attached sockets are left to another proxy
 	complete      bool // EndStatic was called
 	unnamed       int
 	onInitialized func()
@@ -58,7 +59,7 @@ func NewManager(s *Server, o Options) *Manager {
 		stats:    stats.NewGroup[ManagerStats](s.Stats, stats.Scope{Prefix: "listener_manager."}).For(0),
 		active:   map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{},
 	}
-	shared := &server{runtime: s.Runtime, overload: s.Overload, timeouts: s.Timeouts, log: s.Log}
+	shared := &server{runtime: s.Runtime, overload: s.Overload, log: s.Log}
 	for w, loop := range s.Workers {
 		shared.handlers = append(shared.handlers, newHandler(loop, w, shared))
 	}
@@ -222,7 +223,7 @@ func (m *Manager) sources(l *Listener, w int) []source {
 		}
 	}
 	for _, a := range m.attached {
-		if a.listener == l.name {
+		if a.listener == l.name && !m.yields {
 			out = append(out, a.source)
 		}
 	}

@@ -247,8 +247,11 @@ func (r *Route) Redirect() *Redirect { return r.entry.redirect }
 func (r *Route) DirectResponse() *DirectResponse { return r.entry.direct }
 
 // Cluster is the name of the cluster that the request goes to; "" when a
-// header was to name it and does not. Only for routes that forward.
+// header was to name it and does not, and for routes that do not forward.
 func (r *Route) Cluster(h *http.HeaderMap) string {
+	if r.entry.forward == nil {
+		return ""
+	}
 	name, header := r.entry.forward.cluster, r.entry.forward.clusterHeader
 	if r.cluster != nil {
 		name, header = r.cluster.name, r.cluster.header

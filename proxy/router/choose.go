@@ -150,10 +150,12 @@ func (f *filter) badRequest(err error) {
 	f.reply(503, err.Error(), false, "filter_removed_required_request_headers{"+strings.ReplaceAll(err.Error(), " ", "_")+"}")
 }
 
-// autoHostRewrite makes the host that of the endpoint.
-func (f *filter) autoHostRewrite(h *http.HeaderMap) {
-	if f.action.AutoHostRewrite && f.host.Hostname != "" {
-		route.UpdateAuthority(h, f.host.Hostname, f.action.AppendForwardedHost(), !f.cfg.suppressEnvoyHeaders)
+// autoHostRewrite makes the request's host that of the endpoint that a try
+// got. Copies of the request, load balancing and server names go by the host
+// that it had before.
+func (f *filter) autoHostRewrite(host *cluster.Host) {
+	if f.action.AutoHostRewrite && host.Hostname != "" {
+		route.UpdateAuthority(f.cb.RequestHeaders(), host.Hostname, f.action.AppendForwardedHost(), !f.cfg.suppressEnvoyHeaders)
 	}
 }
 

@@ -48,6 +48,7 @@ type requestState struct {
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
 	counted  [2]*route.RequestStats
+	altName  string // what the request counts by, too; "": nothing
 	subset   []lb.MetadataCriterion
 	tunnel   *route.Upgrade // CONNECT is terminated here; nil otherwise
 	mirrors  []*mirror
@@ -110,7 +111,6 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	f.setScheme(h)
-	f.autoHostRewrite(h)
 	f.startMirrors(h, end)
 	if end {
 		f.requestComplete()
@@ -251,19 +251,6 @@ func (f *filter) unusedTry() *upstreamRequest {
 	return u
 }
 
-// OnDownstreamAboveHighWatermark implements http.DownstreamWatermarks: the
-// client is slow, so the upstream has to wait.
-func (f *filter) OnDownstreamAboveHighWatermark() { f.pauseResponse(true) }
-
-// OnDownstreamBelowLowWatermark implements http.DownstreamWatermarks.
-func (f *filter) OnDownstreamBelowLowWatermark() { f.pauseResponse(false) }
-
-func (f *filter) pauseResponse(on bool) {
-	if f.attempt != nil {
-		f.attempt.pauseResponse(on)
-	}
-}
-
 // abort answers for an upstream that failed.
 func (f *filter) abort(code int, flag streaminfo.Flags, body string, overloaded bool, details string) {
 	f.cb.StreamInfo().SetFlag(flag)
@@ -311,7 +298,7 @@ func (f *filter) timedOut(details string) {
 	}
 	f.chargeBudget()
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
-	f.chargeAbort(f.timeouts.code, false)
+	f.chargeTimeout()
 	f.cleanup()
 	if f.responseStarted {
 		f.stats.RqResetAfterDownstreamResponseStarted.Inc()

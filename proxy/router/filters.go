@@ -35,6 +35,7 @@ type tryChain struct {
 	filterchain.Chain
 	u        *upstreamRequest
 	of       *Filters
+	pauses   int            // of the client, which the filters asked for
 	trailers http.HeaderMap // what filters add to a request without trailers
 }
 
@@ -83,10 +84,15 @@ func (c *tryChain) decode(headOnly bool) {
 	}
 }
 
-// end tells the filters that the try is over.
+// end tells the filters that the try is over. Whatever they had the client
+// wait for, another try does not.
 func (c *tryChain) end() {
-	if c != nil && !c.Ended {
-		c.Destroy()
+	if c == nil || c.Ended {
+		return
+	}
+	c.Destroy()
+	for c.pauses > 0 {
+		c.ResumeRequest()
 	}
 }
 
@@ -112,8 +118,18 @@ func (c *tryChain) WriteTail()                            { c.u.deliverTail(c.Re
 func (c *tryChain) Write1xx(h *http.HeaderMap)            { c.u.f.cb.Encode1xxHeaders(h) }
 func (c *tryChain) Touch()                                { c.u.touch() }
 
-func (c *tryChain) PauseRequest()   { c.u.f.cb.OnDecoderAboveHighWatermark() }
-func (c *tryChain) ResumeRequest()  { c.u.f.cb.OnDecoderBelowLowWatermark() }
+func (c *tryChain) PauseRequest() {
+	c.pauses++
+	c.u.f.cb.OnDecoderAboveHighWatermark()
+}
+
+func (c *tryChain) ResumeRequest() {
+	if c.pauses > 0 {
+		c.pauses--
+		c.u.f.cb.OnDecoderBelowLowWatermark()
+	}
+}
+
 func (c *tryChain) PauseResponse()  { c.u.pauseResponse(true) }
 func (c *tryChain) ResumeResponse() { c.u.pauseResponse(false) }
 

@@ -17,7 +17,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	}
 	code := statusOf(h)
 	// Names, values and three bytes a line, but for the status: as Envoy.
-	info.UpstreamHeaderReceived += uint64(h.Bytes() - len(":status200") + 3*(h.Len()-1))
+	u.headReceived = uint64(h.Bytes() - len(":status200") + 3*(h.Len()-1))
 	failed := code >= 500
 	if f.grpc && h.Has(http.GrpcStatus) {
 		failed = failed || grpcFailed(h.Get(http.GrpcStatus))

@@ -196,14 +196,14 @@ func (r *retryState) grant(wanted bool) retryVerdict {
 		st.UpstreamRqRetrySuccess.Inc()
 		f.eachCounted(func(c *route.RequestStats) { c.RetrySuccess.Inc() })
 	}
-	r.cancel()
-	if !wanted {
-		return retryNo
-	}
-	if r.left == 0 {
+	if wanted && r.left == 0 {
+		// A retry that was granted to a hedging request goes on.
 		st.UpstreamRqRetryLimitExceeded.Inc()
 		f.eachCounted(func(c *route.RequestStats) { c.RetryLimitExceeded.Inc() })
 		return retryLimit
+	}
+	if r.cancel(); !wanted {
+		return retryNo
 	}
 	r.left--
 	b := f.cluster.Breakers(f.priority())

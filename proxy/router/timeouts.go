@@ -85,6 +85,8 @@ func millis(h *http.HeaderMap, id http.HeaderID) (time.Duration, bool) {
 // grpcTimeout is the grpc-timeout header's value, at most limit (0: no limit).
 func grpcTimeout(h *http.HeaderMap, limit time.Duration, offset time.Duration) time.Duration {
 	t, _ := http.ParseGrpcTimeout(h.Get(http.GrpcTimeout))
+	// Envoy counts whole milliseconds, those that have begun.
+	t = (t + time.Millisecond - 1).Truncate(time.Millisecond)
 	if t > offset {
 		t -= offset
 	}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
@@ -41,8 +42,9 @@ type attemptState struct {
 	received  bool // the response is there whole, though filters may hold it
 	waitEnd   bool // the data that waits is the last
 	trailer   *http.HeaderMap
-	started   bool // the response has begun
-	paused    int
+	started   bool            // the response has begun
+	backedUp  bool            // the client was asked to wait for the upstream
+	paused    int             // how often the upstream was asked to wait for the client
 	head      *http.HeaderMap // the response's
 
 	tracing      *tracing.Config // nil: the request has no span
@@ -53,6 +55,7 @@ type attemptState struct {
 	log          *tryLog // nil: tries are not logged
 	respTrailers *http.HeaderMap
 	sizes        messageSizes
+	headReceived uint64 // bytes of the response's head, where the codec doesn't count them
 }
 
 func (u *upstreamRequest) init(f *filter) {
@@ -81,6 +84,8 @@ func (u *upstreamRequest) start(headOnly bool) {
 	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
 	info.UpstreamRemote = network.Address{}
 	info.UpstreamMetadata = f.host.Metadata()
+	l := f.host.Locality
+	info.UpstreamLocality = [3]string{l.Region, l.Zone, l.SubZone}
 	info.UpstreamPoolAsked = f.cb.Loop().Now()
 	u.startSpan()
 	u.startLog()
@@ -122,6 +127,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	}
 	info.UpstreamLocal, info.UpstreamConnID = conn.LocalAddress(), conn.ID()
 	info.UpstreamRemote = conn.RemoteAddress()
+	f.autoHostRewrite(h)
 	if conn.Info != nil {
 		info.UpstreamFilterState = conn.Info.FilterState
 	}
@@ -307,8 +313,10 @@ func (u *upstreamRequest) leave(reset bool) {
 		info.UpstreamBytesReceived += b.Received
 		info.UpstreamBytesSent += b.Sent
 		info.UpstreamHeaderSent += b.HeaderSent
+		info.UpstreamHeaderReceived += cmp.Or(b.HeaderReceived, u.headReceived)
 	}
 	enc.SetCallbacks(nil)
+	u.OnBelowWriteBufferLowWatermark() // nothing waits for this upstream any more
 	for ; u.paused > 0; u.paused-- {
 		enc.ReadDisable(false)
 	}
@@ -328,19 +336,6 @@ func (u *upstreamRequest) OnResetStream(reason http.ResetReason, failure string)
 	u.release(false)
 	u.wait.Reset()
 	u.f.onReset(u, reason, failure, true)
-}
-
-// OnAboveWriteBufferHighWatermark implements http.StreamCallbacks: the
-// upstream does not take the request.
-func (u *upstreamRequest) OnAboveWriteBufferHighWatermark() {
-	u.f.cluster.Stats().UpstreamFlowControlBackedUp.Inc()
-	u.f.cb.OnDecoderAboveHighWatermark()
-}
-
-// OnBelowWriteBufferLowWatermark implements http.StreamCallbacks.
-func (u *upstreamRequest) OnBelowWriteBufferLowWatermark() {
-	u.f.cluster.Stats().UpstreamFlowControlDrained.Inc()
-	u.f.cb.OnDecoderBelowLowWatermark()
 }
 
 var (

@@ -121,21 +121,3 @@ func (u *upstreamRequest) finish() {
 	u.disarm()
 	f.onComplete(u, now)
 }
-
-func (u *upstreamRequest) pauseResponse(on bool) {
-	if u.enc == nil {
-		return
-	}
-	st := u.f.cluster.Stats()
-	if on {
-		u.paused++
-		st.UpstreamFlowControlPaused.Inc()
-	} else {
-		if u.paused == 0 {
-			return
-		}
-		u.paused--
-		st.UpstreamFlowControlResumed.Inc()
-	}
-	u.enc.ReadDisable(on)
-}

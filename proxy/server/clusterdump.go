@@ -40,7 +40,7 @@ func (s *server) dumpClusters(ctx context.Context) ([]admin.Cluster, error) {
 
 func limits(r *cluster.Resources) admin.Limits {
 	max := func(k cluster.Kind) uint32 { return r.Resource(k).Max() }
-	return admin.Limits{MaxConnections: max(cluster.Connections), MaxPendingRequests: max(cluster.Pending), MaxRequests: max(cluster.Requests), MaxRetries: max(cluster.Retries)}
+	return admin.Limits{MaxConnections: max(cluster.Connections), MaxPendingRequests: max(cluster.Pending), MaxRequests: max(cluster.Requests), MaxRetries: r.RetryMax()}
 }
 
 func host(h upstream.HostStatus) admin.Host {

@@ -17,6 +17,9 @@ func (s *server) drainAndEnd() {
 	s.state.Store(admin.Draining)
 	s.serverSt.For(0).Live.Set(0)
 	s.listeners.Stop(false)
+	if s.node != nil {
+		s.node.client.Draining()
+	}
 	deadline := time.Now().Add(s.o.DrainTime)
 	// No worker accepts any more once all were asked: only then do the
 	// connections that are counted grow no more.

@@ -101,6 +101,7 @@ type Info struct {
 	AttemptCount       int
 	Attempts           []Attempt
 	UpstreamMetadata   map[string]map[string]any // of the host
+	UpstreamLocality   [3]string                 // its region, zone and sub-zone
 
 	// Metadata is dynamic metadata by namespace; the others are configured.
 	// Values are what structpb.Value.AsInterface makes: string, float64,
@@ -148,6 +149,13 @@ type Attempt struct {
 type FilterStateObject interface {
 	// String is its plain form, %FILTER_STATE(name:PLAIN)%.
 	String() string
+	FilterStateFields
+}
+
+// FilterStateFields is a filter state value that has fields. One whose fields
+// expressions can use, filter_state["name"].field, has a method
+// Attribute(string) (any, bool), too.
+type FilterStateFields interface {
 	// Field is one of its fields, %FILTER_STATE(name:FIELD:field)%.
 	Field(name string) (string, bool)
 }
@@ -255,6 +263,14 @@ func (i *Info) Duration(now time.Duration) time.Duration {
 		return i.End - i.Begin
 	}
 	return now - i.Begin
+}
+
+// ConnectionMetadata is the dynamic metadata of the downstream connection.
+func (i *Info) ConnectionMetadata() map[string]map[string]any {
+	if i.Conn == nil || i.Conn.Info == nil {
+		return nil
+	}
+	return i.Conn.Info.Metadata
 }
 
 // DownstreamTLS is the TLS session of the downstream connection; nil when

@@ -26,6 +26,9 @@ func (s *session) Version() string { return versionName(s.version) }
 // CipherSuite implements network.TLSInfo.
 func (s *session) CipherSuite() string { return cipherName(s.cipher) }
 
+// CipherSuiteID is the suite's IANA number.
+func (s *session) CipherSuiteID() uint16 { return s.cipher }
+
 // SNI implements network.TLSInfo.
 func (s *session) SNI() string { return s.serverName }
 

@@ -35,6 +35,7 @@ type socket struct {
 	phase   phase
 	drained bool // the descriptor has no more bytes for now
 	shut    bool // close_notify was sent
+	spared  bool // the handshake's buffers were given back
 }
 
 // end is what the two ends of a connection do differently.
@@ -77,6 +78,10 @@ func (s *socket) Read(c *network.Connection, in *network.Buffer) (r network.IoRe
 		case err == nil:
 			continue
 		case err == errNoBytes:
+			if !s.spared {
+				s.spared = true
+				spare(s.conn)
+			}
 		case errors.Is(err, io.EOF):
 			r.End = true
 		default:

@@ -129,6 +129,7 @@ type events struct{ added chan handoff.Pod }
 func (e events) PodAdded(p handoff.Pod) { e.added <- p }
 func (e events) PodChanged(handoff.Pod) {}
 func (e events) PodRemoved(uint32)      {}
+func (e events) Yield(bool)             {}
 
 func (e events) PeersChanged([]handoff.Peer, []string) {}
 

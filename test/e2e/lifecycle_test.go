@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -14,7 +15,34 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/agent/pods"
+	"github.com/weirproxy/weir/internal/noderig"
 )
+
+// A proxy that starts before the agent waits for it.
+func TestProxyFirst(t *testing.T) {
+	n := newNode(t)
+	cmd := n.Command(t.Context(), "proxy", "--config-yaml", "{}", "--agent-socket", n.RunDir+"/proxy.sock")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: noderig.ProxyUID, Gid: noderig.ProxyUID}}
+	cmd.Dir = "/"
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && !strings.Contains(lines.Text(), "waiting for the agent") {
+	}
+	n.startAgent()
+	go io.Copy(io.Discard, said)
+	n.eventually("the proxy has joined", func() bool {
+		s, err := n.Client().Status(t.Context())
+		return err == nil && len(s.Proxies) == 1
+	})
+}
 
 // A proxy is killed: what connects meanwhile waits for the next one.
 func TestProxyKilled(t *testing.T) {
@@ -37,19 +65,28 @@ func TestProxyKilled(t *testing.T) {
 }
 
 // A proxy is replaced by the next one, which has joined before the first one
-// drains: no request fails.
+// drains: no request fails. Nor do those that the new one passes on to the
+// other pod, whose connections the old one would end with its own.
 func TestProxyReplaced(t *testing.T) {
 	n := newNode(t)
 	n.start()
 	n.manage(n.client, nil)
-	l := n.startLoad()
-	l.more(50)
-	old := n.Proxy
-	n.startProxy()
-	if err := old.Stop(); err != nil {
-		t.Error(err)
+	n.manage(n.server, nil)
+	l := n.newLoad("hello " + n.server.IPv4.String())
+	for range 3 {
+		l.ask("http://" + n.server.IPv4.String() + "/")
+		l.ask("http://" + n.server.IPv4.String() + "/[1-200]")
 	}
-	l.more(50)
+	for range 3 {
+		l.more(500)
+		old := n.Proxy
+		n.startProxy()
+		l.more(500) // while there are two
+		if err := old.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	l.more(500)
 	l.stop()
 }
 
@@ -120,10 +157,11 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
-// load is requests without pause, each on a new connection, and others on
-// connections that are kept.
+// load is requests without pause.
 type load struct {
 	n      *node
+	want   string
+	ctx    context.Context
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	mu     sync.Mutex
@@ -131,24 +169,33 @@ type load struct {
 	failed []string
 }
 
+// startLoad asks for the service: each time on a new connection, and on some
+// that are kept.
 func (n *node) startLoad() *load {
-	l := &load{n: n}
-	ctx, cancel := context.WithCancel(n.t.Context())
-	l.cancel = cancel
-	n.t.Cleanup(func() { cancel(); l.done.Wait() })
-	url := "http://" + service4 + "/"
-	l.done.Go(func() { l.repeat(ctx, url) })
-	l.done.Go(func() { l.repeat(ctx, url+"[1-20]") })
+	l := n.newLoad("hello " + n.client.IPv4.String())
+	l.ask("http://" + service4 + "/")
+	l.ask("http://" + service4 + "/[1-20]")
 	return l
 }
 
-func (l *load) repeat(ctx context.Context, url string) {
-	for ctx.Err() == nil {
-		out, err := l.n.client.Output(context.WithoutCancel(ctx), "curl", "-sS", "-m", "60", url)
+func (n *node) newLoad(want string) *load {
+	l := &load{n: n, want: want + "\n"}
+	l.ctx, l.cancel = context.WithCancel(n.t.Context())
+	n.t.Cleanup(func() { l.cancel(); l.done.Wait() })
+	return l
+}
+
+// ask adds a client. With a range in the URL it keeps its connection for that
+// many requests.
+func (l *load) ask(url string) { l.done.Go(func() { l.repeat(url) }) }
+
+func (l *load) repeat(url string) {
+	for l.ctx.Err() == nil {
+		out, err := l.n.client.Output(context.WithoutCancel(l.ctx), "curl", "-sS", "-m", "60", url)
 		l.mu.Lock()
 		for line := range strings.Lines(out) {
 			l.count++
-			if line != "hello "+l.n.client.IPv4.String()+"\n" {
+			if line != l.want {
 				l.failed = append(l.failed, line)
 			}
 		}

@@ -69,9 +69,9 @@ type Chain struct {
 	bufferLimit uint32
 
 	slots    []slot
-	usual    []slot          // the slots when others are in their place
-	decoding *network.Buffer // request data kept for filters that stopped
-	encoding *network.Buffer // response data likewise
+	usual    []slot // the slots when others are in their place
+	request  way
+	response way
 	scratch  *Scratch
 }
 
@@ -83,8 +83,6 @@ type State struct {
 	GotTrailers     bool // with trailers
 	ResponseStarted bool
 	HasRespTrailers bool
-
-	addedReqTrailers, addedRespTrailers bool
 }
 
 // Scratch lends buffers to the chains of one worker.
@@ -93,7 +91,8 @@ type Scratch struct{ free []*network.Buffer }
 // Init readies a chain of filters for a stream of worker w.
 func (c *Chain) Init(s Stream, loop *network.Loop, w int, filters []Filter, m Messages, info *streaminfo.Info, scratch *Scratch) {
 	c.stream, c.loop, c.worker, c.Messages, c.info, c.scratch = s, loop, w, m, info, scratch
-	c.decoding, c.encoding = loop.NewBuffer(), loop.NewBuffer()
+	c.request.init(c, false)
+	c.response.init(c, true)
 	c.slots = c.newSlots(filters)
 }
 
@@ -153,6 +152,7 @@ func (c *Chain) Renew() {
 			f.set(f.of.Factory.New(c.worker, f))
 		}
 	}
+	c.request.added, c.response.added = false, false
 	c.DropBuffers()
 }
 
@@ -177,8 +177,8 @@ func (c *Chain) RestartRequest() {
 
 // DropBuffers gives the memory of what was kept for filters back.
 func (c *Chain) DropBuffers() {
-	c.decoding.Reset()
-	c.encoding.Reset()
+	c.request.kept.Reset()
+	c.response.kept.Reset()
 }
 
 // TakeBuffer and PutBuffer lend a scratch buffer; nested calls get further

@@ -41,6 +41,20 @@ type step struct {
 	cb   http.FilterCallbacks
 	head http.HeadersStatus
 	data http.DataStatus
+	adds string // to a head: a body; to the last data: trailers, if it is "trailers"
+}
+
+// add gives a message what the filter adds.
+func (s *step) add(end bool, data func(*network.Buffer), trailers func() *http.HeaderMap) {
+	switch {
+	case !end:
+	case s.adds == "trailers":
+		trailers()
+	case s.adds != "":
+		b := (&network.Loop{}).NewBuffer()
+		b.AppendString(s.adds)
+		data(b)
+	}
 }
 
 func (s *step) New(_ int, cb http.FilterCallbacks) http.StreamFilter { s.cb = cb; return s }
@@ -49,11 +63,13 @@ func (s *step) Recycle()                                             {}
 
 func (s *step) DecodeHeaders(_ *http.HeaderMap, end bool) http.HeadersStatus {
 	s.r.note("%s head %v", s.name, end)
+	s.add(end && s.adds != "trailers", s.cb.AddDecodedData, nil)
 	return s.head
 }
 
 func (s *step) DecodeData(b *network.Buffer, end bool) http.DataStatus {
 	s.r.note("%s body %s %v", s.name, b.Bytes(), end)
+	s.add(end && s.adds == "trailers", nil, s.cb.AddDecodedTrailers)
 	return s.data
 }
 
@@ -64,24 +80,40 @@ func (s *step) DecodeTrailers(*http.HeaderMap) http.TrailersStatus {
 
 func (s *step) EncodeHeaders(_ *http.HeaderMap, end bool) http.HeadersStatus {
 	s.r.note("%s answer head %v", s.name, end)
+	s.add(end && s.adds != "trailers", s.cb.AddEncodedData, nil)
 	return http.HeadersContinue
 }
 
 func (s *step) EncodeData(b *network.Buffer, end bool) http.DataStatus {
 	s.r.note("%s answer body %s %v", s.name, b.Bytes(), end)
+	s.add(end && s.adds == "trailers", nil, s.cb.AddEncodedTrailers)
 	return http.DataContinue
 }
 
-func (s *step) EncodeTrailers(*http.HeaderMap) http.TrailersStatus { return http.TrailersContinue }
+func (s *step) EncodeTrailers(*http.HeaderMap) http.TrailersStatus {
+	s.r.note("%s answer tail", s.name)
+	return http.TrailersContinue
+}
 
 // start makes a chain of the filters a and b.
 func start(t *testing.T) (*recorder, *step, *step) {
 	t.Helper()
+	r, steps := startAll(t, "a", "b")
+	return r, steps[0], steps[1]
+}
+
+func startAll(t *testing.T, names ...string) (*recorder, []*step) {
+	t.Helper()
 	r := &recorder{c: &Chain{}}
-	a, b := &step{r: r, name: "a"}, &step{r: r, name: "b"}
+	var steps []*step
+	var filters []Filter
+	for _, name := range names {
+		s := &step{r: r, name: name}
+		steps, filters = append(steps, s), append(filters, Filter{Name: name, Factory: s})
+	}
 	var h [4]http.HeaderMap
-	r.c.Init(r, &network.Loop{}, 0, []Filter{{Name: "a", Factory: a}, {Name: "b", Factory: b}}, Messages{&h[0], &h[1], &h[2], &h[3]}, &streaminfo.Info{}, &Scratch{})
-	return r, a, b
+	r.c.Init(r, &network.Loop{}, 0, filters, Messages{&h[0], &h[1], &h[2], &h[3]}, &streaminfo.Info{}, &Scratch{})
+	return r, steps
 }
 
 func (r *recorder) want(t *testing.T, events string) {
@@ -153,4 +185,30 @@ func TestTooLarge(t *testing.T) {
 	if !r.c.Over() {
 		t.Error("the request goes on")
 	}
+}
+
+// TestAddedBody: a body that a filter gives a message of a head only passes all
+// filters behind it, and so do the trailers that it adds.
+func TestAddedBody(t *testing.T) {
+	r, steps := startAll(t, "a", "b", "c")
+	a, c := steps[0], steps[2]
+	a.adds = "x"
+	r.c.RequestWhole = true
+	r.c.DecodeHead(true)
+	r.want(t, "a head true, b head false, c head false, b body x true, c body x true")
+	c.adds = "y"
+	r.c.EncodeHead(true)
+	r.want(t, "c answer head true, b answer head false, a answer head false, head false, b answer body y true, a answer body y true, body y true")
+
+	r, steps = startAll(t, "a", "b", "c")
+	a, c = steps[0], steps[2]
+	a.adds, c.adds = "trailers", "trailers"
+	r.c.DecodeHead(false)
+	r.body("x", true)
+	r.want(t, "a head false, b head false, c head false, a body x true, b body x false, c body x false, b tail, c tail")
+	r.c.EncodeHead(false)
+	b := r.c.TakeBuffer()
+	b.AppendString("y")
+	r.c.EncodeBody(b, true)
+	r.want(t, "c answer head false, b answer head false, a answer head false, head false, c answer body y true, b answer body y false, a answer body y false, body y false, b answer tail, a answer tail, tail")
 }

@@ -86,6 +86,7 @@ func (b *block) into(s *stream) {
 		b.kind, b.h = trailerSection, &s.c.set.pool.trash
 		b.h.Reset()
 	}
+	b.h.SetLimits(int(s.c.set.MaxHeadersCount), s.c.set.maxHead())
 }
 
 func (c *conn) onContinuation(f frame, p []byte) *connError {
@@ -101,6 +102,10 @@ func (c *conn) fragment(f frame, p []byte) *connError {
 	b := &c.block
 	end := f.flags.Has(http2.FlagHeadersEndHeaders) // the same bit in CONTINUATION
 	b.open = !end
+	if b.s != nil {
+		b.s.wire.Received += frameHeaderLen + uint64(f.length)
+		b.s.wire.HeaderReceived += frameHeaderLen + uint64(f.length)
+	}
 	if b.frames++; b.frames > maxFragments {
 		c.violate(errHeaderFlood)
 		return errHeaderFlood

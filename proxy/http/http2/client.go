@@ -161,7 +161,7 @@ func (r requestEncoder) EncodeHeaders(h *http.HeaderMap, end bool) error {
 		return errNoPath
 	}
 	s.headersOut, s.outEnd = true, end
-	if !s.c.writeBlock(s.id, h, order, end) {
+	if !s.c.writeBlock(s, h, order, end) {
 		return cmp.Or(h.Unencodable(), errUnencodable)
 	}
 	if end {

@@ -53,6 +53,7 @@ func (c *conn) beginData(b *network.Buffer, f frame) (more bool, err *connError)
 		c.reading = nil
 		c.refuse(f.stream, http2.ErrCodeFlowControl)
 	default:
+		s.wire.Received += frameHeaderLen + uint64(f.length)
 		s.recvWindow -= int32(f.length)
 		s.unacked += int32(overhead + pad)
 	}

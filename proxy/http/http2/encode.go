@@ -22,7 +22,7 @@ var (
 
 // writeBlock writes a header section in HEADERS and CONTINUATION frames. It
 // fails, and writes nothing, when a name or value can't be sent.
-func (c *conn) writeBlock(id uint32, h *http.HeaderMap, order pseudoOrder, end bool) bool {
+func (c *conn) writeBlock(s *stream, h *http.HeaderMap, order pseudoOrder, end bool) bool {
 	lines := h.Lines()
 	for i := range lines {
 		l := &lines[i]
@@ -39,7 +39,7 @@ func (c *conn) writeBlock(id uint32, h *http.HeaderMap, order pseudoOrder, end b
 			p = c.enc.field(p, l.ID, l.Name, l.Value, l.Sensitive || secret(l))
 		}
 	}
-	c.writeHeaders(id, p, end)
+	c.writeHeaders(s, p, end)
 	if c.set.pool.scratch = p; cap(p) > maxScratch {
 		c.set.pool.scratch = nil
 	}
@@ -50,7 +50,7 @@ func (c *conn) writeBlock(id uint32, h *http.HeaderMap, order pseudoOrder, end b
 const maxScratch = 64 << 10
 
 // writeHeaders cuts a header block into frames.
-func (c *conn) writeHeaders(id uint32, p []byte, end bool) {
+func (c *conn) writeHeaders(s *stream, p []byte, end bool) {
 	out := c.output()
 	kind, flags := http2.FrameHeaders, http2.Flags(0)
 	if end {
@@ -63,10 +63,12 @@ func (c *conn) writeHeaders(id uint32, p []byte, end bool) {
 		}
 		waiting := c.nc.OutputLen()
 		var head [frameHeaderLen]byte
-		putFrame(head[:], n, kind, flags, id)
+		putFrame(head[:], n, kind, flags, s.id)
 		out.Append(head[:])
 		out.Append(p[:n])
 		c.queued(kind, frameHeaderLen+n, waiting)
+		s.wire.Sent += frameHeaderLen + uint64(n)
+		s.wire.HeaderSent += frameHeaderLen + uint64(n)
 		p, kind, flags = p[n:], http2.FrameContinuation, 0
 	}
 	c.flood.progress()

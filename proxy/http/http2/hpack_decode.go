@@ -131,20 +131,28 @@ func (d *hpackDecoder) literal(p []byte, n uint, to hpackSink) (rest []byte, err
 		return nil, err
 	}
 	name, kept := "", n == 6
-	switch {
-	case index > 0:
+	var nameText, valueText hpackText
+	if index > 0 {
 		f := d.at(index)
 		if f == nil {
 			return nil, hpackMalformed
 		}
 		name = f.name
-	default:
-		if name, p, err = d.text(p, to); p == nil || err != hpackOK {
+	} else if nameText, p, err = d.cut(p); p == nil || err != hpackOK {
+		return nil, err
+	}
+	if valueText, p, err = d.cut(p); p == nil || err != hpackOK {
+		return nil, err
+	}
+	// Strings take memory, so none is decoded before the field is there whole:
+	// a peer could have a long name decoded anew with each byte of the value.
+	if index == 0 {
+		if name, err = nameText.decode(to); err != hpackOK {
 			return nil, err
 		}
 	}
-	value, p, err := d.text(p, to)
-	if p == nil || err != hpackOK {
+	value, err := valueText.decode(to)
+	if err != hpackOK {
 		return nil, err
 	}
 	d.begun = true
@@ -160,36 +168,47 @@ func (d *hpackDecoder) literal(p []byte, n uint, to hpackSink) (rest []byte, err
 	return p, hpackOK
 }
 
-// text decodes a string (RFC 7541 section 5.2).
-func (d *hpackDecoder) text(p []byte, to hpackSink) (s string, rest []byte, err hpackError) {
+// hpackText is a string as it lies in a block (RFC 7541 section 5.2).
+type hpackText struct {
+	raw   []byte
+	coded bool // by the Huffman code
+}
+
+// cut takes a string off the start of p. rest is nil when p ends within it.
+func (d *hpackDecoder) cut(p []byte) (s hpackText, rest []byte, err hpackError) {
 	if len(p) == 0 {
-		return "", nil, hpackOK
+		return s, nil, hpackOK
 	}
-	coded := p[0]&0x80 != 0
+	s.coded = p[0]&0x80 != 0
 	n, p, err := readInt(p, 7)
 	switch {
 	case p == nil || err != hpackOK:
-		return "", nil, err
+		return s, nil, err
 	case n > uint64(d.longest):
-		return "", nil, hpackTooLong
+		return s, nil, hpackTooLong
 	case uint64(len(p)) < n:
-		return "", nil, hpackOK
+		return s, nil, hpackOK
 	}
-	raw, rest := p[:n], p[n:]
-	if n == 0 {
-		return "", rest, hpackOK
+	s.raw = p[:n]
+	return s, p[n:], hpackOK
+}
+
+// decode puts the string into memory of to's.
+func (s hpackText) decode(to hpackSink) (string, hpackError) {
+	if len(s.raw) == 0 {
+		return "", hpackOK
 	}
-	if !coded {
-		out := to.alloc(len(raw))
-		copy(out, raw)
-		return text(out), rest, hpackOK
+	if !s.coded {
+		out := to.alloc(len(s.raw))
+		copy(out, s.raw)
+		return text(out), hpackOK
 	}
 	// The shortest code has five bits.
-	out, ok := huffmanCode.decode(to.alloc(len(raw) * 8 / 5)[:0], raw)
+	out, ok := huffmanCode.decode(to.alloc(len(s.raw) * 8 / 5)[:0], s.raw)
 	if !ok {
-		return "", nil, hpackMalformed
+		return "", hpackMalformed
 	}
-	return text(out), rest, hpackOK
+	return text(out), hpackOK
 }
 
 // at is the field of an index, nil when there is none.

@@ -9,9 +9,15 @@ import (
 )
 
 // collector is a hpackSink that writes down what comes.
-type collector struct{ lines []string }
+type collector struct {
+	lines     []string
+	allocated int // bytes
+}
 
-func (c *collector) alloc(n int) []byte { return make([]byte, n) }
+func (c *collector) alloc(n int) []byte {
+	c.allocated += n
+	return make([]byte, n)
+}
 func (c *collector) field(f hpackField) {
 	c.lines = append(c.lines, fmt.Sprint(f.name, "=", f.value, " ", f.never))
 }
@@ -60,6 +66,26 @@ func FuzzDecoder(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDecodesOnce: a field that comes byte by byte takes no more memory than
+// one that comes at once.
+func TestDecodesOnce(t *testing.T) {
+	name, value := strings.Repeat("n", 10_000), strings.Repeat("v", 300)
+	d := hpackDecoder{max: 4096, allowed: 4096, longest: 1 << 20}
+	var got collector
+	p := appendLiteral(nil, 0, 4, 0, name, value)
+	for i := range p {
+		if err := d.decode(p[i:i+1], i == len(p)-1, &got); err != hpackOK {
+			t.Fatal(err)
+		}
+	}
+	if len(got.lines) != 1 || got.lines[0] != name+"="+value+" false" {
+		t.Errorf("%.50q", got.lines)
+	}
+	if most := 2 * len(p); got.allocated > most {
+		t.Errorf("%d bytes allocated for %d", got.allocated, len(p))
+	}
 }
 
 // TestHuffman decodes each character, and refuses what is no padding.

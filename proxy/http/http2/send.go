@@ -45,7 +45,7 @@ func (s *stream) EncodeTrailers(t *http.HeaderMap) {
 func (c *conn) sendTrailers(s *stream, t *http.HeaderMap) {
 	if t.Len() == 0 {
 		c.writeData(s, nil, 0, true)
-	} else if !c.writeBlock(s.id, t, noPseudo, true) {
+	} else if !c.writeBlock(s, t, noPseudo, true) {
 		s.abort(http2.ErrCodeInternal, http.LocalReset)
 		return
 	}
@@ -132,6 +132,7 @@ func (c *conn) writeData(s *stream, b *network.Buffer, n int, end bool) {
 	c.flood.dataOut++
 	c.flood.progress()
 	c.queued(http2.FrameData, frameHeaderLen+n, waiting)
+	s.wire.Sent += frameHeaderLen + uint64(n)
 	c.wrote(out)
 }
 

@@ -124,7 +124,7 @@ func (r responseEncoder) Encode1xxHeaders(h *http.HeaderMap) {
 	if r.closed || r.headersOut || h.Get(http.Status) == "101" {
 		return
 	}
-	r.c.writeBlock(r.id, h, responsePseudo, false)
+	r.c.writeBlock(r.stream, h, responsePseudo, false)
 }
 
 // EncodeHeaders implements http.ResponseEncoder.
@@ -137,7 +137,7 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 		acceptUpgrade(h)
 	}
 	s.headersOut, s.outEnd = true, end
-	if !s.c.writeBlock(s.id, h, responsePseudo, end) {
+	if !s.c.writeBlock(s, h, responsePseudo, end) {
 		s.abort(http2.ErrCodeInternal, http.LocalReset)
 		return
 	}

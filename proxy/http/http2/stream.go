@@ -34,6 +34,7 @@ type streamState struct {
 	flush time.Duration // the stream's own flush timeout; 0: the settings'
 	stuck time.Duration // since when its peer has taken nothing of the end
 
+	wire       http.Bytes
 	sendWindow int32 // may be negative: RFC 9113 section 6.9.2
 	recvWindow int32 // what the peer may still send
 	unacked    int32 // taken by the reader, not yet given back to the peer
@@ -209,6 +210,10 @@ func (s *stream) SetCallbacks(cb http.StreamCallbacks) {
 
 // Details implements http.Stream.
 func (s *stream) Details() string { return s.details }
+
+// Bytes implements http.Metered. As Envoy does it counts frames of the stream
+// that carry the messages; header blocks are those of trailers, too.
+func (s *stream) Bytes() http.Bytes { return s.wire }
 
 // BufferLimit implements http.Stream.
 func (s *stream) BufferLimit() uint32 {

@@ -22,6 +22,9 @@ func (s *stream) logAccess(t streaminfo.LogType) {
 	if m, ok := s.enc.(http.Metered); ok {
 		b := m.Bytes()
 		s.info.WireBytesReceived, s.info.WireBytesSent, s.info.HeaderBytesSent = b.Received, b.Sent, b.HeaderSent
+		if b.HeaderReceived > 0 {
+			s.info.HeaderBytesReceived = b.HeaderReceived
+		}
 	} else if s.ResponseStarted {
 		s.info.HeaderBytesSent = uint64(s.response.Bytes())
 	}

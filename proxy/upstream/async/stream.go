@@ -56,6 +56,7 @@ type Stream struct {
 	full     bool // as much waits as may
 	answered bool
 	done     bool
+	bytes    http.Bytes // once done
 
 	// retries, if set, takes a response to be tried again instead.
 	retries func(status int, h *http.HeaderMap) bool
@@ -166,6 +167,9 @@ func (s *Stream) ReadDisable(on bool) {
 	}
 }
 
+// Bytes are what has gone over the wire, known when the stream has ended.
+func (s *Stream) Bytes() http.Bytes { return s.bytes }
+
 // Waiting is how many bytes are kept for want of a connection.
 func (s *Stream) Waiting() int { return s.wait.Len() }
 
@@ -271,6 +275,9 @@ func (s *Stream) finish(reset bool) {
 	s.pending, s.enc = nil, nil
 	if enc == nil {
 		return
+	}
+	if m, ok := enc.(http.Metered); ok {
+		s.bytes = m.Bytes()
 	}
 	enc.SetCallbacks(nil)
 	if reset {

@@ -16,7 +16,7 @@ type Resource struct {
 // CanCreate tells whether one more fits.
 func (r *Resource) CanCreate() bool { return uint32(r.cur.Load()) < r.max }
 
-// Max is the bound.
+// Max is the bound that was configured.
 func (r *Resource) Max() uint32 { return r.max }
 
 // Count is how many there are.
@@ -77,13 +77,16 @@ func (r *Resources) Resource(k Kind) *Resource { return &r.r[k] }
 // CanCreate tells whether the breaker lets one more through.
 func (r *Resources) CanCreate(k Kind) bool {
 	if k == Retries && r.budget != nil {
-		return uint32(r.r[Retries].cur.Load()) < r.retryMax()
+		return uint32(r.r[Retries].cur.Load()) < r.RetryMax()
 	}
 	return r.r[k].CanCreate()
 }
 
-// retryMax is the bound that the retry budget gives now.
-func (r *Resources) retryMax() uint32 {
+// RetryMax is how many retries there may be now.
+func (r *Resources) RetryMax() uint32 {
+	if r.budget == nil {
+		return r.r[Retries].max
+	}
 	active := r.r[Requests].cur.Load() + r.r[Pending].cur.Load()
 	return max(uint32(r.budget.Percent/100*float64(active)), r.budget.MinConcurrency)
 }
@@ -93,7 +96,9 @@ func (r *Resources) retryMax() uint32 {
 func (r *Resources) Track(g *stats.Group[RemainingStats]) {
 	r.Remaining = g
 	for k := range numKinds {
-		g.For(0).of(k).Set(int64(r.r[k].max))
+		if !r.budgeted(k) {
+			g.For(0).of(k).Set(int64(r.r[k].max))
+		}
 	}
 }
 
@@ -122,22 +127,24 @@ func (b Breakers) add(k Kind, n int32) {
 	r := &b.r[k]
 	now := int64(r.cur.Add(n))
 	bound := int64(r.max)
+	tracked := b.remaining != nil && !b.budgeted(k)
 	if n > 0 {
-		if b.remaining != nil && now <= bound {
+		if tracked && now <= bound {
 			b.remaining.of(k).Dec()
 		}
-		if now == max(bound, 1) && !b.budgeted(k) {
+		if now == max(bound, 1) {
 			b.stats.open(k).Inc()
 		}
 		return
 	}
-	if b.remaining != nil && now < bound {
+	if tracked && now < bound {
 		b.remaining.of(k).Inc()
 	}
-	if now == max(bound, 1)-1 && !b.budgeted(k) {
+	if now == max(bound, 1)-1 {
 		b.stats.open(k).Dec()
 	}
 }
 
-// budgeted tells that the bound moves: the gauge does not follow it.
+// budgeted tells that the bound moves. As in Envoy remaining_retries is 0
+// then, and rq_retry_open goes by max_retries.
 func (r *Resources) budgeted(k Kind) bool { return k == Retries && r.budget != nil }

@@ -122,7 +122,7 @@ func (s *session) set(f cluster.HealthFlag, on bool) (changed bool) {
 func (s *session) success(degraded bool, status int) {
 	h, c := s.host, s.c
 	s.failed = 0
-	changed, pending := false, false
+	changed, pending, said := false, false, false
 	if s.flags&cluster.FailedActiveHC != 0 {
 		s.passed++
 		if s.first || s.passed == c.cfg.HealthyThreshold {
@@ -132,6 +132,7 @@ func (s *session) success(degraded bool, status int) {
 			}
 			c.countHealthy(1)
 			c.log(s, func(e *logEvent) { e.AddHealthy = &firstCheck{s.first} })
+			said = true
 		} else {
 			pending = true
 		}
@@ -147,7 +148,7 @@ func (s *session) success(degraded bool, status int) {
 			c.log(s, func(e *logEvent) { e.NoLongerDegraded = &struct{}{} })
 		}
 	}
-	if c.cfg.LogSuccess {
+	if c.cfg.LogSuccess && !said {
 		c.log(s, func(e *logEvent) { e.Success = &struct{}{} })
 	}
 	c.stats.Success.Inc()

@@ -23,6 +23,7 @@ func (f *filter) onVerdict(v *verdict) {
 		return
 	}
 	f.waiting = false
+	f.logCall()
 	if len(v.metadata) > 0 {
 		f.takeMetadata(v)
 	}
@@ -81,6 +82,11 @@ func (f *filter) allow(v *verdict) {
 	}
 	if len(v.querySet) > 0 || len(v.queryRemove) > 0 {
 		h.Set(http.Path, h.Own(changeQuery(h.Get(http.Path), v.querySet, v.queryRemove)))
+	}
+	if h.OverLimits() {
+		f.stats.RequestHeaderLimitsReached.Inc()
+		f.reject(s)
+		return
 	}
 	f.response = v.response
 	if changed && f.clearRouteCache {
@@ -169,11 +175,24 @@ func (f *filter) fail(v *verdict) {
 
 // invalid answers for a server that orders what it must not.
 func (f *filter) invalid() {
-	f.stats.Invalid.Inc()
-	if f.shadow {
-		f.note("ERROR", 500, nil)
-		f.goOn()
+	s, _ := f.routed()
+	if !f.shadow {
+		f.reject(s)
 		return
+	}
+	f.stats.Invalid.Inc()
+	if s != nil {
+		s.Invalid.Inc()
+	}
+	f.note("ERROR", 500, nil)
+	f.goOn()
+}
+
+// reject answers 500 in shadow mode, too. s may be nil.
+func (f *filter) reject(s *ClusterStats) {
+	f.stats.Invalid.Inc()
+	if s != nil {
+		s.Invalid.Inc()
 	}
 	f.refuse(500, "", nil, "ext_authz_invalid")
 }

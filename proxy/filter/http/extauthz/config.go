@@ -46,6 +46,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		"route_metadata_context_namespaces", "filter_enabled", "filter_enabled_metadata", "deny_at_disable", "stat_prefix", "allowed_headers",
 		"disallowed_headers", "include_tls_session", "include_peer_certificate", "charge_cluster_response_stats", "encode_raw_headers", "decoder_header_mutation_rules",
 		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes", "clear_route_cache_headers", "bootstrap_metadata_labels_key", "shadow_mode", "emit_client_span",
+		"enforce_response_header_limits", "emit_filter_state_stats", "filter_metadata",
 		// Nothing of weir's leaves typed metadata, and that of routes is refused.
 		"typed_metadata_context_namespaces", "route_typed_metadata_context_namespaces"); err != nil {
 		return nil, err
@@ -62,7 +63,9 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		statusOnError: 403, validate: m.ValidateMutations, metadata: m.MetadataContextNamespaces, routeMetadata: m.RouteMetadataContextNamespaces,
 		tlsSession: m.IncludeTlsSession, peerCertificate: m.IncludePeerCertificate, chargeCluster: m.ChargeClusterResponseStats == nil || m.ChargeClusterResponseStats.Value,
 		rawHeaders: m.EncodeRawHeaders, ingest: m.EnableDynamicMetadataIngestion == nil || m.EnableDynamicMetadataIngestion.Value,
-		maxDeniedBody: int(m.MaxDeniedResponseBodyBytes), withBody: compileBody(m.WithRequestBody),
+		maxDeniedBody: int(m.MaxDeniedResponseBodyBytes), withBody: compileBody(m.WithRequestBody), limitResponses: m.EnforceResponseHeaderLimits,
+		// Nothing that Envoy can write shows what filter_metadata says; only that there is an object.
+		logs: m.FilterMetadata != nil || m.EmitFilterStateStats, logsCall: m.EmitFilterStateStats,
 	}
 	if c := m.GetStatusOnError().GetCode(); c != 0 {
 		f.statusOnError = int(c)

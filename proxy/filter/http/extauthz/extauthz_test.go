@@ -132,6 +132,44 @@ func TestShadow(t *testing.T) {
 	r.WantStat("http.in.ext_authz.shadow_error", "1")
 }
 
+// TestCallInLogs: what became of the call is in the filter state, unless the
+// name is taken there.
+func TestCallInLogs(t *testing.T) {
+	route := `{match: {prefix: /}, route: {cluster: u}, response_headers_to_add: [{header: {key: x-call, value: "%FILTER_STATE(authz:PLAIN)% %CEL(filter_state.authz.latency_us > 0)% %FILTER_STATE(authz:FIELD:bytesSent)%"}}]}`
+	r := start(t, route, service+", emit_filter_state_stats: true, filter_metadata: {a: b}")
+	if got := r.Get("/").Header.Get("x-call"); got != "true" {
+		t.Errorf("over HTTP: %q", got)
+	}
+	r.WantStat("http.in.ext_authz.filter_state_name_collision", "0")
+}
+
+// TestResponseLimits: a server that adds more to a response than an upstream
+// could have sent is not obeyed.
+func TestResponseLimits(t *testing.T) {
+	config := strings.Replace(service, "{allowed_upstream_headers", "{allowed_client_headers_on_success: {patterns: [{prefix: x-many}]}, allowed_upstream_headers", 1)
+	many := func(w stdhttp.ResponseWriter, q *stdhttp.Request) {
+		for i := range 98 {
+			w.Header().Set(fmt.Sprintf("x-many-%d", i), "1")
+		}
+	}
+	for limits, want := range map[string]int{"": 200, ", enforce_response_header_limits: true": 500} {
+		r := filterrig.Start(t, httprig.Options{}, "", filterrig.Filter("authz", extauthz.TypeURL, config+limits))
+		r.Cluster("authz", "", r.Upstream(many))
+		if a := r.Get("/"); a.Status != want || (want == 500) != (a.Header.Get("x-many-1") == "") {
+			t.Errorf("%q: %+v", limits, a)
+		}
+		r.WantStat("http.in.ext_authz.response_header_limits_reached", map[int]string{200: "0", 500: "1"}[want])
+	}
+}
+
+// TestWithoutUpstream: a route that answers itself has no cluster to count for.
+func TestWithoutUpstream(t *testing.T) {
+	r := start(t, "{match: {prefix: /}, direct_response: {status: 204}}", service)
+	if a := r.Get("/"); a.Status != 204 {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestPathOverride(t *testing.T) {
 	r := start(t, "", strings.Replace(service, "path_prefix: /check", `path_override: "/fixed?x"`, 1))
 	if no := r.Get("/a?b", "x-verdict", "y"); no.Body != "no: GET /fixed?x  " {
@@ -141,7 +179,6 @@ func TestPathOverride(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for want, config := range map[string]string{
-		"weir does not support emit_filter":    service + ", emit_filter_state_stats: true",
 		"takes false only":                     service + ", emit_client_span: true",
 		"Only one of path_prefix":              `http_service: {server_uri: {uri: "http://a", cluster: u, timeout: 1s}, path_prefix: /x, path_override: /y}`,
 		"one of grpc_service and http_service": "failure_mode_allow: true",

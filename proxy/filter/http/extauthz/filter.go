@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/fraction"
+	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
@@ -39,6 +40,8 @@ type factory struct {
 	mayDeny                        bool
 	denyAtDisable                  fraction.Flag
 	rules                          *headerrules.Rules
+	limitResponses                 bool              // responses that the server makes too large are answered 500
+	logs, logsCall                 bool              // a loggingInfo is left, and the call told there
 	shadow                         bool              // nothing is refused, the decision is noted
 	labels                         map[string]string // this proxy's, for the server
 	routeHeaders                   []string          // those that routes look at; nil: all
@@ -80,12 +83,14 @@ type state struct {
 	body       []byte
 	partial    bool
 	cancel     func()
+	call       *grpc.Call // over gRPC
 	askedAt    time.Duration
 	buffering  bool // the body is being gathered
 	waiting    bool // the server is being asked
 	done       bool
 	destroyed  bool
 	response   []change // for the response's headers
+	logging    loggingInfo
 }
 
 // Recycle implements http.Recycler.
@@ -222,6 +227,7 @@ func (f *filter) takeBody(last *network.Buffer) {
 // ask sends the question.
 func (f *filter) ask() {
 	f.buffering, f.waiting, f.askedAt = false, true, f.cb.Loop().Now()
+	f.leaveLoggingInfo()
 	f.cancel = f.asked.check(f)
 }
 
@@ -284,12 +290,18 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	for _, c := range f.response {
 		applyChange(h, c)
 	}
+	if f.limitResponses && len(f.response) > 0 && h.OverLimits() {
+		f.stats.ResponseHeaderLimits.Inc()
+		f.response = nil // none of them go with the answer
+		f.refuse(500, "", nil, "ext_authz_invalid")
+		return http.HeadersStopIteration
+	}
 	return http.HeadersContinue
 }
 
 func (f *filter) formatContext() *formatter.Context {
-	loop := f.cb.Loop()
-	return &formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), Now: loop.Now(), Time: loop.Time()}
+	c := formatter.OfRequest(f.cb)
+	return &c
 }
 
 // later gives a verdict in a later turn.

@@ -17,9 +17,8 @@ type Stats struct {
 	IgnoredDynamicMetadata stats.Counter `stat:"ignored_dynamic_metadata"`
 	OK                     stats.Counter `stat:"ok"`
 
-	// What weir refuses to do is never counted.
 	FilterStateNameCollision   stats.Counter `stat:"filter_state_name_collision"`
-	OmittedResponseHeaders     stats.Counter `stat:"omitted_response_headers"`
+	OmittedResponseHeaders     stats.Counter `stat:"omitted_response_headers"` // Envoy has stopped to omit any
 	RequestHeaderLimitsReached stats.Counter `stat:"request_header_limits_reached"`
 	ResponseHeaderLimits       stats.Counter `stat:"response_header_limits_reached"`
 	ShadowDenied               stats.Counter `stat:"shadow_denied"`
@@ -32,6 +31,7 @@ type ClusterStats struct {
 	Denied             stats.Counter `stat:"denied,omitempty"`
 	Error              stats.Counter `stat:"error,omitempty"`
 	FailureModeAllowed stats.Counter `stat:"failure_mode_allowed,omitempty"`
+	Invalid            stats.Counter `stat:"invalid,omitempty"`
 	OK                 stats.Counter `stat:"ok,omitempty"`
 }
 

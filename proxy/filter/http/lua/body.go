@@ -25,7 +25,7 @@ var bodyMethods = map[string]lua.LGFunction{
 		return push(l, lua.LString(p[index:]))
 	},
 	"setBytes": func(l *lua.LState) int {
-		x, s := self[*body](l), l.CheckString(2)
+		x, s := self[*body](l), argument(l, 2)
 		x.b.Reset()
 		x.b.AppendString(s)
 		x.headers.SetInt(http.ContentLength, int64(len(s)))

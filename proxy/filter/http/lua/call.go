@@ -22,7 +22,7 @@ type callOptions struct {
 // asynchronous) and handle:httpCall(cluster, headers, body, options).
 func httpCall(l *lua.LState) int {
 	s := self[*side](l)
-	cluster, payload := l.CheckString(2), l.OptString(4, "")
+	cluster, payload := l.CheckString(2), optional(l, 4)
 	headers := headerTable(l, l.CheckTable(3))
 	o := callOptionsOf(l)
 	client := s.f.client(s.f.cb.Worker())
@@ -71,9 +71,19 @@ func callOptionsOf(l *lua.LState) (o callOptions) {
 		o.timeout = time.Duration(l.CheckNumber(5)) * time.Millisecond
 		o.asynchronous = l.OptBool(6, false)
 	} else {
-		if n, ok := t.RawGetString("timeout_ms").(lua.LNumber); ok {
-			o.timeout = time.Duration(n) * time.Millisecond
-		}
+		t.ForEach(func(k, v lua.LValue) {
+			switch k.String() {
+			case "timeout_ms":
+				n, ok := v.(lua.LNumber)
+				if !ok {
+					l.RaiseError("timeout_ms must be a number")
+				}
+				o.timeout = time.Duration(n) * time.Millisecond
+			case "asynchronous", "return_duplicate_headers", "send_xff", "trace_sampled":
+			default:
+				l.RaiseError("%q is not valid key in httpCall() options", k.String())
+			}
+		})
 		o.asynchronous = lua.LVAsBool(t.RawGetString("asynchronous"))
 		o.duplicates = lua.LVAsBool(t.RawGetString("return_duplicate_headers"))
 		o.external = t.RawGetString("send_xff") == lua.LFalse

@@ -15,9 +15,8 @@
 // LuaJIT's extensions: a script on the proxy has no business with files, and
 // reading them would block.
 //
-// Of Envoy's handle it lacks connectionStreamInfo, setUpstreamOverrideHost and
-// the typed metadata, and body(true) does not give a message without a body an
-// empty one.
+// Of Envoy's handle it lacks drainConnectionUponCompletion; there is no typed
+// metadata, and body(true) does not give a message without a body an empty one.
 //
 // The contract that bites: nothing that a script holds on to may point into a
 // stream. Strings are copied for it, and wrappers die with their call.

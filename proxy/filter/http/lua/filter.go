@@ -122,6 +122,7 @@ func (f *filter) DecodeTrailers(t *http.HeaderMap) http.TrailersStatus {
 
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
+	f.chosen, f.vm, f.settings = false, nil, nil // the route may be another one now
 	v := f.machine()
 	if v == nil || v.response == nil {
 		return http.HeadersContinue

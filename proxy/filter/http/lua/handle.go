@@ -3,7 +3,9 @@ package lua
 import (
 	"encoding/base64"
 	"log/slog"
+	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -42,6 +44,24 @@ var handleMethods = map[string]lua.LGFunction{
 		s := self[*side](l)
 		return push(l, s.v.wrap(l, metadataSourceType, &metadataSource{s, false}))
 	},
+	"connectionStreamInfo": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.v.wrap(l, connectionInfoType, &connectionInfo{s}))
+	},
+	"setUpstreamOverrideHost": func(l *lua.LState) int {
+		s, host, strict := self[*side](l), l.CheckString(2), l.OptBool(3, false)
+		if s.response {
+			return 0 // there is no choice any more
+		}
+		if _, err := netip.ParseAddrPort(host); err != nil {
+			if _, err := netip.ParseAddr(host); err != nil {
+				l.RaiseError("host is not a valid IP address")
+			}
+		}
+		i := s.f.cb.StreamInfo()
+		i.OverrideHost, i.OverrideStrict = strings.Clone(host), strict
+		return 0
+	},
 	"clearRouteCache": func(l *lua.LState) int {
 		self[*side](l).f.cb.ClearRouteCache()
 		return 0
@@ -79,7 +99,7 @@ func logAt(level slog.Level) lua.LGFunction {
 
 // logTo has a script log its argument n.
 func logTo(log *slog.Logger, l *lua.LState, level slog.Level, n int) int {
-	line := l.ToStringMeta(l.Get(n)).String()
+	line := argument(l, n)
 	log.Log(l.Context(), level, "script log: "+line[:min(len(line), maxLine)])
 	return 0
 }
@@ -100,9 +120,10 @@ func getBody(l *lua.LState) int {
 			if !always {
 				return 0
 			}
-			s.body = s.f.cb.Loop().NewBuffer()
+			s.added = s.f.cb.Loop().NewBuffer()
+			s.body = s.added
 		}
-		return push(l, s.wholeBody())
+		return push(l, s.wholeBody()[0])
 	}
 	if s.sawBody {
 		l.RaiseError("cannot call body() after body streaming has started")
@@ -148,7 +169,7 @@ func respond(l *lua.LState) int {
 	case s.continued:
 		l.RaiseError("respond() cannot be called if headers have been continued")
 	}
-	r := &reply{body: l.OptString(3, "")}
+	r := &reply{body: optional(l, 3)}
 	for _, h := range headerTable(l, l.CheckTable(2)) {
 		if h[0] == ":status" {
 			r.status, _ = strconv.Atoi(h[1])

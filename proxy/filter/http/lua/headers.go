@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -16,19 +17,24 @@ type headerMap struct {
 
 var headersMethods = map[string]lua.LGFunction{
 	"add": func(l *lua.LState) int {
-		m, name, value := self[*headerMap](l), headerName(l, 2), headerValue(l, 3)
-		m.h.AddName(m.h.Own(name), m.h.Own(value))
+		m, name, value := modifiable(l), headerName(l, 2), headerValue(l, 3)
+		single := name[0] == ':' || http.LookupID(name).Joined(!m.response)
+		if old, ok := m.h.GetName(name); ok && single {
+			m.h.SetName(m.h.Own(name), m.h.Concat(old, ",", value))
+		} else {
+			m.h.AddName(m.h.Own(name), m.h.Own(value))
+		}
 		m.changed()
 		return 0
 	},
 	"replace": func(l *lua.LState) int {
-		m, name, value := self[*headerMap](l), headerName(l, 2), headerValue(l, 3)
+		m, name, value := modifiable(l), headerName(l, 2), headerValue(l, 3)
 		m.h.SetName(m.h.Own(name), m.h.Own(value))
 		m.changed()
 		return 0
 	},
 	"remove": func(l *lua.LState) int {
-		m := self[*headerMap](l)
+		m := modifiable(l)
 		m.h.RemoveName(headerName(l, 2))
 		m.changed()
 		return 0
@@ -41,7 +47,7 @@ var headersMethods = map[string]lua.LGFunction{
 		return push(l, text(value))
 	},
 	"getAtIndex": func(l *lua.LState) int {
-		values, i := self[*headerMap](l).h.Values(headerName(l, 2)), l.CheckInt(3)
+		values, i := self[*headerMap](l).h.Values(headerName(l, 2)), index(l, 3)
 		if i < 0 || i >= len(values) {
 			return 0
 		}
@@ -50,6 +56,18 @@ var headersMethods = map[string]lua.LGFunction{
 	"getNumValues": func(l *lua.LState) int {
 		return push(l, lua.LNumber(len(self[*headerMap](l).h.Values(headerName(l, 2)))))
 	},
+}
+
+// modifiable is the receiver of a method that changes it.
+func modifiable(l *lua.LState) *headerMap {
+	m := self[*headerMap](l)
+	switch {
+	case m.iterated == m.h:
+		l.RaiseError("header map cannot be modified while iterating")
+	case m.continued && m.h == m.headers:
+		l.RaiseError("header map can no longer be modified")
+	}
+	return m
 }
 
 // changed has the route chosen anew for a request whose headers are other ones
@@ -74,7 +92,7 @@ func headerName(l *lua.LState, n int) string {
 
 // headerValue is an argument that is a header's value.
 func headerValue(l *lua.LState, n int) string {
-	value := l.CheckString(n)
+	value := argument(l, n)
 	if strings.ContainsAny(value, "\r\n\x00") {
 		l.ArgError(n, "not a header value")
 	}
@@ -85,14 +103,29 @@ func headerValue(l *lua.LState, n int) string {
 // behind the colon of a pseudo-header.
 func validName(name string) bool { return http.IsToken(strings.TrimPrefix(name, ":")) }
 
-// iterator implements iterable over the lines as they are now.
-func (m *headerMap) iterator(*lua.LState) lua.LGFunction {
-	var lines [][2]string
-	for h := range m.h.All {
-		lines = append(lines, [2]string{strings.Clone(h.Name), strings.Clone(h.Value)})
+// iterator implements iterable over the lines as they are now: pseudo-headers
+// first. Until it is at the end, the map can't be changed.
+func (m *headerMap) iterator(l *lua.LState) lua.LGFunction {
+	if m.iterated == m.h {
+		l.RaiseError("cannot create a second iterator before completing the first")
 	}
+	m.iterated = m.h
+	var lines, rest [][2]string
+	for h := range m.h.All {
+		line := [2]string{strings.Clone(h.Name), strings.Clone(h.Value)}
+		if strings.HasPrefix(h.Name, ":") {
+			lines = append(lines, line)
+		} else {
+			rest = append(rest, line)
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b [2]string) int { return pseudoRank(a[0]) - pseudoRank(b[0]) })
+	lines = append(lines, rest...)
 	return func(l *lua.LState) int {
 		if len(lines) == 0 {
+			if m.iterated == m.h {
+				m.iterated = nil
+			}
 			return push(l, lua.LNil)
 		}
 		l.Push(lua.LString(lines[0][0]))
@@ -102,21 +135,34 @@ func (m *headerMap) iterator(*lua.LState) lua.LGFunction {
 	}
 }
 
+// pseudoRank is the place of a pseudo-header, as Envoy's HTTP/1 has them.
+func pseudoRank(name string) int {
+	return slices.Index([]string{":authority", ":path", ":method", ":scheme"}, name)
+}
+
 // headerTable reads headers from a table: a value, or a list of values, by
 // name.
 func headerTable(l *lua.LState, t *lua.LTable) (out [][2]string) {
 	t.ForEach(func(k, v lua.LValue) {
-		name := strings.ToLower(k.String())
+		key, ok := k.(lua.LString)
+		if !ok {
+			l.RaiseError("a header's name is a string, not a %s", k.Type())
+		}
+		name := strings.ToLower(string(key))
+		if name == "host" {
+			name = ":authority"
+		}
 		values := []lua.LValue{v}
 		if list, ok := v.(*lua.LTable); ok {
 			values = values[:0]
 			list.ForEach(func(_, x lua.LValue) { values = append(values, x) })
 		}
 		for _, x := range values {
-			if !validName(name) || strings.ContainsAny(x.String(), "\r\n\x00") {
+			value, ok := stringOf(x)
+			if !ok || !validName(name) || strings.ContainsAny(value, "\r\n\x00") {
 				l.RaiseError("%q is not a header with a value that can be sent", name)
 			}
-			out = append(out, [2]string{name, x.String()})
+			out = append(out, [2]string{name, value})
 		}
 	})
 	return out

@@ -3,7 +3,6 @@ package lua
 import (
 	lua "github.com/yuin/gopher-lua"
 
-	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
@@ -24,10 +23,8 @@ type (
 	}
 	connection  struct{ *side }
 	filterState struct{ *side }
-	ssl         struct {
-		*side
-		tls network.TLSInfo
-	}
+	// connectionInfo is handle:connectionStreamInfo().
+	connectionInfo struct{ *side }
 )
 
 var infoMethods = map[string]lua.LGFunction{
@@ -44,6 +41,8 @@ var infoMethods = map[string]lua.LGFunction{
 		s := self[*info](l).side
 		return push(l, s.v.wrap(l, dynamicType, &dynamic{s}))
 	},
+	// There is no typed metadata.
+	"dynamicTypedMetadata": func(l *lua.LState) int { self[*info](l); l.CheckString(2); return push(l, lua.LNil) },
 	"filterState": func(l *lua.LState) int {
 		s := self[*info](l).side
 		return push(l, s.v.wrap(l, filterStateType, &filterState{s}))
@@ -58,7 +57,7 @@ var dynamicMethods = map[string]lua.LGFunction{
 	"get": func(l *lua.LState) int {
 		fields, ok := self[*dynamic](l).f.cb.StreamInfo().Metadata[l.CheckString(2)]
 		if !ok {
-			return push(l, lua.LNil)
+			return 0
 		}
 		return push(l, toLua(l, fields))
 	},
@@ -79,7 +78,13 @@ func (d *dynamic) iterator(l *lua.LState) lua.LGFunction {
 }
 
 var metadataMethods = map[string]lua.LGFunction{
-	"get": func(l *lua.LState) int { return push(l, toLua(l, self[*metadata](l).fields[l.CheckString(2)])) },
+	"get": func(l *lua.LState) int {
+		x, ok := self[*metadata](l).fields[l.CheckString(2)]
+		if !ok {
+			return 0
+		}
+		return push(l, toLua(l, x))
+	},
 }
 
 // iterator implements iterable over the keys.
@@ -150,7 +155,7 @@ var filterStateMethods = map[string]lua.LGFunction{
 	"get": func(l *lua.LState) int {
 		x, ok := self[*filterState](l).f.cb.StreamInfo().FilterState[l.CheckString(2)]
 		if !ok {
-			return push(l, lua.LNil)
+			return 0
 		}
 		o, isObject := x.(streaminfo.FilterStateObject)
 		switch {
@@ -170,6 +175,40 @@ var connectionMethods = map[string]lua.LGFunction{
 	"ssl": func(l *lua.LState) int { return pushSSL(l, self[*connection](l).side) },
 }
 
+var connectionInfoMethods = map[string]lua.LGFunction{
+	"dynamicMetadata": func(l *lua.LState) int {
+		s := self[*connectionInfo](l).side
+		return push(l, s.v.wrap(l, connectionMetadataType, &connectionMetadata{s}))
+	},
+	"dynamicTypedMetadata": func(l *lua.LState) int { self[*connectionInfo](l); l.CheckString(2); return push(l, lua.LNil) },
+}
+
+// connectionMetadata is the connection's dynamic metadata, which can be read.
+type connectionMetadata struct{ *side }
+
+func (m *connectionMetadata) all() map[string]map[string]any {
+	return m.f.cb.Connection().Info.Metadata
+}
+
+var connectionMetadataMethods = map[string]lua.LGFunction{
+	"get": func(l *lua.LState) int {
+		fields, ok := self[*connectionMetadata](l).all()[l.CheckString(2)]
+		if !ok {
+			return 0
+		}
+		return push(l, toLua(l, fields))
+	},
+}
+
+// iterator implements iterable over the namespaces.
+func (m *connectionMetadata) iterator(l *lua.LState) lua.LGFunction {
+	all := map[string]any{}
+	for ns, fields := range m.all() {
+		all[ns] = fields
+	}
+	return iterate(l, all)
+}
+
 func getSSL(l *lua.LState) int { return pushSSL(l, self[*info](l).side) }
 
 func pushSSL(l *lua.LState, s *side) int {
@@ -178,23 +217,4 @@ func pushSSL(l *lua.LState, s *side) int {
 		return push(l, lua.LNil)
 	}
 	return push(l, s.v.wrap(l, sslType, &ssl{s, tls}))
-}
-
-var sslMethods = map[string]lua.LGFunction{
-	"peerCertificatePresented":    func(l *lua.LState) int { return push(l, lua.LBool(self[*ssl](l).tls.PeerCertificatePresented())) },
-	"uriSanPeerCertificate":       func(l *lua.LState) int { return push(l, stringList(l, self[*ssl](l).tls.URISANsPeer())) },
-	"uriSanLocalCertificate":      func(l *lua.LState) int { return push(l, stringList(l, self[*ssl](l).tls.URISANsLocal())) },
-	"dnsSansPeerCertificate":      func(l *lua.LState) int { return push(l, stringList(l, self[*ssl](l).tls.DNSSANsPeer())) },
-	"subjectPeerCertificate":      func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.SubjectPeer())) },
-	"sha256PeerCertificateDigest": func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.SHA256Peer())) },
-	"tlsVersion":                  func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.Version())) },
-	"ciphersuiteString":           func(l *lua.LState) int { return push(l, lua.LString(self[*ssl](l).tls.CipherSuite())) },
-}
-
-func stringList(l *lua.LState, list []string) lua.LValue {
-	t := l.NewTable()
-	for _, s := range list {
-		t.Append(lua.LString(s))
-	}
-	return t
 }

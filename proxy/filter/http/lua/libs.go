@@ -28,6 +28,16 @@ function xpcall(f, handler, ...)
 	end
 	return finish(pcall(f, ...))
 end
+-- An assertion's message is not told where it comes from.
+function assert(ok, message, ...)
+	if ok then return ok, message, ... end
+	error(message == nil and "assertion failed!" or message, 0)
+end
+local rep = string.rep
+function string.rep(s, n, sep)
+	if sep == nil or n < 2 then return rep(s, n) end
+	return rep(s .. sep, n - 1) .. s
+end
 `
 
 // openLibs opens the libraries that a script may use.
@@ -51,7 +61,27 @@ func (v *vm) openLibs() {
 		safe.RawSetString(name, system.RawGetString(name))
 	}
 	l.SetGlobal("os", safe)
-	l.SetGlobal("print", l.NewFunction(func(l *lua.LState) int { return logTo(v.log, l, levelInfo, 1) }))
+	l.SetGlobal("print", l.NewFunction(func(l *lua.LState) int {
+		l.Replace(1, l.ToStringMeta(l.CheckAny(1)))
+		return logTo(v.log, l, levelInfo, 1)
+	}))
+	plain := l.GetGlobal("tostring")
+	l.SetGlobal("tostring", l.NewFunction(func(l *lua.LState) int {
+		if n, ok := l.Get(1).(lua.LNumber); ok {
+			return push(l, lua.LString(formatNumber(float64(n))))
+		}
+		arg := l.CheckAny(1)
+		l.Push(plain)
+		l.Push(arg)
+		l.Call(1, 1)
+		return 1
+	}))
+	l.SetGlobal(numberFunc, l.NewFunction(func(l *lua.LState) int {
+		if n, ok := l.Get(1).(lua.LNumber); ok {
+			return push(l, lua.LString(formatNumber(float64(n))))
+		}
+		return push(l, l.Get(1))
+	}))
 	v.limitCoroutines()
 	v.iterateWrappers()
 	if err := l.DoString(prelude); err != nil {

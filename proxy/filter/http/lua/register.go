@@ -17,6 +17,10 @@ const (
 	filterStateType    = "filterState"
 	publicKeyType      = "publicKey"
 	metadataSourceType = "metadataSource"
+	subjectType        = "subject"
+
+	connectionInfoType     = "connectionStreamInfo"
+	connectionMetadataType = "connectionMetadata"
 )
 
 // register makes the metatables of all wrappers.
@@ -30,6 +34,9 @@ func (v *vm) register() {
 	v.methods(connectionType, connectionMethods)
 	v.methods(sslType, sslMethods)
 	v.methods(filterStateType, filterStateMethods)
+	v.methods(subjectType, subjectMethods)
+	v.methods(connectionInfoType, connectionInfoMethods)
+	v.methods(connectionMetadataType, connectionMetadataMethods)
 	v.methods(publicKeyType, nil)
 	v.methods(metadataSourceType, metadataSourceMethods)
 	resolution := v.l.NewTable()

@@ -5,7 +5,8 @@ import "github.com/yuin/gopher-lua/ast"
 // rewrite rewrites what gopher-lua can't yield from.
 //
 // A call in a return statement is a tail call, and a handle's method that
-// yields from one is lost: return f(x) becomes return select(1, f(x)).
+// yields from one is lost: return f(x) becomes return select(1, f(x)). Numbers
+// that are joined to strings are written first: a .. b becomes a .. number(b).
 //
 // Generic for loops become while loops. gopher-lua calls a for
 // loop's iterator from within the instruction, where it can't yield; the
@@ -92,6 +93,7 @@ func rewriteExpr(e ast.Expr) {
 		rewriteExprs([]ast.Expr{x.Lhs, x.Rhs})
 	case *ast.StringConcatOpExpr:
 		rewriteExprs([]ast.Expr{x.Lhs, x.Rhs})
+		x.Lhs, x.Rhs = written(x.Lhs), written(x.Rhs)
 	case *ast.ArithmeticOpExpr:
 		rewriteExprs([]ast.Expr{x.Lhs, x.Rhs})
 	case *ast.UnaryMinusOpExpr:
@@ -103,8 +105,20 @@ func rewriteExpr(e ast.Expr) {
 	}
 }
 
-// These variables have names that no script can write; returnFunc is select.
-const returnFunc, forFunc, forState, forControl = "(return)", "(for f)", "(for s)", "(for c)"
+// written is an operand of "..", a number as LuaJIT writes it: gopher-lua
+// writes more digits.
+func written(e ast.Expr) ast.Expr {
+	switch e.(type) {
+	case *ast.StringExpr, *ast.StringConcatOpExpr:
+		return e
+	}
+	return at(&ast.FuncCallExpr{Func: at(&ast.IdentExpr{Value: numberFunc}, e.Line()), Args: []ast.Expr{e}}, e.Line())
+}
+
+// These variables have names that no script can write; returnFunc is select,
+// numberFunc writes a number.
+const numberFunc, returnFunc = "(number)", "(return)"
+const forFunc, forState, forControl = "(for f)", "(for s)", "(for c)"
 
 func while(x *ast.GenericForStmt) ast.Stmt {
 	rewriteExprs(x.Exprs)

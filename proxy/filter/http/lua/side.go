@@ -33,9 +33,11 @@ type side struct {
 	response bool
 
 	wait      waiting
+	iterated  *http.HeaderMap // the headers or trailers that pairs goes through
 	headers   *http.HeaderMap
 	trailers  *http.HeaderMap
 	body      *network.Buffer // the whole body, once it was waited for
+	added     *network.Buffer // body, of a message that had none
 	end       bool            // the message has ended
 	sawBody   bool
 	continued bool // the headers have gone on
@@ -55,6 +57,9 @@ func (s *side) start() http.HeadersStatus {
 	s.f.stats.Executions.Inc()
 	s.th = s.v.thread()
 	s.resume(s.v.wrap(s.v.l, handleType, s))
+	if s.added != nil && s.added.Len() > 0 {
+		s.keep(s.added)
+	}
 	if s.stopped() || s.wait == forBody {
 		return http.HeadersStopIteration
 	}
@@ -95,8 +100,11 @@ func (s *side) onData(b *network.Buffer, end bool) http.DataStatus {
 	case s.wait == forChunk:
 		s.resume(s.v.wrap(s.v.l, bodyType, &body{side: s, b: b}))
 	case s.wait == forBody && end:
+		if s.outgrows(b) {
+			return http.DataStopAndBuffer // the chain answers
+		}
 		s.keep(b)
-		s.resume(s.wholeBody())
+		s.resume(s.wholeBody()...)
 	case s.wait == forTrailers && end:
 		s.resume(lua.LNil)
 	}
@@ -119,7 +127,7 @@ func (s *side) onTrailers(t *http.HeaderMap) http.TrailersStatus {
 	case forChunk:
 		s.resume(lua.LNil)
 	case forBody:
-		s.resume(s.wholeBody())
+		s.resume(s.wholeBody()...)
 	}
 	if s.wait == forTrailers {
 		s.resume(s.v.wrap(s.v.l, headersType, &headerMap{s, t}))
@@ -140,6 +148,16 @@ func (s *side) keep(b *network.Buffer) {
 	}
 }
 
+// outgrows tells whether a body is too large to be kept, with b.
+func (s *side) outgrows(b *network.Buffer) bool {
+	n := b.Len()
+	if old := s.buffered(); old != nil {
+		n += old.Len()
+	}
+	limit := s.f.cb.BufferLimit()
+	return limit > 0 && n > int(limit)
+}
+
 // buffered is the body kept so far, nil when there is none.
 func (s *side) buffered() *network.Buffer {
 	if s.response {
@@ -148,15 +166,15 @@ func (s *side) buffered() *network.Buffer {
 	return s.f.cb.DecodingBuffer()
 }
 
-// wholeBody is the body for the script; nil when it is empty.
-func (s *side) wholeBody() lua.LValue {
+// wholeBody is the body for the script; no value when it is empty.
+func (s *side) wholeBody() []lua.LValue {
 	if s.body == nil {
 		s.body = s.buffered()
 	}
 	if s.body == nil {
-		return lua.LNil
+		return nil
 	}
-	return s.v.wrap(s.v.l, bodyType, &body{side: s, b: s.body})
+	return []lua.LValue{s.v.wrap(s.v.l, bodyType, &body{side: s, b: s.body})}
 }
 
 // goOn resumes the stream after a call.
