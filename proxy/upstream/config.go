@@ -84,7 +84,7 @@ type edsConfig struct {
 // clusterFields are the fields of a cluster that weir reads.
 var clusterFields = []string{
 	"name", "alt_stat_name", "type", "cluster_type", "eds_cluster_config", "connect_timeout", "per_connection_buffer_limit_bytes",
-	"lb_policy", "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
+	"lb_policy", "load_assignment", "per_connection_buffer_high_watermark_timeout", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
 	"http_protocol_options", "http2_protocol_options", "protocol_selection", "upstream_http_protocol_options", "typed_extension_protocol_options", "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups", "dns_resolution_config", "typed_dns_resolver_config",
 	"wait_for_warm_on_init", "cleanup_interval", "upstream_bind_config", "common_lb_config", "round_robin_lb_config",
@@ -140,6 +140,9 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	}
 	if err := field.Only(p, c, clusterFields...); err != nil {
 		return nil, err
+	}
+	if d := c.GetPerConnectionBufferHighWatermarkTimeout().AsDuration(); d != 0 {
+		return nil, p.Dot("per_connection_buffer_high_watermark_timeout").Errorf("weir waits for ever: 0s, not %v", d)
 	}
 	cfg := &config{panicThreshold: defaultPanicThreshold, waitForWarm: true}
 	defer func() {

@@ -71,7 +71,7 @@ func thresholds(p field.Path, t *clusterv3.CircuitBreakers_Thresholds) (cluster.
 	b := t.GetRetryBudget()
 	if err := firstError(
 		field.Only(p, t, "priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget", "track_remaining"),
-		field.Only(p.Dot("retry_budget"), b, "budget_percent", "min_retry_concurrency"),
+		field.Only(p.Dot("retry_budget"), b, "budget_percent", "budget_interval", "min_retry_concurrency"),
 	); err != nil {
 		return l, err
 	}
@@ -88,6 +88,9 @@ func thresholds(p field.Path, t *clusterv3.CircuitBreakers_Thresholds) (cluster.
 		if f.is {
 			l.Max[f.kind] = f.set.GetValue()
 		}
+	}
+	if d := b.GetBudgetInterval().AsDuration(); d != 0 {
+		return l, p.Dot("retry_budget").Dot("budget_interval").Errorf("weir counts active and pending requests only: 0s, not %v", d)
 	}
 	l.TrackRemaining = t.GetTrackRemaining()
 	if b != nil {

@@ -1,6 +1,7 @@
 package tcpproxy
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -35,6 +36,7 @@ type proxy struct {
 	closed   string // why weir closed the connection, for logs
 	begun    bool   // connecting has
 	over     bool
+	flushing bool // the upstream connection has yet to close
 
 	idleAfter time.Duration // 0: never
 	idle      event.Timer
@@ -205,7 +207,7 @@ func (p *proxy) OnEvent(ev network.ConnectionEvent) {
 	case p.up != nil && ev == network.RemoteClose && p.down.PeerReset():
 		p.up.Close(network.Abort)
 	case p.up != nil && ev == network.RemoteClose:
-		p.up.Close(network.FlushWrite) // what the client has sent still arrives
+		p.flush()
 	case p.up != nil:
 		p.up.Close(network.NoFlush)
 	case p.pending != nil:
@@ -213,6 +215,24 @@ func (p *proxy) OnEvent(ev network.ConnectionEvent) {
 		p.pending.Cancel()
 	}
 	p.finish()
+}
+
+// flush ends the upstream behind what the client has sent. It may take its time:
+// the idle timeout, from byte to byte.
+func (p *proxy) flush() {
+	if c, ok := p.up.(*network.Connection); ok {
+		patience := uint32(math.MaxUint32)
+		if p.idleAfter > 0 {
+			patience = uint32(min(p.idleAfter.Milliseconds(), math.MaxUint32))
+		}
+		c.SetDelayedClose(max(patience, 1))
+		p.flushing = true
+		p.stats.FlushActive.Inc()
+	}
+	p.up.Close(network.FlushWrite)
+	if p.flushing {
+		p.stats.UpstreamFlush.Inc()
+	}
 }
 
 // OnAboveWriteBufferHighWatermark implements network.ConnectionCallbacks:

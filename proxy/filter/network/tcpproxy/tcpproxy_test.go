@@ -262,6 +262,35 @@ func TestWeights(t *testing.T) {
 }
 
 // TestBackPressure has the upstream read nothing: the client must be stopped.
+// TestFlush has what the client sent arrive after the client has gone.
+func TestFlush(t *testing.T) {
+	release, total := make(chan struct{}), make(chan int64, 1)
+	up := serve(t, func(c *net.TCPConn) {
+		c.SetReadBuffer(65536)
+		c.CloseWrite()
+		<-release
+		n, _ := io.Copy(io.Discard, c)
+		total <- n
+		c.Close()
+	})
+	const smallSendBuffer = `, "upstream_bind_config": {"source_address": {"address": "127.0.0.1", "port_value": 0}, "socket_options": [{"level": 1, "name": 7, "int_value": 65536, "state": "STATE_PREBIND"}]}`
+	r := newProxyWith(t, map[string]string{"u": up}, smallSendBuffer, "cluster: u")
+	c := listenerrig.Dial(t, r.addr)
+	const sent = 1_000_000
+	c.Write(make([]byte, sent))
+	c.CloseWrite()
+	io.Copy(io.Discard, c)
+	r.WantStat("tcp.t.upstream_flush_active", "1")
+	close(release)
+	if n := <-total; n != sent {
+		t.Errorf("%d of %d bytes arrived", n, sent)
+	}
+	r.WantStat("tcp.t.upstream_flush_active", "0")
+	if n := r.Stat("tcp.t.upstream_flush_total"); n != "1" {
+		t.Errorf("%s connections were flushed", n)
+	}
+}
+
 func TestBackPressure(t *testing.T) {
 	release := make(chan struct{})
 	total := make(chan int64, 1)

@@ -46,6 +46,10 @@ func (u *upSide) OnData(b *network.Buffer, end bool) network.FilterStatus {
 
 // OnEvent implements network.ConnectionCallbacks for upstream.
 func (u *upSide) OnEvent(ev network.ConnectionEvent) {
+	if ev != network.Connected && u.flushing {
+		u.flushing = false
+		u.stats.FlushActive.Dec()
+	}
 	if ev == network.Connected || u.over {
 		return
 	}
