@@ -92,6 +92,17 @@ func (c *conn) receive() (*message, []int, error) {
 
 func (c *conn) close() { c.unix.Close() }
 
+// broken ends a connection on which err kept something from being sent. One
+// whose peer is gone ends by itself: what that has sent before is read first.
+func (c *conn) broken(err error) {
+	if !isGone(err) {
+		c.close()
+	}
+}
+
+// isGone tells that an error is the peer's end.
+func isGone(err error) bool { return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) }
+
 // peer is who is at the other end, by SO_PEERCRED: the kernel's word.
 func (c *conn) peer() (*unix.Ucred, error) {
 	raw, err := c.unix.SyscallConn()

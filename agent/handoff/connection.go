@@ -98,7 +98,7 @@ func (c *Client) Closed(closed []Connection) {
 		closed[i].fit()
 	}
 	if err := conn.send(&message{Type: typeClosed, Connections: closed}); err != nil {
-		conn.close() // Run connects again
+		conn.broken(err) // Run connects again
 	}
 }
 

@@ -210,7 +210,7 @@ func (c *Client) askLoop(conn *conn, stop <-chan struct{}) {
 		for _, a := range asks {
 			m := &message{Type: typeWantUpstream, ID: a.key.pod, Family: a.key.family, Protocol: a.key.protocol, Count: a.count, Seq: a.seq}
 			if err := conn.send(m); err != nil {
-				conn.close() // Run connects again
+				conn.broken(err) // Run connects again
 				return
 			}
 		}

@@ -76,7 +76,7 @@ pods stay caught, and the next agent takes over. "weir agent cleanup" lets them 
 	f.StringVar(&o.ProxySocket, "proxy-socket", "", "`PATH` of the socket for proxies (default RUN_DIR/proxy.sock)")
 	f.StringVar(&o.Cgroup, "cgroup", o.Cgroup, "attach to this cgroup v2 `DIR` (default the root of the tree)")
 	f.StringVar(&o.MetricsAddress, "metrics-address", "", "`HOST:PORT` where Prometheus is answered (/metrics) and /healthz")
-	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "how long a proxy may be silent before the pods' policy decides; 0: for ever")
+	f.DurationVar(&o.MaxSilence, "max-silence", o.MaxSilence, "`DURATION` that a proxy may be silent before the pods' policy decides; 0: for ever")
 	f.BoolVar(&o.DNS, "dns", false, "catch the DNS of pods that do not say whether they want it")
 	f.Var((*uids)(&o.ProxyUIDs), "proxy-uid", "`USER` (name or number) whose proxies are served; may be repeated")
 	excludeFlags(cmd, &o.Exclude)

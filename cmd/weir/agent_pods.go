@@ -13,7 +13,7 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 	var spec pods.Spec
 	inbound, dns := true, false
 	cmd := &cobra.Command{
-		Use:   "add-pod --name NAME --netns PATH [--cgroup DIR]",
+		Use:   "add-pod --name NAME {--netns PATH | --cgroup DIR} [flags]",
 		Short: "Catch a pod's connections from now on",
 		Example: `  ip netns add web
   weir agent add-pod --name web --netns /run/netns/web
@@ -35,13 +35,13 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&spec.Name, "name", "", "the pod's name")
-	f.StringVar(&spec.Namespace, "namespace", "default", "the pod's namespace (as in Kubernetes)")
+	f.StringVar(&spec.Name, "name", "", "the pod's `NAME`")
+	f.StringVar(&spec.Namespace, "namespace", "default", "the pod's `NAMESPACE`, as in Kubernetes")
 	f.StringVar(&spec.Netns, "netns", "", "`PATH` of its network namespace (default that of the first process in --cgroup)")
 	f.StringVar(&spec.Cgroup, "cgroup", "", "its cgroup v2 `DIR`; the programs must be effective there")
 	f.Var((*addrs)(&spec.Addresses), "address", "its `IP`; may be repeated (default those of its interfaces)")
-	f.StringVar((*string)(&spec.Mode), "mode", string(pods.Mark), "how outbound connections are caught: mark or rewrite")
-	f.StringVar((*string)(&spec.Policy), "policy", string(pods.Closed), "what happens to connections while the proxy is silent: closed (fail) or open (pass)")
+	f.StringVar((*string)(&spec.Mode), "mode", string(pods.Mark), "`MODE` by which outbound connections are caught: mark or rewrite")
+	f.StringVar((*string)(&spec.Policy), "policy", string(pods.Closed), "`POLICY` for connections while the proxy is silent: closed (they fail) or open (they pass)")
 	f.BoolVar(&inbound, "inbound", true, "catch connections to the pod, too")
 	f.BoolVar(&dns, "dns", false, "catch what the pod asks of DNS servers (default what the agent's --dns says)")
 	f.Var((*ports)(&spec.ExcludeInboundPorts), "exclude-inbound-port", "`PORT` whose inbound connections are left alone; may be repeated")
@@ -59,7 +59,7 @@ func agentAddPodCommand(o *agent.Options) *cobra.Command {
 func agentRemovePodCommand(o *agent.Options) *cobra.Command {
 	var namespace string
 	cmd := &cobra.Command{
-		Use:     "remove-pod NAME",
+		Use:     "remove-pod NAME [flags]",
 		Short:   "Leave a pod's connections alone from now on",
 		Example: "  weir agent remove-pod web",
 		Args:    cobra.ExactArgs(1),
@@ -71,6 +71,6 @@ func agentRemovePodCommand(o *agent.Options) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&namespace, "namespace", "default", "the pod's namespace (as in Kubernetes)")
+	cmd.Flags().StringVar(&namespace, "namespace", "default", "the pod's `NAMESPACE`, as in Kubernetes")
 	return cmd
 }

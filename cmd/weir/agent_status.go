@@ -32,7 +32,7 @@ func agentStatusCommand(o *agent.Options) *cobra.Command {
 		},
 	}
 	outputFlag(cmd, &output)
-	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for an agent, a proxy and every pod to be caught; fail if they are not")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait this `DURATION` for an agent, a proxy and every pod to be caught; fail if they are not")
 	return cmd
 }
 

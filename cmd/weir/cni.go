@@ -39,8 +39,9 @@ program under the name ` + cni.Binary + `, chained behind the node's other plugi
 	}
 	f = install.Flags()
 	f.StringVar(&i.RunDir, "run-dir", agent.DefaultRunDir, "the agent's `DIR` of sockets, as the node sees it")
-	f.StringVar(&i.OnError, "on-error", "fail", "what becomes of a pod that cannot be caught: fail (it does not start) or allow")
+	f.StringVar(&i.OnError, "on-error", "fail", "`ACTION` for a pod that cannot be caught: fail (it does not start) or allow")
 	f.StringSliceVar(&i.ExcludeNamespaces, "exclude-namespace", []string{"kube-system"}, "`NAMESPACE` whose pods are left alone; may be repeated")
+	completeWords(install, "on-error", "fail", "allow")
 	remove := &cobra.Command{
 		Use:     "remove",
 		Short:   "Take the plugin out of the network configuration, and remove it",

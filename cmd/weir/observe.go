@@ -47,7 +47,7 @@ happen; one can follow at a time. It needs root.`,
 	cmd.Flags().Var((*prefix)(&filter.To), "to", "only what was going to this `CIDR` or address")
 	cmd.Flags().Uint16Var(&filter.Port, "port", 0, "only what was going to this `PORT`")
 	cmd.Flags().StringVar(&filter.Pod, "pod", "", "only the pod of this `NAME` (or NAMESPACE/NAME)")
-	cmd.Flags().StringVar(&filter.Verdict, "verdict", "", "only what became `OF` it: "+strings.Join(redirect.Verdicts(), ", "))
+	cmd.Flags().StringVar(&filter.Verdict, "verdict", "", "only what became of it, a `VERDICT`: "+strings.Join(redirect.Verdicts(), ", "))
 	completeWords(cmd, "verdict", redirect.Verdicts()...)
 	privileged(cmd)
 	return cmd

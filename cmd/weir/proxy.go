@@ -16,8 +16,11 @@ func proxyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "proxy",
 		Short: "Run the data plane from an Envoy bootstrap",
-		Long: `Run weir's data plane. It takes an Envoy bootstrap (JSON or YAML) and Envoy's
-flags, serves Envoy's admin pages and works with any xDS control plane.
+		Long: `Run the data plane from an Envoy bootstrap (JSON or YAML).
+
+It takes Envoy's flags, serves Envoy's admin pages and works with any xDS
+control plane. Of hot restarts it knows the flags only; the sockets that an
+agent hands over (--agent-socket) outlive the proxy.
 
 Signals: SIGTERM and SIGINT drain (a second one ends at once), SIGUSR1 reopens
 access logs.`,
@@ -33,25 +36,25 @@ access logs.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.ConfigPath, "config-path", "c", "", "bootstrap file, JSON or YAML")
-	f.StringVar(&o.ConfigYAML, "config-yaml", "", "bootstrap as text, merged over --config-path")
-	f.StringVar(&mode, "mode", "serve", "serve, validate (check the configuration and exit) or init_only (start, then exit)")
-	f.IntVar(&o.Concurrency, "concurrency", 0, "number of workers (default: the CPUs of this machine)")
-	f.StringVarP(&o.LogLevel, "log-level", "l", "info", "trace, debug, info, warning, error, critical or off")
-	f.StringVar(&o.ServiceNode, "service-node", "", "node id, overrides the bootstrap's")
-	f.StringVar(&o.ServiceCluster, "service-cluster", "", "node cluster, overrides the bootstrap's")
-	f.StringVar(&o.ServiceZone, "service-zone", "", "node zone, overrides the bootstrap's")
-	f.IntVar(&drain, "drain-time-s", 600, "seconds that connections are given to end when draining")
-	f.IntVar(&parent, "parent-shutdown-time-s", 900, "seconds after which a hot restart ends the old process")
-	f.StringVar(&o.DrainStrategy, "drain-strategy", "gradual", "gradual or immediate")
-	f.UintVar(&o.BaseID, "base-id", 0, "tells instances on one machine apart")
-	f.BoolVar(&hotRestart, "disable-hot-restart", false, "accepted as Envoy's; weir has no hot restart yet")
-	f.StringVar(&o.AdminAddressPath, "admin-address-path", "", "file to write the admin address to")
-	f.IntVar(&flushMs, "file-flush-interval-msec", 10000, "how often access logs are written out")
-	f.StringVar(&o.AgentSocket, "agent-socket", "", "socket of the node agent, which hands over the pods' sockets")
-	f.StringVar(&o.OutboundListener, "outbound-listener", "outbound", "listener that takes the pods' outbound connections from the agent")
-	f.StringVar(&o.DNSListener, "dns-listener", "dns", "listener whose dns_filter gives the pods' DNS names and addresses")
-	f.StringVar(&o.InboundListener, "inbound-listener", "inbound", "listener that takes the pods' inbound connections from the agent")
+	f.StringVarP(&o.ConfigPath, "config-path", "c", "", "bootstrap `FILE`, JSON or YAML")
+	f.StringVar(&o.ConfigYAML, "config-yaml", "", "bootstrap as `TEXT`, merged over --config-path")
+	f.StringVar(&mode, "mode", "serve", "`MODE`: serve, validate (check the configuration and exit) or init_only (start, then exit)")
+	f.IntVar(&o.Concurrency, "concurrency", 0, "`NUMBER` of workers (default the CPUs of this machine)")
+	f.StringVarP(&o.LogLevel, "log-level", "l", "info", "`LEVEL`: trace, debug, info, warning, error, critical or off")
+	f.StringVar(&o.ServiceNode, "service-node", "", "node `ID`, overrides the bootstrap's")
+	f.StringVar(&o.ServiceCluster, "service-cluster", "", "node cluster's `NAME`, overrides the bootstrap's")
+	f.StringVar(&o.ServiceZone, "service-zone", "", "node zone's `NAME`, overrides the bootstrap's")
+	f.IntVar(&drain, "drain-time-s", 600, "`SECONDS` that connections are given to end when draining")
+	f.IntVar(&parent, "parent-shutdown-time-s", 900, "`SECONDS`; accepted as Envoy's, for its hot restart")
+	f.StringVar(&o.DrainStrategy, "drain-strategy", "gradual", "`STRATEGY`: gradual or immediate")
+	f.UintVar(&o.BaseID, "base-id", 0, "`ID`; accepted as Envoy's, for its hot restart")
+	f.BoolVar(&hotRestart, "disable-hot-restart", false, "accepted as Envoy's")
+	f.StringVar(&o.AdminAddressPath, "admin-address-path", "", "`FILE` to write the admin address to")
+	f.IntVar(&flushMs, "file-flush-interval-msec", 10000, "how often access logs are written out, in `MILLISECONDS`")
+	f.StringVar(&o.AgentSocket, "agent-socket", "", "`PATH` of the node agent's socket for proxies, which hands over the pods' sockets")
+	f.StringVar(&o.OutboundListener, "outbound-listener", "outbound", "`NAME` of the listener that takes the pods' outbound connections from the agent")
+	f.StringVar(&o.DNSListener, "dns-listener", "dns", "`NAME` of the listener whose dns_filter gives the pods' DNS names and addresses")
+	f.StringVar(&o.InboundListener, "inbound-listener", "inbound", "`NAME` of the listener that takes the pods' inbound connections from the agent")
 	completeYAML(cmd, "config-path")
 	completeWords(cmd, "mode", string(server.Serve), string(server.Validate), string(server.InitOnly))
 	completeWords(cmd, "log-level", "trace", "debug", "info", "warning", "error", "critical", "off")

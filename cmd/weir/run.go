@@ -11,7 +11,7 @@ import (
 func runCommand() *cobra.Command {
 	o := run.Options{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	cmd := &cobra.Command{
-		Use:   "run [-c BOOTSTRAP] -- CMD [ARG]…",
+		Use:   "run [flags] -- CMD [ARG]…",
 		Short: "Run a command whose TCP connections go through a proxy",
 		Long: `Run a command whose TCP connections go through a proxy, on a plain machine.
 
@@ -40,8 +40,8 @@ original_dst listener filter.`,
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
-	f.StringVarP(&o.Bootstrap, "config-path", "c", "", "bootstrap `FILE` of the proxy (default: pass connections through and log each)")
-	f.Uint16Var(&o.Port, "port", 15001, "where the bootstrap listens for caught connections")
+	f.StringVarP(&o.Bootstrap, "config-path", "c", "", "bootstrap `FILE` of the proxy (default pass connections through and log each)")
+	f.Uint16Var(&o.Port, "port", 15001, "`PORT` where the bootstrap listens for caught connections")
 	f.StringVar(&o.Proxy, "proxy", "", "`PATH` of a proxy that takes Envoy's flags (default this program's)")
 	privileged(cmd)
 	completeYAML(cmd, "config-path")

@@ -12,7 +12,7 @@ import (
 
 func superviseCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "supervise -- SUBCOMMAND…",
+		Use:   "supervise [flags] -- SUBCOMMAND…",
 		Short: "Run a weir subcommand, and start it again at once when it dies",
 		Long: `Run a weir subcommand, and start it again at once when it dies.
 

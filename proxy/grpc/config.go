@@ -38,15 +38,22 @@ func Compile(p field.Path, c *corev3.GrpcService, timeout time.Duration, local n
 	if m := e.GetMaxReceiveMessageLength(); m != nil {
 		s.maxMessage = int(m.GetValue())
 	}
-	for i, h := range c.GetInitialMetadata() {
-		hp := p.Dot("initial_metadata").Index(i)
+	var err error
+	s.metadata, err = CompileMetadata(p.Dot("initial_metadata"), c.GetInitialMetadata())
+	return s, err
+}
+
+// CompileMetadata compiles initial metadata.
+func CompileMetadata(p field.Path, list []*corev3.HeaderValue) (out []Metadata, err error) {
+	for i, h := range list {
+		hp := p.Index(i)
 		if err := field.Only(hp, h, "key", "value", "raw_value"); err != nil {
 			return nil, err
 		}
 		if strings.Contains(h.GetValue(), "%") {
 			return nil, hp.Dot("value").Errorf("weir does not support substitution commands here")
 		}
-		s.metadata = append(s.metadata, header{strings.ToLower(h.GetKey()), h.GetValue() + string(h.GetRawValue())})
+		out = append(out, Metadata{strings.ToLower(h.GetKey()), h.GetValue() + string(h.GetRawValue())})
 	}
-	return s, nil
+	return out, nil
 }

@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,12 +19,42 @@ type Service struct {
 
 	authority    string
 	forwardedFor string
-	metadata     []header
+	metadata     []Metadata
 	maxMessage   int  // bytes of a message received
 	plain        bool // without x-envoy- headers
 }
 
-type header struct{ name, value string }
+// Metadata is a line that is sent at the beginning of each call; its name is in
+// lower case.
+type Metadata struct{ name, value string }
+
+// MergeMetadata is m with that of more, in the place of what has the same name.
+// It changes neither.
+func MergeMetadata(m, more []Metadata) []Metadata {
+	if len(m) == 0 || len(more) == 0 {
+		return append(slices.Clip(m), more...)
+	}
+	m = slices.Clone(m)
+	for _, x := range more {
+		there := false
+		for i := range m {
+			if m[i].name == x.name {
+				m[i], there = x, true
+			}
+		}
+		if !there {
+			m = append(m, x)
+		}
+	}
+	return m
+}
+
+// WithMetadata is the service with more initial metadata, merged.
+func (s *Service) WithMetadata(more []Metadata) *Service {
+	out := *s
+	out.metadata = MergeMetadata(s.metadata, more)
+	return &out
+}
 
 // defaultMaxMessage bounds a message received in bytes. Envoy has no bound.
 const defaultMaxMessage = 16 << 20

@@ -1,7 +1,6 @@
 package http
 
 import (
-	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -215,21 +214,6 @@ func (h *HeaderMap) SetName(name, value string) {
 	h.AddName(name, value)
 }
 
-// SetInt is Set of a decimal number, kept in the map's memory.
-func (h *HeaderMap) SetInt(id HeaderID, n int64) { h.Set(id, h.Int(n)) }
-
-// Int is n in decimal, in the map's memory.
-func (h *HeaderMap) Int(n int64) string {
-	if n >= 0 && n < 1000 {
-		return smallInts[n*3 : n*3+3][smallIntSkip(n):]
-	}
-	var buf [20]byte
-	out := strconv.AppendInt(buf[:0], n, 10)
-	p := h.arena.alloc(len(out))
-	copy(p, out)
-	return unsafe.String(&p[0], len(p))
-}
-
 // Remove removes all lines of a known header and returns how many there were.
 func (h *HeaderMap) Remove(id HeaderID) int {
 	i := int(h.first[id])
@@ -304,78 +288,4 @@ func (l *Header) Removed() bool { return l.removed }
 func (h *HeaderMap) SetValue(l *Header, value string) {
 	h.size += len(value) - len(l.Value)
 	l.Value = value
-}
-
-// Values are the values of all lines with the lower-case name.
-func (h *HeaderMap) Values(name string) []string {
-	var out []string
-	for l := range h.All {
-		if l.Name == name {
-			out = append(out, l.Value)
-		}
-	}
-	return out
-}
-
-// Joined is the value of all lines with the lower-case name, joined by ","
-// as matchers see them (RFC 9110 section 5.3).
-func (h *HeaderMap) Joined(name string) (string, bool) {
-	id := LookupID(name)
-	if id != Unknown && h.first[id] == 0 {
-		return "", false
-	}
-	value, n := "", 0
-	for l := range h.All {
-		if l.Name != name {
-			continue
-		}
-		if n == 0 {
-			value = l.Value
-		} else {
-			value = h.Concat(value, ",", l.Value)
-		}
-		n++
-	}
-	return value, n > 0
-}
-
-// Append puts value behind the existing one, after a separator, or sets it.
-func (h *HeaderMap) Append(id HeaderID, sep, value string) {
-	if old := h.Get(id); old != "" {
-		h.lines[h.first[id]-1].Value = h.Concat(old, sep, value)
-		h.size += len(sep) + len(value)
-		return
-	}
-	h.Set(id, value)
-}
-
-// Concat joins strings in the map's memory.
-func (h *HeaderMap) Concat(parts ...string) string {
-	n := 0
-	for _, p := range parts {
-		n += len(p)
-	}
-	if n == 0 {
-		return ""
-	}
-	buf := h.arena.alloc(n)[:0]
-	for _, p := range parts {
-		buf = append(buf, p...)
-	}
-	return unsafe.String(&buf[0], n)
-}
-
-// CopyFrom adds copies of all lines of o.
-func (h *HeaderMap) CopyFrom(o *HeaderMap) {
-	for l := range o.All {
-		name := l.Name
-		if l.ID == Unknown {
-			name = h.Own(name)
-		}
-		h.add(l.ID, name, h.Own(l.Value))
-	}
-	h.spelled, h.odd = h.spelled || o.spelled, h.odd || o.odd
-	for _, s := range o.spelling {
-		h.Spell(h.Own(s))
-	}
 }

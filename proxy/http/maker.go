@@ -56,6 +56,9 @@ type FactoryContext struct {
 	// HealthCheckFailed tells whether the admin interface has the instance
 	// fail health checks; nil: never. Workers call it.
 	HealthCheckFailed func() bool
+	// Sheds tells, under load, that a request is not to go upstream; nil: all
+	// may. Workers call it.
+	Sheds func() bool
 	// Secrets has the generic secrets that a configuration names.
 	Secrets secret.Source
 	// LocalAddress is the machine's own, for X-Forwarded-For.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 )
 
 // acceptor is a listening socket on one worker's loop.
@@ -25,7 +26,7 @@ const sharedBatch = 8
 // OnReady implements event.Handler. The socket is watched level-triggered, so
 // what is left over wakes the loop again after others had their turn.
 func (a *acceptor) OnReady(event.Events) {
-	if o := a.overload(); o != nil && o.StopsAcceptingConnections() {
+	if a.overload().StopsAcceptingConnections() {
 		a.rest()
 		return
 	}
@@ -73,7 +74,7 @@ func (a *acceptor) acceptOne() bool {
 }
 
 // overload is the overload manager, nil when the listener doesn't heed it.
-func (a *acceptor) overload() Overload {
+func (a *acceptor) overload() *overload.Manager {
 	if a.al.l.bypassOverload {
 		return nil
 	}
@@ -95,7 +96,7 @@ func (a *acceptor) rest() {
 
 // take starts the life of an accepted connection.
 func (a *acceptor) take(fd int, remote network.Address) {
-	if o := a.overload(); o != nil && o.RejectsConnection() {
+	if a.overload().RejectsConnection() {
 		a.al.stats.CxOverloadReject.Inc()
 		network.CloseFD(fd)
 		return

@@ -16,7 +16,7 @@ type connectTimeout struct {
 // watchConnect starts the timeout.
 func (c *conn) watchConnect() {
 	w := &connectTimeout{c: c}
-	w.timer.Init(c.Loop().Dispatcher, c.at.al.h.shared.timeouts, overload.TransportConnect, w.expired)
+	w.timer.Init(c.Loop().Dispatcher, c.at.al.h.shared.overload, overload.TransportConnect, w.expired)
 	w.timer.Enable(c.at.chain.connectTimeout)
 	c.AddCallbacks(w)
 }

@@ -79,13 +79,11 @@ func (c *FactoryContext) WaitFor(what string) (done func()) { return c.warm.add(
 
 // Server is what all listeners of a server share.
 type Server struct {
-	Main     *network.Loop
-	Workers  []*network.Loop
-	Stats    *stats.Store
-	Runtime  fraction.Runtime
-	Overload Overload // may be nil
-	// Timeouts shortens transport_socket_connect_timeout under load; nil: never.
-	Timeouts  *overload.Manager
+	Main      *network.Loop
+	Workers   []*network.Loop
+	Stats     *stats.Store
+	Runtime   fraction.Runtime
+	Overload  *overload.Manager // nil: never overloaded
 	Log       *slog.Logger
 	AccessLog AccessLogCompiler // nil: access logs are refused
 	Inherit   Inheritance       // may be nil

@@ -38,8 +38,7 @@ type handler struct {
 type server struct {
 	handlers []*handler
 	runtime  fraction.Runtime
-	overload Overload // nil: never overloaded
-	timeouts *overload.Manager
+	overload *overload.Manager // nil: never overloaded
 	log      *slog.Logger
 	open     limit // connections of all listeners
 

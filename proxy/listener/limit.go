@@ -2,14 +2,6 @@ package listener
 
 import "sync/atomic"
 
-// Overload is the overload manager as listeners see it. Workers call it.
-type Overload interface {
-	StopsAcceptingConnections() bool
-	RejectsConnection() bool
-	// MaxConnections is the limit of all listeners together.
-	MaxConnections(otherwise uint64) uint64
-}
-
 // globalLimitKey bounds the connections of all listeners together.
 const globalLimitKey = "overload.global_downstream_max_connections"
 
@@ -33,10 +25,7 @@ const unlimited = 1 << 62
 func (al *activeListener) admit() bool {
 	s, global := al.h.shared, uint64(unlimited)
 	if !al.l.ignoreGlobalLimit {
-		global = s.runtime.Get(globalLimitKey, unlimited)
-		if s.overload != nil {
-			global = s.overload.MaxConnections(global)
-		}
+		global = s.overload.MaxConnections(s.runtime.Get(globalLimitKey, unlimited))
 	}
 	if !al.l.open.take(s.runtime.Get(al.l.limitKey, unlimited)) {
 		al.stats.CxOverflow.Inc()

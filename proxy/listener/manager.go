@@ -59,7 +59,7 @@ func NewManager(s *Server, o Options) *Manager {
 		stats:    stats.NewGroup[ManagerStats](s.Stats, stats.Scope{Prefix: "listener_manager."}).For(0),
 		active:   map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{},
 	}
-	shared := &server{runtime: s.Runtime, overload: s.Overload, timeouts: s.Timeouts, log: s.Log}
+	shared := &server{runtime: s.Runtime, overload: s.Overload, log: s.Log}
 	for w, loop := range s.Workers {
 		shared.handlers = append(shared.handlers, newHandler(loop, w, shared))
 	}

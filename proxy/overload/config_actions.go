@@ -84,6 +84,7 @@ var timeouts = map[overloadv3.ScaleTimersOverloadActionConfig_TimerType]Timeout{
 	overloadv3.ScaleTimersOverloadActionConfig_HTTP_DOWNSTREAM_STREAM_IDLE:     StreamIdle,
 	overloadv3.ScaleTimersOverloadActionConfig_TRANSPORT_SOCKET_CONNECT:        TransportConnect,
 	overloadv3.ScaleTimersOverloadActionConfig_HTTP_DOWNSTREAM_CONNECTION_MAX:  ConnectionMax,
+	overloadv3.ScaleTimersOverloadActionConfig_HTTP_DOWNSTREAM_STREAM_FLUSH:    StreamFlush,
 }
 
 // addFloors compiles what reduce_timeouts may do.

@@ -19,6 +19,7 @@ const (
 	disableKeepAlive
 	shrinkHeap
 	reduceTimeouts
+	closeIdleConnections // HTTP/3 ones only, which weir does not have
 	numActions
 )
 
@@ -30,6 +31,7 @@ var names = [numActions]string{
 	"envoy.overload_actions.disable_http_keepalive",
 	"envoy.overload_actions.shrink_heap",
 	"envoy.overload_actions.reduce_timeouts",
+	"envoy.overload_actions.close_idle_http_connections",
 }
 
 // monitor measures a resource.

@@ -15,6 +15,7 @@ const (
 	StreamIdle                      // HTTP_DOWNSTREAM_STREAM_IDLE
 	TransportConnect                // TRANSPORT_SOCKET_CONNECT
 	ConnectionMax                   // HTTP_DOWNSTREAM_CONNECTION_MAX
+	StreamFlush                     // HTTP_DOWNSTREAM_STREAM_FLUSH
 	numTimeouts
 )
 

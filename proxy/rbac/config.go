@@ -150,6 +150,8 @@ func (c *compiler) permission(p field.Path, m *rbacv3.Permission) (rule, error) 
 		return header(h), err
 	case *rbacv3.Permission_UrlPath:
 		return c.urlPath(p.Dot("url_path"), k.UrlPath)
+	case *rbacv3.Permission_UriTemplate:
+		return c.uriTemplate(p.Dot("uri_template.typed_config"), k.UriTemplate)
 	}
 	if err := field.Only(p, m); err != nil {
 		return nil, err
@@ -247,7 +249,24 @@ func (c *compiler) urlPath(p field.Path, m *matcherv3.PathMatcher) (rule, error)
 		return nil, err
 	}
 	s, err := matcher.NewString(p.Dot("path"), m.GetPath(), c.regexes)
-	return urlPath(s), err
+	return urlPath(s.Match), err
+}
+
+func (c *compiler) uriTemplate(p field.Path, x *corev3.TypedExtensionConfig) (rule, error) {
+	if err := c.needHTTP(p); err != nil {
+		return nil, err
+	}
+	template, err := matcher.UnpackPathTemplate(p, x)
+	if err != nil {
+		return nil, err
+	}
+	p = p.Dot("path_template")
+	expr, err := matcher.PathTemplate(template)
+	if err != nil {
+		return nil, p.Wrap(err)
+	}
+	re, err := matcher.NewRegex(p, &matcherv3.RegexMatcher{Regex: expr}, c.regexes)
+	return urlPath(re.Match), err
 }
 
 func (c *compiler) metadata(p field.Path, m *matcherv3.MetadataMatcher, source rbacv3.MetadataSource) (rule, error) {

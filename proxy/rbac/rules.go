@@ -25,7 +25,7 @@ func header(m matcher.Header) rule {
 }
 
 // urlPath looks at the path without query and fragment.
-func urlPath(m matcher.String) rule {
+func urlPath(match func(path string) bool) rule {
 	return func(d *tree.Data, _ Metadata) bool {
 		if d.RequestHeaders == nil {
 			return false
@@ -34,7 +34,7 @@ func urlPath(m matcher.String) rule {
 		if i := strings.IndexAny(path, "?#"); i >= 0 {
 			path = path[:i]
 		}
-		return m.Match(path)
+		return match(path)
 	}
 }
 

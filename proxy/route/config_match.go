@@ -5,12 +5,10 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	templatematchv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/matcher"
-	"github.com/weirproxy/weir/xds/protos"
 )
 
 func (k *compiler) match(p field.Path, c *routev3.RouteMatch, e *Entry) error {
@@ -60,19 +58,15 @@ func (k *compiler) pathMatch(p field.Path, c *routev3.RouteMatch) (pathMatch, er
 
 // pathTemplate compiles a path_match_policy.
 func (k *compiler) pathTemplate(p field.Path, x *corev3.TypedExtensionConfig) (m pathMatch, err error) {
-	const template = "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig"
-	if name := protos.TypeName(x.GetTypedConfig()); name != template {
-		return m, p.Errorf("weir has no path matcher %q", name)
-	}
-	c := &templatematchv3.UriTemplateMatchConfig{}
-	if err := protos.Unpack(p, x.GetTypedConfig(), c); err != nil {
+	template, err := matcher.UnpackPathTemplate(p, x)
+	if err != nil {
 		return m, err
 	}
-	if m.template, err = templateRegexp(c.GetPathTemplate()); err != nil {
+	if m.template, err = matcher.PathTemplate(template); err != nil {
 		return m, p.Dot("path_template").Wrap(err)
 	}
 	regex, err := matcher.NewRegex(p.Dot("path_template"), &matcherv3.RegexMatcher{Regex: m.template}, k.regexes)
-	m.kind, m.regex, m.value = pathRegex, &regex, c.GetPathTemplate()
+	m.kind, m.regex, m.value = pathRegex, &regex, template
 	return m, err
 }
 

@@ -19,6 +19,7 @@ func (f *filter) startCounting(h *http.HeaderMap) {
 		f.counted[0] = c.Stats(w)
 	}
 	f.counted[1] = f.route.Stats(w)
+	f.altName = h.Get(http.XEnvoyUpstreamAltStatName) // the map keeps its memory
 	h.Remove(http.XEnvoyUpstreamAltStatName)
 }
 
@@ -73,13 +74,17 @@ func (f *filter) chargeCode(code int, u *upstreamRequest, canary bool) {
 	} else {
 		st.UpstreamRq.Inc(code)
 	}
-	if canary || u.host != nil && u.host.Canary() {
+	canary = canary || u.host != nil && u.host.Canary()
+	if canary {
 		st.CanaryRq.Inc(code)
 	}
 	if f.internal() {
 		st.InternalRq.Inc(code)
 	} else {
 		st.ExternalRq.Inc(code)
+	}
+	if f.altName != "" {
+		f.chargeAltCode(code, canary)
 	}
 	for _, c := range f.counted {
 		if c != nil {
@@ -96,7 +101,8 @@ func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
 	}
 	st := f.cluster.Stats()
 	st.UpstreamRqTime.Record(ms)
-	if u.host != nil && u.host.Canary() {
+	canary := u.host != nil && u.host.Canary()
+	if canary {
 		st.CanaryRqTime.Record(ms)
 	}
 	if f.internal() {
@@ -104,10 +110,46 @@ func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
 	} else {
 		st.ExternalRqTime.Record(ms)
 	}
+	if f.altName != "" {
+		f.chargeAltTime(ms, canary)
+	}
 	for _, c := range f.counted {
 		if c != nil {
 			c.Time.Record(ms)
 		}
+	}
+}
+
+// chargeAltCode counts a response under the name that the request gave.
+func (f *filter) chargeAltCode(code int, canary bool) {
+	alt := f.cluster.AltStats(f.altName)
+	if alt == nil {
+		return
+	}
+	alt.Rq.Inc(code)
+	if canary {
+		alt.CanaryRq.Inc(code)
+	}
+	if f.internal() {
+		alt.InternalRq.Inc(code)
+	} else {
+		alt.ExternalRq.Inc(code)
+	}
+}
+
+func (f *filter) chargeAltTime(ms uint64, canary bool) {
+	alt := f.cluster.AltStats(f.altName)
+	if alt == nil {
+		return
+	}
+	alt.RqTime.Record(ms)
+	if canary {
+		alt.CanaryRqTime.Record(ms)
+	}
+	if f.internal() {
+		alt.InternalRqTime.Record(ms)
+	} else {
+		alt.ExternalRqTime.Record(ms)
 	}
 }
 

@@ -87,6 +87,20 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	return true
 }
 
+// maintained refuses a request because the runtime says that its cluster is
+// under maintenance.
+func (f *filter) maintained() bool {
+	if m := f.cluster.Info().Maintained; m == nil || !m() {
+		return false
+	}
+	f.cluster.Stats().UpstreamRqMaintenance.Inc()
+	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamOverflow)
+	f.chargeCode(503, f.attempt, false)
+	f.cleanup()
+	f.reply(503, "maintenance mode", true, "maintenance_mode")
+	return true
+}
+
 // dropped refuses a request because the endpoints' policy says that so many
 // are to be.
 func (f *filter) dropped() bool {

@@ -31,8 +31,9 @@ type Config struct {
 	workers                []worker
 	tables                 func(worker int) *upstream.Table
 	group                  *stats.Group[Stats]
-	childSpans             bool     // tries have spans, whatever the manager's tracing says
-	filters                *Filters // of each try, unless the cluster has its own; nil: none
+	sheds                  func() bool // may be nil
+	childSpans             bool        // tries have spans, whatever the manager's tracing says
+	filters                *Filters    // of each try, unless the cluster has its own; nil: none
 	upstreamLog
 }
 
@@ -57,7 +58,7 @@ func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Option
 			//lint:ignore SA1019 deprecated, but Envoy obeys it
 			childSpans:           m.StartChildSpan,
 			suppressEnvoyHeaders: m.SuppressEnvoyHeaders, respectExpectedTimeout: m.RespectExpectedRqTimeout,
-			noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
+			sheds: ctx.Sheds, noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
 			grpcCodesUnnamed: m.SuppressGrpcRequestFailureCodeStats, rejectEarlyData: m.GetRejectConnectRequestEarlyData().GetValue(),
 		}
 		if ctx.LocalAddress.IsValid() {

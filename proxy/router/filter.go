@@ -48,6 +48,7 @@ type requestState struct {
 	retry    *retryState
 	retries  retryState // what retry points to when the route retries
 	counted  [2]*route.RequestStats
+	altName  string // what the request counts by, too; "": nothing
 	subset   []lb.MetadataCriterion
 	tunnel   *route.Upgrade // CONNECT is terminated here; nil otherwise
 	mirrors  []*mirror
@@ -72,6 +73,15 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	f.grpc = http.IsGRPC(h)
 	f.attempt = &f.first
 	if !f.chooseCluster(h) {
+		return http.HeadersStopIteration
+	}
+	if f.cfg.sheds != nil && f.cfg.sheds() {
+		f.stats.RqOverloadLocalReply.Inc()
+		f.cleanup()
+		f.reply(503, "envoy overloaded", false, "overload")
+		return http.HeadersStopIteration
+	}
+	if f.maintained() {
 		return http.HeadersStopIteration
 	}
 	if len(f.cfg.strict) > 0 && !f.strictlyValid(h) {

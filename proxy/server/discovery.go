@@ -123,7 +123,7 @@ func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func()
 		OnFailure: func(why xds.Failure, err error) {
 			s.discoveryFailed("EDS "+name, why, err, func() { s.clusters.EndpointsTimedOut(name) })
 		},
-		OnRemoved: func(string) { s.clusters.EndpointsTimedOut(name) },
+		OnRemoved: s.clusters.EndpointsRemoved,
 	})
 	if err != nil {
 		return nil, err

@@ -84,12 +84,12 @@ func (s *server) clusterFilters(p field.Path, statPrefix string, o *httpv3.HttpP
 // istioNode is what Istio's proxies tell each other of themselves.
 func (s *server) istioNode() metadataexchange.Node {
 	n := s.bootstrap.GetNode()
-	return metadataexchange.Node{ID: n.GetId(), Metadata: n.GetMetadata().AsMap()}
+	return metadataexchange.Node{ID: n.GetId(), Metadata: s.nodeMetadata}
 }
 
 func (s *server) makeListeners() {
 	s.nodeFields = nodeFields(s.xds.Node())
-	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime.Value, Overload: s.overload, Timeouts: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
+	srv := &listener.Server{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Runtime: s.runtime.Value, Overload: s.overload, Log: s.log.get("main"), AccessLog: s.accessLogs}
 	s.listeners = listener.NewManager(srv, listener.Options{
 		Factories: &listener.Factories{
 			Listener:  filter.Listener(),
@@ -110,10 +110,10 @@ func (s *server) networkFilters() map[string]listener.NetworkFilter {
 	table[managerType] = listener.NetworkFilter{New: s.httpManager, Terminal: true, ClientFirst: true}
 	table[metadataexchange.TypeURL] = listener.NetworkFilter{New: metadataexchange.Factory(s.istioNode())}
 	table[snidynamicforward.TypeURL] = listener.NetworkFilter{New: snidynamicforward.Factory(s.clusters.DNSCache)}
-	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster), Terminal: true}
+	table[tcpproxy.TypeURL] = listener.NetworkFilter{New: tcpproxy.Factory(s.tcpCluster, s.overload), Terminal: true}
 	client := func(l *network.Loop) async.Client { return async.NewClient(s.table(l.Worker)) }
-	table[extauthz.TypeURL] = listener.NetworkFilter{New: extauthz.Factory(client, localAddress())}
-	table[ratelimit.TypeURL] = listener.NetworkFilter{New: ratelimit.Factory(client, localAddress())}
+	table[extauthz.TypeURL] = listener.NetworkFilter{New: extauthz.Factory(client, s.local)}
+	table[ratelimit.TypeURL] = listener.NetworkFilter{New: ratelimit.Factory(client, s.local)}
 	return table
 }
 
@@ -169,8 +169,11 @@ func (s *server) filterContext(l *listener.FactoryContext) http.FactoryContext {
 	node := s.bootstrap.GetNode()
 	c := http.FactoryContext{
 		Stats: s.stats, Loops: s.loops, Runtime: s.runtime.Value, RuntimeNumber: s.runtime.Number,
-		ServiceCluster: node.GetCluster(), NodeID: node.GetId(), NodeMetadata: node.GetMetadata().AsMap(),
-		HealthCheckFailed: s.healthFail.Load, LocalAddress: localAddress(), FilterLog: s.log.get("filter"),
+		ServiceCluster: node.GetCluster(), NodeID: node.GetId(), NodeMetadata: s.nodeMetadata,
+		HealthCheckFailed: s.healthFail.Load, LocalAddress: s.local, FilterLog: s.log.get("filter"),
+	}
+	if s.overload.Watches(overload.RouterRequest) {
+		c.Sheds = func() bool { return s.overload.Sheds(overload.RouterRequest) }
 	}
 	if l == nil {
 		c.Secrets = secret.NewSource(s.secrets, nil)

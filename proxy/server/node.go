@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -58,13 +59,32 @@ func (s *server) startAgent() {
 func newNode(s *server) (*node, error) {
 	n := &node{s: s, closed: make(chan handoff.Connection, closedQueue), pods: pods.NewTable(s.stats), fds: map[uint32][]int{}}
 	var err error
-	if n.client, err = handoff.Dial(s.o.AgentSocket, n); err != nil {
+	if n.client, err = n.dialAgent(); err != nil {
 		return nil, fmt.Errorf("--agent-socket %s: %w", s.o.AgentSocket, err)
 	}
 	n.dns = newNodeDNS(n)
 	n.hosts.Store(&map[netip.Addr]bool{})
 	n.findHosts()
 	return n, nil
+}
+
+// agentPatience is how long an agent may take that starts at the same time, as
+// it does with a node.
+const agentPatience = 5 * time.Second
+
+func (n *node) dialAgent() (*handoff.Client, error) {
+	deadline := time.Now().Add(agentPatience)
+	for said := false; ; said = true {
+		c, err := handoff.Dial(n.s.o.AgentSocket, n)
+		absent := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED)
+		if !absent || time.Now().After(deadline) {
+			return c, err
+		}
+		if !said {
+			n.s.main.Info("waiting for the agent", "socket", n.s.o.AgentSocket, "at_most", agentPatience)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // beat tells the eBPF programs that main and its loop are alive.

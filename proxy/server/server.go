@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	goruntime "runtime"
@@ -43,20 +44,22 @@ type server struct {
 	loops   []*network.Loop // main, then the workers
 	running sync.WaitGroup
 
-	stats      *stats.Store
-	serverSt   *stats.Group[serverStats]
-	logs       *accesslog.Writers
-	clusters   *upstream.Manager
-	listeners  *listener.Manager
-	routes     *routes
-	nodeFields map[string]any // for expressions
-	extensions *extensions
-	afterXDS   []func() error // to be done once the xDS client is made
-	secrets    *secrets
-	certs      tls.Inventory
-	xds        *xds.Client
-	admin      *admin.Server
-	lds, cds   *xds.Subscription
+	stats        *stats.Store
+	serverSt     *stats.Group[serverStats]
+	logs         *accesslog.Writers
+	clusters     *upstream.Manager
+	listeners    *listener.Manager
+	routes       *routes
+	nodeFields   map[string]any // for expressions
+	nodeMetadata map[string]any // for filters
+	local        netip.Addr     // this machine's address, as Envoy finds it
+	extensions   *extensions
+	afterXDS     []func() error // to be done once the xDS client is made
+	secrets      *secrets
+	certs        tls.Inventory
+	xds          *xds.Client
+	admin        *admin.Server
+	lds, cds     *xds.Subscription
 
 	httpFilters             map[string]http.FilterMaker
 	upstreamFilters         http.FilterLookup // those that clusters can have
@@ -90,7 +93,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.bootstrap = b
+	s.bootstrap, s.nodeMetadata, s.local = b, b.GetNode().GetMetadata().AsMap(), localAddress()
 	if err := supported(b); err != nil {
 		return fmt.Errorf("%s: %w", o.name(), err)
 	}

@@ -17,7 +17,7 @@ func (s *server) makeTracers() error {
 	}
 	s.tracers = &tracing.Providers{
 		Clients: collectors{s}, Stats: s.stats, Loops: s.loops, Runtime: s.runtime, Cluster: s.bootstrap.GetNode().GetCluster(),
-		Local:   network.Address{AddrPort: netip.AddrPortFrom(localAddress(), 0)},
+		Local:   network.Address{AddrPort: netip.AddrPortFrom(s.local, 0)},
 		Default: t.GetHttp(),
 	}
 	return nil

@@ -48,7 +48,10 @@ func NewConfig(p field.Path, sc *metricsv3.StatsConfig) (*Config, error) {
 			return nil, err
 		}
 		values := slices.Sorted(slices.Values(b.GetBuckets()))
-		if len(values) == 0 || values[0] <= 0 || len(slices.Compact(slices.Clone(values))) != len(values) {
+		if len(values) == 0 {
+			continue // as in Envoy it is for bins only
+		}
+		if values[0] <= 0 || len(slices.Compact(slices.Clone(values))) != len(values) {
 			return nil, at.Dot("buckets").Errorf("must be greater than 0 and unique")
 		}
 		c.buckets = append(c.buckets, bucketRule{match, newBounds(values...)})

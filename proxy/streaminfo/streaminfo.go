@@ -265,6 +265,14 @@ func (i *Info) Duration(now time.Duration) time.Duration {
 	return now - i.Begin
 }
 
+// ConnectionMetadata is the dynamic metadata of the downstream connection.
+func (i *Info) ConnectionMetadata() map[string]map[string]any {
+	if i.Conn == nil || i.Conn.Info == nil {
+		return nil
+	}
+	return i.Conn.Info.Metadata
+}
+
 // DownstreamTLS is the TLS session of the downstream connection; nil when
 // there is none.
 func (i *Info) DownstreamTLS() network.TLSInfo {

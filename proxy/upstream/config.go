@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -191,6 +192,11 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 	}
 	if cfg.health, err = health.FromConfig(p.Dot("health_checks"), c.GetHealthChecks(), m.regexes); err != nil {
 		return nil, err
+	}
+	maintenance, runtime := "upstream.maintenance_mode."+c.GetName(), m.o.Runtime
+	cfg.info.Maintained = func() bool {
+		share := runtime.Uint(maintenance, 0)
+		return share > 0 && rand.Uint64N(100) < share
 	}
 	for _, h := range cfg.health {
 		if h.GRPC != nil && cfg.info.Protocol == cluster.HTTP1 {

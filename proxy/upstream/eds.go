@@ -82,9 +82,6 @@ func (m *Manager) assign(service, version string, a *assignment) {
 		s := d.c.stats
 		s.UpdateAttempt.Inc()
 		s.UpdateSuccess.Inc()
-		if len(a.groups) == 0 {
-			s.UpdateEmpty.Inc()
-		}
 		begun := time.Now()
 		d.group.For(0).UpdateTime.Set(begun.UnixMilli())
 		d.group.For(0).VersionText.Set(version)
@@ -97,6 +94,18 @@ func (m *Manager) assignmentRejected(service string) {
 	for _, d := range m.byService[service] {
 		d.c.stats.UpdateAttempt.Inc()
 		d.group.For(0).UpdateRejected.Inc()
+		d.c.ready()
+	}
+}
+
+// EndpointsRemoved tells that the control plane has no such service any more.
+// Clusters keep the hosts that they have.
+func (m *Manager) EndpointsRemoved(service string) {
+	for _, d := range m.byService[service] {
+		s := d.c.stats
+		s.UpdateAttempt.Inc()
+		s.UpdateSuccess.Inc()
+		s.UpdateEmpty.Inc()
 		d.c.ready()
 	}
 }

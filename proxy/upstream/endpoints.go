@@ -101,8 +101,11 @@ func (c *master) apply(a *assignment) {
 		c.drop, g.changed = a.drop, true
 	}
 	gone := g.leave()
-	if c.hosts != nil && !g.changed && len(g.added) == 0 && len(gone) == 0 {
+	same := !g.changed && len(g.added) == 0 && len(gone) == 0
+	if same && (c.hosts != nil || c.cfg.kind == eds) {
 		c.stats.UpdateNoRebuild.Inc()
+	}
+	if same && c.hosts != nil {
 		return
 	}
 	sets := make([]*cluster.HostSet, len(g.priorities))

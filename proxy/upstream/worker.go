@@ -19,6 +19,7 @@ type Cluster struct {
 	byAddress map[string]*cluster.Host
 	drop      float64 // of requests, see DropOverload
 	pools     map[poolKey]pool.HTTP
+	alt       map[string]altStats
 	drained   bool
 	asked     map[cluster.TransportOptions]*cluster.TransportOptions
 }
@@ -185,6 +186,7 @@ func (c *Cluster) closePools(of func(h *cluster.Host, key uint32) bool) {
 // drain lets the cluster's connections end with what they carry.
 func (c *Cluster) drain() {
 	c.drained = true
+	c.closeAltStats()
 	c.owner.Close()
 	c.drainPools()
 }

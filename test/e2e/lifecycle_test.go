@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -14,7 +15,34 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/agent/pods"
+	"github.com/weirproxy/weir/internal/noderig"
 )
+
+// A proxy that starts before the agent waits for it.
+func TestProxyFirst(t *testing.T) {
+	n := newNode(t)
+	cmd := n.Command(t.Context(), "proxy", "--config-yaml", "{}", "--agent-socket", n.RunDir+"/proxy.sock")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: noderig.ProxyUID, Gid: noderig.ProxyUID}}
+	cmd.Dir = "/"
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && !strings.Contains(lines.Text(), "waiting for the agent") {
+	}
+	n.startAgent()
+	go io.Copy(io.Discard, said)
+	n.eventually("the proxy has joined", func() bool {
+		s, err := n.Client().Status(t.Context())
+		return err == nil && len(s.Proxies) == 1
+	})
+}
 
 // A proxy is killed: what connects meanwhile waits for the next one.
 func TestProxyKilled(t *testing.T) {

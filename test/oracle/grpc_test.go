@@ -108,9 +108,11 @@ func (services) ShouldRateLimit(ctx context.Context, q *rlsv3.RateLimitRequest) 
 // "responseBody", …). Other values are "fail", "close", "slow", and "echo",
 // an immediate response with the kinds and sizes of all messages so far. A
 // kind that is not there is answered without changes; "shout" in the place of
-// a body's answer is the body in capitals.
+// a body's answer is the body in capitals. "wait" is answered, without changes,
+// when something else is.
 func (services) Process(s procv3.ExternalProcessor_ProcessServer) error {
 	do, seen := map[string]json.RawMessage{}, ""
+	var waiting []string
 	for {
 		q, err := s.Recv()
 		if err != nil {
@@ -122,6 +124,15 @@ func (services) Process(s procv3.ExternalProcessor_ProcessServer) error {
 			j, _ := json.Marshal(v.AsMap())
 			seen += k + string(j) + ";"
 		}
+		if m := q.GetMetadataContext(); len(m.GetFilterMetadata()) > 0 {
+			seen += asked(m) + ";"
+		}
+		if q.GetProtocolConfig().GetSendBodyWithoutWaitingForHeaderResponse() {
+			seen += "early;"
+		}
+		if md, _ := metadata.FromIncomingContext(s.Context()); len(md.Get("x-meta")) > 0 {
+			seen += strings.Join(md.Get("x-meta"), ",") + ";"
+		}
 		for _, h := range q.GetRequestHeaders().GetHeaders().GetHeaders() {
 			if h.GetKey() == "x-proc" {
 				json.Unmarshal(h.GetRawValue(), &do)
@@ -131,6 +142,9 @@ func (services) Process(s procv3.ExternalProcessor_ProcessServer) error {
 		switch answer {
 		case "":
 			answer = `{"` + name + `":{}}`
+		case `"wait"`:
+			waiting = append(waiting, name)
+			continue
 		case `"fail"`:
 			return status.Error(codes.Internal, "failed")
 		case `"close"`:
@@ -148,6 +162,12 @@ func (services) Process(s procv3.ExternalProcessor_ProcessServer) error {
 			j, _ := json.Marshal(bytes.ToUpper(body))
 			answer = fmt.Sprintf(`{"%s":{"response":{"bodyMutation":{"streamedResponse":{"body":%s,"endOfStream":%v}}}}}`, name, j, end)
 		}
+		for _, name := range waiting {
+			empty := &procv3.ProcessingResponse{}
+			protojson.Unmarshal([]byte(`{"`+name+`":{}}`), empty)
+			s.Send(empty)
+		}
+		waiting = nil
 		out := &procv3.ProcessingResponse{}
 		if err := protojson.Unmarshal([]byte(answer), out); err != nil {
 			return status.Error(codes.InvalidArgument, err.Error())

@@ -31,7 +31,7 @@ func TestLenient(t *testing.T) {
 		{"integer with an exponent", `{"per_connection_buffer_limit_bytes": 1e3}`, `{"perConnectionBufferLimitBytes": 1000}`},
 		{"boolean in a string", `{"respect_dns_ttl": "true"}`, `{"respectDnsTtl": true}`},
 		{"null is not set", `{"name": null, "metadata": null}`, `{}`},
-		{"null in a list is no element", `{"health_checks": [null, {"timeout": "1s"}]}`, `{"healthChecks": [{"timeout": "1s"}]}`},
+		{"null in a list is an empty element", `{"health_checks": [null, {"timeout": "1s"}]}`, `{"healthChecks": [{}, {"timeout": "1s"}]}`},
 		{"escapes", `{"name": "a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00é"}`, `{"name": "a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00é"}`},
 		{"long value moves its length", `{"metadata": {"filter_metadata": {"k": {"x": "` + long + `"}}}}`, `{"metadata": {"filterMetadata": {"k": {"x": "` + long + `"}}}}`},
 		{"struct", `{"metadata": {"filter_metadata": {"k": {"n": null, "f": 1.5, "s": "x", "b": true, "c": false, "l": [1, {}, []], "o": {"p": {}}}}}}`,

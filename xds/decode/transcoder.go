@@ -183,18 +183,34 @@ func (t *transcoder) list(f *fieldType) error {
 		}
 		t.push(step{index: i})
 		t.at = t.pos
-		if t.peek() == 'n' && !f.takesNull() { // as Envoy: not an element
-			if err := t.word("null"); err != nil {
-				return err
-			}
-		} else {
-			if err := t.single(f); err != nil {
-				return err
-			}
-			i++
+		read := t.single
+		if t.peek() == 'n' && !f.takesNull() {
+			read = t.zero
 		}
+		if err := read(f); err != nil {
+			return err
+		}
+		i++
 		t.pop()
 	}
+}
+
+// zero reads a null in a list: as for Envoy an element that is empty or 0.
+func (t *transcoder) zero(f *fieldType) error {
+	if err := t.word("null"); err != nil {
+		return err
+	}
+	switch f.kind {
+	case protoreflect.MessageKind:
+		t.close(t.open(f.num))
+	case protoreflect.StringKind, protoreflect.BytesKind:
+		return t.text(f, nil)
+	case protoreflect.BoolKind:
+		t.varint(f, 0)
+	default:
+		return t.text(f, []byte("0"))
+	}
+	return nil
 }
 
 func (t *transcoder) mapField(f *fieldType) error {

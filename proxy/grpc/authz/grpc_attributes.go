@@ -85,22 +85,25 @@ func peer(a network.Address) *authv3.AttributeContext_Peer {
 		Address: a.Addr().String(), PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(a.Port())}}}}}
 }
 
-// Metadata is the part of metadata that lies in these namespaces.
-func Metadata(all map[string]map[string]any, namespaces []string) *corev3.Metadata {
+// Metadata is the part of metadata that lies in these namespaces. Where several
+// sources have a namespace the last one's counts.
+func Metadata(namespaces []string, sources ...map[string]map[string]any) *corev3.Metadata {
 	m := &corev3.Metadata{}
-	for _, ns := range namespaces {
-		fields, ok := all[ns]
-		if !ok {
-			continue
+	for _, all := range sources {
+		for _, ns := range namespaces {
+			fields, ok := all[ns]
+			if !ok {
+				continue
+			}
+			s, err := structpb.NewStruct(fields)
+			if err != nil {
+				continue
+			}
+			if m.FilterMetadata == nil {
+				m.FilterMetadata = map[string]*structpb.Struct{}
+			}
+			m.FilterMetadata[ns] = s
 		}
-		s, err := structpb.NewStruct(fields)
-		if err != nil {
-			continue
-		}
-		if m.FilterMetadata == nil {
-			m.FilterMetadata = map[string]*structpb.Struct{}
-		}
-		m.FilterMetadata[ns] = s
 	}
 	return m
 }

@@ -3,6 +3,7 @@ package http2
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -180,6 +181,30 @@ func TestCredits(t *testing.T) {
 	r.expect("WINDOW_UPDATE 0 134465", "WINDOW_UPDATE 1 50000")
 	if n := len(r.u.streams[0].body); n != 59_400 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+// TestReducedFlushTimeout ends it sooner when the load has risen meanwhile.
+func TestReducedFlushTimeout(t *testing.T) {
+	left := time.Hour
+	r := newServerRig(t, func(s *Settings) {
+		s.FlushTimeout = time.Hour
+		s.ReduceFlush = func(time.Duration) (reduced, again time.Duration) { return left, time.Minute }
+	})
+	r.u.answer = func(x *exchange) { x.respond("200", "abc") }
+	r.w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	r.w.head(1, true, get...)
+	r.send()
+	r.conn.Out().Reset()
+	s := r.codec.(*server).streams[1]
+	s.onTimer()
+	if r.stats.TxFlushTimeout.Value() != 0 || !s.timer.Enabled() {
+		t.Fatal("the stream does not wait on")
+	}
+	left = 0
+	s.onTimer()
+	if r.stats.TxFlushTimeout.Value() != 1 {
+		t.Error("the stream is still there")
 	}
 }
 

@@ -65,7 +65,10 @@ type Settings struct {
 	// FlushTimeout ends a stream whose peer takes nothing of its last bytes
 	// for so long; 0: never.
 	FlushTimeout time.Duration
-	KeepAlive    KeepAlive
+	// ReduceFlush is what is left of such a timeout under the load of the
+	// moment, and after which time to ask again; nil: all of it.
+	ReduceFlush func(full time.Duration) (reduced, again time.Duration)
+	KeepAlive   KeepAlive
 	// Extra are further SETTINGS parameters to send (custom_settings_parameters).
 	Extra []Setting
 

@@ -32,6 +32,7 @@ type streamState struct {
 	res   http.ResponseDecoder // dec on a client
 	begun time.Duration
 	flush time.Duration // the stream's own flush timeout; 0: the settings'
+	stuck time.Duration // since when its peer has taken nothing of the end
 
 	wire       http.Bytes
 	sendWindow int32 // may be negative: RFC 9113 section 6.9.2
@@ -273,6 +274,9 @@ func (s *stream) onTimer() {
 		s.remove()
 		return
 	}
+	if s.c.set.ReduceFlush != nil && s.armFlush() {
+		return
+	}
 	count(s.c.set.Counters.TxFlushTimeout)
 	s.abort(http2.ErrCodeInternal, http.LocalReset)
 }
@@ -287,13 +291,35 @@ func (s *stream) SetFlushTimeout(d time.Duration) {
 // awaitFlush starts or renews the time that the peer has for the rest of a
 // message.
 func (s *stream) awaitFlush() {
-	t := s.flush
-	if t == 0 {
-		t = s.c.set.FlushTimeout
+	if s.flushTimeout() > 0 && s.outEnd && !s.sentEnd {
+		s.stuck = s.c.nc.Loop().Now()
+		if !s.armFlush() {
+			s.timer.Enable(0)
+		}
 	}
-	if t > 0 && s.outEnd && !s.sentEnd {
-		s.timer.Enable(t)
+}
+
+// armFlush waits for what is left of that time. It returns false when there is
+// none.
+func (s *stream) armFlush() bool {
+	full := s.flushTimeout()
+	wait, again := full, full
+	if f := s.c.set.ReduceFlush; f != nil {
+		wait, again = f(full)
 	}
+	left := s.stuck + wait - s.c.nc.Loop().Now()
+	if left <= 0 {
+		return false
+	}
+	s.timer.Enable(min(left, again))
+	return true
+}
+
+func (s *stream) flushTimeout() time.Duration {
+	if s.flush != 0 {
+		return s.flush
+	}
+	return s.c.set.FlushTimeout
 }
 
 // ReadDisable implements http.Stream.

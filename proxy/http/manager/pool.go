@@ -65,6 +65,11 @@ func (w *worker) settings2() *http2.Settings {
 	if w.http2.Counters.GoAwaySent == nil {
 		w.http2.Counters = w.cfg.groups.http2.For(w.index).Counters()
 		w.http2.Counters.TooManyPrematureResets = (*uint64)(&w.stats.DownstreamRqTooManyPrematureResets)
+		if o := w.cfg.overload; o.Reduces(overload.StreamFlush) {
+			w.http2.ReduceFlush = func(full time.Duration) (reduced, again time.Duration) {
+				return o.Reduced(overload.StreamFlush, full), o.Recheck(full)
+			}
+		}
 	}
 	return &w.http2
 }

@@ -96,6 +96,9 @@ type Info struct {
 	PoolPerDownstream bool
 	// DynamicForward tells that the hosts are what requests name.
 	DynamicForward bool
+	// Maintained tells that a request is to be refused: so many of 100 as the
+	// runtime's upstream.maintenance_mode.<name> says. nil: none. Workers call it.
+	Maintained func() bool
 	// Used tells that a connection to one of the hosts was made: active health
 	// checks come more often then.
 	Used atomic.Bool

@@ -2,7 +2,7 @@ package cluster
 
 import "math/rand/v2"
 
-// Runtime looks up values of the runtime on main. The zero Runtime has none.
+// Runtime looks up values of the runtime. Any goroutine may. The zero Runtime has none.
 type Runtime struct {
 	Integer func(key string, def uint64) uint64
 	Double  func(key string, def float64) float64

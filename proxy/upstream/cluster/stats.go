@@ -86,6 +86,20 @@ type Stats struct {
 	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time,omitempty"`
 }
 
+// AltStats are what requests count a second time under the name that they give
+// in x-envoy-upstream-alt-stat-name: cluster.<name>.<alternative name>.
+type AltStats struct {
+	Rq         stats.Codes `stat:"upstream_rq_"`
+	InternalRq stats.Codes `stat:"internal.upstream_rq_"`
+	ExternalRq stats.Codes `stat:"external.upstream_rq_"`
+	CanaryRq   stats.Codes `stat:"canary.upstream_rq_"`
+
+	RqTime         stats.Histogram `stat:"upstream_rq_time,omitempty"`
+	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time,omitempty"`
+	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time,omitempty"`
+	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time,omitempty"`
+}
+
 // SizeStats are the histograms of track_cluster_stats.request_response_sizes,
 // in bytes and lines.
 type SizeStats struct {

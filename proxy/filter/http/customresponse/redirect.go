@@ -109,7 +109,7 @@ func splitURI(uri string) (scheme, host, path string, ok bool) {
 
 // formatContext is what header values are made of.
 func (f *filter) formatContext(response *http.HeaderMap) *formatter.Context {
-	loop := f.cb.Loop()
-	f.context = formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), ResponseHeaders: response, Now: loop.Now(), Time: loop.Time()}
+	f.context = formatter.OfRequest(f.cb)
+	f.context.ResponseHeaders = response
 	return &f.context
 }

@@ -300,8 +300,8 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 }
 
 func (f *filter) formatContext() *formatter.Context {
-	loop := f.cb.Loop()
-	return &formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), Now: loop.Now(), Time: loop.Time()}
+	c := formatter.OfRequest(f.cb)
+	return &c
 }
 
 // later gives a verdict in a later turn.

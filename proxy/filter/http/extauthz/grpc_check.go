@@ -39,13 +39,13 @@ func (f *filter) attributes() *authv3.AttributeContext {
 	a := authz.Peers(info.DownstreamLocal, info.DownstreamRemote, info.DownstreamTLS(), authz.Options{PeerCertificate: f.peerCertificate, TLSSession: f.tlsSession})
 	a.ContextExtensions = f.extensions
 	a.Request = &authv3.AttributeContext_Request{Time: timestamppb.New(info.Start), Http: f.httpAttributes()}
-	a.MetadataContext, a.RouteMetadataContext = authz.Metadata(info.Metadata, f.metadata), &corev3.Metadata{}
+	a.MetadataContext, a.RouteMetadataContext = authz.Metadata(f.metadata, info.ConnectionMetadata(), info.Metadata), &corev3.Metadata{}
 	a.Destination.Labels = f.labels
 	if len(f.routeMetadata) > 0 {
 		if r, ok := f.cb.Route().(interface {
 			Metadata() map[string]map[string]any
 		}); ok {
-			a.RouteMetadataContext = authz.Metadata(r.Metadata(), f.routeMetadata)
+			a.RouteMetadataContext = authz.Metadata(f.routeMetadata, r.Metadata())
 		}
 	}
 	return a

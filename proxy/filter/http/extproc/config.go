@@ -1,10 +1,8 @@
 package extproc
 
 import (
-	"slices"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -34,6 +32,7 @@ func Maker(tables func(worker int) *upstream.Table) http.FilterMaker {
 			return nil, err
 		}
 		f.client = async.Clients(tables)
+		f.table = tables
 		return f, nil
 	})}
 }
@@ -45,7 +44,7 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 	if err := field.Only(p, m, "grpc_service", "failure_mode_allow", "processing_mode", "message_timeout", "stat_prefix", "mutation_rules",
 		"max_message_timeout", "forward_rules", "allow_mode_override", "disable_immediate_response", "metadata_options", "observability_mode",
 		"disable_clear_route_cache", "route_cache_action", "deferred_close_timeout", "request_attributes", "response_attributes", "allowed_override_modes", "status_on_error",
-		"allow_content_length_header", "emit_client_span"); err != nil {
+		"allow_content_length_header", "emit_client_span", "send_body_without_waiting_for_header_response", "filter_metadata"); err != nil {
 		return nil, err
 	}
 	if err := noClientSpan(p, m.GetEmitClientSpan()); err != nil {
@@ -57,7 +56,7 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 		maxTimeout:    m.GetMaxMessageTimeout().AsDuration(),
 		allowOverride: m.AllowModeOverride, noImmediate: m.DisableImmediateResponse, observe: m.ObservabilityMode,
 		keepRoute: m.DisableClearRouteCache || m.RouteCacheAction == extprocv3.ExternalProcessor_RETAIN, clearRoute: m.RouteCacheAction == extprocv3.ExternalProcessor_CLEAR,
-		errorStatus: 500, keepLength: m.AllowContentLengthHeader,
+		errorStatus: 500, keepLength: m.AllowContentLengthHeader, sendEarly: m.SendBodyWithoutWaitingForHeaderResponse,
 	}
 	if m.MessageTimeout != nil {
 		f.timeout = m.MessageTimeout.AsDuration()
@@ -92,7 +91,7 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 	if f.disallowed, err = patterns(fp.Dot("disallowed_headers"), m.GetForwardRules().GetDisallowedHeaders()); err != nil {
 		return nil, err
 	}
-	if err := f.settings.metadata(p.Dot("metadata_options"), m.MetadataOptions); err != nil {
+	if err := f.settings.namespaces(p.Dot("metadata_options"), m.MetadataOptions); err != nil {
 		return nil, err
 	}
 	if f.attributes, err = compileAttributes(p, m); err != nil {
@@ -135,96 +134,6 @@ func patterns(p field.Path, c *matcherv3.ListStringMatcher) ([]matcher.String, e
 		out = append(out, x)
 	}
 	return out, nil
-}
-
-func compileMode(p field.Path, c *extprocv3.ProcessingMode) (mode, error) {
-	m := defaultMode
-	skip := extprocv3.ProcessingMode_SKIP
-	m[request].headers = c.GetRequestHeaderMode() != skip
-	m[response].headers = c.GetResponseHeaderMode() != skip
-	m[request].trailers = c.GetRequestTrailerMode() == extprocv3.ProcessingMode_SEND
-	m[response].trailers = c.GetResponseTrailerMode() == extprocv3.ProcessingMode_SEND
-	for d, b := range []extprocv3.ProcessingMode_BodySendMode{c.GetRequestBodyMode(), c.GetResponseBodyMode()} {
-		dp := p.Dot([]string{"request_body_mode", "response_body_mode"}[d])
-		x, known := bodyModes[b]
-		if !known {
-			return m, dp.Errorf("weir does not support %v", b)
-		}
-		if x == duplex && !m[d].trailers {
-			return m, dp.Errorf("%v needs the trailers to be sent as well", b)
-		}
-		m[d].body = x
-	}
-	return m, nil
-}
-
-var bodyModes = map[extprocv3.ProcessingMode_BodySendMode]bodyMode{
-	extprocv3.ProcessingMode_NONE: none, extprocv3.ProcessingMode_STREAMED: streamed, extprocv3.ProcessingMode_BUFFERED: buffered,
-	extprocv3.ProcessingMode_BUFFERED_PARTIAL: bufferedPartial, extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED: duplex,
-}
-
-func (s *settings) metadata(p field.Path, c *extprocv3.MetadataOptions) error {
-	if err := field.Only(p, c, "forwarding_namespaces", "receiving_namespaces"); err != nil {
-		return err
-	}
-	for name, ns := range map[string]*extprocv3.MetadataOptions_MetadataNamespaces{"forwarding_namespaces": c.GetForwardingNamespaces(), "receiving_namespaces": c.GetReceivingNamespaces()} {
-		if err := field.Only(p.Dot(name), ns, "untyped"); err != nil {
-			return err
-		}
-	}
-	s.forward, s.receive = c.GetForwardingNamespaces().GetUntyped(), c.GetReceivingNamespaces().GetUntyped()
-	return nil
-}
-
-// routeSettings is an ExtProcPerRoute compiled; nil fields leave the filter's.
-type routeSettings struct {
-	disabled     bool
-	mode         *mode
-	service      *grpc.Service
-	metadata     *settings
-	failureAllow *bool
-	attributes   [2][]attribute
-}
-
-// routeConfig compiles an ExtProcPerRoute.
-func routeConfig(p field.Path, m *extprocv3.ExtProcPerRoute, ctx *http.FactoryContext) (r *routeSettings, err error) {
-	r = &routeSettings{disabled: m.GetDisabled()}
-	o := m.GetOverrides()
-	p = p.Dot("overrides")
-	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes", "emit_client_span"); err != nil {
-		return nil, err
-	}
-	if err := noClientSpan(p, o.GetEmitClientSpan()); err != nil {
-		return nil, err
-	}
-	if o.GetProcessingMode() != nil {
-		x, err := compileMode(p.Dot("processing_mode"), o.ProcessingMode)
-		if err != nil {
-			return nil, err
-		}
-		r.mode = &x
-	}
-	if r.attributes, err = compileAttributes(p, o); err != nil {
-		return nil, err
-	}
-	if o.GetMetadataOptions() != nil {
-		r.metadata = &settings{}
-		if err := r.metadata.metadata(p.Dot("metadata_options"), o.MetadataOptions); err != nil {
-			return nil, err
-		}
-	}
-	if v := o.GetFailureModeAllow(); v != nil {
-		r.failureAllow = &v.Value
-	}
-	if len(o.GetGrpcInitialMetadata()) > 0 && o.GetGrpcService() == nil {
-		return nil, p.Dot("grpc_initial_metadata").Errorf("weir takes it together with grpc_service only")
-	}
-	if o.GetGrpcService() != nil {
-		s := &corev3.GrpcService{TargetSpecifier: o.GrpcService.TargetSpecifier, Timeout: o.GrpcService.Timeout,
-			InitialMetadata: slices.Concat(o.GrpcService.InitialMetadata, o.GrpcInitialMetadata), RetryPolicy: o.GrpcService.RetryPolicy}
-		r.service, err = grpc.Compile(p.Dot("grpc_service"), s, 0, ctx.LocalAddress)
-	}
-	return r, err
 }
 
 // noClientSpan takes emit_client_span where it says what weir does: there are

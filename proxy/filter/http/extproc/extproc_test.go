@@ -22,10 +22,12 @@ import (
 type processor struct {
 	procv3.UnimplementedExternalProcessorServer
 	duplex bool
+	late   bool          // headers are answered when the body has come
 	gate   chan struct{} // if set, closed when response bodies are to be answered
 }
 
 func (p processor) Process(s procv3.ExternalProcessor_ProcessServer) error {
+	var held *procv3.ProcessingResponse
 	for {
 		q, err := s.Recv()
 		if err != nil {
@@ -46,9 +48,17 @@ func (p processor) Process(s procv3.ExternalProcessor_ProcessServer) error {
 				return nil
 			}
 			out.Response = &procv3.ProcessingResponse_RequestHeaders{RequestHeaders: &procv3.HeadersResponse{Response: mark()}}
+			if p.late {
+				held = out
+				continue
+			}
 		case *procv3.ProcessingRequest_ResponseHeaders:
 			out.Response = &procv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: &procv3.HeadersResponse{Response: mark()}}
 		case *procv3.ProcessingRequest_RequestBody:
+			if held != nil {
+				s.Send(held)
+				held = nil
+			}
 			out.Response = &procv3.ProcessingResponse_RequestBody{RequestBody: p.shout(x.RequestBody)}
 		case *procv3.ProcessingRequest_ResponseBody:
 			if p.gate != nil {
@@ -144,6 +154,27 @@ func TestSlowProcessor(t *testing.T) {
 			}
 			r.WantStat("cluster.u.upstream_rq_active", "0")
 		})
+	}
+}
+
+// TestBodyBeforeHeaders: a processor that looks at the body before it says
+// what becomes of the headers.
+func TestBodyBeforeHeaders(t *testing.T) {
+	for mode, more := range map[string]string{"STREAMED": "}, send_body_without_waiting_for_header_response: true", "FULL_DUPLEX_STREAMED": ", request_trailer_mode: SEND}"} {
+		t.Run(mode, func(t *testing.T) {
+			r := start(t, processor{duplex: mode != "STREAMED", late: true}, "", "message_timeout: 10s, processing_mode: {response_header_mode: SKIP, request_body_mode: "+mode+more)
+			if a := r.Do("POST", "/", "hello"); a.Status != 200 || !strings.HasSuffix(a.Body, "HELLO") || !strings.Contains(strings.ToLower(a.Body), "x-marked: yes\n") {
+				t.Errorf("%+v", a)
+			}
+		})
+	}
+}
+
+// TestRouteOverrides: a route changes a part, without a service of its own.
+func TestRouteOverrides(t *testing.T) {
+	r := start(t, processor{}, filterrig.Route("/r", "proc", extproc.RouteTypeURL, "overrides: {failure_mode_allow: true, grpc_initial_metadata: [{key: x-a, value: b}]}"), "failure_mode_allow: false")
+	if a := r.Get("/r", "x-proc", "fail"); a.Status != 200 {
+		t.Errorf("%+v", a)
 	}
 }
 

@@ -10,12 +10,14 @@ import (
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/upstream"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
 // settings are what routes can override besides the mode.
 type settings struct {
 	forward, receive []string // namespaces of dynamic metadata
+	forwardCluster   []string // namespaces of the cluster's metadata
 	failureAllow     bool
 	attributes       [2][]attribute
 }
@@ -25,6 +27,7 @@ type factory struct {
 	settings
 	service             *grpc.Service
 	client              func(worker int) async.Client
+	table               func(worker int) *upstream.Table
 	mode                mode
 	overrides           []mode // those that mode_override may choose; none: any
 	allowOverride       bool
@@ -32,6 +35,7 @@ type factory struct {
 	observe             bool // nothing waits for the processor
 	keepRoute           bool
 	clearRoute          bool
+	sendEarly           bool // streamed bodies do not wait for the reply to the headers
 	keepLength          bool // content-length stays although the body may change
 	errorStatus         int
 	timeout, maxTimeout time.Duration
@@ -67,6 +71,7 @@ type state struct {
 	now    mode
 	own    settings
 	phases [2]phase
+	asked  *grpc.Service
 	stream *grpc.Stream
 	told   bool // the processor knows the modes
 	begun  bool // the route was asked
@@ -116,32 +121,51 @@ func (f *filter) begin() {
 	}
 	f.begun = true
 	f.now, f.own = f.mode, f.settings
-	service := f.service
-	if r, ok := http.RouteConfig[*routeSettings](f.cb); ok {
-		f.over = r.disabled
-		if r.mode != nil {
-			f.now = *r.mode
-		}
-		if r.service != nil {
-			service = r.service
-		}
-		if r.metadata != nil {
-			f.own.forward, f.own.receive = r.metadata.forward, r.metadata.receive
-		}
-		for d, list := range r.attributes {
-			if list != nil {
-				f.own.attributes[d] = list
-			}
-		}
-		if r.failureAllow != nil {
-			f.own.failureAllow = *r.failureAllow
-		}
-	}
+	f.asked = f.service
 	for d := range f.phases {
 		p := &f.phases[d]
 		p.f, p.d = f, direction(d)
 	}
-	f.phases[request].service = service
+	route := f.cb.Route()
+	if route == nil {
+		return
+	}
+	var initial []grpc.Metadata
+	for _, level := range route.FilterConfigs(f.cb.FilterName()) { // least specific first
+		if r, ok := level.(*routeSettings); ok {
+			f.override(r)
+			initial = grpc.MergeMetadata(initial, r.initial)
+		}
+	}
+	if len(initial) > 0 {
+		f.asked = f.asked.WithMetadata(initial)
+	}
+}
+
+// override takes what one level of the route says.
+func (f *filter) override(r *routeSettings) {
+	f.over = r.disabled
+	if r.mode != nil {
+		f.now = *r.mode
+	}
+	if r.service != nil {
+		f.asked = r.service
+	}
+	for _, x := range [...]struct{ to, from *[]string }{
+		{&f.own.forward, &r.metadata.forward}, {&f.own.receive, &r.metadata.receive}, {&f.own.forwardCluster, &r.metadata.forwardCluster},
+	} {
+		if *x.from != nil {
+			*x.to = *x.from
+		}
+	}
+	for d, list := range r.attributes {
+		if list != nil {
+			f.own.attributes[d] = list
+		}
+	}
+	if r.failureAllow != nil {
+		f.own.failureAllow = *r.failureAllow
+	}
 }
 
 // open begins the conversation at the first message.
@@ -150,7 +174,7 @@ func (f *filter) open() {
 		return
 	}
 	f.stats.StreamsStarted.Inc()
-	f.stream = f.phases[request].service.Open(f.client, processMethod, 0, f.cb.Connection(), f)
+	f.stream = f.asked.Open(f.client, processMethod, 0, f.cb.Connection(), f)
 	f.stream.OnWritable(f.onWritable)
 }
 

@@ -39,8 +39,8 @@ type reply struct {
 	end       bool // with streamed: the last
 	clear     bool // clear_route_cache
 	metadata  map[string]map[string]any
-	mode      *mode
-	timeout   time.Duration // override_message_timeout
+	mode      func(mode) mode // mode_override: changes the filter's mode; nil: none
+	timeout   time.Duration   // override_message_timeout
 
 	status     int // of an immediate response
 	grpcStatus int
@@ -76,25 +76,17 @@ func (f *filter) encode(d direction, k kind, data []byte, end bool) []byte {
 	default:
 		m.Request = &extprocv3.ProcessingRequest_ResponseTrailers{ResponseTrailers: &extprocv3.HttpTrailers{Trailers: f.headerMap(f.cb.ResponseTrailers())}}
 	}
-	if !f.told {
+	if !f.told && !f.observe {
 		f.told = true
-		m.ProtocolConfig = &extprocv3.ProtocolConfiguration{RequestBodyMode: wireModes[f.now[request].body], ResponseBodyMode: wireModes[f.now[response].body]}
+		m.ProtocolConfig = &extprocv3.ProtocolConfiguration{RequestBodyMode: wireModes[f.now[request].body], ResponseBodyMode: wireModes[f.now[response].body],
+			SendBodyWithoutWaitingForHeaderResponse: f.sendEarly}
 	}
 	if values := f.attributes(d); len(values) > 0 {
 		if x, err := structpb.NewStruct(values); err == nil {
 			m.Attributes = map[string]*structpb.Struct{attributesKey: x}
 		}
 	}
-	for _, ns := range f.own.forward {
-		if fields, ok := f.cb.StreamInfo().Metadata[ns]; ok {
-			if s, err := structpb.NewStruct(fields); err == nil {
-				if m.MetadataContext == nil {
-					m.MetadataContext = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
-				}
-				m.MetadataContext.FilterMetadata[ns] = s
-			}
-		}
-	}
+	m.MetadataContext = f.metadataContext()
 	out, _ := proto.Marshal(m) // its strings are valid
 	return out
 }
@@ -127,8 +119,8 @@ func (f *filter) decode(raw []byte) *reply {
 	r := &reply{timeout: m.GetOverrideMessageTimeout().AsDuration()}
 	r.metadata = metadataOf(m.GetDynamicMetadata(), f.own.receive)
 	if o := m.GetModeOverride(); o != nil {
-		if x, err := compileMode("", o); err == nil {
-			r.mode = &x
+		if _, err := compileMode("", o); err == nil {
+			r.mode = func(m mode) mode { return overrideMode(m, o) }
 		}
 	}
 	switch x := m.GetResponse().(type) {

@@ -1,16 +1,14 @@
 package extproc
 
 import (
-	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
 // phase is one direction of a stream.
 type phase struct {
-	f       *filter
-	d       direction
-	service *grpc.Service // of the request's phase only
+	f *filter
+	d direction
 
 	waitHeaders  bool // the reply to the headers is awaited
 	waitBody     bool // the reply to the whole body is
@@ -85,13 +83,20 @@ func (p *phase) onData(b *network.Buffer, end bool) http.DataStatus {
 		return http.DataContinue
 	case p.waitHeaders && m.body == buffered:
 		return http.DataStopAndBuffer
-	case p.waitHeaders || p.waitBody:
+	case (p.waitHeaders || p.waitBody) && !p.early():
 		return http.DataStopAndWatermark
 	case m.body == buffered || m.body == bufferedPartial:
 		return p.gather(b, end)
 	}
 	p.sendPiece(b, end)
 	return http.DataStopNoBuffer
+}
+
+// early tells whether the body is sent although the reply to the headers is
+// awaited: the processor may want to see it first.
+func (p *phase) early() bool {
+	m := p.mode().body
+	return m == duplex || m == streamed && p.f.sendEarly
 }
 
 // gather keeps a body until it is whole, or as long as it may get.
@@ -151,7 +156,7 @@ func (p *phase) onTrailers() http.TrailersStatus {
 		}
 		return http.TrailersContinue
 	}
-	if p.waitHeaders || p.waitBody || len(p.pieces) > 0 {
+	if (p.waitHeaders || p.waitBody) && p.mode().body != duplex || len(p.pieces) > 0 {
 		return http.TrailersStopIteration
 	}
 	if m := p.mode().body; (m == buffered || m == bufferedPartial) && !p.bodyOver && p.kept() > 0 {

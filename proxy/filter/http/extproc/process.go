@@ -75,9 +75,9 @@ func (p *phase) process(r *reply) bool {
 		p.onBodyReply(r)
 	case r.kind == body && p.mode().body == duplex && r.streamed && !p.waitHeaders:
 		p.onStreamed(r)
-	case r.kind == body && len(p.pieces) > 0 && !r.streamed:
+	case r.kind == body && len(p.pieces) > 0 && !r.streamed && !p.waitHeaders:
 		p.onPieceReply(r)
-	case r.kind == trailers && p.waitTrailers && len(p.pieces) == 0:
+	case r.kind == trailers && p.waitTrailers && len(p.pieces) == 0 && !p.waitHeaders:
 		f.timers[p.d].Disable()
 		p.waitTrailers = false
 		t := f.cb.RequestTrailers()
@@ -101,13 +101,13 @@ func (p *phase) onHeadersReply(r *reply) {
 	if !f.apply(h, r) {
 		return
 	}
-	f.override(r)
+	f.overrideModes(r)
 	f.route(p.d, r)
 	switch m := p.mode().body; {
 	case r.replace:
 		p.replaceBody(r, h)
 		return
-	case p.end && p.kept() == 0 && !p.gotTrailers:
+	case p.end && p.kept() == 0 && !p.streaming && !p.gotTrailers:
 		// There was no body.
 	case m == buffered || m == bufferedPartial:
 		if p.end || m == bufferedPartial && p.full(0) {
@@ -123,7 +123,7 @@ func (p *phase) onHeadersReply(r *reply) {
 			x.Move(b)
 			p.sendPiece(x, p.end && !p.gotTrailers)
 		}
-		if p.gotTrailers && len(p.pieces) == 0 {
+		if p.gotTrailers && len(p.pieces) == 0 && !p.waitTrailers {
 			p.trailers()
 		}
 		if p.waiting() || p.end {
@@ -143,6 +143,8 @@ func (p *phase) replaceBody(r *reply, h *http.HeaderMap) {
 	if b := p.buffer(); b != nil {
 		b.Reset()
 	}
+	p.drop()
+	p.answered(p.unanswered)
 	h.Remove(http.ContentLength)
 	x := p.f.cb.Loop().NewBuffer()
 	x.Append(r.body)
@@ -221,12 +223,12 @@ func (p *phase) onStreamed(r *reply) {
 	p.inject(x, r.end)
 }
 
-// override takes the modes that the processor asks for.
-func (f *filter) override(r *reply) {
-	if r.mode == nil || !f.allowOverride {
+// overrideModes takes the modes that the processor asks for.
+func (f *filter) overrideModes(r *reply) {
+	if r.mode == nil || !f.allowOverride || f.sendEarly || f.mode[request].body == duplex || f.mode[response].body == duplex {
 		return
 	}
-	m := *r.mode
+	m := r.mode(f.mode)
 	m[request].headers = f.now[request].headers // they are past
 	if len(f.overrides) > 0 && !slices.ContainsFunc(f.overrides, func(x mode) bool { x[request].headers = m[request].headers; return x == m }) {
 		return
@@ -380,9 +382,20 @@ func (f *filter) OnClose(s grpc.Status) {
 	f.fail(f.errorStatus, details)
 }
 
+// bodyGone tells whether the processor alone has a part of a body, which can
+// then not go on without it.
+func (f *filter) bodyGone() bool {
+	for d := range f.phases {
+		if f.now[d].body == duplex && f.phases[d].streaming {
+			return true
+		}
+	}
+	return false
+}
+
 // fail ends processing: the stream goes on alone, or is answered.
 func (f *filter) fail(status int, details string) {
-	if f.observe || f.own.failureAllow {
+	if f.observe || f.own.failureAllow && !f.bodyGone() {
 		f.stats.FailureModeAllowed.Inc()
 		f.goOnAlone()
 		return

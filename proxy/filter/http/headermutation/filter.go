@@ -44,11 +44,8 @@ func (f *filter) levels(yield func(*mutations) bool) {
 }
 
 func (f *filter) fill() *formatter.Context {
-	loop := f.cb.Loop()
-	f.context = formatter.Context{
-		Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), ResponseHeaders: f.cb.ResponseHeaders(), ResponseTrailers: f.cb.ResponseTrailers(),
-		Now: loop.Now(), Time: loop.Time(),
-	}
+	f.context = formatter.OfRequest(f.cb)
+	f.context.ResponseHeaders, f.context.ResponseTrailers = f.cb.ResponseHeaders(), f.cb.ResponseTrailers()
 	return &f.context
 }
 

@@ -188,7 +188,7 @@ func (k *compiler) list(p field.Path, cs []*jwtauthnv3.JwtRequirement, any bool)
 			return nil, err
 		}
 		if r == nil {
-			return nil, p.Index(i).Errorf("a requirement here must not be empty")
+			r = satisfied{}
 		}
 		out = append(out, r)
 	}

@@ -92,7 +92,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	}
 	st := s.stats.For(f.cb.Worker())
 	st.Enabled.Inc()
-	f.fillContext(h)
+	f.context = formatter.OfRequest(f.cb)
 	f.describe()
 	if f.verdict = f.limitsOf(s).allow(f.wanted); !f.limited {
 		st.OK.Inc()
@@ -117,11 +117,6 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 		}
 	}, s.grpc, "local_rate_limited")
 	return http.HeadersStopIteration
-}
-
-func (f *filter) fillContext(h *http.HeaderMap) {
-	loop := f.cb.Loop()
-	f.context = formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: h, Now: loop.Now(), Time: loop.Time()}
 }
 
 // limitsOf are the buckets: shared, or the connection's own.

@@ -49,6 +49,18 @@ func TestBody(t *testing.T) {
 	r.WantStat("http.in.lua.executions", "4")
 }
 
+// TestBodyOfNone: what a script makes the body of a message that has none is
+// sent.
+func TestBodyOfNone(t *testing.T) {
+	r := start(t, `
+		function envoy_on_request(h)
+			h:body(true):setBytes("asked")
+		end`)
+	if a := r.Get("/"); !strings.HasSuffix(a.Body, "\n\nasked") {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestYieldThroughPcall: Lua 5.1 can't, LuaJIT and weir can.
 func TestYieldThroughPcall(t *testing.T) {
 	r := start(t, `

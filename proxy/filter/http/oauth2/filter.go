@@ -241,8 +241,8 @@ func anyMatch(ms []matcher.Header, h *http.HeaderMap) bool {
 }
 
 func (f *filter) format(x *formatter.Formatter) string {
-	loop := f.cb.Loop()
-	return x.Format(&formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), Now: loop.Now(), Time: loop.Time()})
+	c := formatter.OfRequest(f.cb)
+	return x.Format(&c)
 }
 
 // EncodeHeaders implements http.EncoderFilter.

@@ -117,8 +117,7 @@ func (f *filter) isOn(key string) bool {
 
 // describe makes the request's descriptors; nil without a route to a cluster.
 func (f *filter) describe() *ratelimit.Question {
-	loop := f.cb.Loop()
-	f.context = formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: f.cb.RequestHeaders(), Now: loop.Now(), Time: loop.Time()}
+	f.context = formatter.OfRequest(f.cb)
 	rq := &route.LimitRequest{Format: &f.context, ServiceCluster: f.serviceCluster}
 	r, ok := f.cb.Route().(*route.Route)
 	if !ok || r.Forward() == nil {

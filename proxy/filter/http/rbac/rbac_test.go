@@ -23,6 +23,8 @@ func TestRules(t *testing.T) {
 		"no policy":          {`rules: {policies: {p: {permissions: [{destination_port: 1}], ` + me + `}}}`, "/", false},
 		"denied":             {`rules: {action: DENY, policies: {p: {permissions: [{any: true}], ` + me + `}}}`, "/", false},
 		"path without query": {`rules: {policies: {p: {permissions: [{url_path: {path: {exact: /a}}}], ` + me + `}}}`, "/a?b", true},
+		"path template":      {`rules: {policies: {p: {permissions: [{uri_template: {name: t, typed_config: {"@type": type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, path_template: "/a/{b}"}}}], ` + me + `}}}`, "/a/x?b", true},
+		"another path":       {`rules: {policies: {p: {permissions: [{uri_template: {name: t, typed_config: {"@type": type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, path_template: "/a/{b}"}}}], ` + me + `}}}`, "/a/x/y", false},
 		"not":                {`rules: {policies: {p: {permissions: [{not_rule: {url_path: {path: {exact: /a}}}}], ` + me + `}}}`, "/a", false},
 		"and":                {`rules: {policies: {p: {permissions: [{and_rules: {rules: [{any: true}, {destination_port_range: {start: 1, end: 2}}]}}], ` + me + `}}}`, "/", false},
 		"or":                 {`rules: {policies: {p: {permissions: [{or_rules: {rules: [{any: true}, {destination_ip: {address_prefix: 9.9.9.9, prefix_len: 32}}]}}], ` + me + `}}}`, "/", true},

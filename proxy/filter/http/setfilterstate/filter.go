@@ -27,9 +27,8 @@ type filter struct {
 }
 
 // DecodeHeaders implements http.DecoderFilter.
-func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
-	loop := f.cb.Loop()
-	f.context = formatter.Context{Info: f.cb.StreamInfo(), RequestHeaders: h, Now: loop.Now(), Time: loop.Time()}
+func (f *filter) DecodeHeaders(*http.HeaderMap, bool) http.HeadersStatus {
+	f.context = formatter.OfRequest(f.cb)
 	clearRoute := f.apply(f.settings)
 	if r, ok := http.RouteConfig[*settings](f.cb); ok {
 		clearRoute = f.apply(r) || clearRoute

@@ -16,7 +16,7 @@ func (f *filter) question() []byte {
 		tls, metadata = i.TLS, i.Metadata
 	}
 	a := authz.Peers(f.conn.LocalAddress(), f.conn.RemoteAddress(), tls, f.s.tell)
-	a.MetadataContext = authz.Metadata(metadata, f.s.namespaces)
+	a.MetadataContext = authz.Metadata(f.s.namespaces, metadata)
 	b, _ := proto.Marshal(&authv3.CheckRequest{Attributes: a})
 	return b
 }

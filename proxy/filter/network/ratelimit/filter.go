@@ -9,7 +9,6 @@ import (
 	"github.com/weirproxy/weir/proxy/grpc/ratelimit"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
-	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
 
@@ -124,8 +123,7 @@ func (f *filter) close(why string) {
 
 // question is what the service is asked, as bytes.
 func (f *filter) question() []byte {
-	loop := f.conn.Loop()
-	c := formatter.Context{Info: streaminfo.OfConnection(f.conn), Now: loop.Now(), Time: loop.Time()}
+	c := formatter.OfConnection(f.conn)
 	var q ratelimit.Question
 	for i := range f.s.descriptors {
 		d, x := &f.s.descriptors[i], q.Add()

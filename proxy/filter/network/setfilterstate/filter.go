@@ -4,7 +4,6 @@ import (
 	"github.com/weirproxy/weir/proxy/filterstate"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/network"
-	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 type settings struct {
@@ -44,7 +43,6 @@ func (f *filter) set(vs filterstate.Values) {
 	if len(vs) == 0 {
 		return
 	}
-	info, loop := f.conn.EnsureInfo(), f.conn.Loop()
-	c := formatter.Context{Info: streaminfo.OfConnection(f.conn), Now: loop.Now(), Time: loop.Time()}
+	info, c := f.conn.EnsureInfo(), formatter.OfConnection(f.conn)
 	vs.Set(&c, info)
 }

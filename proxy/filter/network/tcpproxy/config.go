@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 	"github.com/weirproxy/weir/xds/protos"
@@ -21,14 +22,15 @@ const TypeURL = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.
 // idleTimeoutDefault is Envoy's.
 const idleTimeoutDefault = time.Hour
 
-// Factory makes the filter's factory over the workers' cluster tables.
-func Factory(find Find) listener.NetworkFactory {
+// Factory makes the filter's factory over the workers' cluster tables; o may be
+// nil.
+func Factory(find Find, o *overload.Manager) listener.NetworkFactory {
 	return func(path field.Path, config *anypb.Any, ctx *listener.FactoryContext) (network.FilterFactory, error) {
 		s, err := compile(path, config, ctx)
 		if err != nil {
 			return nil, err
 		}
-		s.find = find
+		s.find, s.overload, s.shedsData = find, o, o.Watches(overload.TCPProxyData)
 		return s.newProxy, nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/pool"
@@ -21,6 +22,10 @@ const (
 // connect makes the next attempt to reach a host.
 func (p *proxy) connect() {
 	p.begun = true
+	if p.s.overload.Sheds(overload.TCPProxyConnect) {
+		p.shed()
+		return
+	}
 	if p.cluster = p.s.find(p.down.Loop(), p.target.name); p.cluster == nil {
 		p.stats.CxNoRoute.Inc()
 		p.fail(streaminfo.NoClusterFound, noRouteToCluster)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
@@ -120,6 +121,12 @@ func (p *proxy) fail(flag streaminfo.Flags, why string) {
 	p.down.Close(network.NoFlush)
 }
 
+// shed ends the connection because the proxy is overloaded.
+func (p *proxy) shed() {
+	p.stats.OverloadClose.Inc()
+	p.fail(streaminfo.OverloadManager, "overload_manager_close")
+}
+
 // established begins to carry bytes between downstream and up.
 func (p *proxy) established(up upstream, conn *network.Connection) {
 	p.pending, p.up, p.conn = nil, up, conn
@@ -146,6 +153,9 @@ func (p *proxy) flow() {
 // OnData implements network.ReadFilter.
 func (p *proxy) OnData(b *network.Buffer, end bool) network.FilterStatus {
 	switch {
+	case p.s.shedsData && p.s.overload.Sheds(overload.TCPProxyData):
+		b.Reset()
+		p.shed()
 	case p.up != nil:
 		p.up.Write(b, end)
 		p.active()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
@@ -46,6 +47,8 @@ type settings struct {
 	readEarly  bool   // read from the client before there is an upstream
 	earlyLimit uint32 // bytes of that
 
+	overload               *overload.Manager
+	shedsData              bool // connections may end with the next bytes
 	checkDrain             bool
 	drain                  listener.DrainDecision
 	logs                   []listener.AccessLog

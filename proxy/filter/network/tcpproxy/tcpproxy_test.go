@@ -58,7 +58,7 @@ func newProxyWith(t *testing.T, clusters map[string]string, more, config string)
 		return nil
 	}
 	r := listenerrig.New(t, listenerrig.Options{
-		Factories: &listener.Factories{Network: map[string]listener.NetworkFilter{tcpproxy.TypeURL: {New: tcpproxy.Factory(find), Terminal: true}}},
+		Factories: &listener.Factories{Network: map[string]listener.NetworkFilter{tcpproxy.TypeURL: {New: tcpproxy.Factory(find, nil), Terminal: true}}},
 		AccessLog: func(field.Path, []*accesslogv3.AccessLog, *listener.FactoryContext) ([]listener.AccessLog, error) {
 			return []listener.AccessLog{logs}, nil
 		},

@@ -23,7 +23,7 @@ func (u *upSide) OnPoolReady(c *network.Connection, h *cluster.Host) {
 	c.EnableHalfClose(true)
 	c.AddCallbacks(u)
 	c.BuildFilters(h.Cluster.Chain(func(*network.ReadCallbacks) network.ReadFilter { return u }))
-	if p.down.Splicable() && c.Splicable() {
+	if !p.s.shedsData && p.down.Splicable() && c.Splicable() {
 		p.down.AllowSplice(everything)
 		c.AllowSplice(everything)
 	}

@@ -1,0 +1,41 @@
+package extproc
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/weirproxy/weir/proxy/grpc/authz"
+	"github.com/weirproxy/weir/proxy/http"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
+)
+
+// metadataContext is the metadata that the processor is to know: the cluster's,
+// above it the connection's and the stream's.
+func (f *filter) metadataContext() *corev3.Metadata {
+	info := f.cb.StreamInfo()
+	m := authz.Metadata(f.own.forward, info.ConnectionMetadata(), info.Metadata)
+	if len(f.own.forwardCluster) == 0 {
+		return m
+	}
+	out := authz.Metadata(f.own.forwardCluster, f.clusterMetadata())
+	for ns, fields := range m.FilterMetadata {
+		if out.FilterMetadata == nil {
+			return m
+		}
+		out.FilterMetadata[ns] = fields
+	}
+	return out
+}
+
+// clusterMetadata is that of the cluster that the request goes to.
+func (f *filter) clusterMetadata() cluster.Metadata {
+	r, ok := f.cb.Route().(interface {
+		Cluster(*http.HeaderMap) string
+	})
+	if !ok {
+		return nil
+	}
+	if c := f.table(f.cb.Worker()).Get(r.Cluster(f.cb.RequestHeaders())); c != nil {
+		return c.Info().Metadata
+	}
+	return nil
+}
