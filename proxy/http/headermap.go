@@ -32,6 +32,9 @@ type HeaderMap struct {
 	spelling []string
 	odd      bool // a name was added that can't be sent
 
+	// Reason is the phrase behind an HTTP/1 status; "" is the usual one.
+	Reason string
+
 	// What the codec that filled the map would have taken; 0: any.
 	maxLines, maxBytes int
 }
@@ -73,7 +76,7 @@ func (h *HeaderMap) Reset() {
 	h.first = [NumHeaderIDs]uint16{}
 	h.gone, h.size = 0, 0
 	h.spelled, h.spelling, h.odd = false, h.spelling[:0], false
-	h.maxLines, h.maxBytes = 0, 0
+	h.maxLines, h.maxBytes, h.Reason = 0, 0, ""
 	h.arena.reset()
 }
 

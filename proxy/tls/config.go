@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"slices"
 	"strings"
+	"time"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -159,7 +160,7 @@ func NewServer(p field.Path, config *anypb.Any, o Options) (*Server, error) {
 				return p.Dot("ocsp_staple_policy").Errorf("Required OCSP response is missing from TLS context")
 			}
 		}
-		st := newServerState(base, newCertificates(slices.Clone(s.certs), fullScan, policy), s.validation, c.GetSessionTimeout().AsDuration())
+		st := newServerState(base, newCertificates(slices.Clone(s.certs), fullScan, policy), s.validation, c.GetSessionTimeout().AsDuration().Truncate(time.Second))
 		if len(s.tickets) > 0 {
 			st.config.SetSessionTicketKeys(s.tickets)
 		}

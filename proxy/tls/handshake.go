@@ -63,7 +63,12 @@ func (s *socket) advance() {
 	s.phase = open
 	s.end.stats().succeeded(&cs)
 	v := s.end.verdict(cs.PeerCertificates)
-	if v == untrusted {
+	switch v {
+	case misnamed:
+		s.end.stats().FailVerifySAN.Inc()
+	case unpinned:
+		s.end.stats().FailVerifyCertHash.Inc()
+	case untrusted:
 		s.end.stats().FailVerifyError.Inc()
 	}
 	s.describe(&cs, v)

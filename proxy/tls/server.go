@@ -46,7 +46,7 @@ func newServerState(base *tls.Config, certs *certificates, v *Validation, lifeti
 	c.GetConfigForClient = st.onHello
 	c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return socketOf(h.Context()).chosen, nil }
 	switch {
-	case v != nil && v.spiffe != nil:
+	case v.requires():
 		c.ClientAuth = tls.RequireAnyClientCert
 	case v.asks() && c.ClientAuth == tls.NoClientCert:
 		c.ClientAuth = tls.RequestClientCert

@@ -17,6 +17,8 @@ const (
 	unchecked verdict = iota // nothing asked for a check
 	validated
 	untrusted // the check failed, and that is allowed (ACCEPT_UNTRUSTED)
+	misnamed  // likewise, because of its names
+	unpinned  // likewise, because of its fingerprints
 )
 
 // verifyError is a certificate that is refused.
@@ -61,6 +63,12 @@ func (v *Validation) asks() bool {
 	return v != nil && (v.roots != nil || v.spiffe != nil || len(v.hashes) > 0 || len(v.spki) > 0)
 }
 
+// requires tells whether a client must have a certificate, whatever
+// require_client_certificate says: one that is matched by name or fingerprint.
+func (v *Validation) requires() bool {
+	return v != nil && (v.spiffe != nil || len(v.sans)+len(v.hashes)+len(v.spki) > 0 && !v.untrusted)
+}
+
 // verdict is what check found of a chain that was not refused. Only where
 // untrusted ones are let through does that need another look.
 func (v *Validation) verdict(chain []*x509.Certificate, names []string, usage x509.ExtKeyUsage) verdict {
@@ -102,25 +110,24 @@ func (v *Validation) check(chain []*x509.Certificate, names []string, usage x509
 	if v.spiffe != nil {
 		return v.spiffe.check(v, chain, usage)
 	}
-	trusted := true
 	if v.roots != nil {
 		if err := v.chain(v.roots, v.anchors, chain, usage); err != nil {
-			if !v.untrusted {
-				return untrusted, &verifyError{"verify cert failed: " + err.Error(), failChain}
+			if v.untrusted {
+				return untrusted, nil
 			}
-			trusted = false
+			return untrusted, &verifyError{"verify cert failed: " + err.Error(), failChain}
 		}
 	}
 	if err := v.leaf(chain[0], names); err != nil {
-		if !v.untrusted || err.kind != failHash {
+		switch {
+		case !v.untrusted:
 			return untrusted, err
+		case err.kind == failSAN:
+			return misnamed, nil
 		}
-		trusted = false
+		return unpinned, nil
 	}
-	switch {
-	case !trusted:
-		return untrusted, nil
-	case v.roots == nil && len(v.hashes) == 0 && len(v.spki) == 0:
+	if v.roots == nil && len(v.hashes) == 0 && len(v.spki) == 0 {
 		return unchecked, nil
 	}
 	return validated, nil
@@ -196,7 +203,8 @@ func prolonged(cs []*x509.Certificate) []*x509.Certificate {
 
 // acceptable checks what x509 does not: length and revocation.
 func (v *Validation) acceptable(chain []*x509.Certificate) error {
-	if v.maxDepth >= 0 && len(chain)-1 > v.maxDepth {
+	// As in Envoy, what an authority signed itself is never too deep.
+	if v.maxDepth >= 0 && len(chain)-1 > max(v.maxDepth, 1) {
 		return errors.New("X509_verify_cert: certificate verification error at depth " + fmt.Sprint(v.maxDepth+1) + ": certificate chain too long")
 	}
 	if len(v.crls) == 0 {

@@ -91,6 +91,9 @@ func (r responseEncoder) EncodeHeaders(h *http.HeaderMap, end bool) {
 	}
 	s.started = true
 	start := s.statusLine(code)
+	if h.Reason != "" {
+		start[3] = h.Reason
+	}
 	if !s.enc.head(start[:], h, extra, dropLength) {
 		r.broken()
 		return

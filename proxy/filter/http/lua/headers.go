@@ -39,6 +39,11 @@ var headersMethods = map[string]lua.LGFunction{
 		m.changed()
 		return 0
 	},
+	"setHttp1ReasonPhrase": func(l *lua.LState) int {
+		m := modifiable(l)
+		m.h.Reason = headerValue(l, 2)
+		return 0
+	},
 	"get": func(l *lua.LState) int {
 		value, ok := self[*headerMap](l).h.Joined(headerName(l, 2))
 		if !ok {
