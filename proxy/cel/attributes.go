@@ -259,23 +259,27 @@ func xds(in *Input, key string) (any, bool) {
 	case "listener_direction":
 		return int64(i.Direction), true
 	case "node":
-		return object{find: func(field string) (any, bool) { return node(i.Node, field) }}, i.Node != nil
+		return node(i.Node), i.Node != nil
 	}
 	return nil, false
 }
 
-// node is a field of the proxy's Node, whose messages are there even when they
-// are empty.
-func node(n map[string]any, field string) (any, bool) {
-	v, ok := n[field]
-	switch {
-	case field == "locality":
-		l, _ := v.(map[string]any)
-		return object{find: func(part string) (any, bool) { s, _ := l[part].(string); return s, true }}, true
-	case field == "metadata" && !ok:
-		return map[string]any{}, true
+// node is the proxy's Node.
+func node(n map[string]any) message {
+	return message{
+		get: func(field string) (any, bool) {
+			v, ok := n[field]
+			switch {
+			case field == "locality":
+				l, _ := v.(map[string]any)
+				return object{find: func(part string) (any, bool) { s, _ := l[part].(string); return s, true }}, true
+			case field == "metadata" && !ok:
+				return map[string]any{}, true
+			}
+			return v, ok
+		},
+		set: func(field string) bool { return n[field] != nil },
 	}
-	return v, ok
 }
 
 // metadata is a Metadata message: its one field is filter_metadata.
