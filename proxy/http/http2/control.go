@@ -32,12 +32,13 @@ func dependsOnItself(id uint32, p []byte) bool {
 
 // refuse ends a stream, open or not, because the peer broke a rule on it.
 func (c *conn) refuse(id uint32, code http2.ErrCode) {
-	c.flood.serverReset(c)
 	if s := c.streams[id]; s != nil {
+		c.flood.serverReset(c)
 		s.details = detailProtocol
 		s.abort(code, http.ProtocolError)
 		return
 	}
+	c.flood.lateReset(c)
 	c.resetStream(id, code)
 }
 

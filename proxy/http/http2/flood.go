@@ -26,6 +26,7 @@ type flood struct {
 	ended        uint32 // streams
 	premature    uint32 // of which the peer reset soon
 	serverResets uint32 // streams that this side had to reset
+	late         uint32 // of which had ended, and are counted there
 }
 
 // owedPerSecond is how many control frames a peer may send for ever. Besides,
@@ -115,8 +116,14 @@ func (f *flood) serverReset(c *conn) {
 	f.resets(c)
 }
 
+// lateReset counts one that has ended before.
+func (f *flood) lateReset(c *conn) {
+	f.late++
+	f.serverReset(c)
+}
+
 func (f *flood) resets(c *conn) {
-	bad, all := f.premature+f.serverResets, f.ended+f.serverResets
+	bad, all := f.premature+f.serverResets, f.ended+f.serverResets-f.late
 	if all < prematureTotal && bad < prematureTotal/2 || all >= prematureTotal && 2*bad <= all {
 		return
 	}

@@ -23,6 +23,7 @@ func TestFloods(t *testing.T) {
 		most    int // frames, at most, before it is ended
 		counter func(*Stats) *stats.Counter
 		set     func(*Settings)
+		answers bool // requests are answered at once
 	}{
 		{name: "rapid reset", each: func(w *wire, i int) {
 			w.head(uint32(2*i+1), true, get...)
@@ -36,6 +37,10 @@ func TestFloods(t *testing.T) {
 			w.head(uint32(2*i+1), false, post...)
 			w.WriteRawFrame(http2.FrameWindowUpdate, 0, uint32(2*i+1), make([]byte, 4))
 		}, most: 500},
+		{name: "made you reset what was answered", each: func(w *wire, i int) {
+			w.head(uint32(2*i+1), true, get...)
+			w.WriteRawFrame(http2.FrameWindowUpdate, 0, uint32(2*i+1), make([]byte, 4))
+		}, most: 500, answers: true},
 		{name: "ping", each: func(w *wire, _ int) { w.WritePing(false, [8]byte{}) }, most: 1001, counter: func(s *Stats) *stats.Counter { return &s.OutboundControlFlood }},
 		{name: "settings", each: func(w *wire, _ int) { w.WriteSettings() }, most: 1001, counter: func(s *Stats) *stats.Counter { return &s.OutboundControlFlood }},
 		{name: "unknown frames", each: func(w *wire, _ int) { w.WriteRawFrame(0xbe, 0, 0, nil) }, most: 1001, counter: func(s *Stats) *stats.Counter { return &s.OutboundControlFlood }},
@@ -77,7 +82,9 @@ func TestFloods(t *testing.T) {
 			r := newServerRig(t, c.set)
 			var premature uint64
 			r.set.Counters.TooManyPrematureResets = &premature
-			r.u.answer = func(*exchange) {}
+			if !c.answers {
+				r.u.answer = func(*exchange) {}
+			}
 			if c.first != nil {
 				c.first(r.w)
 			}
