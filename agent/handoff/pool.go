@@ -13,8 +13,9 @@ import (
 // costs few; each time that a pool runs dry its batch doubles.
 const (
 	firstBatch = 2
-	// upstreamTimeout bounds UpstreamSockets.
-	upstreamTimeout = 5 * time.Second
+	// upstreamTimeout bounds UpstreamSockets. It is long, as who connects has a
+	// timeout of its own and an agent may be slow to start.
+	upstreamTimeout = 30 * time.Second
 )
 
 type poolKey struct {
