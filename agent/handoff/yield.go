@@ -18,7 +18,7 @@ func (c *Client) Draining() {
 		return // the next agent hears of it
 	}
 	if err := conn.send(&message{Type: typeDraining}); err != nil {
-		conn.close() // Run connects again
+		conn.broken(err) // Run connects again
 	}
 }
 

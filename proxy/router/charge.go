@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
 // startCounting finds the statistics that the request counts in besides its
@@ -68,23 +69,16 @@ func (f *filter) chargeCode(code int, u *upstreamRequest, canary bool) {
 	if f.cfg.noDynamicStats || f.cb.StreamInfo().HealthCheck {
 		return
 	}
-	st := f.cluster.Stats()
+	st, internal := f.cluster.Stats(), f.internal()
+	canary = canary || u.host != nil && u.host.Canary()
 	if f.grpc && f.cfg.grpcCodesUnnamed {
 		st.UpstreamRq.IncUnnamed()
+		st.ChargeParts(code, canary, internal)
 	} else {
-		st.UpstreamRq.Inc(code)
+		st.Charge(code, canary, internal)
 	}
-	canary = canary || u.host != nil && u.host.Canary()
-	if canary {
-		st.CanaryRq.Inc(code)
-	}
-	if f.internal() {
-		st.InternalRq.Inc(code)
-	} else {
-		st.ExternalRq.Inc(code)
-	}
-	if f.altName != "" {
-		f.chargeAltCode(code, canary)
+	if alt := f.altStats(); alt != nil {
+		alt.Charge(code, canary, internal)
 	}
 	for _, c := range f.counted {
 		if c != nil {
@@ -99,19 +93,10 @@ func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
 	if f.cfg.noDynamicStats || f.cb.StreamInfo().HealthCheck {
 		return
 	}
-	st := f.cluster.Stats()
-	st.UpstreamRqTime.Record(ms)
-	canary := u.host != nil && u.host.Canary()
-	if canary {
-		st.CanaryRqTime.Record(ms)
-	}
-	if f.internal() {
-		st.InternalRqTime.Record(ms)
-	} else {
-		st.ExternalRqTime.Record(ms)
-	}
-	if f.altName != "" {
-		f.chargeAltTime(ms, canary)
+	canary, internal := u.host != nil && u.host.Canary(), f.internal()
+	f.cluster.Stats().ChargeTime(ms, canary, internal)
+	if alt := f.altStats(); alt != nil {
+		alt.ChargeTime(ms, canary, internal)
 	}
 	for _, c := range f.counted {
 		if c != nil {
@@ -120,37 +105,12 @@ func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
 	}
 }
 
-// chargeAltCode counts a response under the name that the request gave.
-func (f *filter) chargeAltCode(code int, canary bool) {
-	alt := f.cluster.AltStats(f.altName)
-	if alt == nil {
-		return
+// altStats are those under the name that the request gave, nil if there is none.
+func (f *filter) altStats() *cluster.ResponseStats {
+	if f.altName == "" {
+		return nil
 	}
-	alt.Rq.Inc(code)
-	if canary {
-		alt.CanaryRq.Inc(code)
-	}
-	if f.internal() {
-		alt.InternalRq.Inc(code)
-	} else {
-		alt.ExternalRq.Inc(code)
-	}
-}
-
-func (f *filter) chargeAltTime(ms uint64, canary bool) {
-	alt := f.cluster.AltStats(f.altName)
-	if alt == nil {
-		return
-	}
-	alt.RqTime.Record(ms)
-	if canary {
-		alt.CanaryRqTime.Record(ms)
-	}
-	if f.internal() {
-		alt.InternalRqTime.Record(ms)
-	} else {
-		alt.ExternalRqTime.Record(ms)
-	}
+	return f.cluster.AltStats(f.altName)
 }
 
 // messageSizes are what a try has sent and received, in bytes and lines.

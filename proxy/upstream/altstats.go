@@ -13,13 +13,13 @@ const maxAltNames = 1000
 
 // altStats are a worker's statistics under one alternative name.
 type altStats struct {
-	group *stats.Group[cluster.AltStats]
-	own   *cluster.AltStats
+	group *stats.Group[cluster.ResponseStats]
+	own   *cluster.ResponseStats
 }
 
 // AltStats is this worker's part of what is counted under an alternative name
 // (x-envoy-upstream-alt-stat-name), nil past maxAltNames.
-func (c *Cluster) AltStats(name string) *cluster.AltStats {
+func (c *Cluster) AltStats(name string) *cluster.ResponseStats {
 	if s, ok := c.alt[name]; ok {
 		return s.own
 	}
@@ -30,7 +30,7 @@ func (c *Cluster) AltStats(name string) *cluster.AltStats {
 		c.alt = map[string]altStats{}
 	}
 	name = strings.Clone(name)
-	g := stats.NewGroup[cluster.AltStats](c.info.Store, stats.Scope{Prefix: c.info.StatScope().Prefix + name + "."})
+	g := stats.NewGroup[cluster.ResponseStats](c.info.Store, stats.Scope{Prefix: c.info.StatScope().Prefix + name + "."})
 	s := altStats{g, g.For(c.owner.Loop.Worker)}
 	c.alt[name] = s
 	return s.own

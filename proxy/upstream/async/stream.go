@@ -292,16 +292,8 @@ func (s *Stream) finish(reset bool) {
 
 // charge counts a response in the cluster's statistics, as the router does.
 func (s *Stream) charge(code int) {
-	st := s.cluster.Stats()
-	st.UpstreamRq.Inc(code)
-	if s.host != nil && s.host.Canary() {
-		st.CanaryRq.Inc(code)
-	}
-	if s.request.Get(http.XEnvoyInternal) == "true" {
-		st.InternalRq.Inc(code)
-	} else {
-		st.ExternalRq.Inc(code)
-	}
+	canary := s.host != nil && s.host.Canary()
+	s.cluster.Stats().Charge(code, canary, s.request.Get(http.XEnvoyInternal) == "true")
 }
 
 // OnAboveWriteBufferHighWatermark implements http.StreamCallbacks.

@@ -74,30 +74,55 @@ type Stats struct {
 	UpstreamCxConnectMs stats.Histogram `stat:"upstream_cx_connect_ms"`
 	UpstreamCxLengthMs  stats.Histogram `stat:"upstream_cx_length_ms"`
 	UpstreamRqPerCx     stats.Histogram `stat:"upstream_rq_per_cx"`
-	UpstreamRqTime      stats.Histogram `stat:"upstream_rq_time,omitempty"`
 
-	UpstreamRq     stats.Codes     `stat:"upstream_rq_"`
-	InternalRq     stats.Codes     `stat:"internal.upstream_rq_"`
-	ExternalRq     stats.Codes     `stat:"external.upstream_rq_"`
-	CanaryRq       stats.Codes     `stat:"canary.upstream_rq_"`
-	RetryRq        stats.Codes     `stat:"retry.upstream_rq_"` // responses that were not passed on
+	ResponseStats
+	RetryRq stats.Codes `stat:"retry.upstream_rq_"` // responses that were not passed on
+}
+
+// ResponseStats are what each response counts in: a cluster's, and those of the
+// name that a request gives in x-envoy-upstream-alt-stat-name, under
+// cluster.<name>.<alternative name>.
+type ResponseStats struct {
+	UpstreamRq stats.Codes `stat:"upstream_rq_"`
+	InternalRq stats.Codes `stat:"internal.upstream_rq_"`
+	ExternalRq stats.Codes `stat:"external.upstream_rq_"`
+	CanaryRq   stats.Codes `stat:"canary.upstream_rq_"`
+
+	UpstreamRqTime stats.Histogram `stat:"upstream_rq_time,omitempty"`
 	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time,omitempty"`
 	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time,omitempty"`
 	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time,omitempty"`
 }
 
-// AltStats are what requests count a second time under the name that they give
-// in x-envoy-upstream-alt-stat-name: cluster.<name>.<alternative name>.
-type AltStats struct {
-	Rq         stats.Codes `stat:"upstream_rq_"`
-	InternalRq stats.Codes `stat:"internal.upstream_rq_"`
-	ExternalRq stats.Codes `stat:"external.upstream_rq_"`
-	CanaryRq   stats.Codes `stat:"canary.upstream_rq_"`
+// Charge counts a response of a canary, or not, to an internal request, or not.
+func (s *ResponseStats) Charge(code int, canary, internal bool) {
+	s.UpstreamRq.Inc(code)
+	s.ChargeParts(code, canary, internal)
+}
 
-	RqTime         stats.Histogram `stat:"upstream_rq_time,omitempty"`
-	InternalRqTime stats.Histogram `stat:"internal.upstream_rq_time,omitempty"`
-	ExternalRqTime stats.Histogram `stat:"external.upstream_rq_time,omitempty"`
-	CanaryRqTime   stats.Histogram `stat:"canary.upstream_rq_time,omitempty"`
+// ChargeParts is Charge without the count of all.
+func (s *ResponseStats) ChargeParts(code int, canary, internal bool) {
+	if canary {
+		s.CanaryRq.Inc(code)
+	}
+	if internal {
+		s.InternalRq.Inc(code)
+	} else {
+		s.ExternalRq.Inc(code)
+	}
+}
+
+// ChargeTime counts how long such a response took, in milliseconds.
+func (s *ResponseStats) ChargeTime(ms uint64, canary, internal bool) {
+	s.UpstreamRqTime.Record(ms)
+	if canary {
+		s.CanaryRqTime.Record(ms)
+	}
+	if internal {
+		s.InternalRqTime.Record(ms)
+	} else {
+		s.ExternalRqTime.Record(ms)
+	}
 }
 
 // SizeStats are the histograms of track_cluster_stats.request_response_sizes,
