@@ -30,6 +30,8 @@ func TestDecode(t *testing.T) {
 		"AAA":          "unfinished",
 		"A!AA":         "bad",
 		"A=AA":         "bad",
+		"AA\r\n":       "bad",
+		"AB==":         "bad",
 	} {
 		for size := 1; size <= max(1, len(in)); size++ {
 			var d decoder

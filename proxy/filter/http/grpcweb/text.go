@@ -15,7 +15,12 @@ type decoder struct {
 	nLeft int
 }
 
-// decode replaces b by what it decodes to; false when it is not base64.
+// strict refuses a last group whose unused bits are set, so that a body has one
+// encoding only (RFC 4648, section 3.5).
+var strict = base64.StdEncoding.Strict()
+
+// decode replaces b by what it decodes to; false when it is not base64. Line
+// breaks are refused, too, which package base64 would skip.
 func (d *decoder) decode(b *network.Buffer) bool {
 	src := make([]byte, d.nLeft+b.Len())
 	copy(src, d.left[:d.nLeft])
@@ -24,12 +29,15 @@ func (d *decoder) decode(b *network.Buffer) bool {
 	whole := len(src) / 4 * 4
 	d.nLeft = copy(d.left[:], src[whole:])
 	src = src[:whole]
+	if bytes.ContainsAny(src, "\r\n") {
+		return false
+	}
 	for len(src) > 0 {
 		end := len(src)
 		if i := bytes.IndexByte(src, '='); i >= 0 {
 			end = (i/4 + 1) * 4
 		}
-		n, err := base64.StdEncoding.Decode(src[:end], src[:end])
+		n, err := strict.Decode(src[:end], src[:end])
 		if err != nil {
 			return false
 		}
