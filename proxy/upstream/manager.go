@@ -99,6 +99,7 @@ func NewManager(o Options) *Manager {
 	if m.o.Resolver == nil {
 		m.o.Resolver = &dns.System{}
 	}
+	m.o.Resolver = newCountedResolver(m.o.Resolver, &m.o)
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}

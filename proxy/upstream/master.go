@@ -28,9 +28,10 @@ type master struct {
 	resorting bool              // healthChanged was posted
 	failed    []*cluster.Host   // to tell workers of
 	window    mergeWindow
-	last      *assignment // that was applied
-	drop      float64     // of requests: drop_overloads
-	category  string      // of the requests that are dropped
+	zones     map[string]*stats.Group[cluster.ZoneStats] // by the hosts' zones
+	last      *assignment                                // that was applied
+	drop      float64                                    // of requests: drop_overloads
+	category  string                                     // of the requests that are dropped
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -120,6 +121,7 @@ func (c *master) stop() {
 	c.discovery.stop()
 	c.cfg.warm.close()
 	c.closeMatches()
+	c.closeZones()
 	c.cfg.untrack()
 	c.cfg.closeFilters()
 	c.group.Close()
@@ -190,7 +192,9 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	c.told()
 }
 
-func maxWeight(set *cluster.PrioritySet) (most uint32) {
+// maxWeight is 1 when there are no hosts, as in Envoy.
+func maxWeight(set *cluster.PrioritySet) uint32 {
+	most := uint32(1)
 	for h := range set.All {
 		most = max(most, h.Weight())
 	}
