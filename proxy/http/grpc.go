@@ -21,11 +21,9 @@ func IsGRPCResponse(h *HeaderMap, end bool) bool {
 }
 
 // GRPCStatus is the gRPC status that stands for an HTTP one (gRPC's
-// http-grpc-status-mapping).
+// http-grpc-status-mapping); 200 is unknown, like most.
 func GRPCStatus(code int) int {
 	switch code {
-	case 200:
-		return 0
 	case 400:
 		return 13 // internal
 	case 401:
