@@ -16,7 +16,6 @@ var harmless = map[string]string{
 	"envoy.config.bootstrap.v3.Bootstrap.DeferredStatOptions.enable_deferred_creation_stats":                            "when Envoy allocates",
 	"envoy.config.bootstrap.v3.Bootstrap.node_context_params":                                                           "for xdstp:// names, which are refused",
 	"envoy.config.bootstrap.v3.ClusterManager.enable_deferred_cluster_creation":                                         "when Envoy allocates",
-	"envoy.config.cluster.v3.Cluster.CommonLbConfig.update_merge_window":                                                "workers take updates in batches anyway",
 	"envoy.config.core.v3.ConfigSource.self":                                                                            "has no fields",
 	"envoy.config.core.v3.GrpcService.GoogleGrpc.stat_prefix":                                                           "statistics of a client library that weir is without",
 	"envoy.config.core.v3.Http1ProtocolOptions.use_balsa_parser":                                                        "chooses among Envoy's parsers",

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
+	"github.com/weirproxy/weir/internal/tcprig"
 	"github.com/weirproxy/weir/internal/testca"
 )
 
@@ -148,22 +149,12 @@ func startTLSEcho(t *testing.T, name string, c *tls.Config) (e *echo, port int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
 	e = &echo{name: name, seen: map[string]int{}}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				if c.(*tls.Conn).Handshake() == nil {
-					e.serve(c)
-				}
-				c.Close()
-			}()
+	tcprig.Serve(t, l, func(c net.Conn) {
+		if c.(*tls.Conn).Handshake() == nil {
+			e.serve(c)
 		}
-	}()
+	})
 	return e, l.Addr().(*net.TCPAddr).Port
 }
 

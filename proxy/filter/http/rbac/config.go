@@ -72,7 +72,7 @@ func newRules(p field.Path, m *rbacv3.RBAC, ctx *http.FactoryContext) (*rules, e
 	if err := field.Only(p, m, "rules", "rules_stat_prefix", "matcher", "shadow_rules", "shadow_matcher", "shadow_rules_stat_prefix", "track_per_rule_stats"); err != nil {
 		return nil, err
 	}
-	o := rbac.Options{HTTP: true, Runtime: ctx.Runtime}
+	o := rbac.Options{HTTP: true, Runtime: ctx.Runtime, Stats: ctx.Stats}
 	r := &rules{
 		policyKey: m.GetRulesStatPrefix() + "enforced_effective_policy_id", resultKey: m.GetRulesStatPrefix() + "enforced_engine_result",
 		shadowPolicyKey: m.GetShadowRulesStatPrefix() + "shadow_effective_policy_id", shadowResultKey: m.GetShadowRulesStatPrefix() + "shadow_engine_result",
