@@ -34,7 +34,7 @@ var (
 	errUnsupported = sslError{240, "UNSUPPORTED_PROTOCOL"}
 	errBadMAC      = sslError{129, "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"}
 	errNoGroup     = sslError{266, "NO_SHARED_GROUP"}
-	errMessage     = sslError{244, "UNEXPECTED_MESSAGE"}
+	errMessage     = sslError{223, "UNEXPECTED_MESSAGE"}
 	errKeyUsage    = sslError{302, "KEY_USAGE_BIT_INCORRECT"}
 )
 
