@@ -20,7 +20,6 @@ var harmless = map[string]string{
 	"envoy.config.core.v3.HealthCheck.alt_port":                                                                         "Envoy takes it, and checks at the host's port",
 	"envoy.config.core.v3.GrpcService.GoogleGrpc.stat_prefix":                                                           "statistics of a client library that weir is without",
 	"envoy.config.core.v3.Http1ProtocolOptions.use_balsa_parser":                                                        "chooses among Envoy's parsers",
-	"envoy.config.core.v3.Http2ProtocolOptions.use_oghttp2_codec":                                                       "chooses among Envoy's codecs",
 	"envoy.config.core.v3.JsonFormatOptions.sort_properties":                                                            "always sorted",
 	"envoy.config.core.v3.Node":                                                                                         "told to servers as it is",
 	"envoy.config.listener.v3.Listener.reuse_port":                                                                      "replaced by enable_reuse_port, true where not set",
