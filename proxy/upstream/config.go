@@ -182,7 +182,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 		m.networkFilters(p.Dot("filters"), c.GetFilters(), cfg),
 		preconnect(p.Dot("preconnect_policy"), c.GetPreconnectPolicy(), &info.Preconnect),
 		m.httpOptions(p, c, info),
-		socketOptions(p, c, info),
+		m.socketOptions(p, c, info),
 		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
 		commonLB(p.Dot("common_lb_config"), c.GetCommonLbConfig(), cfg),
 		metadata(p.Dot("metadata"), c.GetMetadata(), &info.Metadata),

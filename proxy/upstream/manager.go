@@ -73,6 +73,8 @@ type Manager struct {
 
 	inflated *tableStats // main's
 
+	bind cluster.SocketOptions // of clusters without such of their own
+
 	active  map[string]*master // what workers see
 	warming map[string]*master // not ready yet, new or to replace an active one
 

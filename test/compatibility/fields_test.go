@@ -17,6 +17,7 @@ var harmless = map[string]string{
 	"envoy.config.bootstrap.v3.Bootstrap.node_context_params":                                                           "for xdstp:// names, which are refused",
 	"envoy.config.bootstrap.v3.ClusterManager.enable_deferred_cluster_creation":                                         "when Envoy allocates",
 	"envoy.config.core.v3.ConfigSource.self":                                                                            "has no fields",
+	"envoy.config.core.v3.HealthCheck.alt_port":                                                                         "Envoy takes it, and checks at the host's port",
 	"envoy.config.core.v3.GrpcService.GoogleGrpc.stat_prefix":                                                           "statistics of a client library that weir is without",
 	"envoy.config.core.v3.Http1ProtocolOptions.use_balsa_parser":                                                        "chooses among Envoy's parsers",
 	"envoy.config.core.v3.JsonFormatOptions.sort_properties":                                                            "always sorted",

@@ -42,5 +42,6 @@
 //
 // {{certs}} is a directory of certificates (tls_test.go lists them).
 // {{u1}}, {{u2}}, {{u3}}, {{s1}}, {{s2}}, {{dead}}, {{grpc}}, {{port}} and {{dir}} stand for the ports of
-// the upstreams and of the listener, and for a directory of the proxy's own.
+// the upstreams and of the listener, and for a directory of the proxy's own;
+// in the headers of HTTP/1 requests only those of the upstreams do.
 package oracle
