@@ -5,10 +5,11 @@ import "strings"
 const grpcType = "application/grpc"
 
 // IsGRPC tells whether a message is gRPC by its content type:
-// "application/grpc", or that with "+" and an encoding or ";" and parameters.
+// "application/grpc", or that with "+" and an encoding. With parameters Envoy
+// does not take it for gRPC.
 func IsGRPC(h *HeaderMap) bool {
 	ct := h.Get(ContentType)
-	return strings.HasPrefix(ct, grpcType) && (len(ct) == len(grpcType) || ct[len(grpcType)] == '+' || ct[len(grpcType)] == ';')
+	return strings.HasPrefix(ct, grpcType) && (len(ct) == len(grpcType) || ct[len(grpcType)] == '+')
 }
 
 // IsGRPCResponse tells whether a response is gRPC: one that is headers only by
@@ -21,7 +22,7 @@ func IsGRPCResponse(h *HeaderMap, end bool) bool {
 }
 
 // GRPCStatus is the gRPC status that stands for an HTTP one (gRPC's
-// http-grpc-status-mapping); 200 is unknown, like most.
+// http-grpc-status-mapping), 200 being unknown.
 func GRPCStatus(code int) int {
 	switch code {
 	case 400:
