@@ -23,6 +23,7 @@ import (
 	"github.com/weirproxy/weir/agent/handoff"
 	"github.com/weirproxy/weir/agent/pods"
 	"github.com/weirproxy/weir/internal/netnsrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 // This test binary is also the agent and the proxy that the tests start,
@@ -386,17 +387,9 @@ func serve(t *testing.T, p *netnsrig.Pod, addr, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprintf(c, "%s to %s", text, c.RemoteAddr().(*net.TCPAddr).IP)
-			c.Close()
-		}
-	}()
+	tcprig.Serve(t, l, func(c net.Conn) {
+		fmt.Fprintf(c, "%s to %s", text, c.RemoteAddr().(*net.TCPAddr).IP)
+	})
 }
 
 // left lists what of the agent is still in a pod and pinned.

@@ -39,14 +39,21 @@ func Observe(ctx context.Context, o Options, f Filter, format string, w io.Write
 	failed := make(chan error, 1)
 	go func() { failed <- readFlows(ctx, o, flows, events) }()
 	go readClosed(ctx, o, events)
+	var order inOrder
 	for {
 		select {
 		case err := <-failed:
+			for _, e := range order.held {
+				err = errors.Join(err, show(e))
+			}
 			return err
 		case e := <-events:
-			if !f.passes(e) {
-				continue
+			if f.passes(e) {
+				order.add(e)
 			}
+		case <-order.next(time.Now()):
+		}
+		for _, e := range order.settled(time.Now()) {
 			if err := show(e); err != nil {
 				return err
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/weirproxy/weir/agent/netns"
 	"github.com/weirproxy/weir/internal/cgroup2"
 	"github.com/weirproxy/weir/internal/netnsrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 const (
@@ -162,21 +163,11 @@ func (m *managed) serve(addr string) {
 }
 
 func answer(t *testing.T, l net.Listener, text func(*net.TCPConn) string) {
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				io.WriteString(c, text(c.(*net.TCPConn)))
-				c.(*net.TCPConn).CloseWrite()
-				io.Copy(io.Discard, c) // or what the client sent turns the close into a reset
-			}()
-		}
-	}()
+	tcprig.Serve(t, l, func(c net.Conn) {
+		io.WriteString(c, text(c.(*net.TCPConn)))
+		c.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, c) // or what the client sent turns the close into a reset
+	})
 }
 
 func listenerOf(t *testing.T, fd int) net.Listener {

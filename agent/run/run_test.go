@@ -18,6 +18,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/cgroup2"
 	"github.com/weirproxy/weir/internal/netnsrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 // This test binary is also the run that a test kills.
@@ -73,17 +74,7 @@ func server(t *testing.T) *netnsrig.Pod {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprint(c, "hello\n")
-			c.Close()
-		}
-	}()
+	tcprig.Serve(t, l, func(c net.Conn) { fmt.Fprint(c, "hello\n") })
 	return p
 }
 

@@ -107,7 +107,7 @@ func (k *compiler) entries(p field.Path, cs []*routev3.Route, v *VirtualHost, in
 // routeTree compiles a virtual host's matcher, whose actions are routes or
 // lists of routes.
 func (k *compiler) routeTree(p field.Path, m *xdsmatcherv3.Matcher, v *VirtualHost, inherited *defaults) (*tree.Tree[[]Entry], error) {
-	return tree.Compile(p, m, tree.Options[[]Entry]{HTTP: true, Runtime: fraction.Runtime(k.Runtime), Action: func(p field.Path, _ string, config *anypb.Any) ([]Entry, error) {
+	return tree.Compile(p, m, tree.Options[[]Entry]{Context: tree.Routes, Runtime: fraction.Runtime(k.Runtime), Action: func(p field.Path, _ string, config *anypb.Any) ([]Entry, error) {
 		switch name := protos.TypeName(config); name {
 		case "envoy.config.route.v3.Route":
 			r := &routev3.Route{}

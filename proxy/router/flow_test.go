@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/httprig"
 	"github.com/weirproxy/weir/internal/listenerrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 // TestRetryOfHeldRequest: a client that was asked to wait for an upstream does
@@ -20,7 +21,7 @@ func TestRetryOfHeldRequest(t *testing.T) {
 	const body = 200_000 // of which a stream's first window has room for a third
 	r := httprig.New(t, httprig.Options{})
 	held, again := make(chan bool), make(chan bool)
-	upstream := serveTCP(t, func(c net.Conn) {
+	upstream := tcprig.Start(t, func(c net.Conn) {
 		io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
 		fr := http2.NewFramer(c, c)
 		fr.WriteSettings()
@@ -55,7 +56,7 @@ func TestRetryOfHeldRequest(t *testing.T) {
 				}
 			}
 		}
-	})
+	}).String()
 	r.Cluster("u", "http2_protocol_options: {}\nper_connection_buffer_limit_bytes: 1000", upstream)
 	addr := r.Serve(httprig.Routes(`{match: {prefix: /}, route: {cluster: u, retry_policy: {retry_on: refused-stream}}}`))
 	c := listenerrig.Dial(t, addr)

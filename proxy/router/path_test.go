@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/httprig"
 	"github.com/weirproxy/weir/internal/listenerrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 // rawUpstream answers each request head with the same bytes. It allocates
 // nothing after its first request.
 func rawUpstream(t testing.TB) string {
-	return serveTCP(t, func(c net.Conn) {
+	return tcprig.Start(t, func(c net.Conn) {
 		buf, answer := make([]byte, 4096), []byte(getResponse)
 		for {
 			if _, err := c.Read(buf); err != nil {
@@ -29,7 +30,7 @@ func rawUpstream(t testing.TB) string {
 				return
 			}
 		}
-	})
+	}).String()
 }
 
 // wholePath is a proxy with an upstream, and a function that sends a request

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/httprig"
 	"github.com/weirproxy/weir/internal/listenerrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 // do sends a request and returns the response with its body.
@@ -36,27 +37,6 @@ func do(t *testing.T, addr, method, path, body string, headers ...string) (*stdh
 		t.Fatal(err)
 	}
 	return resp, string(b)
-}
-
-// serveTCP runs an upstream that does with each connection what serve says, and
-// returns its address.
-func serveTCP(t testing.TB, serve func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer c.Close(); serve(c) }()
-		}
-	}()
-	return l.Addr().String()
 }
 
 // TestMirrors: a copy of the request, body and all, goes to another cluster,
@@ -155,10 +135,10 @@ func TestHedging(t *testing.T) {
 // PROXY protocol header.
 func TestConnectIsTerminated(t *testing.T) {
 	r := httprig.New(t, httprig.Options{})
-	r.Cluster("tcp", "", serveTCP(t, func(c net.Conn) {
+	r.Cluster("tcp", "", tcprig.Start(t, func(c net.Conn) {
 		line, _ := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprintf(c, "first line: %s", line)
-	}))
+	}).String())
 	addr := r.Serve(httprig.Routes(`{match: {connect_matcher: {}}, route: {cluster: tcp, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {proxy_protocol_config: {version: V1}}}]}}`))
 	c := listenerrig.Dial(t, addr)
 	io.WriteString(c, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
@@ -204,7 +184,7 @@ func TestPreserveCase(t *testing.T) {
 	const preserve = `{http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {"@type": type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig}}}}}`
 	r := httprig.New(t, httprig.Options{})
 	seen := make(chan string, 1)
-	upstream := serveTCP(t, func(c net.Conn) {
+	upstream := tcprig.Start(t, func(c net.Conn) {
 		br, head := bufio.NewReader(c), ""
 		for !strings.HasSuffix(head, "\r\n\r\n") {
 			line, err := br.ReadString('\n')
@@ -215,7 +195,7 @@ func TestPreserveCase(t *testing.T) {
 		}
 		seen <- head
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nX-AnSwer: 1\r\nContent-LENGTH: 0\r\n\r\n")
-	})
+	}).String()
 	r.Cluster("u", `typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: `+preserve+`}}`, upstream)
 	addr := r.Serve(httprig.Routes("{match: {prefix: /}, route: {cluster: u}}") + strings.Trim(preserve, "{}") + "}}}}\n")
 	c := listenerrig.Dial(t, addr)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"sigs.k8s.io/yaml"
 
+	"github.com/weirproxy/weir/internal/tcprig"
 	"github.com/weirproxy/weir/internal/testca"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/secret"
@@ -129,29 +130,19 @@ func echoServer(t testing.TB, c *tls.Config) net.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				buf := make([]byte, 100)
-				if _, err := io.ReadAtLeast(c, buf, 5); err != nil {
-					return
-				}
-				cs := c.(*tls.Conn).ConnectionState()
-				peer := ""
-				if len(cs.PeerCertificates) > 0 {
-					peer = cs.PeerCertificates[0].Subject.CommonName
-				}
-				io.WriteString(c, strings.Join([]string{cs.ServerName, cs.NegotiatedProtocol, peer}, " ")+"\n")
-				io.Copy(io.Discard, c)
-			}()
+	tcprig.Serve(t, l, func(c net.Conn) {
+		buf := make([]byte, 100)
+		if _, err := io.ReadAtLeast(c, buf, 5); err != nil {
+			return
 		}
-	}()
+		cs := c.(*tls.Conn).ConnectionState()
+		peer := ""
+		if len(cs.PeerCertificates) > 0 {
+			peer = cs.PeerCertificates[0].Subject.CommonName
+		}
+		io.WriteString(c, strings.Join([]string{cs.ServerName, cs.NegotiatedProtocol, peer}, " ")+"\n")
+		io.Copy(io.Discard, c)
+	})
 	return l.Addr()
 }
 

@@ -186,7 +186,7 @@ func fill(text string, p *proxy) string {
 		text = strings.ReplaceAll(text, "{{"+name+"}}", fmt.Sprint(port))
 	}
 	text = strings.ReplaceAll(text, "{{port}}", fmt.Sprint(p.port))
-	text = strings.ReplaceAll(text, "{{certs}}", certDir)
+	text = strings.NewReplacer(append([]string{"{{certs}}", certDir}, certMarks...)...).Replace(text)
 	return strings.ReplaceAll(text, "{{dir}}", p.dir)
 }
 

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 // echo is an HTTP/1.1 server that answers with what it received, as JSON, and
@@ -35,23 +37,9 @@ type echo struct {
 
 func startEcho(t *testing.T, name string) (e *echo, port int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	e = &echo{name: name, seen: map[string]int{}, arrived: map[string]int{}}
 	e.more.L = &e.mu
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go e.serve(c)
-		}
-	}()
-	return e, l.Addr().(*net.TCPAddr).Port
+	return e, tcprig.Start(t, e.serve).Port
 }
 
 // reset forgets the requests seen.
@@ -215,36 +203,21 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 // no more come, with themselves, quoted, in an HTTP response.
 func startRaw(t *testing.T) (port int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
+	return tcprig.Start(t, func(c net.Conn) {
+		var all []byte
+		buf := make([]byte, 4096)
+		c.SetReadDeadline(time.Now().Add(5 * time.Second))
 		for {
-			c, err := l.Accept()
+			n, err := c.Read(buf)
+			all = append(all, buf[:n]...)
 			if err != nil {
-				return
+				break
 			}
-			go func() {
-				defer c.Close()
-				var all []byte
-				buf := make([]byte, 4096)
-				c.SetReadDeadline(time.Now().Add(5 * time.Second))
-				for {
-					n, err := c.Read(buf)
-					all = append(all, buf[:n]...)
-					if err != nil {
-						break
-					}
-					c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-				}
-				said := strconv.QuoteToASCII(string(all))
-				fmt.Fprintf(c, "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s", len(said), said)
-			}()
+			c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
+		said := strconv.QuoteToASCII(string(all))
+		fmt.Fprintf(c, "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s", len(said), said)
+	}).Port
 }
 
 func verbs(do string) map[string][]string {

@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 // h2Echo is an echo over HTTP/2 by prior knowledge. Of x-do it knows status,
@@ -60,17 +62,8 @@ func startH2Echo(t *testing.T, name string, c *tls.Config) (e *echo, port int) {
 	if c != nil {
 		l = tls.NewListener(l, c)
 	}
-	t.Cleanup(func() { l.Close() })
 	e = &echo{name: name, seen: map[string]int{}}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go h2Echo{e}.serve(c)
-		}
-	}()
+	tcprig.Serve(t, l, h2Echo{e}.serve)
 	return e, l.Addr().(*net.TCPAddr).Port
 }
 

@@ -66,6 +66,10 @@ func (s *stream) finishResponse(end bool) {
 		m.w.stats.DownstreamCxOverloadDisableKeepalive.Inc()
 		m.startDrain()
 	}
+	early := (!s.RequestWhole || s.tooLarge()) && !upgraded
+	if early {
+		s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
+	}
 	if proto < http.HTTP2 {
 		if m.drain == notDraining && c.overload.Sheds(overload.HTTP2GoAway) {
 			m.drain = closing
@@ -76,12 +80,11 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.RequestWhole || s.tooLarge()) && !upgraded {
+		if early {
 			// The connection can't be used for another request. To Envoy a body
 			// ends after its last byte, so one that is too large is still under
 			// way.
 			m.drain = closing
-			s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
 		}
 		if m.drain == closing && !upgraded {
 			h.Set(http.Connection, "close")

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
 
+	"github.com/weirproxy/weir/internal/tcprig"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -99,25 +100,6 @@ func (r *rig) until(want cluster.HealthFlag) {
 	}
 }
 
-func listen(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer c.Close(); serve(c) }()
-		}
-	}()
-	return l.Addr().String()
-}
-
 func TestHTTP(t *testing.T) {
 	var status atomic.Int32
 	var degraded atomic.Bool
@@ -192,9 +174,9 @@ func TestSeveral(t *testing.T) {
 }
 
 func TestTCP(t *testing.T) {
-	r := newRig(t, listen(t, func(net.Conn) {}), often+`tcp_health_check: {}`)
+	r := newRig(t, tcprig.Start(t, func(net.Conn) {}).String(), often+`tcp_health_check: {}`)
 	r.until(0)
-	echo := listen(t, func(c net.Conn) { io.Copy(c, c) })
+	echo := tcprig.Start(t, func(c net.Conn) { io.Copy(c, c) }).String()
 	r = newRig(t, echo, often+`tcp_health_check: {send: {text: "50494e470d0a"}, receive: [{text: "50"}, {text: "47"}]}`)
 	r.until(0)
 	r = newRig(t, echo, often+`tcp_health_check: {send: {text: "50"}, receive: [{text: "51"}]}, event_log_path: `+filepath.Join(t.TempDir(), "x"))
@@ -215,7 +197,7 @@ func TestFailuresOfTheConnection(t *testing.T) {
 	r := newRig(t, l.Addr().String(), often+`tcp_health_check: {}, event_log_path: `+log)
 	<-r.checked
 	r.until(cluster.FailedActiveHC)
-	r = newRig(t, listen(t, func(c net.Conn) { io.Copy(io.Discard, c) }), strings.Replace(often, "timeout: 5s", "timeout: 0.01s", 1)+`http_health_check: {path: /}`)
+	r = newRig(t, tcprig.Start(t, func(c net.Conn) { io.Copy(io.Discard, c) }).String(), strings.Replace(often, "timeout: 5s", "timeout: 0.01s", 1)+`http_health_check: {path: /}`)
 	r.until(cluster.FailedActiveHC | cluster.ActiveHCTimeout)
 	var e map[string]any
 	b, err := os.ReadFile(log)

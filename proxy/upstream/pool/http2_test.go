@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/weirproxy/weir/internal/tcprig"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
@@ -36,17 +37,8 @@ func newH2Server(t *testing.T, limit uint32) *h2server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
 	s := &h2server{Listener: l, limit: limit, more: make(chan struct{}, 1000)}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go s.serve(c)
-		}
-	}()
+	tcprig.Serve(t, l, s.serve)
 	return s
 }
 

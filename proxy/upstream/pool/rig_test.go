@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirproxy/weir/internal/tcprig"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -92,30 +93,20 @@ func server(t testing.TB, serve func(c net.Conn, next func() bool)) net.Listener
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
+	tcprig.Serve(t, l, func(c net.Conn) {
+		br := bufio.NewReader(c)
+		serve(c, func() bool {
+			for {
+				line, err := br.ReadString('\n')
+				if err != nil {
+					return false
+				}
+				if line == "\r\n" {
+					return true
+				}
 			}
-			go func() {
-				defer c.Close()
-				br := bufio.NewReader(c)
-				serve(c, func() bool {
-					for {
-						line, err := br.ReadString('\n')
-						if err != nil {
-							return false
-						}
-						if line == "\r\n" {
-							return true
-						}
-					}
-				})
-			}()
-		}
-	}()
+		})
+	})
 	return l
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/internal/listenerrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 	"github.com/weirproxy/weir/proxy/filter/network/tcpproxy"
 	"github.com/weirproxy/weir/proxy/listener"
 	"github.com/weirproxy/weir/proxy/network"
@@ -109,22 +110,10 @@ func (r *proxyRig) wantLog(t *testing.T, parts ...string) {
 // serve runs f for each connection of a server.
 func serve(t *testing.T, f func(*net.TCPConn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.SetDeadline(time.Now().Add(20 * time.Second))
-			go f(c.(*net.TCPConn))
-		}
-	}()
-	return l.Addr().String()
+	return tcprig.Start(t, func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		f(c.(*net.TCPConn))
+	}).String()
 }
 
 func closedPort(t *testing.T) string {
