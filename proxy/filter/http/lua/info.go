@@ -191,7 +191,10 @@ var connectionInfoMethods = map[string]lua.LGFunction{
 type connectionMetadata struct{ *side }
 
 func (m *connectionMetadata) all() map[string]map[string]any {
-	return m.f.cb.Connection().Info.Metadata
+	if i := m.f.cb.Connection().Info; i != nil {
+		return i.Metadata
+	}
+	return nil
 }
 
 var connectionMetadataMethods = map[string]lua.LGFunction{
