@@ -77,9 +77,12 @@ func makeCerts(t *testing.T) (server tls.Certificate, roots *x509.CertPool) {
 			"{{spki:"+name+"}}", base64.StdEncoding.EncodeToString(spki[:]))
 	}
 	x5c := base64.StdEncoding.EncodeToString(ca.Cert.Raw)
-	key := ca.Cert.PublicKey.(*ecdsa.PublicKey)
+	point, err := ca.Cert.PublicKey.(*ecdsa.PublicKey).Bytes() // 4, x and y
+	if err != nil {
+		t.Fatal(err)
+	}
 	write("bundles.json", fmt.Sprintf(`{"trust_domains": {"td": {"sequence_number": 1, "spiffe_refresh_hint": 60, "keys": [{"use": "x509-svid", "kty": "EC", "crv": "P-256", "x": %q, "y": %q, "x5c": [%q]}]}}}`,
-		base64.RawURLEncoding.EncodeToString(key.X.Bytes()), base64.RawURLEncoding.EncodeToString(key.Y.Bytes()), x5c))
+		base64.RawURLEncoding.EncodeToString(point[1:33]), base64.RawURLEncoding.EncodeToString(point[33:]), x5c))
 	write("one.tickets", strings.Repeat("1", 80))
 	write("two.tickets", strings.Repeat("2", 80))
 	return pairs["upstream"].TLS(), ca.Pool()
