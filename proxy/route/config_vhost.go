@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -213,10 +214,15 @@ func (k *compiler) tracing(p field.Path, c *routev3.Tracing) (*Tracing, error) {
 	if c == nil {
 		return nil, nil
 	}
-	if err := field.Only(p.Dot("tracing"), c, "client_sampling", "random_sampling", "overall_sampling"); err != nil {
+	if err := field.Only(p.Dot("tracing"), c, "client_sampling", "random_sampling", "overall_sampling", "custom_tags", "operation", "upstream_operation"); err != nil {
+		return nil, err
+	}
+	spans, err := tracing.CompileRoute(p.Dot("tracing"), c)
+	if err != nil {
 		return nil, err
 	}
 	return &Tracing{
+		Spans:   spans,
 		Client:  k.fraction(c.GetClientSampling(), ""),
 		Random:  k.fraction(c.GetRandomSampling(), ""),
 		Overall: k.fraction(c.GetOverallSampling(), ""),
