@@ -45,7 +45,6 @@ var harmless = map[string]string{
 	"envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig.UdpAccessLogOptions.flush_access_log_on_tunnel_connected": "tunneling_config is refused",
 	"envoy.extensions.http.injected_credentials.oauth2.v3.OAuth2.ClientCredentials.auth_type":                           "makes no difference to Envoy",
 	"envoy.tcp.metadataexchange.config.MetadataExchange.enable_discovery":                                               "where a peer that doesn't say who it is would be looked up; Istio's proxy has discovered nothing then, either",
-	"envoy.extensions.matching.input_matchers.ip.v3.Ip":                                                                 "stat_prefix is of addresses that are none, which weir's inputs don't give",
 	"envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig.udp_max_queries":                             "when c-ares changes its socket",
 	"envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext.disable_stateful_session_resumption":                "there is no cache of sessions",
 	"envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext.enforce_rsa_key_usage":                                "always done",

@@ -77,12 +77,13 @@ func makeCerts(t *testing.T) (server tls.Certificate, roots *x509.CertPool) {
 			"{{spki:"+name+"}}", base64.StdEncoding.EncodeToString(spki[:]))
 	}
 	x5c := base64.StdEncoding.EncodeToString(ca.Cert.Raw)
-	point, err := ca.Cert.PublicKey.(*ecdsa.PublicKey).Bytes() // 4, x and y
+	key, err := ca.Cert.PublicKey.(*ecdsa.PublicKey).Bytes() // 4, x, y
 	if err != nil {
 		t.Fatal(err)
 	}
+	x, y := key[1:33], key[33:]
 	write("bundles.json", fmt.Sprintf(`{"trust_domains": {"td": {"sequence_number": 1, "spiffe_refresh_hint": 60, "keys": [{"use": "x509-svid", "kty": "EC", "crv": "P-256", "x": %q, "y": %q, "x5c": [%q]}]}}}`,
-		base64.RawURLEncoding.EncodeToString(point[1:33]), base64.RawURLEncoding.EncodeToString(point[33:]), x5c))
+		base64.RawURLEncoding.EncodeToString(x), base64.RawURLEncoding.EncodeToString(y), x5c))
 	write("one.tickets", strings.Repeat("1", 80))
 	write("two.tickets", strings.Repeat("2", 80))
 	return pairs["upstream"].TLS(), ca.Pool()

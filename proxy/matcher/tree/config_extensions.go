@@ -181,10 +181,13 @@ func celExpr(m *xdsv3.CelExpression) (*exprpb.Expr, error) {
 		return celSame(m.GetCelExprParsed().GetExpr())
 	case m.GetCelExprChecked() != nil:
 		return celSame(m.GetCelExprChecked().GetExpr())
-	case m.GetParsedExpr() != nil: //lint:ignore SA1019 Envoy still takes it
-		return m.GetParsedExpr().GetExpr(), nil //lint:ignore SA1019 as above
 	}
-	return m.GetCheckedExpr().GetExpr(), nil //lint:ignore SA1019 as above
+	//lint:ignore SA1019 Envoy still takes it
+	if old := m.GetParsedExpr(); old != nil {
+		return old.GetExpr(), nil
+	}
+	//lint:ignore SA1019 Envoy still takes it
+	return m.GetCheckedExpr().GetExpr(), nil
 }
 
 // celSame turns cel.expr.Expr into its older copy, which is the same on the
