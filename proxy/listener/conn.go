@@ -71,6 +71,7 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 		c.Info = s.info
 	}
 	al.conns.add(c)
+	c.AddCallbacks(c)
 	al.stats.CxTotal.Inc()
 	al.stats.CxActive.Inc()
 	al.hstats.CxTotal.Inc()
@@ -82,7 +83,6 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 		c.watchConnect()
 	}
 	c.BuildFilters(chain.filters)
-	c.AddCallbacks(c) // last, so that filters' logs of its streams come before the listener's
 	if len(chain.filters) == 0 {
 		c.Close(network.NoFlush)
 		return

@@ -23,12 +23,11 @@ func (s *stream) trace() {
 	reason := c.Decide(&s.request, samplingOf(r))
 	s.info.ForceTrace = reason == tracing.ServiceForced
 	s.span = c.Start(s.w.index, s.formatContext(), reason, spansOf(r))
-	if s.span == nil {
-		return
+	if s.span != nil {
+		s.info.TraceID = s.request.Own(string(s.span.AppendTraceID(s.scratch[:0])))
+		s.info.SpanID = s.request.Own(string(s.span.AppendID(s.scratch[:0])))
 	}
-	s.info.TraceID = s.request.Own(string(s.span.AppendTraceID(s.scratch[:0])))
-	s.info.SpanID = s.request.Own(string(s.span.AppendID(s.scratch[:0])))
-	s.decorate(r)
+	s.decorate(r) // without a span, too: others may have one
 }
 
 // spansOf is what the route says of spans beyond, nil when it says nothing.
