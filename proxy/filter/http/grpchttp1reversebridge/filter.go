@@ -112,7 +112,7 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	code, _ := strconv.Atoi(status)
 	if f.status = http.GRPCStatus(code); code == 200 {
-		f.status = 0
+		f.status = grpc.OK
 	}
 	h.Set(http.ContentType, f.client)
 	h.Set(http.Status, "200")
