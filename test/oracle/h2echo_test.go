@@ -3,6 +3,7 @@
 package oracle
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
@@ -35,7 +36,8 @@ type h2Echo struct {
 // h2EchoConn is one of its connections.
 type h2EchoConn struct {
 	e   *echo
-	mu  sync.Mutex // of what is written
+	mu  sync.Mutex    // of what is written
+	out *bufio.Writer // so that an answer leaves in one piece
 	fr  *http2.Framer
 	enc *hpack.Encoder
 	buf bytes.Buffer
@@ -73,7 +75,8 @@ func (e h2Echo) serve(c net.Conn) {
 	if _, err := io.ReadFull(c, preface); err != nil || string(preface) != http2.ClientPreface {
 		return
 	}
-	h := &h2EchoConn{e: e.echo, fr: http2.NewFramer(c, c)}
+	h := &h2EchoConn{e: e.echo, out: bufio.NewWriterSize(c, 64<<10)}
+	h.fr = http2.NewFramer(h.out, c)
 	h.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	h.enc = hpack.NewEncoder(&h.buf)
 	h.fr.WriteSettings(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 24})
@@ -106,6 +109,7 @@ func (e h2Echo) serve(c net.Conn) {
 				h.data(s, f)
 			}
 		}
+		h.out.Flush()
 		h.mu.Unlock()
 	}
 }
@@ -173,6 +177,7 @@ func (h *h2EchoConn) answer(s *h2EchoStream, do map[string][]string) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.respond(s, do)
+		h.out.Flush()
 	})
 }
 
@@ -227,6 +232,7 @@ func (h *h2EchoConn) respond(s *h2EchoStream, do map[string][]string) {
 	}
 	if code, ok := do["cut"]; ok {
 		h.fr.WriteData(s.id, false, out)
+		h.out.Flush()
 		time.Sleep(100 * time.Millisecond)
 		h.fr.WriteRSTStream(s.id, http2.ErrCode(number(code[0])))
 		return
