@@ -20,7 +20,7 @@ func newOTel(p field.Path, config *anypb.Any, o *Options) (Logger, error) {
 		return nil, err
 	}
 	if err := field.Only(p, m, "common_config", "grpc_service", "http_service", "disable_builtin_labels", "resource_attributes", "resource_detectors",
-		"body", "attributes", "stat_prefix", "formatters", "log_name", "buffer_flush_interval", "buffer_size_bytes", "custom_tags"); err != nil {
+		"body", "attributes", "stat_prefix", "formatters", "log_name", "buffer_flush_interval", "buffer_size_bytes", "custom_tags", "filter_state_objects_to_log"); err != nil {
 		return nil, err
 	}
 	prefix := "access_logs.open_telemetry_access_log."
@@ -64,6 +64,9 @@ func newOTel(p field.Path, config *anypb.Any, o *Options) (Logger, error) {
 	if l.tags, err = tracing.NewCustomTags(p.Dot("custom_tags"), m.GetCustomTags()); err != nil {
 		return nil, err
 	}
+	if l.state, err = newOTelStates(p.Dot("filter_state_objects_to_log"), m.GetFilterStateObjectsToLog()); err != nil {
+		return nil, err
+	}
 	l.queue = telemetry.NewQueue(o.Loops, batches(interval, size, l.dropped.Add), l.send)
 	return l, nil
 }
@@ -100,6 +103,18 @@ func (l *otelLogger) setResource(p field.Path, m *otelv3.OpenTelemetryAccessLogC
 	}
 	l.resource.Attributes = append(l.resource.Attributes, m.GetResourceAttributes().GetValues()...)
 	return nil
+}
+
+// newOTelStates compiles attributes of the stream's filter state, as text.
+func newOTelStates(p field.Path, names []string) (out []otelField, err error) {
+	for i, name := range names {
+		f, err := formatter.CompileHeader(p.Index(i), "%FILTER_STATE("+name+")%")
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, otelField{name, otelValue{format: f}})
+	}
+	return out, nil
 }
 
 // maxOTelDepth bounds the nesting of values.

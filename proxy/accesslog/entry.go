@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/weirproxy/weir/internal/x509name"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/streaminfo"
@@ -43,7 +45,6 @@ func (l *grpcLogger) common(c *formatter.Context) *datav3.AccessLogCommon {
 
 		UpstreamRemoteAddress:          address(i.UpstreamHost),
 		UpstreamLocalAddress:           address(i.UpstreamLocal),
-		UpstreamCluster:                i.Cluster,
 		UpstreamTransportFailureReason: strings.Clone(i.UpstreamFailure),
 		UpstreamRequestAttemptCount:    uint32(max(i.AttemptCount, 0)),
 		ResponseFlags:                  responseFlagsOf(i.Flags),
@@ -66,8 +67,8 @@ func (l *grpcLogger) common(c *formatter.Context) *datav3.AccessLogCommon {
 		//lint:ignore SA1019 deprecated, but Envoy sets it
 		out.IntermediateLogEntry = true
 	}
-	if i.ClusterStatName != "" {
-		out.UpstreamCluster = i.ClusterStatName
+	if i.UpstreamHost.IsSet() { // no try, no cluster, unlike in formats
+		out.UpstreamCluster = cmp.Or(i.ClusterStatName, i.Cluster)
 	}
 	return out
 }
@@ -159,8 +160,8 @@ func tlsProperties(i *streaminfo.Info) *datav3.TLSProperties {
 	}
 	out := &datav3.TLSProperties{
 		TlsSniHostname:             i.RequestedServerName,
-		LocalCertificateProperties: certificate("", t.URISANsLocal(), nil),
-		PeerCertificateProperties:  certificate(t.SubjectPeer(), t.URISANsPeer(), t.DNSSANsPeer()),
+		LocalCertificateProperties: certificate("", t.URISANsLocal()),
+		PeerCertificateProperties:  certificate(t.SubjectPeer(), t.URISANsPeer()),
 		Ja3Fingerprint:             i.JA3,
 	}
 	switch t.Version() {
@@ -175,19 +176,25 @@ func tlsProperties(i *streaminfo.Info) *datav3.TLSProperties {
 	}
 	if s, ok := t.(formatter.TLSSession); ok {
 		out.TlsSessionId = s.SessionID()
+		if c := s.LocalCertificate(); c != nil {
+			out.LocalCertificateProperties.Subject = x509name.String(c.RawSubject)
+		}
+		if all := s.PeerCertificates(); len(all) > 0 {
+			out.PeerCertificateProperties.Issuer = x509name.String(all[0].RawIssuer)
+		}
+	}
+	if s, ok := t.(interface{ CipherSuiteID() uint16 }); ok {
+		out.TlsCipherSuite = wrapperspb.UInt32(uint32(s.CipherSuiteID()))
 	}
 	return out
 }
 
-func certificate(subject string, uris, names []string) *datav3.TLSProperties_CertificateProperties {
+// certificate tells of a certificate what Envoy does: of its names the URIs.
+func certificate(subject string, uris []string) *datav3.TLSProperties_CertificateProperties {
 	out := &datav3.TLSProperties_CertificateProperties{Subject: subject}
 	for _, u := range uris {
 		out.SubjectAltName = append(out.SubjectAltName, &datav3.TLSProperties_CertificateProperties_SubjectAltName{
 			San: &datav3.TLSProperties_CertificateProperties_SubjectAltName_Uri{Uri: u}})
-	}
-	for _, n := range names {
-		out.SubjectAltName = append(out.SubjectAltName, &datav3.TLSProperties_CertificateProperties_SubjectAltName{
-			San: &datav3.TLSProperties_CertificateProperties_SubjectAltName_Dns{Dns: n}})
 	}
 	return out
 }

@@ -26,6 +26,7 @@ type otelLogger struct {
 	resource   *resourcepb.Resource
 	body       *otelValue // nil: none
 	attributes []otelField
+	state      []otelField // which are left out when they are empty
 	tags       tracing.CustomTags
 	grpc       telemetry.GRPC // or
 	http       telemetry.HTTP
@@ -55,6 +56,11 @@ func (l *otelLogger) Log(worker int, c *formatter.Context) {
 	l.tags.Each(c, func(name, value string) {
 		r.Attributes = append(r.Attributes, telemetry.Attribute(name, strings.Clone(value)))
 	})
+	for i := range l.state {
+		if text := string(l.state[i].value.format.Append(nil, c)); text != "" {
+			r.Attributes = append(r.Attributes, telemetry.Attribute(l.state[i].key, text))
+		}
+	}
 	if id, err := hex.DecodeString(c.Info.TraceID); err == nil && len(id) == 16 {
 		r.TraceId = id
 		r.SpanId, _ = hex.DecodeString(c.Info.SpanID)

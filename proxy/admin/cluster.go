@@ -141,10 +141,10 @@ func (c *Cluster) writeText(b *bufio.Writer) {
 	}
 	line("observability_name", c.ObservabilityName)
 	if o := c.Outlier; o != nil {
-		line("outlier", "success_rate_average", rate(o.SuccessRateAverage))
-		line("outlier", "success_rate_ejection_threshold", rate(o.SuccessRateEjectionThreshold))
-		line("outlier", "local_origin_success_rate_average", rate(o.LocalOriginSuccessRateAverage))
-		line("outlier", "local_origin_success_rate_ejection_threshold", rate(o.LocalOriginSuccessRateEjectionThreshold))
+		line("outlier", "success_rate_average", short(o.SuccessRateAverage))
+		line("outlier", "success_rate_ejection_threshold", short(o.SuccessRateEjectionThreshold))
+		line("outlier", "local_origin_success_rate_average", short(o.LocalOriginSuccessRateAverage))
+		line("outlier", "local_origin_success_rate_ejection_threshold", short(o.LocalOriginSuccessRateEjectionThreshold))
 	}
 	for _, p := range []struct {
 		name string
@@ -181,3 +181,6 @@ func (c *Cluster) writeText(b *bufio.Writer) {
 
 // rate prints percents as Envoy does: as many digits as they need.
 func rate(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+// short is a figure of the whole cluster, which Envoy prints shorter.
+func short(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }

@@ -19,7 +19,7 @@ type (
 		EDSServiceName                          string          `json:"eds_service_name,omitempty"`
 	}
 	percent struct {
-		Value float64 `json:"value,omitempty"`
+		Value double `json:"value,omitempty"`
 	}
 	circuitBreakers struct {
 		Thresholds []threshold `json:"thresholds"`
@@ -96,7 +96,20 @@ func newPercent(f float64) *percent {
 	if f < 0 {
 		return nil
 	}
-	return &percent{f}
+	return &percent{double(f)}
+}
+
+// double prints as protobuf does it in C++: with 15 digits, or 17 where those
+// are not enough.
+type double float64
+
+// MarshalJSON implements json.Marshaler.
+func (d double) MarshalJSON() ([]byte, error) {
+	text := strconv.FormatFloat(float64(d), 'g', 15, 64)
+	if back, _ := strconv.ParseFloat(text, 64); back != float64(d) {
+		text = strconv.FormatFloat(float64(d), 'g', 17, 64)
+	}
+	return []byte(text), nil
 }
 
 func (h *Host) status() hostStatus {

@@ -113,7 +113,7 @@ func response(in *Input, key string) (any, bool) {
 }
 
 // grpcStatus is the status; of a response without one, what its HTTP status
-// stands for, but 2, unknown, instead of success.
+// stands for.
 func grpcStatus(in *Input) (any, bool) {
 	for _, h := range []*http.HeaderMap{in.ResponseTrailers, in.ResponseHeaders} {
 		if h == nil || !h.Has(http.GrpcStatus) {
@@ -123,10 +123,7 @@ func grpcStatus(in *Input) (any, bool) {
 			return n, true
 		}
 	}
-	if n := http.GRPCStatus(in.Info.ResponseCode); n != 0 {
-		return int64(n), true
-	}
-	return int64(2), true
+	return int64(http.GRPCStatus(in.Info.ResponseCode)), true
 }
 
 func connection(in *Input, key string) (any, bool) {

@@ -2,6 +2,7 @@ package cel
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,9 +34,14 @@ type Program struct{ p cel.Program }
 // client chooses those.
 const maxCost = 100_000
 
-// environment is CEL's own functions, without the macros that loop, as in Envoy.
+// environment is CEL's own functions, without the macros that loop and string(),
+// and those for regular expressions, as in Envoy.
 var environment = sync.OnceValues(func() (*cel.Env, error) {
-	return cel.NewCustomEnv(cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{DisableMacros: true})), cel.Macros(cel.HasMacro))
+	without := &env.LibrarySubset{DisableMacros: true, ExcludeFunctions: []*env.Function{
+		{Name: "string"},
+		{Name: "getMilliseconds", Overloads: []*env.Overload{{ID: "duration_to_milliseconds"}}},
+	}}
+	return cel.NewCustomEnv(append(slices.Clone(functions), cel.StdLib(cel.StdLibSubset(without)), cel.Macros(cel.HasMacro))...)
 })
 
 // Compile parses an expression.
@@ -87,8 +93,13 @@ func program(e *cel.Env, parsed *cel.Ast) (*Program, error) {
 // unknownFunction is a function that the expression calls and nobody knows.
 func unknownFunction(e *cel.Env, parsed *cel.Ast) (name string) {
 	ast.PostOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
-		if x.Kind() == ast.CallKind && !e.HasFunction(x.AsCall().FunctionName()) {
-			name = x.AsCall().FunctionName()
+		if x.Kind() != ast.CallKind {
+			return
+		}
+		c := x.AsCall()
+		qualified := c.IsMemberFunction() && c.Target().Kind() == ast.IdentKind && e.HasFunction(c.Target().AsIdent()+"."+c.FunctionName())
+		if !qualified && !e.HasFunction(c.FunctionName()) {
+			name = c.FunctionName()
 		}
 	}))
 	return name

@@ -78,3 +78,33 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+func TestFunctions(t *testing.T) {
+	for expression, want := range map[string]string{
+		`re.extract("xabc", "a(.)c", r"<\1\\>")`:                  `<b\>`,
+		`re.extract("abc", "z", "x")`:                             "",
+		`re.extract("abc", "(a)", r"\3")`:                         "",
+		`re.capture("abc", "a(.)c")`:                              "b",
+		`re.capture("xabc", "a(.)c")`:                             "",
+		`re.capture("abc", "(")`:                                  "",
+		`re.captureN("abc", "(a)(?P<x>.)(c)").x`:                  "b",
+		`re.captureN("abc", "(a)(?P<x>.)(c)")["3"]`:               "c",
+		`duration("1500ms").getMilliseconds() == 500 ? "y" : "n"`: "y",
+	} {
+		p, err := Compile(expression)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		got := ""
+		if v, ok := p.Eval(Input{}); ok {
+			got, _ = v.Value().(string)
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", expression, got, want)
+		}
+	}
+	if _, err := Compile("string(1)"); err == nil {
+		t.Error("Envoy has no string()")
+	}
+}

@@ -2,6 +2,7 @@ package formatter
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/common/types"
@@ -53,7 +54,7 @@ func appendCEL(dst []byte, v ref.Val) ([]byte, kind) {
 	case types.Double:
 		return strconv.AppendFloat(dst, float64(v), 'g', 6, 64), literal
 	case types.Duration:
-		return append(dst, v.Duration.String()...), text
+		return appendCELDuration(dst, v.Duration), text
 	case types.Timestamp:
 		return v.Time.UTC().Truncate(time.Microsecond).AppendFormat(dst, "2006-01-02T15:04:05.999999-07:00"), text
 	case *types.Type:
@@ -66,6 +67,29 @@ func appendCEL(dst []byte, v ref.Val) ([]byte, kind) {
 		return append(dst, "CelMap value"...), text
 	}
 	return dst, none
+}
+
+// appendCELDuration leaves out units of which there are none: "1h5s".
+func appendCELDuration(dst []byte, d time.Duration) []byte {
+	if d == 0 {
+		return append(dst, '0')
+	}
+	if d < 0 {
+		dst, d = append(dst, '-'), d.Abs()
+	}
+	if d < time.Minute {
+		return append(dst, strings.Replace(d.String(), "µ", "u", 1)...)
+	}
+	if h := int64(d / time.Hour); h > 0 {
+		dst = append(strconv.AppendInt(dst, h, 10), 'h')
+	}
+	if m := int64(d % time.Hour / time.Minute); m > 0 {
+		dst = append(strconv.AppendInt(dst, m, 10), 'm')
+	}
+	if s := d % time.Minute; s > 0 {
+		dst = append(strconv.AppendFloat(dst, s.Seconds(), 'f', -1, 64), 's')
+	}
+	return dst
 }
 
 // CELFilter compiles an expression that tells whether a stream is meant.

@@ -41,25 +41,7 @@ func AnyGRPCStatus(c *Context) (int, bool) {
 	if c.Info.ResponseCode == 0 {
 		return 0, false
 	}
-	return GRPCStatusOfHTTP(c.Info.ResponseCode), true
-}
-
-// GRPCStatusOfHTTP is the status that a gRPC client makes of an HTTP status
-// (grpc/doc/http-grpc-status-mapping.md), 200 being unknown.
-func GRPCStatusOfHTTP(code int) int {
-	switch code {
-	case 400:
-		return 13
-	case 401:
-		return 16
-	case 403:
-		return 7
-	case 404:
-		return 12
-	case 429, 502, 503, 504:
-		return 14
-	}
-	return 2
+	return http.GRPCStatus(c.Info.ResponseCode), true
 }
 
 func isGRPC(h *http.HeaderMap) bool {

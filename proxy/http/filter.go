@@ -121,7 +121,7 @@ type FilterCallbacks interface {
 	ContinueDecoding()
 	ContinueEncoding()
 	// DecodingBuffer and EncodingBuffer are what was kept for filters that
-	// stopped; nil when empty.
+	// stopped; nil without a body. A body may be empty.
 	DecodingBuffer() *network.Buffer
 	EncodingBuffer() *network.Buffer
 	// AddDecodedData and AddEncodedData put bytes before those that follow.

@@ -5,10 +5,11 @@ import "strings"
 const grpcType = "application/grpc"
 
 // IsGRPC tells whether a message is gRPC by its content type:
-// "application/grpc", or that with "+" and an encoding or ";" and parameters.
+// "application/grpc", or that with "+" and an encoding. With parameters Envoy
+// does not take it for gRPC.
 func IsGRPC(h *HeaderMap) bool {
 	ct := h.Get(ContentType)
-	return strings.HasPrefix(ct, grpcType) && (len(ct) == len(grpcType) || ct[len(grpcType)] == '+' || ct[len(grpcType)] == ';')
+	return strings.HasPrefix(ct, grpcType) && (len(ct) == len(grpcType) || ct[len(grpcType)] == '+')
 }
 
 // IsGRPCResponse tells whether a response is gRPC: one that is headers only by
@@ -21,11 +22,9 @@ func IsGRPCResponse(h *HeaderMap, end bool) bool {
 }
 
 // GRPCStatus is the gRPC status that stands for an HTTP one (gRPC's
-// http-grpc-status-mapping).
+// http-grpc-status-mapping), 200 being unknown.
 func GRPCStatus(code int) int {
 	switch code {
-	case 200:
-		return 0
 	case 400:
 		return 13 // internal
 	case 401:

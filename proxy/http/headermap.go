@@ -30,7 +30,10 @@ type HeaderMap struct {
 	// where they had capitals, else in lower case.
 	spelled  bool
 	spelling []string
-	odd      bool // a name was added that can't be sent
+	// capitalize has names that did not come with the message be written with
+	// capitals; spelling then has all that did.
+	capitalize bool
+	odd        bool // a name was added that can't be sent
 
 	// Reason is the phrase behind an HTTP/1 status; "" is the usual one.
 	Reason string
@@ -49,25 +52,26 @@ func (h *HeaderMap) OverLimits() bool {
 	return h.maxLines > 0 && h.Len() > h.maxLines || h.maxBytes > 0 && h.size > h.maxBytes
 }
 
-// KeepSpelling has the names be written as they came; Spell tells how.
-func (h *HeaderMap) KeepSpelling() { h.spelled = true }
+// KeepSpelling has the names be written as they came; Spell tells how. With
+// capitalize those of other lines get capitals.
+func (h *HeaderMap) KeepSpelling(capitalize bool) { h.spelled, h.capitalize = true, capitalize }
 
-// Spell keeps a name with capitals, which must live as long as the map's
-// content.
+// Spell keeps a name with capitals, or any with KeepSpelling(true). It must
+// live as long as the map's content.
 func (h *HeaderMap) Spell(name string) { h.spelling = append(h.spelling, name) }
 
 // Spelling is how a lower-case name came. known is false when the map does
-// not keep that.
-func (h *HeaderMap) Spelling(name string) (spelled string, known bool) {
+// not keep that, or when capitalize and the name did not come.
+func (h *HeaderMap) Spelling(name string) (spelled string, known, capitalize bool) {
 	if !h.spelled {
-		return name, false
+		return name, false, false
 	}
 	for _, s := range h.spelling {
 		if strings.EqualFold(s, name) {
-			return s, true
+			return s, true, false
 		}
 	}
-	return name, true
+	return name, !h.capitalize, h.capitalize
 }
 
 // Reset empties the map. Strings taken from it become invalid.
@@ -75,7 +79,7 @@ func (h *HeaderMap) Reset() {
 	h.lines = h.lines[:0]
 	h.first = [NumHeaderIDs]uint16{}
 	h.gone, h.size = 0, 0
-	h.spelled, h.spelling, h.odd = false, h.spelling[:0], false
+	h.spelled, h.spelling, h.capitalize, h.odd = false, h.spelling[:0], false, false
 	h.maxLines, h.maxBytes, h.Reason = 0, 0, ""
 	h.arena.reset()
 }

@@ -88,7 +88,7 @@ func (h *HeaderMap) CopyFrom(o *HeaderMap) {
 		}
 		h.add(l.ID, name, h.Own(l.Value))
 	}
-	h.spelled, h.odd = h.spelled || o.spelled, h.odd || o.odd
+	h.spelled, h.capitalize, h.odd = h.spelled || o.spelled, h.capitalize || o.capitalize, h.odd || o.odd
 	for _, s := range o.spelling {
 		h.Spell(h.Own(s))
 	}

@@ -21,7 +21,7 @@ func (c *compiler) chainMatcher() (err error) {
 		}
 		l.byName[p.GetName()] = nil // known later
 	}
-	o := tree.Options[string]{Runtime: c.server.Runtime, Action: func(path field.Path, _ string, config *anypb.Any) (string, error) {
+	o := tree.Options[string]{Context: tree.Sockets, KeepMatching: true, Runtime: c.server.Runtime, Action: func(path field.Path, _ string, config *anypb.Any) (string, error) {
 		name, err := protos.UnpackAs[*wrapperspb.StringValue](path, config)
 		return name.GetValue(), err
 	}}

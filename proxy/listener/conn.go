@@ -32,7 +32,7 @@ func (al *activeListener) inspected(s *Socket, p *pending) {
 	chain := al.l.find(s)
 	if chain == nil {
 		al.stats.NoFilterChainMatch.Inc()
-		al.logUnmatched(s)
+		al.logSocket(s, al.noChain)
 		if p != nil {
 			al.h.loop.Forget(s.fd)
 		}
@@ -137,6 +137,9 @@ func (c *conn) log() {
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
 		info.Metadata, info.FilterState, info.TerminationDetails = i.Metadata, i.FilterState, i.TerminationDetails
+		if info.DownstreamFailure == "" {
+			info.DownstreamFailure = i.NotTLS
+		}
 		info.Flags, info.ResponseCodeDetails, info.DownstreamLocalClose = streaminfo.Flags(i.Flags), i.Details, i.CloseReason
 	}
 	for _, a := range c.at.al.l.accessLogs {
@@ -144,19 +147,33 @@ func (c *conn) log() {
 	}
 }
 
-func (al *activeListener) logUnmatched(s *Socket) {
+// noChain is what logs tell of a socket that no filter chain matches.
+func (al *activeListener) noChain(s *Socket) streaminfo.Info {
+	info := al.closedEarly(s)
+	info.ResponseCodeDetails = "filter_chain_not_found"
+	info.SetFlag(streaminfo.NoRouteFound)
+	return info
+}
+
+// closedEarly is what logs tell of a socket that does not become a connection.
+func (al *activeListener) closedEarly(s *Socket) streaminfo.Info {
+	now := al.h.loop.Now()
+	info := streaminfo.Info{
+		Listener: al.l.name, Start: al.h.loop.Time(), Begin: now, End: now,
+		DownstreamLocal: s.Local, DownstreamRemote: s.Remote, DownstreamDirectRemote: s.directRemote, DownstreamDirectLocal: s.Local,
+	}
+	if i := s.info; i != nil {
+		info.DownstreamDirectLocal, info.RequestedServerName, info.DownstreamFailure = i.DirectLocal, i.ServerName, i.NotTLS
+		info.Metadata, info.FilterState = i.Metadata, i.FilterState
+	}
+	return info
+}
+
+func (al *activeListener) logSocket(s *Socket, tell func(*Socket) streaminfo.Info) {
 	if len(al.l.accessLogs) == 0 {
 		return
 	}
-	now := al.h.loop.Now()
-	info := streaminfo.Info{
-		Listener: al.l.name, Start: al.h.loop.Time(), Begin: now, End: now, ResponseCodeDetails: "filter_chain_not_found",
-		DownstreamLocal: s.Local, DownstreamRemote: s.Remote, DownstreamDirectRemote: s.directRemote, DownstreamDirectLocal: s.Local,
-	}
-	info.SetFlag(streaminfo.NoRouteFound)
-	if s.info != nil {
-		info.DownstreamDirectLocal, info.RequestedServerName = s.info.DirectLocal, s.info.ServerName
-	}
+	info := tell(s)
 	for _, a := range al.l.accessLogs {
 		a.Log(al.h.loop, &info)
 	}

@@ -36,11 +36,11 @@ func waitFor4(field.Path, *anypb.Any, *listener.FactoryContext) (listener.Filter
 		p := string(s.Peek(4))
 		switch {
 		case p == "fail":
-			return listener.Reject
+			return listener.Close
 		case len(p) < 4:
 			return listener.WaitForData
 		case p == "eat!" && !s.Consume(4):
-			return listener.Reject
+			return listener.Close
 		}
 		s.Info().ServerName = p
 		return listener.Continue
@@ -88,7 +88,7 @@ func TestListenerFilterConsumesAndRejects(t *testing.T) {
 	c = listenerrig.Dial(t, addr)
 	io.WriteString(c, "fail")
 	closed(t, c)
-	r.WantStat("listener.a.downstream_listener_filter_error", "1")
+	r.WantStat("listener.a.downstream_listener_filter_error", "0") // that is for sockets that can't be read
 	c = listenerrig.Dial(t, addr)
 	io.WriteString(c, "ab")
 	r.WantStat("listener.a.downstream_pre_cx_active", "1")

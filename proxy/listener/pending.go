@@ -58,10 +58,8 @@ func (al *activeListener) inspect(s *Socket) {
 		al.inspected(s, nil)
 	case WaitForData:
 		al.wait(s)
-	case Reject:
-		al.stats.FilterError.Inc()
-		al.drop(s)
 	case Close:
+		al.logSocket(s, al.closedEarly)
 		al.drop(s)
 	}
 }
@@ -135,9 +133,6 @@ func (p *pending) OnReady(ev event.Events) {
 		if p.peerEnded {
 			p.ended()
 		}
-	case Reject:
-		al.stats.FilterError.Inc()
-		p.close()
 	case Close:
 		p.close()
 	}
@@ -146,12 +141,16 @@ func (p *pending) OnReady(ev event.Events) {
 // ended handles a client that will send no more while a filter wants more.
 func (p *pending) ended() {
 	al := p.listener
-	if al.l.continueOnTimeout && len(p.Peek(1)) > 0 {
+	switch {
+	case p.failed:
+		al.stats.FilterError.Inc()
+	case al.l.continueOnTimeout && len(p.Peek(1)) > 0:
 		p.next = len(al.l.filters)
 		p.finish()
 		return
+	default:
+		al.stats.FilterRemoteClose.Inc()
 	}
-	al.stats.FilterRemoteClose.Inc()
 	p.close()
 }
 
@@ -174,6 +173,7 @@ func (p *pending) finish() {
 
 func (p *pending) close() {
 	p.leave()
+	p.listener.logSocket(&p.Socket, p.listener.closedEarly)
 	p.listener.h.loop.Forget(p.fd)
 	p.listener.drop(&p.Socket)
 }

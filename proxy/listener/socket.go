@@ -12,8 +12,6 @@ const (
 	Continue Status = iota
 	// WaitForData: call again when more bytes have come.
 	WaitForData
-	// Reject: close the connection, and count it as a filter's error.
-	Reject
 	// Close: close the connection.
 	Close
 )
@@ -47,6 +45,7 @@ type Socket struct {
 	localRestored bool
 	handedOff     bool // by another listener, with use_original_dst
 	peerEnded     bool
+	failed        bool // peerEnded, by an error
 
 	data []byte // what was peeked in this round, in the worker's scratch memory
 	full bool   // all that may have come is in data
@@ -98,7 +97,8 @@ func (s *Socket) Peek(n int) []byte {
 		switch {
 		case errno != 0:
 			k = 0
-			s.peerEnded = s.peerEnded || errno != network.EAGAIN
+			s.failed = s.failed || errno != network.EAGAIN
+			s.peerEnded = s.peerEnded || s.failed
 		case k == 0:
 			s.peerEnded = true
 		}

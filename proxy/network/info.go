@@ -21,6 +21,9 @@ type Info struct {
 	Cluster           string   // where it, or the last request on it, was sent
 	TLS               TLSInfo  // nil on a plain connection
 	UpstreamSource    Source   // where upstream connections are to come from
+	// NotTLS is why an inspector took what the client sent for no TLS, in the
+	// words of a transport's failure.
+	NotTLS string
 	// TerminationDetails is why a filter ended the connection, for logs.
 	TerminationDetails string
 	// Flags (streaminfo.Flags), Details and CloseReason are what else such a

@@ -38,8 +38,6 @@ func (c *Connection) onReadable() {
 			break
 		}
 		r := c.read()
-		c.rx += uint64(r.N)
-		c.counters.count(r.N, 0)
 		if c.state == stateClosing {
 			// Only the peer's close is awaited; what it still sends is dropped.
 			c.in.Reset()
@@ -52,6 +50,8 @@ func (c *Connection) onReadable() {
 			}
 			continue
 		}
+		c.rx += uint64(r.N)
+		c.counters.count(r.N, 0)
 		if c.gather && r.N < crumb {
 			c.loop.Crumb()
 		}

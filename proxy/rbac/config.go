@@ -19,6 +19,7 @@ import (
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -26,6 +27,7 @@ import (
 type Options struct {
 	HTTP    bool // headers, paths, routes
 	Runtime fraction.Runtime
+	Stats   *stats.Store
 }
 
 // New compiles rules at rulesPath, or a matcher tree at treePath, which goes
@@ -43,8 +45,12 @@ func New(rulesPath field.Path, rules *rbacv3.RBAC, treePath field.Path, matcherT
 
 func newTree(p field.Path, m *xdsmatcherv3.Matcher, o Options) (*Engine, error) {
 	e := &Engine{}
+	context := tree.Connections
+	if o.HTTP {
+		context = tree.RequestRules
+	}
 	var err error
-	e.tree, err = tree.Compile(p, m, tree.Options[treeAction]{HTTP: o.HTTP, Runtime: o.Runtime, Action: func(p field.Path, _ string, config *anypb.Any) (treeAction, error) {
+	e.tree, err = tree.Compile(p, m, tree.Options[treeAction]{Context: context, Runtime: o.Runtime, Stats: o.Stats, Action: func(p field.Path, _ string, config *anypb.Any) (treeAction, error) {
 		m, err := protos.UnpackAs[*rbacv3.Action](p, config)
 		if err != nil {
 			return treeAction{}, err

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/matcher/tree"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -106,7 +107,7 @@ func (k *compiler) entries(p field.Path, cs []*routev3.Route, v *VirtualHost, in
 // routeTree compiles a virtual host's matcher, whose actions are routes or
 // lists of routes.
 func (k *compiler) routeTree(p field.Path, m *xdsmatcherv3.Matcher, v *VirtualHost, inherited *defaults) (*tree.Tree[[]Entry], error) {
-	return tree.Compile(p, m, tree.Options[[]Entry]{HTTP: true, Runtime: fraction.Runtime(k.Runtime), Action: func(p field.Path, _ string, config *anypb.Any) ([]Entry, error) {
+	return tree.Compile(p, m, tree.Options[[]Entry]{Context: tree.Routes, Runtime: fraction.Runtime(k.Runtime), Action: func(p field.Path, _ string, config *anypb.Any) ([]Entry, error) {
 		switch name := protos.TypeName(config); name {
 		case "envoy.config.route.v3.Route":
 			r := &routev3.Route{}
@@ -213,10 +214,15 @@ func (k *compiler) tracing(p field.Path, c *routev3.Tracing) (*Tracing, error) {
 	if c == nil {
 		return nil, nil
 	}
-	if err := field.Only(p.Dot("tracing"), c, "client_sampling", "random_sampling", "overall_sampling"); err != nil {
+	if err := field.Only(p.Dot("tracing"), c, "client_sampling", "random_sampling", "overall_sampling", "custom_tags", "operation", "upstream_operation"); err != nil {
+		return nil, err
+	}
+	spans, err := tracing.CompileRoute(p.Dot("tracing"), c)
+	if err != nil {
 		return nil, err
 	}
 	return &Tracing{
+		Spans:   spans,
 		Client:  k.fraction(c.GetClientSampling(), ""),
 		Random:  k.fraction(c.GetRandomSampling(), ""),
 		Overall: k.fraction(c.GetOverallSampling(), ""),

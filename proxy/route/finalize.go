@@ -88,7 +88,7 @@ func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keep
 }
 
 // FinalizeResponseHeaders applies the header changes of all levels to a
-// response of the upstream or of the router.
+// response of the upstream or of the proxy itself.
 func (r *Route) FinalizeResponseHeaders(h *http.HeaderMap, c *FormatContext) {
 	r.mutate(h, c, responseList)
 }

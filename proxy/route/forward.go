@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream/lb"
 )
 
@@ -158,4 +159,5 @@ type Decorator struct {
 // Tracing is a compiled Tracing; each is of 10,000, the default 100%.
 type Tracing struct {
 	Client, Random, Overall *Fraction // nil: not given
+	Spans                   *tracing.RouteSpans
 }

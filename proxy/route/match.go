@@ -95,7 +95,7 @@ func (c *conditions) match(rq *request) bool {
 	if c.fraction != nil && !c.fraction.Picks(rq.random) {
 		return false
 	}
-	if !matcher.MatchHeaders(c.headers, rq.headers) || c.grpc && !isGRPC(rq.headers) {
+	if !matcher.MatchHeaders(c.headers, rq.headers) || c.grpc && !http.IsGRPC(rq.headers) {
 		return false
 	}
 	for i := range c.query {
@@ -136,12 +136,6 @@ func (t *tlsCondition) match(info *streaminfo.Info) bool {
 		}
 	}
 	return (t.presented == nil || *t.presented == presented) && (t.validated == nil || *t.validated == validated)
-}
-
-func isGRPC(h *http.HeaderMap) bool {
-	const grpc = "application/grpc"
-	t := h.Get(http.ContentType)
-	return strings.HasPrefix(t, grpc) && (len(t) == len(grpc) || t[len(grpc)] == '+')
 }
 
 func (e *Entry) matches(rq *request) bool {

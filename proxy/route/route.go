@@ -127,6 +127,9 @@ func (c *Config) Route(h *http.HeaderMap, info *streaminfo.Info, random uint64) 
 	if v == nil {
 		return nil
 	}
+	if h.Has(http.XForwardedProto) && h.Get(http.XForwardedProto) == "" {
+		return nil // Envoy routes by it, and finds nothing
+	}
 	if info != nil {
 		info.VirtualHostMetadata = v.metadata
 	}

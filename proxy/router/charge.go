@@ -77,6 +77,9 @@ func (f *filter) chargeCode(code int, u *upstreamRequest, canary bool) {
 	} else {
 		st.Charge(code, canary, internal)
 	}
+	if u.host != nil && u.host.Zone != nil {
+		u.host.Zone.For(f.cb.Worker()).UpstreamRq.Inc(code)
+	}
 	if alt := f.altStats(); alt != nil {
 		alt.Charge(code, canary, internal)
 	}
@@ -95,6 +98,9 @@ func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
 	}
 	canary, internal := u.host != nil && u.host.Canary(), f.internal()
 	f.cluster.Stats().ChargeTime(ms, canary, internal)
+	if u.host != nil && u.host.Zone != nil {
+		u.host.Zone.For(f.cb.Worker()).UpstreamRqTime.Record(ms)
+	}
 	if alt := f.altStats(); alt != nil {
 		alt.ChargeTime(ms, canary, internal)
 	}

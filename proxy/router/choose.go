@@ -79,10 +79,10 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 		if location != "" {
 			r.Set(http.Location, location)
 		}
+		f.route.FinalizeResponseHeaders(r, f.formatContext(r))
 		if contentType != "" {
 			r.Set(http.ContentType, contentType)
 		}
-		f.route.FinalizeResponseHeaders(r, f.formatContext(r))
 	}, http.NoGrpcStatus, "direct_response")
 	return true
 }

@@ -1,11 +1,14 @@
 package router
 
 import (
+	"strconv"
 	"strings"
 
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/route"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tracing"
 	"github.com/weirproxy/weir/proxy/upstream/async"
 )
@@ -13,13 +16,15 @@ import (
 // mirror is a copy of the request, sent to a cluster of its own; nobody waits
 // for its response.
 type mirror struct {
-	s    *async.Stream
-	span *tracing.Span
-	f    *filter // nil once the request is over
-	loop *network.Loop
-	sent bool // whole
-	dead bool // the response has come, or none will
-	full bool // its upstream takes no more for now
+	s       *async.Stream
+	span    *tracing.Span
+	tracing *tracing.Config // that the span is of
+	code    int             // of the response
+	f       *filter         // nil once the request is over
+	loop    *network.Loop
+	sent    bool // whole
+	dead    bool // the response has come, or none will
+	full    bool // its upstream takes no more for now
 }
 
 // startMirrors sends the copies that the route's policies ask for.
@@ -114,7 +119,7 @@ func (m *mirror) startSpan(f *filter, p *route.Mirror, h *http.HeaderMap) {
 	if parent == nil {
 		return
 	}
-	m.span = parent.Spawn("mirror", m.loop.Time())
+	m.tracing, m.span, m.code = c, parent.Spawn("mirror", m.loop.Time()), 503
 	if p.TraceSampled != nil {
 		m.span.Sampled = *p.TraceSampled
 	}
@@ -152,12 +157,28 @@ func (m *mirror) detach() {
 func (m *mirror) end() {
 	m.dead = true
 	m.onWritable(true)
-	m.span.Finish(m.loop.Time())
+	m.endSpan()
+}
+
+// endSpan ends the copy's span. The request that it is a copy of may be gone.
+func (m *mirror) endSpan() {
+	if m.span == nil {
+		return
+	}
+	var addr network.Address
+	protocol := ""
+	if h, p := m.s.Upstream(); h != nil {
+		addr, protocol = h.Current(), p.String()
+	}
+	c := m.s.Cluster()
+	m.tracing.FinishUpstream(m.span, &formatter.Context{Info: &streaminfo.Info{}}, addr, protocol,
+		tracing.Result{Cluster: c.Name, ClusterStatName: c.StatName, Code: m.code, Flags: "-"}, nil, nil, m.loop.Time())
 	m.span = nil
 }
 
 // OnHeaders implements async.StreamCallbacks.
-func (m *mirror) OnHeaders(_ *http.HeaderMap, end bool) {
+func (m *mirror) OnHeaders(h *http.HeaderMap, end bool) {
+	m.code, _ = strconv.Atoi(h.Get(http.Status))
 	if end {
 		m.end()
 	}

@@ -66,6 +66,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	for _, c := range f.cookies {
 		h.Add(http.SetCookie, c)
 	}
+	f.cb.StreamInfo().ResponseCodeDetails = "via_upstream"
 	f.route.FinalizeResponseHeaders(h, f.formatContext(h))
 	f.cb.AddDownstreamWatermarks(f)
 	if end {

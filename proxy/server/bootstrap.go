@@ -46,7 +46,7 @@ func supported(b *bootstrapv3.Bootstrap) error {
 		field.Only("dynamic_resources", b.GetDynamicResources(), "lds_config", "cds_config", "ads_config"),
 		// enable_deferred_cluster_creation: a worker makes a cluster's pools
 		// when it first uses them.
-		field.Only("cluster_manager", b.GetClusterManager(), "local_cluster_name", "enable_deferred_cluster_creation", "outlier_detection", "load_stats_config"),
+		field.Only("cluster_manager", b.GetClusterManager(), "local_cluster_name", "enable_deferred_cluster_creation", "outlier_detection", "load_stats_config", "upstream_bind_config"),
 		field.Only("cluster_manager.outlier_detection", b.GetClusterManager().GetOutlierDetection(), "event_log_path"),
 		field.Only("deferred_stat_options", b.GetDeferredStatOptions(), "enable_deferred_creation_stats"),
 		regexEngine("default_regex_engine", b.GetDefaultRegexEngine()),

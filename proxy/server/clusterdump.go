@@ -21,7 +21,7 @@ func (s *server) dumpClusters(ctx context.Context) ([]admin.Cluster, error) {
 	out := make([]admin.Cluster, len(status))
 	for i, c := range status {
 		out[i] = admin.Cluster{
-			Name: c.Info.Name, ObservabilityName: c.Info.StatName, AddedViaAPI: c.Info.AddedViaAPI, EDSServiceName: c.EDSService,
+			Name: c.Info.Name, ObservabilityName: c.Info.StatName, AddedViaAPI: c.Info.AddedViaAPI, EDSServiceName: c.EDSName,
 			Default: limits(&c.Info.Resources[cluster.Default]), High: limits(&c.Info.Resources[cluster.High]),
 		}
 		if o := c.Outlier; o != nil {

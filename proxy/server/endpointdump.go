@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/proxy/network"
@@ -49,7 +50,7 @@ func assignment(c upstream.Status) *endpointv3.ClusterLoadAssignment {
 		at := place{h.Priority, *h.Locality}
 		g := groups[at]
 		if g == nil {
-			g = &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{}, Priority: at.priority, LoadBalancingWeight: wrapperspb.UInt32(0)}
+			g = &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{}, Priority: at.priority, LoadBalancingWeight: wrapperspb.UInt32(h.LocalityWeight)}
 			if at.locality != (cluster.Locality{}) {
 				g.Locality = &corev3.Locality{Region: at.locality.Region, Zone: at.locality.Zone, SubZone: at.locality.SubZone}
 			}
@@ -60,8 +61,24 @@ func assignment(c upstream.Status) *endpointv3.ClusterLoadAssignment {
 			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
 				Address: addressOf(h.Current()), Hostname: h.Hostname, HealthCheckConfig: &endpointv3.Endpoint_HealthCheckConfig{}}},
 			HealthStatus:        healthOf(h.Host),
+			Metadata:            metadataOf(h.Host),
 			LoadBalancingWeight: wrapperspb.UInt32(h.Weight()),
 		})
+	}
+	return out
+}
+
+// metadataOf is a host's metadata, nil when it has none.
+func metadataOf(h *cluster.Host) *corev3.Metadata {
+	all := h.Metadata()
+	if len(all) == 0 {
+		return nil
+	}
+	out := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
+	for namespace, fields := range all {
+		if s, err := structpb.NewStruct(fields); err == nil { // it was one
+			out.FilterMetadata[namespace] = s
+		}
 	}
 	return out
 }

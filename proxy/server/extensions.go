@@ -40,7 +40,7 @@ import (
 
 const managerType = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
-func (s *server) makeClusters() {
+func (s *server) makeClusters() error {
 	s.httpFilters = filter.HTTP(s.table, s.logOptions)
 	s.upstreamFilters = filter.Lookup(filter.Upstream(s.httpFilters))
 	o := upstream.Options{Main: s.loops[0], Workers: s.loops[1:], Stats: s.stats, Endpoints: s, Transports: s.upstreamTransports(), Log: s.log.get("upstream")}
@@ -59,6 +59,7 @@ func (s *server) makeClusters() {
 	async := stats.NewGroup[router.Stats](s.stats, stats.Scope{Prefix: "http.async-client."})
 	o.AsyncRequests = func(worker int) *stats.Counter { return &async.For(worker).RqTotal }
 	s.clusters = upstream.NewManager(o)
+	return s.clusters.BindBy("cluster_manager.upstream_bind_config", s.bootstrap.GetClusterManager().GetUpstreamBindConfig())
 }
 
 // clusterPolicies is an upstream.PolicyCompiler.

@@ -46,7 +46,20 @@ type loggers struct {
 	level map[string]*atomic.Int64
 }
 
-var loggerNames = []string{"admin", "client", "config", "connection", "file", "filter", "http", "main", "pool", "router", "runtime", "upstream"}
+// loggerNames are Envoy's loggers, in its order: a level can be set for each,
+// those that weir says nothing under included, so that scripts that turn up
+// "http2" or "jwt" go on working.
+var loggerNames = []string{
+	"a2a", "admin", "ai_protocol_manager", "alternate_protocols_cache", "aws", "assert", "backtrace", "basic_auth",
+	"cache_filter", "client", "config", "connection", "conn_handler", "compression", "credential_injector",
+	"decompression", "dns", "dubbo", "envoy_bug", "ext_authz", "ext_proc", "rocketmq", "file", "filter",
+	"forward_proxy", "geolocation", "grpc", "happy_eyeballs", "hc", "health_checker", "http", "http2", "hystrix",
+	"init", "io", "jwt", "json_rpc", "kafka", "key_value_store", "lua", "local_rate_limit", "main", "matcher",
+	"mcp", "misc", "mongo", "multi_connection", "notification", "oauth2", "quic", "quic_stream", "pool",
+	"rate_limit_quota", "rbac", "rds", "redis", "router", "runtime", "stats", "secret", "sse", "tap", "testing",
+	"thrift", "tracing", "upstream", "udp", "wasm", "websocket", "golang", "stats_sinks", "dynamic_modules",
+	"ip_tagging",
+}
 
 func newLoggers(w io.Writer, level slog.Level) *loggers {
 	l := &loggers{out: slog.NewTextHandler(w, &slog.HandlerOptions{Level: levelTrace}), names: loggerNames, level: map[string]*atomic.Int64{}}

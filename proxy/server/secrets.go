@@ -219,7 +219,7 @@ func (x *secrets) leave(t *sdsSecret, w *secretWatcher) {
 func (x *secrets) dump() proto.Message {
 	m := &adminv3.SecretsConfigDump{}
 	for _, s := range x.s.bootstrap.GetStaticResources().GetSecrets() {
-		m.StaticSecrets = append(m.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.GetName(), LastUpdated: stamp(x.s.started), Secret: pack(s)})
+		m.StaticSecrets = append(m.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{Name: s.GetName(), Secret: pack(s)})
 	}
 	list := make([]*sdsSecret, 0, len(x.sds))
 	for _, t := range x.sds {

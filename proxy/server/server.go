@@ -176,7 +176,9 @@ func (s *server) build() error {
 		return err
 	}
 	s.routes, s.extensions = newRoutes(s), newExtensions(s)
-	s.makeClusters()
+	if err := s.makeClusters(); err != nil {
+		return err
+	}
 	s.makeListeners()
 	return s.addStatic()
 }

@@ -39,6 +39,7 @@ type Info struct {
 
 	ResponseCode        int
 	ResponseCodeDetails string
+	DrainConnection     bool   // the connection is to end with this stream
 	NoDetails           bool   // the details are known to be none
 	TerminationDetails  string // connection termination details
 	Flags               Flags  // set by SetFlag

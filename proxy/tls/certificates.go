@@ -2,7 +2,6 @@ package tls
 
 import (
 	"crypto/tls"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +23,7 @@ type certificates struct {
 	byName   map[string][]*Certificate // one for each type of key
 	fullScan bool                      // full_scan_certs_on_sni_mismatch
 	policy   staplePolicy
+	tls13    bool // the context speaks TLS 1.3
 }
 
 func newCertificates(all []*Certificate, fullScan bool, policy staplePolicy) *certificates {
@@ -39,10 +39,8 @@ func newCertificates(all []*Certificate, fullScan bool, policy staplePolicy) *ce
 	return cs
 }
 
-var errNoStaple = errors.New("no certificate with a good OCSP response, which the policy asks for")
-
 // onHello chooses the socket's certificate, before crypto/tls looks for a
-// version and a key exchange in common.
+// version and a key exchange in common. It fails when none may be used.
 func (cs *certificates) onHello(s *socket, h *tls.ClientHelloInfo) error {
 	c, staple := cs.choose(h)
 	n := s.end.stats()
@@ -57,10 +55,10 @@ func (cs *certificates) onHello(s *socket, h *tls.ClientHelloInfo) error {
 	if staple != stapleNotAsked {
 		n.OCSPStapleRequests.Inc()
 	}
-	if staple == stapleFailed {
-		return errNoStaple
-	}
 	s.chosen = c.forHandshake(s)
+	if staple == stapleFailed {
+		return errRejected
+	}
 	if staple == stapleOmitted && len(c.OCSPStaple) > 0 {
 		bare := *s.chosen
 		bare.OCSPStaple = nil
@@ -78,7 +76,10 @@ const (
 	stapleFailed
 )
 
-const extensionStatusRequest = 5 // RFC 6066 section 8
+const (
+	extensionStatusRequest     = 5  // RFC 6066 section 8
+	extensionSupportedVersions = 43 // RFC 8446 section 4.2.1
+)
 
 func (cs *certificates) stapling(c *Certificate, asked bool) stapling {
 	policy := cs.policy
@@ -89,7 +90,7 @@ func (cs *certificates) stapling(c *Certificate, asked bool) stapling {
 	switch {
 	case !asked:
 		return stapleNotAsked
-	case has && (c.stapleEnd.IsZero() || time.Now().Before(c.stapleEnd)):
+	case has && time.Now().Before(c.stapleEnd): // one without an end counts as expired
 		return stapleSent
 	case policy == mustStaple || policy == strictStapling && has:
 		return stapleFailed
@@ -102,7 +103,7 @@ func (cs *certificates) stapling(c *Certificate, asked bool) stapling {
 // first whose key the client prefers; an ECDSA key before an RSA one.
 func (cs *certificates) choose(h *tls.ClientHelloInfo) (*Certificate, stapling) {
 	asked := slices.Contains(h.Extensions, extensionStatusRequest)
-	client := capabilitiesOf(h)
+	client := capabilitiesOf(h, cs.tls13)
 	pick := func(from []*Certificate) (*Certificate, stapling) {
 		var second *Certificate
 		for _, c := range from {
@@ -143,10 +144,12 @@ func (cs *certificates) choose(h *tls.ClientHelloInfo) (*Certificate, stapling) 
 // capabilities are the types of keys that a client can check signatures of.
 type capabilities struct{ ecdsa [ed25519Key + 1]bool }
 
-func capabilitiesOf(h *tls.ClientHelloInfo) (c capabilities) {
-	tls13 := slices.Contains(h.SupportedVersions, tls.VersionTLS13)
+// capabilitiesOf goes by signature algorithms where the server speaks TLS 1.3
+// and the client knows of it, even if it does not speak it itself: as in Envoy,
+// one with cipher suites for RSA alone is then given an ECDSA certificate.
+func capabilitiesOf(h *tls.ClientHelloInfo, server13 bool) (c capabilities) {
 	has := func(s tls.SignatureScheme) bool { return slices.Contains(h.SignatureSchemes, s) }
-	if tls13 {
+	if server13 && slices.Contains(h.Extensions, extensionSupportedVersions) {
 		c.ecdsa[p256Key] = has(tls.ECDSAWithP256AndSHA256)
 		c.ecdsa[p384Key] = has(tls.ECDSAWithP384AndSHA384)
 		c.ecdsa[p521Key] = has(tls.ECDSAWithP521AndSHA512)

@@ -198,8 +198,13 @@ func (v *Validation) addSPIFFE(p field.Path, c *tlsv3.CertificateValidationConte
 		return p.Errorf("weir has no certificate validator %q of type %s", x.GetName(), name)
 	}
 	s := &tlsv3.SPIFFECertValidatorConfig{}
-	if err := protos.Unpack(p, x.GetTypedConfig(), s); err != nil {
+	if err := protos.UnpackUnchecked(p, x.GetTypedConfig(), s); err != nil {
 		return err
+	}
+	if s.GetTrustBundles() == nil { // with them Envoy asks for no trust_domains
+		if err := protos.Validate(p, s); err != nil {
+			return err
+		}
 	}
 	if err := field.Only(p, s, "trust_domains", "trust_bundles"); err != nil {
 		return err

@@ -20,15 +20,21 @@ type sslError struct {
 
 // Of BoringSSL's errors those that crypto/tls tells apart.
 var (
+	errRejected    = sslError{133, "CONNECTION_REJECTED"}
 	errVerify      = sslError{125, "CERTIFICATE_VERIFY_FAILED"}
 	errHTTP        = sslError{156, "HTTP_REQUEST"}
+	errHTTPProxy   = sslError{155, "HTTPS_PROXY_REQUEST"}
+	errTooLong     = sslError{146, "ENCRYPTED_LENGTH_TOO_LONG"}
+	errExcessive   = sslError{150, "EXCESSIVE_MESSAGE_SIZE"}
+	errRecord      = sslError{225, "UNEXPECTED_RECORD"}
+	errWrongCurve  = sslError{243, "WRONG_CURVE"}
 	errNoCipher    = sslError{184, "NO_SHARED_CIPHER"}
 	errNoPeerCert  = sslError{192, "PEER_DID_NOT_RETURN_A_CERTIFICATE"}
 	errVersion     = sslError{247, "WRONG_VERSION_NUMBER"}
 	errUnsupported = sslError{240, "UNSUPPORTED_PROTOCOL"}
 	errBadMAC      = sslError{129, "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"}
 	errNoGroup     = sslError{266, "NO_SHARED_GROUP"}
-	errMessage     = sslError{244, "UNEXPECTED_MESSAGE"}
+	errMessage     = sslError{223, "UNEXPECTED_MESSAGE"}
 	errKeyUsage    = sslError{302, "KEY_USAGE_BIT_INCORRECT"}
 )
 
@@ -76,6 +82,24 @@ func isGone(err error) bool {
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
+// notTLS is the error of a record whose header crypto/tls does not take: a
+// type, a version and a length.
+func notTLS(header [5]byte) sslError {
+	switch string(header[:4]) {
+	case "GET ", "POST", "HEAD", "PUT ":
+		return errHTTP
+	case "CONN":
+		return errHTTPProxy
+	}
+	switch {
+	case header[1] != 3:
+		return errVersion
+	case int(header[3])<<8|int(header[4]) > maxRecord+256: // RFC 8446 section 5.2
+		return errTooLong
+	}
+	return errRecord
+}
+
 // classify finds BoringSSL's error for one of crypto/tls, which has types for
 // few of them.
 func classify(err error) (sslError, bool) {
@@ -93,11 +117,7 @@ func classify(err error) (sslError, bool) {
 	}
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) {
-		switch string(record.RecordHeader[:4]) {
-		case "GET ", "POST", "HEAD", "PUT ":
-			return errHTTP, true
-		}
-		return errVersion, true
+		return notTLS(record.RecordHeader), true
 	}
 	text := err.Error()
 	for part, e := range map[string]sslError{
@@ -108,6 +128,7 @@ func classify(err error) (sslError, bool) {
 		"bad record MAC":                               errBadMAC,
 		"no ECDHE curve supported":                     errNoGroup,
 		"no key exchanges supported by both":           errNoGroup,
+		"handshake message of length":                  errExcessive,
 		"unexpected message":                           errMessage,
 		"received unexpected handshake message":        errMessage,
 		"handshake message of type":                    errMessage,

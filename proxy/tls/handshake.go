@@ -53,6 +53,7 @@ func (s *socket) advance() {
 	s.hs, s.chosen = nil, nil
 	cs := s.conn.ConnectionState()
 	if err != nil {
+		err = s.cause(err, &cs)
 		s.describe(&cs, unchecked)
 		s.fail(err)
 		return
@@ -70,6 +71,22 @@ func (s *socket) advance() {
 	}
 	s.describe(&cs, v)
 	s.nc.RaiseConnected()
+}
+
+// cause is what Envoy would say of a handshake that failed, where it says more
+// than crypto/tls, and clears of the session what it would not know.
+func (s *socket) cause(err error, cs *tls.ConnectionState) error {
+	e, _ := classify(err)
+	switch {
+	case s.refused != nil:
+		*cs = tls.ConnectionState{ServerName: cs.ServerName}
+		return s.refused
+	case s.noGroup && e == errNoCipher:
+		return errWrongCurve
+	case e == errKeyUsage:
+		cs.PeerCertificates = nil
+	}
+	return err
 }
 
 // describe tells the connection of its session, of which something may be

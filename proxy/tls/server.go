@@ -31,6 +31,7 @@ type serverEvents struct {
 type serverState struct {
 	config     *tls.Config
 	noALPN     *tls.Config // for clients with whom there is no protocol in common
+	refuse     *tls.Config // has nothing in common with any client: the alert is handshake_failure
 	certs      *certificates
 	validation *Validation // nil: clients are not asked for certificates
 }
@@ -38,6 +39,7 @@ type serverState struct {
 // newServerState makes a state of a configuration that has all but what
 // depends on the secrets. lifetime bounds its sessions, if it is not 0.
 func newServerState(base *tls.Config, certs *certificates, v *Validation, lifetime time.Duration) *serverState {
+	certs.tls13 = base.MaxVersion >= tls.VersionTLS13
 	st := &serverState{config: base.Clone(), certs: certs, validation: v}
 	c := st.config
 	if lifetime > 0 {
@@ -72,6 +74,9 @@ func newServerState(base *tls.Config, certs *certificates, v *Validation, lifeti
 		st.noALPN = c.Clone()
 		st.noALPN.NextProtos = nil
 	}
+	st.refuse = c.Clone()
+	st.refuse.GetConfigForClient = nil
+	st.refuse.CipherSuites, st.refuse.CurvePreferences = []uint16{}, []tls.CurveID{0}
 	return st
 }
 
@@ -80,9 +85,10 @@ func newServerState(base *tls.Config, certs *certificates, v *Validation, lifeti
 // crypto/tls would refuse them and Envoy does not.
 func (st *serverState) onHello(h *tls.ClientHelloInfo) (*tls.Config, error) {
 	s := socketOf(h.Context())
-	if err := st.certs.onHello(s, h); err != nil {
-		return nil, err
+	if s.refused = st.certs.onHello(s, h); s.refused != nil {
+		return st.refuse, nil
 	}
+	s.noGroup = !slices.ContainsFunc(h.SupportedCurves, func(id tls.CurveID) bool { return slices.Contains(st.config.CurvePreferences, id) })
 	offers := func(p string) bool { return slices.Contains(h.SupportedProtos, p) }
 	if st.noALPN == nil || len(h.SupportedProtos) == 0 || slices.ContainsFunc(st.config.NextProtos, offers) {
 		return nil, nil
@@ -97,7 +103,7 @@ func (x *Server) Socket(l *network.Loop) network.TransportSocket {
 		x.events.For(l.Worker).SecretsNotReady.Inc()
 		return notReady{}
 	}
-	return &socket{end: &serverEnd{st, x.group.For(l.Worker)}}
+	return &socket{end: &serverEnd{st, x.group.For(l.Worker)}, local: st.certs.all[0].Leaf}
 }
 
 // serverEnd is the server's side of a connection.

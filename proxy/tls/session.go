@@ -24,7 +24,12 @@ type session struct {
 func (s *session) Version() string { return versionName(s.version) }
 
 // CipherSuite implements network.TLSInfo.
-func (s *session) CipherSuite() string { return cipherName(s.cipher) }
+func (s *session) CipherSuite() string {
+	if s.cipher == 0 {
+		return "" // the handshake did not come so far
+	}
+	return cipherName(s.cipher)
+}
 
 // CipherSuiteID is the suite's IANA number.
 func (s *session) CipherSuiteID() uint16 { return s.cipher }

@@ -31,10 +31,10 @@ func (s *spiffe) check(v *Validation, chain []*x509.Certificate, usage x509.ExtK
 		return untrusted, &verifyError{"verify cert failed: no trust bundle store", failChain}
 	}
 	if err := v.chain(b.roots, b.anchors, chain, usage); err != nil {
-		return untrusted, &verifyError{"verify cert failed: X509_verify_cert", failChain}
+		return untrusted, &verifyError{"verify cert failed: " + err.Error(), failChain}
 	}
 	if len(v.sans) > 0 && !v.matchSAN(leaf) {
-		return untrusted, &verifyError{"verify cert failed: SAN matcher", failSAN}
+		return untrusted, &verifyError{"verify cert failed: SAN match", failSAN}
 	}
 	return validated, nil
 }

@@ -205,7 +205,7 @@ func prolonged(cs []*x509.Certificate) []*x509.Certificate {
 func (v *Validation) acceptable(chain []*x509.Certificate) error {
 	// As in Envoy, what an authority signed itself is never too deep.
 	if v.maxDepth >= 0 && len(chain)-1 > max(v.maxDepth, 1) {
-		return errors.New("X509_verify_cert: certificate verification error at depth " + fmt.Sprint(v.maxDepth+1) + ": certificate chain too long")
+		return fmt.Errorf("X509_verify_cert: certificate verification error at depth %d: unable to get local issuer certificate", max(v.maxDepth, 1))
 	}
 	if len(v.crls) == 0 {
 		return nil
@@ -220,7 +220,7 @@ func (v *Validation) acceptable(chain []*x509.Certificate) error {
 			issuer = chain[i+1]
 		}
 		if err := v.notRevoked(c, issuer, time.Now()); err != nil {
-			return fmt.Errorf("X509_verify_cert: certificate verification error at depth %d: %w", i, err)
+			return fmt.Errorf("X509_verify_cert: certificate verification error at depth %d: certificate revocation check against provided CRLs failed: %w", i, err)
 		}
 	}
 	return nil

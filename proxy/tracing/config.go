@@ -115,7 +115,7 @@ func newCustomTag(p field.Path, m *tracingv3.CustomTag) (customTag, error) {
 		}
 	case *tracingv3.CustomTag_Value:
 		var err error
-		t.format, err = formatter.Compile(p.Dot("value"), v.Value)
+		t.format, err = formatter.CompileHeader(p.Dot("value"), v.Value)
 		return t, err
 	default:
 		return t, p.Errorf("needs one of literal, environment, request_header, metadata, value")

@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -94,8 +95,9 @@ func (c *Config) mark(h *http.HeaderMap, r Reason) {
 	}
 }
 
-// Start begins the span of a request that was decided on; it may be nil.
-func (c *Config) Start(worker int, ctx *formatter.Context, reason Reason) *Span {
+// Start begins the span of a request that was decided on; it may be nil. route
+// may be nil.
+func (c *Config) Start(worker int, ctx *formatter.Context, reason Reason, route *RouteSpans) *Span {
 	c.count(worker, reason)
 	if c.tracer == nil {
 		return nil
@@ -111,13 +113,20 @@ func (c *Config) Start(worker int, ctx *formatter.Context, reason Reason) *Span 
 	if c.tracer.byHost {
 		name = strings.Clone(h.Get(http.Authority))
 	}
-	if c.operation != nil {
-		if op := c.operation.Append(nil, ctx); len(op) > 0 {
+	if route == nil {
+		route = noRoute
+	}
+	if f := cmp.Or(route.operation, c.operation); f != nil {
+		if op := f.Append(nil, ctx); len(op) > 0 {
 			name = string(op)
 		}
 	}
 	traced := reason == Sampling || reason == ServiceForced || reason == ClientForced
 	s := c.tracer.start(worker, h, name, kind, traced, ctx.Time)
+	if s == nil {
+		return nil // its headers are garbled
+	}
+	s.route = route
 	s.SetTag("node_id", c.nodeID)
 	s.SetTag("zone", c.zone)
 	return s
@@ -149,8 +158,8 @@ func (c *Config) StartUpstream(parent *Span, ctx *formatter.Context, always bool
 		return nil
 	}
 	name := "router " + clusterStatName + " egress"
-	if c.upstream != nil {
-		if op := c.upstream.Append(nil, ctx); len(op) > 0 {
+	if f := cmp.Or(parent.route.upstream, c.upstream); f != nil {
+		if op := f.Append(nil, ctx); len(op) > 0 {
 			name = string(op)
 		}
 	}

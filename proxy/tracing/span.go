@@ -43,6 +43,7 @@ type Context struct {
 type Span struct {
 	Context
 	tracer *Tracer
+	route  *RouteSpans // never nil
 	worker int
 	Name   string
 	Kind   Kind
@@ -94,7 +95,7 @@ func (s *Span) Spawn(name string, now time.Time) *Span {
 	if s == nil {
 		return nil
 	}
-	child := &Span{Context: s.Context, tracer: s.tracer, worker: s.worker, Name: name, Kind: Client, Start: now}
+	child := &Span{Context: s.Context, tracer: s.tracer, route: s.route, worker: s.worker, Name: name, Kind: Client, Start: now}
 	child.Parent, child.ID, child.Remote = s.ID, newID(), false
 	if s.sky != nil {
 		child.Name, child.ID = s.Name, s.sky.next

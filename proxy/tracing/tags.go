@@ -121,7 +121,12 @@ func (c *Config) tagCommon(s *Span, ctx *formatter.Context, r *Result, downstrea
 		s.SetTag(tagError, "true")
 	}
 	for i := range c.tags {
-		c.tags[i].apply(s, ctx)
+		if !s.route.tags.names(c.tags[i].name) {
+			c.tags[i].apply(s, ctx)
+		}
+	}
+	for i := range s.route.tags {
+		s.route.tags[i].apply(s, ctx)
 	}
 }
 

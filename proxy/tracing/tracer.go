@@ -65,5 +65,5 @@ func (t *Tracer) start(worker int, h *http.HeaderMap, name string, kind Kind, tr
 	if t.byPath {
 		name = strings.Clone(h.Get(http.Path))
 	}
-	return &Span{Context: t.begin(t, parent, traced), tracer: t, worker: worker, Name: name, Kind: kind, Start: now, remote: parent != nil}
+	return &Span{Context: t.begin(t, parent, traced), tracer: t, route: noRoute, worker: worker, Name: name, Kind: kind, Start: now, remote: parent != nil}
 }

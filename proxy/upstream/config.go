@@ -71,7 +71,8 @@ type config struct {
 	trackSizes       bool // request_response_sizes
 	trackBudgets     bool // timeout_budgets
 	closeOnSetChange bool
-	removeAtOnce     bool // ignore_health_on_host_removal
+	mergeWindow      time.Duration // see there
+	removeAtOnce     bool          // ignore_health_on_host_removal
 }
 
 type edsConfig struct {
@@ -181,7 +182,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 		m.networkFilters(p.Dot("filters"), c.GetFilters(), cfg),
 		preconnect(p.Dot("preconnect_policy"), c.GetPreconnectPolicy(), &info.Preconnect),
 		m.httpOptions(p, c, info),
-		socketOptions(p, c, info),
+		m.socketOptions(p, c, info),
 		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
 		commonLB(p.Dot("common_lb_config"), c.GetCommonLbConfig(), cfg),
 		metadata(p.Dot("metadata"), c.GetMetadata(), &info.Metadata),
@@ -293,8 +294,6 @@ func edsFields(p field.Path, c *clusterv3.Cluster) (*edsConfig, error) {
 }
 
 func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) error {
-	// Updates are not held back for update_merge_window: workers take them
-	// in batches anyway.
 	if err := field.Only(p, c, "healthy_panic_threshold", "update_merge_window", "zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config", "ignore_new_hosts_until_first_hc", "override_host_status", "close_connections_on_host_set_change"); err != nil {
 		return err
 	}
@@ -302,6 +301,12 @@ func commonLB(p field.Path, c *clusterv3.Cluster_CommonLbConfig, cfg *config) er
 		cfg.panicThreshold = math.Round(t.GetValue())
 	}
 	cfg.info.Override = overrideStatus(c.GetOverrideHostStatus())
+	cfg.mergeWindow = time.Second
+	if w := c.GetUpdateMergeWindow(); w != nil {
+		if cfg.mergeWindow = w.AsDuration(); cfg.mergeWindow < 0 {
+			return p.Dot("update_merge_window").Errorf("%v is less than 0", cfg.mergeWindow)
+		}
+	}
 	cfg.closeOnSetChange = c.GetCloseConnectionsOnHostSetChange()
 	return nil
 }

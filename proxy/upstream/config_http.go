@@ -186,7 +186,7 @@ func http1Options(p field.Path, o *corev3.Http1ProtocolOptions, info *cluster.In
 	set := settings(info)
 	set.EnableTrailers, set.AllowChunkedLength, set.AbsoluteForm = o.GetEnableTrailers(), o.GetAllowChunkedLength(), o.GetSendFullyQualifiedUrl()
 	var err error
-	set.Case, err = http1.CompileHeaderCase(p.Dot("header_key_format"), o.GetHeaderKeyFormat())
+	set.HeaderFormat, err = http1.CompileHeaderFormat(p.Dot("header_key_format"), o.GetHeaderKeyFormat())
 	return err
 }
 

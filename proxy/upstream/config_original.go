@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"strings"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -20,6 +21,9 @@ type originalConfig struct {
 
 func originalFields(p field.Path, c *clusterv3.Cluster) (*originalConfig, error) {
 	o := &originalConfig{cleanup: 5 * time.Second}
+	if c.GetLbPolicy() != clusterv3.Cluster_CLUSTER_PROVIDED {
+		return nil, p.Dot("lb_policy").Errorf("%v, but a cluster of type ORIGINAL_DST takes no other than CLUSTER_PROVIDED", c.GetLbPolicy())
+	}
 	if err := positive(p.Dot("cleanup_interval"), c.GetCleanupInterval(), &o.cleanup); err != nil {
 		return nil, err
 	}
@@ -32,7 +36,7 @@ func originalFields(p field.Path, c *clusterv3.Cluster) (*originalConfig, error)
 		return nil, err
 	}
 	if cfg.GetUseHttpHeader() {
-		if o.header = cfg.GetHttpHeaderName(); o.header == "" {
+		if o.header = strings.ToLower(cfg.GetHttpHeaderName()); o.header == "" {
 			o.header = "x-envoy-original-dst-host"
 		}
 	} else if cfg.GetHttpHeaderName() != "" {

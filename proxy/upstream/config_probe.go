@@ -32,7 +32,7 @@ func (m *Manager) NewProbe(path field.Path, c *clusterv3.Cluster) (*Probe, error
 	p := &Probe{&master{m: m, cfg: cfg, updated: time.Now(), policy: cfg.policy, discovery: staticDiscovery{}}}
 	p.c.group = stats.NewGroup[endpointStats](m.o.Stats, info.StatScope())
 	p.c.stats = p.c.group.For(0)
-	p.c.balancing = cfg.policy.New(lb.Env{Info: info, Owners: m.owners, Main: m.o.Main, Changed: p.c.healthChanged})
+	p.c.balancing = cfg.policy.New(lb.Env{Info: info, Owners: m.owners, Main: m.o.Main, Changed: p.c.weighed})
 	if err := p.c.watchHealth(); err != nil {
 		p.c.stop()
 		return nil, path.Wrap(err)

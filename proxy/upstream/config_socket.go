@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/netip"
+	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,12 +13,19 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
+// BindBy sets how the sockets of clusters are bound that don't say it
+// themselves (cluster_manager.upstream_bind_config, which is at p).
+func (m *Manager) BindBy(p field.Path, b *corev3.BindConfig) error { return bindConfig(p, b, &m.bind) }
+
 // socketOptions compiles how upstream sockets are made.
-func socketOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
-	if c.GetUpstreamBindConfig() == nil && c.GetUpstreamConnectionOptions() == nil {
+func (m *Manager) socketOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error {
+	s := &cluster.SocketOptions{}
+	if c.GetUpstreamBindConfig() == nil {
+		s.Bind, s.Options = m.bind.Bind, slices.Clone(m.bind.Options)
+	}
+	if c.GetUpstreamBindConfig() == nil && c.GetUpstreamConnectionOptions() == nil && len(s.Options) == 0 {
 		return nil
 	}
-	s := &cluster.SocketOptions{}
 	if err := firstError(
 		happyEyeballs(p.Dot("upstream_connection_options").Dot("happy_eyeballs_config"), c.GetUpstreamConnectionOptions().GetHappyEyeballsConfig(), &info.HappyEyeballs),
 		bindConfig(p.Dot("upstream_bind_config"), c.GetUpstreamBindConfig(), s),

@@ -26,7 +26,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 10}}`:                                                                      `c.maglev_lb_config.table_size: the table size of maglev must be a prime number, 10 is not`,
 		`{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}}`:                                    `c.ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)`,
 		`{name: a, lb_policy: RING_HASH, common_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 99}}}`:                          `hash_balance_factor: 99 is less than 100`,
-		`{name: a, type: ORIGINAL_DST}`:                               `c.lb_policy: a cluster of type ORIGINAL_DST`,
+		`{name: a, type: ORIGINAL_DST}`:                               `c.lb_policy: ROUND_ROBIN, but a cluster of type ORIGINAL_DST takes no other`,
 		`{name: a, lb_policy: CLUSTER_PROVIDED}`:                      `c.lb_policy: a cluster of type STATIC`,
 		`{name: a, type: EDS}`:                                        `c.eds_cluster_config: missing`,
 		`{name: a, type: EDS, eds_cluster_config: {service_name: x}}`: `c.eds_cluster_config.eds_config: missing`,

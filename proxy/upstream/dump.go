@@ -29,8 +29,9 @@ type Status struct {
 // HostStatus is a host with its counters, summed over the workers.
 type HostStatus struct {
 	*cluster.Host
-	Stats       cluster.HostStats
-	SuccessRate [2]float64 // by cluster.RateKind, percent; -1 without a figure
+	Stats          cluster.HostStats
+	LocalityWeight uint32     // 0: its locality has none
+	SuccessRate    [2]float64 // by cluster.RateKind, percent; -1 without a figure
 }
 
 // Status lists the active clusters by name. It may be called from any
@@ -72,7 +73,7 @@ func (m *Manager) status() []Status {
 			s.Outlier = &[2]outlier.Rates{d.Rates(cluster.ExternalOrigin), d.Rates(cluster.LocalOrigin)}
 		}
 		for h := range c.hosts.All {
-			hs := HostStatus{Host: h, SuccessRate: [2]float64{-1, -1}}
+			hs := HostStatus{Host: h, LocalityWeight: localityWeight(c.hosts.Sets, h), SuccessRate: [2]float64{-1, -1}}
 			if d := c.outlier; d != nil {
 				hs.SuccessRate = [2]float64{d.HostRate(h, cluster.ExternalOrigin), d.HostRate(h, cluster.LocalOrigin)}
 			}
@@ -118,4 +119,17 @@ func (m *Manager) Configs() []Config {
 	add(m.warming, true)
 	slices.SortStableFunc(out, func(a, b Config) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// localityWeight is the weight of a host's locality in its priority.
+func localityWeight(sets []*cluster.HostSet, h *cluster.Host) uint32 {
+	if int(h.Priority) >= len(sets) {
+		return 0
+	}
+	for _, l := range sets[h.Priority].Localities {
+		if *l.Locality == *h.Locality {
+			return l.Weight
+		}
+	}
+	return 0
 }

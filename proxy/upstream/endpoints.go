@@ -190,7 +190,7 @@ func (g *merge) host(eg *endpointGroup, e *endpoint) *cluster.Host {
 	if h == nil || h.Priority != eg.priority || !sameLocality(h.Locality, eg.locality) || h.Hostname != e.hostname ||
 		h.HealthCheckAddress != e.check.address(e.addr) || h.NoActiveHC != e.check.off || h.HealthCheckHostname != e.check.hostname || !slices.Equal(h.More, e.more) {
 		h = cluster.NewHost(e.addr, e.hostname, e.weight, eg.locality, g.c.m.owners)
-		h.Cluster = g.c.cfg.info
+		h.Cluster, h.Zone = g.c.cfg.info, g.c.zone(h.Locality)
 		if h.More = e.more; len(e.more) > 0 {
 			h.SetCurrent(append([]network.Address{e.addr}, e.more...)...)
 		}

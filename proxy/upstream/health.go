@@ -79,6 +79,13 @@ func (c *master) healthChanged() {
 	})
 }
 
+// weighed hands the hosts out anew: the policy has changed their weights.
+func (c *master) weighed() {
+	if c.warm && !c.stopped {
+		c.publish(nil, false)
+	}
+}
+
 // stays tells whether a host that is no longer named is kept: until active
 // health checks find it failed.
 func (c *master) stays(h *cluster.Host) bool {

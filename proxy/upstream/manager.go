@@ -73,6 +73,8 @@ type Manager struct {
 
 	inflated *tableStats // main's
 
+	bind cluster.SocketOptions // of clusters without such of their own
+
 	active  map[string]*master // what workers see
 	warming map[string]*master // not ready yet, new or to replace an active one
 
@@ -99,6 +101,7 @@ func NewManager(o Options) *Manager {
 	if m.o.Resolver == nil {
 		m.o.Resolver = &dns.System{}
 	}
+	m.o.Resolver = newCountedResolver(m.o.Resolver, &m.o)
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -143,8 +146,9 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 		m.starting[c] = struct{}{}
 	}
 	cfg.trackMore()
+	c.window.init(cfg.mergeWindow, m.o.Main, m.stats, c.deliver)
 	c.discovery = c.newDiscovery()
-	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Main: m.o.Main, Changed: c.healthChanged, Local: m.localHosts()})
+	c.balancing = c.policy.New(lb.Env{Info: cfg.info, Owners: m.owners, Main: m.o.Main, Changed: c.weighed, Local: m.localHosts()})
 	err := c.watchHealth()
 	if err == nil {
 		err = c.discovery.start()

@@ -27,9 +27,11 @@ type master struct {
 	checker   *health.Checkers  // nil without active health checks
 	resorting bool              // healthChanged was posted
 	failed    []*cluster.Host   // to tell workers of
-	last      *assignment       // that was applied
-	drop      float64           // of requests: drop_overloads
-	category  string            // of the requests that are dropped
+	window    mergeWindow
+	zones     map[string]*stats.Group[cluster.ZoneStats] // by the hosts' zones
+	last      *assignment                                // that was applied
+	drop      float64                                    // of requests: drop_overloads
+	category  string                                     // of the requests that are dropped
 	discovery discovery
 	warm      bool
 	stopped   bool
@@ -42,7 +44,8 @@ type discovery interface {
 	stop()
 }
 
-// snapshot is what workers are told of a cluster: immutable.
+// snapshot is what workers are told of a cluster: immutable. Without hosts it
+// only tells of those that have failed.
 type snapshot struct {
 	info    *cluster.Info
 	lb      lb.Factory
@@ -78,9 +81,7 @@ func (c *master) ready() {
 	if old != nil {
 		old.stop()
 	}
-	if name == m.o.LocalCluster {
-		m.localChanged()
-	}
+	c.told()
 	m.countClusters()
 	delete(m.starting, c)
 	m.checkReady()
@@ -92,11 +93,35 @@ func (c *master) publish(gone []*cluster.Host, drain bool) {
 	c.failed = nil
 }
 
+// deliver gives the workers what was held back for the merge window.
+func (c *master) deliver() {
+	c.publish(nil, false)
+	c.told()
+}
+
+// publishFailed tells workers of hosts that have failed while the set without
+// them is held back: they let go of their connections.
+func (c *master) publishFailed() {
+	if len(c.failed) > 0 {
+		c.m.publish(&snapshot{info: c.cfg.info, failed: c.failed})
+		c.failed = nil
+	}
+}
+
+// told is for the clusters that look at this one.
+func (c *master) told() {
+	if c.cfg.info.Name == c.m.o.LocalCluster {
+		c.m.localChanged()
+	}
+}
+
 func (c *master) stop() {
 	c.stopped = true
+	c.window.close()
 	c.discovery.stop()
 	c.cfg.warm.close()
 	c.closeMatches()
+	c.closeZones()
 	c.cfg.untrack()
 	c.cfg.closeFilters()
 	c.group.Close()
@@ -154,16 +179,22 @@ func (c *master) setHosts(set *cluster.PrioritySet, added, gone []*cluster.Host)
 	s.MembershipHealthy.Set(int64(healthy))
 	s.MembershipDegraded.Set(int64(degraded))
 	s.MembershipExcluded.Set(int64(excluded))
-	if c.warm {
-		c.m.stats.ClusterUpdated.Inc()
-		c.publish(gone, c.cfg.closeOnSetChange && len(added)+len(gone) > 0)
-		if c.cfg.info.Name == c.m.o.LocalCluster {
-			c.m.localChanged()
-		}
+	if !c.warm {
+		return
 	}
+	same := len(added)+len(gone) == 0
+	if c.window.holds(same) {
+		c.publishFailed()
+		return
+	}
+	c.m.stats.ClusterUpdated.Inc()
+	c.publish(gone, c.cfg.closeOnSetChange && !same)
+	c.told()
 }
 
-func maxWeight(set *cluster.PrioritySet) (most uint32) {
+// maxWeight is 1 when there are no hosts, as in Envoy.
+func maxWeight(set *cluster.PrioritySet) uint32 {
+	most := uint32(1)
 	for h := range set.All {
 		most = max(most, h.Weight())
 	}

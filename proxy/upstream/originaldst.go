@@ -104,7 +104,7 @@ func (r *registry) host(a netip.AddrPort) *originalHost {
 	h := r.hosts[a]
 	if h == nil {
 		addr := network.IPAddress(a)
-		h = &originalHost{Host: cluster.NewHost(addr, addr.String(), 1, nil, r.owners)}
+		h = &originalHost{Host: cluster.NewHost(addr, r.info.Name+addr.String(), 1, nil, r.owners)}
 		h.Cluster = r.info
 		r.hosts[a] = h
 		defer r.added()
@@ -171,21 +171,22 @@ func (b *originalBalancer) Choose(ctx lb.Context) *cluster.Host {
 
 // destination is where the request or connection wants to go: by its filter
 // state, metadata or header, if the cluster trusts those, or as it was caught.
+// What is no address is passed over.
 func (b *originalBalancer) destination(ctx lb.Context, conn *network.Connection) (to netip.AddrPort, ok bool) {
 	state := map[string]any(nil)
 	if info := ctx.StreamInfo(); info != nil {
 		state = info.FilterState
 	}
-	if v := stateText(conn, state, "envoy.network.transport_socket.original_dst_address"); v != "" {
-		return b.override(v)
+	if to, ok = b.override(stateText(conn, state, "envoy.network.transport_socket.original_dst_address")); ok {
+		return to, true
 	}
-	if v := b.fromMetadata(ctx, conn); v != "" {
-		return b.override(v)
+	if to, ok = b.override(b.fromMetadata(ctx, conn)); ok {
+		return to, true
 	}
-	if b.cfg.header != "" {
-		if h := ctx.RequestHeaders(); h != nil {
-			if v, has := h.GetName(b.cfg.header); has {
-				return b.override(v)
+	if h := ctx.RequestHeaders(); h != nil && b.cfg.header != "" {
+		if v, has := h.GetName(b.cfg.header); has {
+			if to, ok = b.parse(v); ok {
+				return to, true
 			}
 		}
 	}
@@ -195,8 +196,16 @@ func (b *originalBalancer) destination(ctx lb.Context, conn *network.Connection)
 	return b.withPort(conn.LocalAddress().AddrPort), true
 }
 
-// override is the destination that something other than the connection says.
-func (b *originalBalancer) override(v string) (netip.AddrPort, bool) {
+// override is the destination that something other than the connection says, if
+// it says any.
+func (b *originalBalancer) override(v string) (to netip.AddrPort, ok bool) {
+	if v == "" {
+		return to, false
+	}
+	return b.parse(v)
+}
+
+func (b *originalBalancer) parse(v string) (to netip.AddrPort, ok bool) {
 	to, err := netip.ParseAddrPort(v)
 	if err != nil {
 		b.stats.OriginalDstHostInvalid.Inc()

@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -50,7 +52,7 @@ func (d *dnsDiscovery) start() error {
 	for _, t := range d.targets {
 		t.resolve()
 	}
-	if len(d.targets) == 0 {
+	if len(d.targets) == 0 || !d.c.cfg.waitForWarm {
 		d.c.ready()
 	}
 	return nil
@@ -80,9 +82,15 @@ func (t *target) resolve() {
 	})
 }
 
+// errNoAddress is why a logical host stays where it is.
+var errNoAddress = errors.New("the name has no address")
+
 // resolved takes an answer. What was known stays when there is none.
 func (t *target) resolved(a dns.Answer) {
 	d := t.d
+	if a.Err == nil && d.cfg.logical && len(a.Addrs) == 0 {
+		a.Err = errNoAddress
+	}
 	if a.Err != nil {
 		d.c.stats.UpdateFailure.Inc()
 		d.c.m.log.Warn("DNS lookup failed", "cluster", d.c.cfg.info.Name, "error", a.Err)
@@ -92,9 +100,6 @@ func (t *target) resolved(a dns.Answer) {
 	}
 	t.failures = 0
 	d.c.stats.UpdateSuccess.Inc()
-	if len(a.Addrs) == 0 {
-		d.c.stats.UpdateEmpty.Inc()
-	}
 	if d.cfg.logical {
 		t.move(a.Addrs)
 	} else {
@@ -113,48 +118,30 @@ func (t *target) resolved(a dns.Answer) {
 
 // set makes the addresses hosts.
 func (t *target) set(addrs []netip.Addr) {
-	// Name servers rotate their answers; order means nothing.
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	if slices.Equal(t.addresses, addrs) && t.d.c.hosts != nil {
-		t.d.c.stats.UpdateNoRebuild.Inc()
+	// Name servers rotate their answers; order means nothing. IPv6 is first.
+	slices.SortFunc(addrs, func(a, b netip.Addr) int {
+		return cmp.Or(cmp.Compare(b.BitLen(), a.BitLen()), a.Compare(b))
+	})
+	if slices.Equal(t.addresses, addrs) {
+		s := t.d.c.stats
+		s.UpdateNoRebuild.Inc()
+		s.MaxHostWeight.Set(max(s.MaxHostWeight.Value(), 1))
 		return
 	}
 	t.addresses = addrs
 	t.d.c.apply(t.d.assignment())
 }
 
-// move makes the first address that of the logical host. An empty answer
-// changes nothing.
+// move makes the addresses those of the logical host, all of which connections
+// try. Another host takes the place of one that had others.
 func (t *target) move(addrs []netip.Addr) {
-	d := t.d
-	if len(addrs) == 0 {
+	slices.SortFunc(addrs[1:], netip.Addr.Compare) // only which is first matters
+	if slices.Equal(t.addresses, addrs) {
+		t.d.c.stats.UpdateNoRebuild.Inc()
 		return
 	}
-	if len(t.addresses) == 0 {
-		t.addresses = addrs[:1]
-		d.c.apply(d.assignment())
-		t.place(addrs)
-		return
-	}
-	if !t.place(addrs) {
-		d.c.stats.UpdateNoRebuild.Inc()
-	}
-}
-
-// place tells the logical host its addresses, all of which connections try. It
-// returns false when they are those that it has.
-func (t *target) place(addrs []netip.Addr) (moved bool) {
-	for h := range t.d.c.hosts.All {
-		to := make([]network.Address, len(addrs))
-		for i, a := range addrs {
-			to[i] = network.IPAddress(netip.AddrPortFrom(a, h.Address.Port()))
-		}
-		if h.Current() != to[0] || !h.HasAddresses(to) {
-			h.SetCurrent(to...)
-			moved = true
-		}
-	}
-	return moved
+	t.addresses = addrs
+	t.d.c.apply(t.d.assignment())
 }
 
 // backOff is the time to the next try: it doubles from failBase to failMax,
@@ -184,12 +171,20 @@ func (d *dnsDiscovery) assignment() *assignment {
 	}
 	for _, t := range d.targets {
 		g := &out.groups[t.group]
-		for _, ip := range t.addresses {
-			e := *t.endpoint
-			e.addr = network.IPAddress(netip.AddrPortFrom(ip, e.addr.Port()))
-			if e.hostname == "" {
-				e.hostname = e.name
-			}
+		at := make([]network.Address, len(t.addresses))
+		for i, ip := range t.addresses {
+			at[i] = network.IPAddress(netip.AddrPortFrom(ip, t.endpoint.addr.Port()))
+		}
+		e := *t.endpoint
+		if e.hostname == "" {
+			e.hostname = e.name
+		}
+		if d.cfg.logical && len(at) > 0 {
+			e.addr, e.more = at[0], at[1:]
+			g.endpoints = append(g.endpoints, e)
+			continue
+		}
+		for _, e.addr = range at {
 			g.endpoints = append(g.endpoints, e)
 		}
 	}

@@ -79,6 +79,10 @@ func (t *Table) apply(s *snapshot) {
 		if e != nil && e.local != nil {
 			e.local.drain()
 		}
+	case s.hosts == nil:
+		if e != nil && e.local != nil && e.local.info == s.info {
+			e.local.lose(s.failed)
+		}
 	case e == nil:
 		t.entries[name] = &entry{snap: s}
 	default:

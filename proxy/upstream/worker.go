@@ -151,24 +151,31 @@ func (c *Cluster) update(s *snapshot) {
 		c.balancer = s.lb.New(c.owner.Stats)
 	}
 	c.drop = s.drop
-	for _, h := range s.failed {
-		c.owner.CloseTCP(h)
-	}
+	c.lose(s.failed)
 	if s.drain {
 		c.drainPools()
 		return
 	}
-	if len(s.gone)+len(s.failed) == 0 {
+	c.closeHosts(s.gone)
+}
+
+// lose lets go of the connections to hosts that have failed.
+func (c *Cluster) lose(failed []*cluster.Host) {
+	for _, h := range failed {
+		c.owner.CloseTCP(h)
+	}
+	c.closeHosts(failed)
+}
+
+func (c *Cluster) closeHosts(hosts []*cluster.Host) {
+	if len(hosts) == 0 {
 		return
 	}
-	gone := make(map[*cluster.Host]bool, len(s.gone)+len(s.failed))
-	for _, h := range s.gone {
-		gone[h] = true
+	those := make(map[*cluster.Host]bool, len(hosts))
+	for _, h := range hosts {
+		those[h] = true
 	}
-	for _, h := range s.failed {
-		gone[h] = true
-	}
-	c.closePools(func(h *cluster.Host, _ uint32) bool { return gone[h] })
+	c.closePools(func(h *cluster.Host, _ uint32) bool { return those[h] })
 }
 
 // closePools lets the connections to some hosts, or of some keys of the

@@ -182,12 +182,18 @@ func (c *testCase) bootstrap(p *proxy) []byte {
 
 // fill puts ports and directories in the places of their names.
 func fill(text string, p *proxy) string {
+	text = withPorts(text)
+	text = strings.ReplaceAll(text, "{{port}}", fmt.Sprint(p.port))
+	text = strings.NewReplacer(append([]string{"{{certs}}", certDir}, certMarks...)...).Replace(text)
+	return strings.ReplaceAll(text, "{{dir}}", p.dir)
+}
+
+// withPorts puts the upstreams' ports in the places of their names.
+func withPorts(text string) string {
 	for name, port := range upstreams {
 		text = strings.ReplaceAll(text, "{{"+name+"}}", fmt.Sprint(port))
 	}
-	text = strings.ReplaceAll(text, "{{port}}", fmt.Sprint(p.port))
-	text = strings.ReplaceAll(text, "{{certs}}", certDir)
-	return strings.ReplaceAll(text, "{{dir}}", p.dir)
+	return text
 }
 
 // write writes files into the proxy's directory, each by moving it there.

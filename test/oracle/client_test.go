@@ -57,7 +57,7 @@ func (q *request) text() string {
 			values = []any{q.Headers[name]}
 		}
 		for _, v := range values {
-			fmt.Fprintf(&b, "%s: %v\r\n", name, v)
+			fmt.Fprintf(&b, "%s: %s\r\n", name, withPorts(fmt.Sprint(v)))
 		}
 	}
 	body := ""

@@ -40,7 +40,9 @@
 //	untimed:          how long answers take is not compared
 //	differs:          why weir does not agree here, on purpose; then it must not
 //
-// {{certs}} is a directory of certificates (tls_test.go lists them).
+// {{certs}} is a directory of certificates (tls_test.go lists them), {{hash:NAME}}
+// and {{spki:NAME}} are fingerprints of one and of its key.
 // {{u1}}, {{u2}}, {{u3}}, {{s1}}, {{s2}}, {{dead}}, {{grpc}}, {{port}} and {{dir}} stand for the ports of
-// the upstreams and of the listener, and for a directory of the proxy's own.
+// the upstreams and of the listener, and for a directory of the proxy's own;
+// in the headers of HTTP/1 requests only those of the upstreams do.
 package oracle

@@ -307,6 +307,9 @@ var (
 	duration      = regexp.MustCompile(`"Took":[\d.]+,?`)
 	clientPort    = regexp.MustCompile(`"portValue":\d+`)
 	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
+	// cookieChance are the parts of the oauth2 filter's cookies that time or
+	// chance decide: a flow's name and its nonce, signatures, sealed verifiers, times.
+	cookieChance = regexp.MustCompile(`([=.])(?:(?:[0-9a-f]{16}\.)?[A-Za-z0-9+/]{43}=|[0-9a-f]{16}\b|[A-Za-z0-9_-]{86}|\d{10}\b)`)
 	// presence are headers of which only the presence is compared.
 	presence = []string{"date", "x-envoy-expected-rq-timeout-ms", "x-request-id", "x-envoy-upstream-service-time"}
 )
@@ -332,6 +335,8 @@ func (c cleaner) headers(list [][2]string) [][2]string {
 			continue
 		case h[0] == "server" && (h[1] == "envoy" || h[1] == "weir"):
 			h[1] = "<proxy>"
+		case h[0] == "set-cookie":
+			h[1] = cookieChance.ReplaceAllString(c.text(h[1]), "$1<any>")
 		case h[0] == "sw8":
 			h[1] = withoutIDs(h[1])
 		case slices.Contains(presence, h[0]), strings.HasSuffix(h[0], "-delay-ms"):

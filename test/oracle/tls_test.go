@@ -3,15 +3,22 @@
 package oracle
 
 import (
+	"crypto/ecdsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/weirproxy/weir/internal/tcprig"
 	"github.com/weirproxy/weir/internal/testca"
@@ -19,8 +26,14 @@ import (
 
 // certDir has the certificates that cases name by {{certs}}: NAME.pem and
 // NAME.key of each below, ca.pem and ca.crl, and NAME.sds.yaml, the same as a
-// file that SDS reads.
+// file that SDS reads. NAME-STATUS.ocsp are OCSP responses for server, rsa and
+// must: good, revoked, unknown and late; bundles.json is a SPIFFE trust bundle
+// map, and one.tickets and two.tickets are keys of session tickets.
 var certDir string
+
+// certMarks are what cases write for what follows from certificates:
+// {{hash:NAME}} and {{spki:NAME}} are fingerprints.
+var certMarks []string
 
 // makeCerts fills certDir.
 func makeCerts(t *testing.T) (server tls.Certificate, roots *x509.CertPool) {
@@ -43,6 +56,7 @@ func makeCerts(t *testing.T) (server tls.Certificate, roots *x509.CertPool) {
 		"expired":  ca.Issue("expired", testca.Expired, testca.URI("spiffe://td/old")),
 		"stranger": other.Issue("stranger", testca.URI("spiffe://td/x")),
 		"revoked":  ca.Issue("revoked", testca.URI("spiffe://td/revoked")),
+		"must":     ca.Issue("must", testca.DNS("must.example"), mustStaple),
 	}
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(certDir, name), []byte(text), 0o644); err != nil {
@@ -56,7 +70,55 @@ func makeCerts(t *testing.T) (server tls.Certificate, roots *x509.CertPool) {
 	}
 	write("validation.sds.yaml", fmt.Sprintf(sds, "validation", fmt.Sprintf("validation_context: {trusted_ca: {filename: %s/ca.pem}}", certDir)))
 	write("ca.crl", ca.CRL(pairs["revoked"]))
+	writeStaples(t, ca, pairs)
+	for name, p := range pairs {
+		spki := sha256.Sum256(p.Cert.RawSubjectPublicKeyInfo)
+		certMarks = append(certMarks, "{{hash:"+name+"}}", fmt.Sprintf("%x", sha256.Sum256(p.Cert.Raw)),
+			"{{spki:"+name+"}}", base64.StdEncoding.EncodeToString(spki[:]))
+	}
+	x5c := base64.StdEncoding.EncodeToString(ca.Cert.Raw)
+	key, err := ca.Cert.PublicKey.(*ecdsa.PublicKey).Bytes() // 4, x, y
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := key[1:33], key[33:]
+	write("bundles.json", fmt.Sprintf(`{"trust_domains": {"td": {"sequence_number": 1, "spiffe_refresh_hint": 60, "keys": [{"use": "x509-svid", "kty": "EC", "crv": "P-256", "x": %q, "y": %q, "x5c": [%q]}]}}}`,
+		base64.RawURLEncoding.EncodeToString(x), base64.RawURLEncoding.EncodeToString(y), x5c))
+	write("one.tickets", strings.Repeat("1", 80))
+	write("two.tickets", strings.Repeat("2", 80))
 	return pairs["upstream"].TLS(), ca.Pool()
+}
+
+// mustStaple is the feature of RFC 7633.
+func mustStaple(c *x509.Certificate) {
+	c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: []int{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: []byte{0x30, 3, 2, 1, 5}})
+}
+
+func writeStaples(t *testing.T, ca *testca.Pair, pairs map[string]*testca.Pair) {
+	t.Helper()
+	now := time.Now()
+	for _, name := range []string{"server", "rsa", "must"} {
+		for kind, r := range map[string]ocsp.Response{
+			"good":    {Status: ocsp.Good, NextUpdate: now.Add(time.Hour)},
+			"revoked": {Status: ocsp.Revoked, NextUpdate: now.Add(time.Hour), RevokedAt: now.Add(-time.Hour)},
+			"unknown": {Status: ocsp.Unknown, NextUpdate: now.Add(time.Hour)},
+			"late":    {Status: ocsp.Good, NextUpdate: now.Add(-time.Hour)},
+			"endless": {Status: ocsp.Good},
+			"early":   {Status: ocsp.Good, ThisUpdate: now.Add(time.Hour), NextUpdate: now.Add(2 * time.Hour)},
+		} {
+			r.SerialNumber = pairs[name].Cert.SerialNumber
+			if r.ThisUpdate.IsZero() {
+				r.ThisUpdate = now.Add(-48 * time.Hour)
+			}
+			der, err := ocsp.CreateResponse(ca.Cert, ca.Cert, r, ca.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(certDir, name+"-"+kind+".ocsp"), der, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // tlsSeen is what one side of a TLS connection saw.
@@ -67,11 +129,14 @@ type tlsSeen struct {
 	SNI     string `json:",omitempty"`
 	Peer    string `json:",omitempty"` // its certificate's common name
 	Resumed bool   `json:",omitempty"`
+	Staple  bool   `json:",omitempty"` // an OCSP response came along
+	CAs     *int   `json:",omitempty"` // how many authorities it names
 	Failed  bool   `json:",omitempty"`
+	Alert   string `json:",omitempty"` // why, by the other side
 }
 
 func seenOf(cs tls.ConnectionState, server bool) *tlsSeen {
-	s := &tlsSeen{Version: tls.VersionName(cs.Version), Cipher: tls.CipherSuiteName(cs.CipherSuite), ALPN: cs.NegotiatedProtocol, Resumed: cs.DidResume}
+	s := &tlsSeen{Version: tls.VersionName(cs.Version), Cipher: tls.CipherSuiteName(cs.CipherSuite), ALPN: cs.NegotiatedProtocol, Resumed: cs.DidResume, Staple: len(cs.OCSPResponse) > 0}
 	if server {
 		s.SNI = cs.ServerName
 	}
@@ -107,6 +172,7 @@ type tlsClient struct {
 	Curves  []int    `json:"curves"`
 	Twice   bool     `json:"twice"` // the second connection counts, which may resume
 	Plain   bool     `json:"plain"` // without TLS, in a case with it
+	CAs     bool     `json:"cas"`   // how many authorities the server names counts
 }
 
 func (c *tlsClient) config() (*tls.Config, error) {
@@ -163,10 +229,28 @@ func (c *tlsClient) wrap(raw net.Conn, again func() (net.Conn, error)) (net.Conn
 	}
 	conn := tls.Client(raw, config)
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if err := conn.Handshake(); err != nil {
-		return conn, &tlsSeen{Failed: true}, nil
+	named := 0
+	if choose := config.GetClientCertificate; c.CAs && choose != nil {
+		config.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			named = len(r.AcceptableCAs)
+			return choose(r)
+		}
 	}
-	return conn, seenOf(conn.ConnectionState(), false), nil
+	if err := conn.Handshake(); err != nil {
+		failed := &tlsSeen{Failed: true}
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "remote error" {
+			failed.Alert = op.Err.Error()
+			if strings.Contains(failed.Alert, "certificate") {
+				failed.Alert = "a certificate" // crypto/tls has one alert for all that's wrong with one
+			}
+		}
+		return conn, failed, nil
+	}
+	seen := seenOf(conn.ConnectionState(), false)
+	if c.CAs {
+		seen.CAs = &named
+	}
+	return conn, seen, nil
 }
 
 // downstreamTLS is the transport socket of the case's listener.

@@ -18,6 +18,15 @@ import (
 // A TypedStruct (udpa.type.v1, xds.type.v3) is read as the type that it names.
 // It is an error if a is nil or of another type than into.
 func Unpack(path field.Path, a *anypb.Any, into proto.Message) error {
+	if err := UnpackUnchecked(path, a, into); err != nil {
+		return err
+	}
+	return Validate(path, into)
+}
+
+// UnpackUnchecked is Unpack without Validate, for messages whose rules Envoy
+// does not hold to.
+func UnpackUnchecked(path field.Path, a *anypb.Any, into proto.Message) error {
 	inner, fields, err := open(path, a)
 	if err != nil {
 		return err
@@ -34,7 +43,7 @@ func Unpack(path field.Path, a *anypb.Any, into proto.Message) error {
 	if err != nil {
 		return err
 	}
-	return Validate(path, into)
+	return nil
 }
 
 // UnpackAs is Unpack into a new T:

@@ -177,8 +177,8 @@ func (c *Chain) RestartRequest() {
 
 // DropBuffers gives the memory of what was kept for filters back.
 func (c *Chain) DropBuffers() {
-	c.request.kept.Reset()
-	c.response.kept.Reset()
+	c.request.forget()
+	c.response.forget()
 }
 
 // TakeBuffer and PutBuffer lend a scratch buffer; nested calls get further

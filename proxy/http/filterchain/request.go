@@ -26,8 +26,8 @@ func (f *slot) RequestTrailers() *http.HeaderMap {
 	return f.c.RequestTrailers
 }
 
-func (f *slot) DecodingBuffer() *network.Buffer  { return nonEmpty(f.c.request.kept) }
-func (f *slot) AddDecodedData(b *network.Buffer) { f.c.request.kept.Move(b) }
+func (f *slot) DecodingBuffer() *network.Buffer  { return f.c.request.body() }
+func (f *slot) AddDecodedData(b *network.Buffer) { f.c.request.hold(b) }
 
 func (f *slot) AddDecodedTrailers() *http.HeaderMap {
 	f.c.request.added, f.c.request.adder = true, f.index
@@ -39,10 +39,3 @@ func (f *slot) ContinueDecoding()                             { f.c.request.resu
 
 func (f *slot) OnDecoderAboveHighWatermark() { f.c.stream.PauseRequest() }
 func (f *slot) OnDecoderBelowLowWatermark()  { f.c.stream.ResumeRequest() }
-
-func nonEmpty(b *network.Buffer) *network.Buffer {
-	if b.Len() == 0 {
-		return nil
-	}
-	return b
-}

@@ -24,7 +24,7 @@ func (c *Chain) EncodeTail() {
 
 // Bypass drops what the response has come to, for one that no filter sees.
 func (c *Chain) Bypass() {
-	c.response.kept.Reset()
+	c.response.forget()
 	c.HasRespTrailers, c.response.added = false, false
 }
 
@@ -71,8 +71,8 @@ func (f *slot) ResponseTrailers() *http.HeaderMap {
 	return f.c.ResponseTrailers
 }
 
-func (f *slot) EncodingBuffer() *network.Buffer  { return nonEmpty(f.c.response.kept) }
-func (f *slot) AddEncodedData(b *network.Buffer) { f.c.response.kept.Move(b) }
+func (f *slot) EncodingBuffer() *network.Buffer  { return f.c.response.body() }
+func (f *slot) AddEncodedData(b *network.Buffer) { f.c.response.hold(b) }
 
 func (f *slot) AddEncodedTrailers() *http.HeaderMap {
 	f.c.response.added, f.c.response.adder = true, f.index

@@ -96,6 +96,6 @@ func (w *way) tooLarge(f *slot) {
 		c.stream.Reset(http.LocalReset)
 		return
 	}
-	w.kept.Reset()
+	w.forget()
 	c.stream.Answer(500, "Internal Server Error", nil, http.NoGrpcStatus, "response_payload_too_large")
 }

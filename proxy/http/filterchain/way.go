@@ -13,7 +13,8 @@ type way struct {
 	c        *Chain
 	response bool
 	step     int             // from one filter to the next: 1 or -1
-	kept     *network.Buffer // data kept for filters that stopped
+	kept     *network.Buffer // data kept for filters that stopped,
+	bodied   bool            // or a body of nothing: the head is not the end
 	added    bool            // a filter has added trailers,
 	adder    int             // the one of this index
 }
@@ -25,6 +26,29 @@ func (w *way) init(c *Chain, response bool) {
 	}
 }
 
+// hold puts b to what is kept. A piece of nothing is a body, too.
+func (w *way) hold(b *network.Buffer) {
+	w.bodied = w.bodied || b.Len() == 0
+	w.kept.Move(b)
+}
+
+// holds tells whether a body is kept.
+func (w *way) holds() bool { return w.kept.Len() > 0 || w.bodied }
+
+// body is what is kept, nil when there is no body.
+func (w *way) body() *network.Buffer {
+	if !w.holds() {
+		return nil
+	}
+	return w.kept
+}
+
+// forget drops what is kept.
+func (w *way) forget() {
+	w.kept.Reset()
+	w.bodied = false
+}
+
 func (w *way) within(i int) bool { return i >= 0 && i < len(w.c.slots) }
 
 // headers gives the message's head to the filters from i on.
@@ -34,7 +58,7 @@ func (w *way) headers(i int, end bool) {
 	}
 	const none = -2
 	more := none // where the body or trailers begin that filters give a message of a head only
-	if end && (w.kept.Len() > 0 || w.added) {
+	if end && (w.holds() || w.added) {
 		more = i
 	}
 	stopped := false
@@ -45,7 +69,7 @@ func (w *way) headers(i int, end bool) {
 			at.headers = true
 			continue
 		}
-		last := end && w.kept.Len() == 0 && !w.added
+		last := end && !w.holds() && !w.added
 		at.end = last
 		var status http.HeadersStatus
 		if w.response {
@@ -56,7 +80,7 @@ func (w *way) headers(i int, end bool) {
 		if w.over() {
 			return
 		}
-		if end && more == none && (w.kept.Len() > 0 || w.added) {
+		if end && more == none && (w.holds() || w.added) {
 			more = i + w.step
 		}
 		if status != http.HeadersContinue {
@@ -71,7 +95,7 @@ func (w *way) headers(i int, end bool) {
 	if more == none || w.over() {
 		return
 	}
-	if w.kept.Len() > 0 {
+	if w.holds() {
 		w.release(more, true)
 	} else if w.added {
 		w.trailers(more)
@@ -135,7 +159,7 @@ func (w *way) data(i int, b *network.Buffer, end bool) {
 		}
 		if at.state == stopSingle {
 			// The filter lets go of all that it had stopped.
-			w.kept.Move(b)
+			w.hold(b)
 			w.resume(f)
 			return
 		}
@@ -215,9 +239,9 @@ func (w *way) resume(f *slot) {
 	whole, tail := w.ended(at), w.hasTrailers()
 	if !at.headers {
 		at.headers = true
-		w.headers(next, whole && !tail && w.kept.Len() == 0)
+		w.headers(next, whole && !tail && !w.holds())
 	}
-	if w.kept.Len() > 0 && !w.over() {
+	if w.holds() && !w.over() {
 		w.release(from, whole && !tail)
 	}
 	if tail && whole {
@@ -229,6 +253,7 @@ func (w *way) resume(f *slot) {
 func (w *way) release(i int, end bool) {
 	b := w.c.TakeBuffer()
 	b.Move(w.kept)
+	w.bodied = false
 	for j := range w.c.slots {
 		w.unpause(&w.c.slots[j])
 	}
@@ -251,7 +276,7 @@ func (w *way) inject(f *slot, b *network.Buffer, end bool) {
 // keep keeps data for a filter that has stopped; streaming asks the sender to
 // wait where that is too much, which otherwise ends the message.
 func (w *way) keep(f *slot, b *network.Buffer, streaming bool) {
-	w.kept.Move(b)
+	w.hold(b)
 	limit := w.c.bufferLimit
 	switch {
 	case limit == 0 || w.kept.Len() <= int(limit):

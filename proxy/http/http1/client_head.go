@@ -50,7 +50,10 @@ func (c *client) headDone(h *http.HeaderMap, code int, b *network.Buffer) *http.
 	if h.Has(http.Connection) {
 		conn = readConnection(h)
 	}
-	c.closing = c.closing || conn.close || c.http10 && !conn.keepAlive
+	if conn.close || c.http10 && !conn.keepAlive {
+		c.closing = true
+		c.cb.OnGoAway(0)
+	}
 	if code == 101 || c.connect && code/100 == 2 {
 		if !c.connect && !(c.upgrade && conn.upgrade && h.Has(http.Upgrade)) {
 			return errUpgrade

@@ -8,24 +8,29 @@ import (
 	"github.com/weirproxy/weir/xds/protos"
 )
 
-// CompileHeaderCase compiles a header_key_format; nil is lower case.
-func CompileHeaderCase(p field.Path, c *corev3.Http1ProtocolOptions_HeaderKeyFormat) (HeaderCase, error) {
+// CompileHeaderFormat compiles a header_key_format; nil is lower case.
+func CompileHeaderFormat(p field.Path, c *corev3.Http1ProtocolOptions_HeaderKeyFormat) (HeaderFormat, error) {
 	switch f := c.GetHeaderFormat().(type) {
 	case nil:
-		return LowerCase, nil
+		return HeaderFormat{}, nil
 	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_ProperCaseWords_:
-		return ProperCase, nil
+		return HeaderFormat{Case: ProperCase}, nil
 	case *corev3.Http1ProtocolOptions_HeaderKeyFormat_StatefulFormatter:
 		p := p.Dot("stateful_formatter.typed_config")
 		const preserve = "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
 		if name := protos.TypeName(f.StatefulFormatter.GetTypedConfig()); name != preserve {
-			return LowerCase, p.Errorf("weir has no header formatter %q", name)
+			return HeaderFormat{}, p.Errorf("weir has no header formatter %q", name)
 		}
 		m := &preservecasev3.PreserveCaseFormatterConfig{}
 		if err := protos.Unpack(p, f.StatefulFormatter.GetTypedConfig(), m); err != nil {
-			return LowerCase, err
+			return HeaderFormat{}, err
 		}
-		return PreserveCase, field.Only(p, m)
+		out := HeaderFormat{
+			Case:          PreserveCase,
+			KeepReason:    m.ForwardReasonPhrase,
+			CapitalizeOwn: m.FormatterTypeOnEnvoyHeaders == preservecasev3.PreserveCaseFormatterConfig_PROPER_CASE,
+		}
+		return out, field.Only(p, m, "forward_reason_phrase", "formatter_type_on_envoy_headers")
 	}
-	return LowerCase, p.Errorf("weir does not support this format")
+	return HeaderFormat{}, p.Errorf("weir does not support this format")
 }

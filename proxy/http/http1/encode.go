@@ -168,11 +168,9 @@ func written(l *http.Header, h *http.HeaderMap, dropLength bool) bool {
 // name appends a field name in the case asked for.
 func (e *encoder) name(w []byte, h *http.HeaderMap, name string) []byte {
 	at := len(w)
-	if spelled, known := h.Spelling(name); known {
-		return append(w, spelled...)
-	}
-	w = append(w, name...)
-	if e.set.Case == ProperCase {
+	spelled, known, capitalize := h.Spelling(name)
+	w = append(w, spelled...)
+	if !known && (capitalize || e.set.Case == ProperCase) {
 		up := true
 		for i := at; i < len(w); i++ {
 			if up && 'a' <= w[i] && w[i] <= 'z' {

@@ -24,11 +24,11 @@ const (
 func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings) *http.CodecError {
 	left := s.maxLines()
 	if s.Case == PreserveCase {
-		h.KeepSpelling()
+		h.KeepSpelling(s.CapitalizeOwn)
 	}
 	for p < len(raw) {
 		if s.Case == PreserveCase {
-			keepSpelling(h, raw[p:])
+			keepSpelling(h, raw[p:], s.CapitalizeOwn)
 		}
 		name := lowerToken(raw[p:])
 		p += len(name)
@@ -71,9 +71,10 @@ func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings)
 	return errName // no empty line; findHead saw one, so this is not reached
 }
 
-// keepSpelling remembers the field name at the start of p when it has capitals.
-func keepSpelling(h *http.HeaderMap, p []byte) {
-	capitals := false
+// keepSpelling remembers the field name at the start of p when it has capitals,
+// or all are to be.
+func keepSpelling(h *http.HeaderMap, p []byte, all bool) {
+	capitals := all
 	for i, b := range p {
 		if c := tokenLower[b]; c == 0 {
 			if capitals {

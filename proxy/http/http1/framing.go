@@ -22,7 +22,10 @@ func parseLength(v string) (n int64, ok bool) {
 // 6.3). both is set when the head had both and the length was dropped.
 func bodyLength(h *http.HeaderMap, http10 bool, s *Settings) (n int64, chunked, both bool, err *http.CodecError) {
 	n = -1
-	if v := h.Get(http.ContentLength); v != "" || h.Has(http.ContentLength) {
+	// A length beside a transfer coding is not even looked at.
+	hasLength, coded := h.Has(http.ContentLength), h.Has(http.TransferEncoding)
+	if hasLength && !coded {
+		v := h.Get(http.ContentLength)
 		var ok bool
 		if n, ok = parseLength(v); !ok {
 			return 0, false, false, errLength
@@ -31,7 +34,7 @@ func bodyLength(h *http.HeaderMap, http10 bool, s *Settings) (n int64, chunked, 
 			h.SetInt(http.ContentLength, n)
 		}
 	}
-	if !h.Has(http.TransferEncoding) {
+	if !coded {
 		return n, false, false, nil
 	}
 	te := h.Get(http.TransferEncoding)
@@ -44,7 +47,7 @@ func bodyLength(h *http.HeaderMap, http10 bool, s *Settings) (n int64, chunked, 
 	default:
 		return 0, false, false, errCoding
 	}
-	if n >= 0 {
+	if hasLength {
 		if !s.AllowChunkedLength {
 			return 0, false, false, errLengthChunked
 		}

@@ -91,12 +91,12 @@ func parseTarget(h *http.HeaderMap, method, target string, s *Settings) (authori
 		}
 		return target, nil
 	}
-	scheme, rest, ok := strings.Cut(target, "://")
-	if scheme == "" || !ok && !strings.Contains(target, ":") {
-		return "", errStartLine
+	if target[0] == '*' {
+		return "", errURL // asterisk-form is for OPTIONS alone
 	}
-	if !ok {
-		return "", errURL
+	scheme, rest, ok := strings.Cut(target, "://")
+	if scheme == "" || !ok {
+		return "", errStartLine
 	}
 	if s.NoAbsoluteURL {
 		h.Add(http.Path, target) // which the manager refuses
@@ -169,8 +169,8 @@ func digits(v string) bool {
 func knownMethod(m string) bool {
 	switch m {
 	case "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE",
-		"ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE", "M-SEARCH",
-		"NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK",
+		"ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE", "MSEARCH",
+		"NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "QUERY", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK",
 		"UNLOCK", "UNSUBSCRIBE":
 		return true
 	}

@@ -3,7 +3,7 @@ package http1
 import "github.com/weirproxy/weir/proxy/http"
 
 // parseResponse fills h from a whole response head, which lies in h's memory.
-// The reason phrase is dropped.
+// The reason phrase is dropped unless it is to be kept.
 func parseResponse(h *http.HeaderMap, raw []byte, s *Settings) (code int, http10 bool, err *http.CodecError) {
 	// HTTP/1.1 200 OK
 	if len(raw) < 13 || string(raw[:7]) != "HTTP/1." || raw[7] != '0' && raw[7] != '1' || raw[8] != ' ' {
@@ -16,7 +16,11 @@ func parseResponse(h *http.HeaderMap, raw []byte, s *Settings) (code int, http10
 	code = int(raw[9]-'0')*100 + int(raw[10]-'0')*10 + int(raw[11]-'0')
 	p := 12
 	if raw[p] == ' ' { // some servers leave out the space before an empty reason
-		for p = skipText(raw, p+1); p < len(raw) && raw[p] == '\t'; p = skipText(raw, p+1) {
+		start := p + 1
+		for p = skipText(raw, start); p < len(raw) && raw[p] == '\t'; p = skipText(raw, p+1) {
+		}
+		if s.KeepReason {
+			h.Reason = text(raw[start:p])
 		}
 	}
 	switch {

@@ -113,7 +113,7 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 			return errConnectBody
 		}
 		if chunked {
-			return errTENoBody
+			return errCoding
 		}
 		h.Remove(http.ContentLength)
 	}

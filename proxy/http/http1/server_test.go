@@ -72,7 +72,7 @@ func TestEncodeResponse(t *testing.T) {
 		{"unknown status", get, Settings{}, script{status: "299", headOnly: true}, "HTTP/1.1 299 Unknown|content-length: 0||", true},
 		{"trailers", get, Settings{EnableTrailers: true}, script{status: "200", data: []string{"a"}, trailers: []string{"grpc-status", "0"}}, "HTTP/1.1 200 OK|transfer-encoding: chunked||1|a|0|grpc-status: 0||", true},
 		{"trailers dropped", get, Settings{}, script{status: "200", data: []string{"a"}, trailers: []string{"grpc-status", "0"}}, "HTTP/1.1 200 OK|transfer-encoding: chunked||1|a|0||", true},
-		{"proper case", get, Settings{Case: ProperCase}, script{status: "200", fields: []string{"x-foo-bar", "a-b"}, headOnly: true}, "HTTP/1.1 200 OK|X-Foo-Bar: a-b|Content-Length: 0||", true},
+		{"proper case", get, Settings{HeaderFormat: HeaderFormat{Case: ProperCase}}, script{status: "200", fields: []string{"x-foo-bar", "a-b"}, headOnly: true}, "HTTP/1.1 200 OK|X-Foo-Bar: a-b|Content-Length: 0||", true},
 		{"pseudo-fields stay", get, Settings{}, script{status: "200", fields: []string{":path", "/", ":x", "y"}, headOnly: true}, "HTTP/1.1 200 OK|content-length: 0||", true},
 		{"1.0 keep-alive of unknown length", old, Settings{AcceptHTTP10: true}, script{status: "200", data: []string{"abc"}}, "HTTP/1.0 200 OK|connection: close||abc", false},
 		{"1.0 with a length", old, Settings{AcceptHTTP10: true}, script{status: "200", fields: []string{"content-length", "1"}, data: []string{"a"}}, "HTTP/1.0 200 OK|content-length: 1||a", true},

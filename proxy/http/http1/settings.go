@@ -10,8 +10,7 @@ const (
 	DropUnderscores
 )
 
-// HeaderCase is how field names are written
-// (Http1ProtocolOptions.header_key_format).
+// HeaderCase is how field names are written.
 type HeaderCase uint8
 
 const (
@@ -21,6 +20,18 @@ const (
 	// came, wherever it goes.
 	PreserveCase
 )
+
+// HeaderFormat is how field names, and the phrase behind a status, are written
+// (Http1ProtocolOptions.header_key_format).
+type HeaderFormat struct {
+	Case HeaderCase
+	// CapitalizeOwn is for PreserveCase: fields that the proxy adds are written
+	// as by ProperCase.
+	CapitalizeOwn bool
+	// KeepReason is for PreserveCase, too: the phrase of a response received
+	// goes along.
+	KeepReason bool
+}
 
 // Settings are what the codecs of a listener or cluster share; they never
 // change once a codec has them. They belong to one worker, as the counters
@@ -49,7 +60,7 @@ type Settings struct {
 	AbsoluteForm bool
 	// StreamErrors is override_stream_error_on_invalid_http_message.
 	StreamErrors bool
-	Case         HeaderCase
+	HeaderFormat
 	// IgnoreUpgrade tells which protocols an Upgrade header
 	// asks for in vain (ignore_http_11_upgrade); nil: none.
 	IgnoreUpgrade func(protocol string) bool

@@ -155,6 +155,10 @@ func (c *conn) field(f hpackField) {
 	if b.h == nil || b.bad != nil {
 		return
 	}
+	if c.set.NoObsText && hasObsText(f.value) {
+		b.bad = errField
+		return
+	}
 	if strings.HasPrefix(f.name, ":") {
 		b.bad = b.pseudoField(f.id, f.value)
 		return

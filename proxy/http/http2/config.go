@@ -59,7 +59,8 @@ func FromConfig(p field.Path, o *corev3.Http2ProtocolOptions, set *Settings) err
 		*f.to = f.from.Value
 	}
 	set.AllowConnect = o.AllowConnect
-	set.NoObsText = o.GetDisallowObsText().GetValue()
+	// Of Envoy's codecs only that one heeds it.
+	set.NoObsText = o.GetDisallowObsText().GetValue() && o.GetUseOghttp2Codec().GetValue()
 	if v := o.StreamResetBurst; v != nil {
 		set.ResetBurst = v.Value
 	}

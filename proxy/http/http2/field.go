@@ -60,6 +60,8 @@ func validPseudo(id http.HeaderID, value string) bool {
 			}
 		}
 		return true
+	case http.Scheme: // RFC 3986 section 3.1
+		return value != "" && value[0]|0x20-'a' < 26 && isToken(value, false)
 	case http.Path:
 		for i := range len(value) {
 			if value[i] <= ' ' || value[i] == 0x7f {
@@ -76,7 +78,7 @@ func validPseudo(id http.HeaderID, value string) bool {
 // regularField takes a field that is no pseudo-header.
 func (c *conn) regularField(f *hpackField) *connError {
 	b, set, id := &c.block, c.set, f.id
-	if !f.valid || set.NoObsText && hasObsText(f.value) {
+	if !f.valid {
 		return errField
 	}
 	switch id {

@@ -18,7 +18,7 @@ func (c *Config) clientCert(p field.Path, m *hcmv3.HttpConnectionManager, o Opti
 		return nil
 	}
 	c.xfccTree, err = tree.Compile(p.Dot("forward_client_cert_matcher"), m.GetForwardClientCertMatcher(), tree.Options[*xfccPolicy]{
-		HTTP: true, Runtime: o.Runtime,
+		Context: tree.Streams, KeepMatching: true, Runtime: o.Runtime,
 		Action: func(p field.Path, _ string, config *anypb.Any) (*xfccPolicy, error) {
 			m := &hcmv3.HttpConnectionManager_ForwardClientCertConfig{}
 			if err := protos.Unpack(p, config, m); err != nil {

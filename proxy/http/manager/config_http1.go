@@ -64,7 +64,7 @@ func (c *Config) buildHTTP1(p field.Path, m *hcmv3.HttpConnectionManager) error 
 		}
 	}
 	var err error
-	s.Case, err = http1.CompileHeaderCase(p.Dot("header_key_format"), o.GetHeaderKeyFormat())
+	s.HeaderFormat, err = http1.CompileHeaderFormat(p.Dot("header_key_format"), o.GetHeaderKeyFormat())
 	c.http1 = s
 	return err
 }

@@ -75,6 +75,10 @@ func (s *stream) Write1xx(h *http.HeaderMap) {
 // WriteHead implements filterchain.Stream: it puts the last touches to the
 // response's head and encodes it.
 func (s *stream) WriteHead(end bool) {
+	if statusOf(&s.response) == 0 {
+		s.Answer(502, "missing required header: :status", nil, http.NoGrpcStatus, "filter_removed_required_response_headers{missing_required_header:_:status}")
+		return
+	}
 	s.Touch()
 	s.headersWritten = true
 	s.finishResponse(end)

@@ -191,6 +191,8 @@ func (s *stream) secure() bool {
 	return s.m.conn.Info != nil && s.m.conn.Info.TLS != nil
 }
 
+// setScheme makes the scheme one of HTTP: what the request says, else what the
+// proxy before this one says, else what the connection is.
 func (s *stream) setScheme() {
 	h := &s.request
 	if s.cfg.scheme != "" {
@@ -198,19 +200,22 @@ func (s *stream) setScheme() {
 		h.Set(http.XForwardedProto, s.cfg.scheme)
 		return
 	}
-	if h.Has(http.Scheme) {
-		return
-	}
-	switch p := h.Get(http.XForwardedProto); {
-	case strings.EqualFold(p, "https"):
-		h.Add(http.Scheme, "https")
-	case strings.EqualFold(p, "http"):
-		h.Add(http.Scheme, "http")
+	switch own, told := h.Get(http.Scheme), h.Get(http.XForwardedProto); {
+	case strings.EqualFold(own, "https"):
+		h.Set(http.Scheme, "https")
+	case strings.EqualFold(own, "http"):
+		h.Set(http.Scheme, "http")
+	case isHTTPScheme(told):
+		h.Set(http.Scheme, told)
 	case s.secure():
-		h.Add(http.Scheme, "https")
+		h.Set(http.Scheme, "https")
 	default:
-		h.Add(http.Scheme, "http")
+		h.Set(http.Scheme, "http")
 	}
+}
+
+func isHTTPScheme(s string) bool {
+	return strings.EqualFold(s, "http") || strings.EqualFold(s, "https")
 }
 
 // setRequestID gives the request an x-request-id as configured.

@@ -51,8 +51,9 @@ func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grp
 	h := &s.response
 	h.Reset()
 	h.Add(http.Status, h.Int(int64(code)))
+	s.finalize(h)
 	if modify != nil {
-		modify(h) // the log knows no code yet
+		modify(h)
 	}
 	s.info.ResponseCode = code
 	contentType := "text/plain"
@@ -110,6 +111,17 @@ func (s *stream) replaceResponse(body string) {
 	b.AppendString(body)
 	s.WriteBody(b, true)
 	s.PutBuffer(b)
+}
+
+// finalize applies the route's header changes to an answer in place of the
+// upstream's, whoever gives it; those of redirects and direct responses are the
+// router's to apply. Neither they nor the log know its code yet.
+func (s *stream) finalize(h *http.HeaderMap) {
+	if r, ok := s.route.(*route.Route); ok && r.Forward() != nil {
+		c := s.formatContext()
+		c.ResponseHeaders = h
+		r.FinalizeResponseHeaders(h, c)
+	}
 }
 
 // SendLocalReply implements http.RequestDecoder: the codec refuses the request.

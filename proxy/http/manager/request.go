@@ -42,7 +42,6 @@ func (s *stream) prepareRequest(end bool) bool {
 	}
 	connect := h.Get(http.Method) == "CONNECT"
 	if !h.Has(http.Authority) && !connect {
-		s.connectionClose = true
 		return s.reject(400, "", "missing_host_header")
 	}
 	path := h.Get(http.Path)
@@ -60,6 +59,9 @@ func (s *stream) prepareRequest(end bool) bool {
 		return false
 	}
 	s.normalizeHost()
+	if h.Get(http.Method) == "QUERY" && h.Get(http.ContentType) == "" {
+		return s.reject(400, "", "query_missing_content_type") // draft-ietf-httpbis-safe-method-w-body, section 2
+	}
 	for _, m := range s.cfg.earlyMutations {
 		m.Apply(h, s.formatContext())
 	}

@@ -54,6 +54,9 @@ func (s *stream) finishResponse(end bool) {
 		s.info.ResponseCode = code
 	}
 
+	if s.info.DrainConnection {
+		s.connectionClose = true
+	}
 	proto := m.protocol
 	if m.drain == notDraining && c.drain != nil && c.drain.DrainClose(m.conn.Loop()) {
 		m.w.stats.DownstreamCxDrainClose.Inc()
@@ -62,6 +65,10 @@ func (s *stream) finishResponse(end bool) {
 	if m.drain == notDraining && c.overload.DisablesKeepAlive() {
 		m.w.stats.DownstreamCxOverloadDisableKeepalive.Inc()
 		m.startDrain()
+	}
+	early := (!s.RequestWhole || s.tooLarge()) && !upgraded
+	if early {
+		s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
 	}
 	if proto < http.HTTP2 {
 		if m.drain == notDraining && c.overload.Sheds(overload.HTTP2GoAway) {
@@ -73,12 +80,11 @@ func (s *stream) finishResponse(end bool) {
 		if m.drain == draining || s.connectionClose {
 			m.drain = closing
 		}
-		if (!s.RequestWhole || s.tooLarge()) && !upgraded {
+		if early {
 			// The connection can't be used for another request. To Envoy a body
 			// ends after its last byte, so one that is too large is still under
 			// way.
 			m.drain = closing
-			s.w.stats.DownstreamRqResponseBeforeRqComplete.Inc()
 		}
 		if m.drain == closing && !upgraded {
 			h.Set(http.Connection, "close")
@@ -94,10 +100,11 @@ func (s *stream) finishResponse(end bool) {
 	s.w.listener.CountStatus(code)
 }
 
-// statusOf is the response's status as a number, 0 when there is none.
+// statusOf is the response's status as a number, 0 when there is none that
+// could be sent.
 func statusOf(h *http.HeaderMap) int {
 	v := h.Get(http.Status)
-	if len(v) != 3 {
+	if len(v) != 3 || v[0] < '1' || v[0] > '9' || v[1] < '0' || v[1] > '9' || v[2] < '0' || v[2] > '9' {
 		return 0
 	}
 	return int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')

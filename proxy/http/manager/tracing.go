@@ -22,13 +22,20 @@ func (s *stream) trace() {
 	r, _ := s.findRoute().(traced)
 	reason := c.Decide(&s.request, samplingOf(r))
 	s.info.ForceTrace = reason == tracing.ServiceForced
-	s.span = c.Start(s.w.index, s.formatContext(), reason)
-	if s.span == nil {
-		return
+	s.span = c.Start(s.w.index, s.formatContext(), reason, spansOf(r))
+	if s.span != nil {
+		s.info.TraceID = s.request.Own(string(s.span.AppendTraceID(s.scratch[:0])))
+		s.info.SpanID = s.request.Own(string(s.span.AppendID(s.scratch[:0])))
 	}
-	s.info.TraceID = s.request.Own(string(s.span.AppendTraceID(s.scratch[:0])))
-	s.info.SpanID = s.request.Own(string(s.span.AppendID(s.scratch[:0])))
-	s.decorate(r)
+	s.decorate(r) // without a span, too: others may have one
+}
+
+// spansOf is what the route says of spans beyond, nil when it says nothing.
+func spansOf(r traced) *tracing.RouteSpans {
+	if r == nil || r.Tracing() == nil {
+		return nil
+	}
+	return r.Tracing().Spans
 }
 
 // samplingOf is the route's own sampling, nil when it has none.

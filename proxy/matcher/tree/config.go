@@ -12,21 +12,25 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
 // Options are what Compile needs of the tree's user.
 type Options[A any] struct {
 	// Action compiles the action with that name.
-	Action func(p field.Path, name string, config *anypb.Any) (A, error)
-	// HTTP allows inputs that read requests and responses.
-	HTTP    bool
-	Runtime fraction.Runtime
+	Action  func(p field.Path, name string, config *anypb.Any) (A, error)
+	Context Context
+	// KeepMatching allows keep_matching.
+	KeepMatching bool
+	Runtime      fraction.Runtime
+	// Stats count for matchers that have statistics; nil: not counted.
+	Stats *stats.Store
 }
 
 // Compile compiles the Matcher at p.
 func Compile[A any](p field.Path, m *xdsmatcherv3.Matcher, o Options[A]) (*Tree[A], error) {
-	c := &compiler{http: o.HTTP, runtime: o.Runtime, regexes: matcher.NewRegexes(),
+	c := &compiler{context: o.Context, keepMatching: o.KeepMatching, runtime: o.Runtime, stats: o.Stats, regexes: matcher.NewRegexes(),
 		action: func(p field.Path, name string, config *anypb.Any) (any, error) { return o.Action(p, name, config) }}
 	root, err := c.matcher(p, m)
 	if err != nil {
@@ -48,10 +52,12 @@ func FromEnvoy(p field.Path, old proto.Message) (*xdsmatcherv3.Matcher, error) {
 }
 
 type compiler struct {
-	http    bool
-	runtime fraction.Runtime
-	regexes *matcher.Regexes
-	action  func(p field.Path, name string, config *anypb.Any) (any, error)
+	context      Context
+	keepMatching bool
+	runtime      fraction.Runtime
+	stats        *stats.Store
+	regexes      *matcher.Regexes
+	action       func(p field.Path, name string, config *anypb.Any) (any, error)
 }
 
 func (c *compiler) matcher(p field.Path, m *xdsmatcherv3.Matcher) (node, error) {
@@ -78,6 +84,9 @@ func (c *compiler) onMatch(p field.Path, o *xdsmatcherv3.Matcher_OnMatch) (*onMa
 	}
 	if err := field.Only(p, o, "matcher", "action", "keep_matching"); err != nil {
 		return nil, err
+	}
+	if o.GetKeepMatching() && !c.keepMatching {
+		return nil, p.Dot("keep_matching").Errorf("is not supported here")
 	}
 	out := &onMatch{keep: o.GetKeepMatching()}
 	var err error
@@ -140,13 +149,16 @@ func (c *compiler) single(p field.Path, m *xdsmatcherv3.Matcher_MatcherList_Pred
 	if err != nil {
 		return nil, err
 	}
+	celInput := protos.TypeName(m.GetInput().GetTypedConfig()) == celInputType
 	switch k := m.GetMatcher().(type) {
 	case *xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch:
+		if celInput {
+			return nil, p.Errorf("HttpAttributesCelMatchInput needs a CelMatcher")
+		}
 		s, err := c.string(p.Dot("value_match"), k.ValueMatch)
 		return single(in, stringTest(s)), err
 	case *xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_CustomMatch:
-		isCEL := protos.TypeName(k.CustomMatch.GetTypedConfig()) == "xds.type.matcher.v3.CelMatcher"
-		if isCEL != (protos.TypeName(m.GetInput().GetTypedConfig()) == celInputType) {
+		if celInput != (protos.TypeName(k.CustomMatch.GetTypedConfig()) == "xds.type.matcher.v3.CelMatcher") {
 			return nil, p.Errorf("CelMatcher and HttpAttributesCelMatchInput go together only")
 		}
 		t, err := c.custom(p.Dot("custom_match"), k.CustomMatch)
@@ -173,6 +185,9 @@ func (c *compiler) tree(p field.Path, m *xdsmatcherv3.Matcher_MatcherTree, none 
 	in, err := c.input(p.Dot("input"), m.GetInput())
 	if err != nil {
 		return nil, err
+	}
+	if protos.TypeName(m.GetInput().GetTypedConfig()) == celInputType {
+		return nil, p.Dot("input").Errorf("HttpAttributesCelMatchInput needs a CelMatcher")
 	}
 	switch k := m.GetTreeType().(type) {
 	case *xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap:

@@ -1,10 +1,10 @@
 package tree
 
 import (
-	"errors"
 	"net/netip"
 	"strings"
 
+	celexpr "cel.dev/expr"
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	xdsv3 "github.com/cncf/xds/go/xds/type/v3"
@@ -25,37 +25,40 @@ import (
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
 // plainInputs are the inputs without settings, by the type of their
-// configuration; those of httpInputs read requests or responses.
-var (
-	plainInputs = map[string]input{
-		"envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput":       destinationIP,
-		"envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput":     destinationPort,
-		"envoy.extensions.matching.common_inputs.network.v3.SourceIPInput":            sourceIP,
-		"envoy.extensions.matching.common_inputs.network.v3.SourcePortInput":          sourcePort,
-		"envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput":      directSourceIP,
-		"envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput":          sourceType,
-		"envoy.extensions.matching.common_inputs.network.v3.ServerNameInput":          serverName,
-		"envoy.extensions.matching.common_inputs.network.v3.TransportProtocolInput":   transportProtocol,
-		"envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput": applicationProtocol,
-		"envoy.extensions.matching.common_inputs.ssl.v3.UriSanInput":                  uriSAN,
-		"envoy.extensions.matching.common_inputs.ssl.v3.DnsSanInput":                  dnsSAN,
-		"envoy.extensions.matching.common_inputs.ssl.v3.SubjectInput":                 subject,
-	}
-	plainHTTPInputs = map[string]input{
-		"envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput":      statusInput,
-		"envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput": statusClassInput,
-		"envoy.type.matcher.v3.HttpResponseLocalReplyMatchInput":      localReplyInput,
-		celInputType: celInput,
-	}
-)
+// configuration.
+var plainInputs = map[string]input{
+	"envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput":       destinationIP,
+	"envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput":     destinationPort,
+	"envoy.extensions.matching.common_inputs.network.v3.SourceIPInput":            sourceIP,
+	"envoy.extensions.matching.common_inputs.network.v3.SourcePortInput":          sourcePort,
+	"envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput":      directSourceIP,
+	"envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput":          sourceType,
+	"envoy.extensions.matching.common_inputs.network.v3.ServerNameInput":          serverName,
+	"envoy.extensions.matching.common_inputs.network.v3.TransportProtocolInput":   transportProtocol,
+	"envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput": applicationProtocol,
+	"envoy.extensions.matching.common_inputs.ssl.v3.UriSanInput":                  uriSAN,
+	"envoy.extensions.matching.common_inputs.ssl.v3.DnsSanInput":                  dnsSAN,
+	"envoy.extensions.matching.common_inputs.ssl.v3.SubjectInput":                 subject,
+	"envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput":                      statusInput,
+	"envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput":                 statusClassInput,
+	"envoy.type.matcher.v3.HttpResponseLocalReplyMatchInput":                      localReplyInput,
+	celInputType: celInput,
+}
 
 func (c *compiler) input(p field.Path, x *xdscorev3.TypedExtensionConfig) (input, error) {
 	p, config := extension(p, x)
 	name := protos.TypeName(config)
+	switch contexts, known := inputContexts[name]; {
+	case !known:
+		return nil, p.Errorf("weir has no matching input %q", name)
+	case contexts&c.context == 0:
+		return nil, p.Errorf("%s can't be read here", name)
+	}
 	if in, ok := plainInputs[name]; ok {
 		return in, nil
 	}
@@ -74,23 +77,10 @@ func (c *compiler) input(p field.Path, x *xdscorev3.TypedExtensionConfig) (input
 		m, err := protos.UnpackAs[*environmentv3.Config](p, config)
 		return environment(m.GetName()), err
 	}
-	in, err := httpInput(p, name, config)
-	switch {
-	case err != nil:
-		return nil, err
-	case in == nil:
-		return nil, p.Errorf("weir has no matching input %q", name)
-	case !c.http:
-		return nil, p.Errorf("%s reads requests; there are none here", name)
-	}
-	return in, nil
+	return httpInput(p, name, config)
 }
 
-// httpInput is nil for a type that it does not know.
 func httpInput(p field.Path, name string, config *anypb.Any) (input, error) {
-	if in, ok := plainHTTPInputs[name]; ok {
-		return in, nil
-	}
 	switch name {
 	case "envoy.type.matcher.v3.HttpRequestHeaderMatchInput":
 		return headerOf[*matcherv3.HttpRequestHeaderMatchInput](p, config, requestHeaders)
@@ -104,7 +94,7 @@ func httpInput(p field.Path, name string, config *anypb.Any) (input, error) {
 		m, err := protos.UnpackAs[*matcherv3.HttpRequestQueryParamMatchInput](p, config)
 		return queryInput(m.GetQueryParam()), err
 	}
-	return nil, nil
+	return nil, p.Errorf("weir has no matching input %q", name)
 }
 
 func headerOf[T interface {
@@ -128,7 +118,11 @@ func (c *compiler) custom(p field.Path, x *xdscorev3.TypedExtensionConfig) (test
 			return nil, err
 		}
 		ranges, err := envoyRanges(p.Dot("cidr_ranges"), m.GetCidrRanges())
-		return ipTest(ranges), err
+		var failed *stats.SharedCounter
+		if c.stats != nil && err == nil {
+			failed = c.stats.Counter(m.GetStatPrefix() + ".ip_parsing_failed")
+		}
+		return ipTest(ranges, failed), err
 	case "envoy.extensions.matching.input_matchers.metadata.v3.Metadata":
 		m, err := protos.UnpackAs[*metadatav3.Metadata](p, config)
 		if err != nil {
@@ -138,8 +132,12 @@ func (c *compiler) custom(p field.Path, x *xdscorev3.TypedExtensionConfig) (test
 		return metadataTest(v, m.GetInvert()), err
 	case "envoy.extensions.matching.input_matchers.consistent_hashing.v3.ConsistentHashing":
 		m, err := protos.UnpackAs[*hashingv3.ConsistentHashing](p, config)
-		if err == nil && m.GetModulo() == 0 {
+		switch {
+		case err != nil:
+		case m.GetModulo() == 0:
 			err = p.Dot("modulo").Errorf("must be greater than 0")
+		case m.GetThreshold() > m.GetModulo():
+			err = p.Dot("threshold").Errorf("%d is above modulo, %d", m.GetThreshold(), m.GetModulo())
 		}
 		return hashTest(uint64(m.GetThreshold()), uint64(m.GetModulo()), m.GetSeed()), err
 	case "envoy.extensions.matching.input_matchers.runtime_fraction.v3.RuntimeFraction":
@@ -164,28 +162,43 @@ func (c *compiler) custom(p field.Path, x *xdscorev3.TypedExtensionConfig) (test
 const celInputType = "xds.type.matcher.v3.HttpAttributesCelMatchInput"
 
 func celTest(p field.Path, m *xdsv3.CelExpression) (test, error) {
-	if err := field.Only(p, m, "parsed_expr", "cel_expr_parsed", "cel_expr_string"); err != nil {
+	if err := field.Only(p, m, "parsed_expr", "checked_expr", "cel_expr_parsed", "cel_expr_checked"); err != nil {
 		return nil, err
 	}
-	var program *cel.Program
-	var err error
-	switch {
-	case m.GetParsedExpr() != nil: //lint:ignore SA1019 Envoy still takes it
-		//lint:ignore SA1019 as above
-		program, err = cel.CompileParsed(m.GetParsedExpr().GetExpr())
-	case m.GetCelExprParsed() != nil:
-		// The same on the wire.
-		same := &exprpb.Expr{}
-		b, marshalErr := proto.Marshal(m.GetCelExprParsed().GetExpr())
-		if err = errors.Join(marshalErr, proto.Unmarshal(b, same)); err == nil {
-			program, err = cel.CompileParsed(same)
-		}
-	case m.GetCelExprString() != "":
-		program, err = cel.Compile(m.GetCelExprString())
-	default:
-		return nil, p.Errorf("needs parsed_expr, cel_expr_parsed or cel_expr_string")
+	expr, err := celExpr(m)
+	if err != nil || expr == nil {
+		return nil, p.Errorf("needs cel_expr_parsed, cel_expr_checked, parsed_expr or checked_expr")
 	}
+	program, err := cel.CompileParsed(expr)
 	return func(d *Data, _ value) bool { return d.Holds(program) }, p.Wrap(err)
+}
+
+// celExpr is the expression of one of the ways to have it; nil for none. What
+// was found out when it was checked is not needed.
+func celExpr(m *xdsv3.CelExpression) (*exprpb.Expr, error) {
+	switch {
+	case m.GetCelExprParsed() != nil:
+		return celSame(m.GetCelExprParsed().GetExpr())
+	case m.GetCelExprChecked() != nil:
+		return celSame(m.GetCelExprChecked().GetExpr())
+	}
+	//lint:ignore SA1019 Envoy still takes it
+	if old := m.GetParsedExpr(); old != nil {
+		return old.GetExpr(), nil
+	}
+	//lint:ignore SA1019 Envoy still takes it
+	return m.GetCheckedExpr().GetExpr(), nil
+}
+
+// celSame turns cel.expr.Expr into its older copy, which is the same on the
+// wire.
+func celSame(m *celexpr.Expr) (*exprpb.Expr, error) {
+	same := &exprpb.Expr{}
+	b, err := proto.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return same, proto.Unmarshal(b, same)
 }
 
 // customTree compiles a matcher over a map of its own kind.
@@ -212,6 +225,9 @@ func (c *compiler) customTree(p field.Path, x *xdscorev3.TypedExtensionConfig, i
 func (c *compiler) ipMap(p field.Path, ms []*xdsmatcherv3.IPMatcher_IPRangeMatcher, in input, none *onMatch) (node, error) {
 	out := &ipMap{in: in, none: none}
 	for i, m := range ms {
+		if m.GetOnMatch() == nil {
+			return nil, p.Index(i).Dot("on_match").Errorf("is required")
+		}
 		then, err := c.onMatch(p.Index(i).Dot("on_match"), m.GetOnMatch())
 		if err != nil {
 			return nil, err
@@ -236,9 +252,10 @@ func (c *compiler) domainMap(p field.Path, ms []*xdsmatcherv3.ServerNameMatcher_
 			return nil, err
 		}
 		for j, domain := range m.GetDomains() {
-			domain = matcher.LowerASCII(domain)
 			twice := false
 			switch rest, wildcard := strings.CutPrefix(domain, "*"); {
+			case domain == "" || rest == ".":
+				return nil, p.Index(i).Dot("domains").Index(j).Errorf("is empty")
 			case domain == "*":
 				twice, out.any = out.any != nil, then
 			case wildcard && strings.HasPrefix(rest, ".") && !strings.Contains(rest, "*"):

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // stringTest holds for texts that m matches.
@@ -16,10 +17,14 @@ func stringTest(m matcher.String) test {
 	return func(d *Data, v value) bool { return v.state == present && m.Match(v.string(d)) }
 }
 
-// ipTest holds for addresses within the ranges.
-func ipTest(ranges []netip.Prefix) test {
+// ipTest holds for addresses within the ranges. Texts that are none are
+// counted by failed, if that is not nil.
+func ipTest(ranges []netip.Prefix, failed *stats.SharedCounter) test {
 	return func(_ *Data, v value) bool {
 		a := v.address()
+		if failed != nil && v.kind == textValue && v.text != "" && !a.IsValid() {
+			failed.Inc()
+		}
 		for _, r := range ranges {
 			if r.Contains(a) {
 				return true
@@ -63,7 +68,7 @@ type ipMap struct {
 
 type ipRange struct {
 	prefix    netip.Prefix
-	exclusive bool // wider ranges are not tried after this one
+	exclusive bool // not tried after a narrower one
 	then      *onMatch
 }
 
@@ -76,24 +81,22 @@ func (m *ipMap) match(d *Data) (any, Result) {
 	if v.state == notYet {
 		return nil, NotYet
 	}
-	addr := v.address()
+	addr, tried := v.address(), false
 	for i := range m.ranges {
 		r := &m.ranges[i]
-		if !r.prefix.Contains(addr) {
+		if !r.prefix.Contains(addr) || tried && r.exclusive {
 			continue
 		}
 		if action, result := r.then.follow(d); result != NoMatch {
 			return action, result
 		}
-		if r.exclusive {
-			break
-		}
+		tried = true
 	}
 	return m.none.follow(d)
 }
 
 // domainMap finds a server name: exactly, then by its longest wildcard, then
-// by "*".
+// by "*". Case counts: server names are in lower case by then.
 type domainMap struct {
 	in        input
 	exact     map[string]*onMatch
@@ -107,8 +110,7 @@ func (m *domainMap) match(d *Data) (any, Result) {
 	if v.state == notYet {
 		return nil, NotYet
 	}
-	if v.state == present {
-		name := matcher.LowerASCII(v.string(d))
+	if name := v.string(d); name != "" {
 		if action, r := m.exact[name].follow(d); r != NoMatch {
 			return action, r
 		}

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -34,17 +35,41 @@ func requestTrailers(d *Data) *http.HeaderMap  { return d.RequestTrailers }
 func responseHeaders(d *Data) *http.HeaderMap  { return d.ResponseHeaders }
 func responseTrailers(d *Data) *http.HeaderMap { return d.ResponseTrailers }
 
+// queryInput reads the first query parameter of that name. Both are decoded,
+// unlike those of routes.
 func queryInput(name string) input {
 	return func(d *Data) value {
 		if d.RequestHeaders == nil {
 			return pending
 		}
-		s, found := matcher.QueryValue(d.RequestHeaders.Get(http.Path), name)
-		if !found {
-			return missing
+		_, query, _ := strings.Cut(d.RequestHeaders.Get(http.Path), "?")
+		for pair := range strings.SplitSeq(query, "&") {
+			key, s, _ := strings.Cut(pair, "=")
+			if pair != "" && percentDecoded(key) == name {
+				return text(percentDecoded(s))
+			}
 		}
-		return text(s)
+		return missing
 	}
+}
+
+// percentDecoded is s without percent encoding; what is none stays.
+func percentDecoded(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if b, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				out = append(out, b[0])
+				i += 2
+				continue
+			}
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
 }
 
 func statusInput(d *Data) value {

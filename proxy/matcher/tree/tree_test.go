@@ -16,12 +16,12 @@ import (
 	"github.com/weirproxy/weir/xds/decode"
 )
 
-func compile(text string, http bool) (*Tree[string], error) {
+func compile(text string, context Context) (*Tree[string], error) {
 	m := &xdsmatcherv3.Matcher{}
 	if err := decode.Unmarshal([]byte(text), decode.YAML, m); err != nil {
 		return nil, err
 	}
-	return Compile("m", m, Options[string]{HTTP: http, Action: func(p field.Path, name string, a *anypb.Any) (string, error) {
+	return Compile("m", m, Options[string]{Context: context, KeepMatching: true, Action: func(p field.Path, name string, a *anypb.Any) (string, error) {
 		v := &wrapperspb.StringValue{}
 		return name, p.Wrap(a.UnmarshalTo(v))
 	}})
@@ -119,8 +119,6 @@ func TestMatch(t *testing.T) {
 		"destination port":       {listOf(when(equals(in("network.v3.DestinationPortInput"), "80"), to("a"))), "a"},
 		"source ip text":         {listOf(when(equals(sourceIP, "192.168.7.8"), to("a"))), "a"},
 		"source type":            {listOf(when(equals(in("network.v3.SourceTypeInput"), "local"), to("a"))), "none"},
-		"alpn":                   {listOf(when(equals(in("network.v3.ApplicationProtocolInput"), "'h2','http/1.1'"), to("a"))), "a"},
-		"transport":              {listOf(when(equals(in("network.v3.TransportProtocolInput"), "tls"), to("a"))), "a"},
 		"uri san":                {listOf(when(equals(in("ssl.v3.UriSanInput"), "spiffe://a/b"), to("a"))), "a"},
 		"dns sans":               {listOf(when(equals(in("ssl.v3.DnsSanInput"), "a.example,b.example"), to("a"))), "a"},
 		"subject":                {listOf(when(equals(in("ssl.v3.SubjectInput"), "CN=a"), to("a"))), "a"},
@@ -133,14 +131,14 @@ func TestMatch(t *testing.T) {
 		"exact map misses":       {treeOf(a, "exact_match_map", `{map: {"1": `+to("b")+`}}`), "none"},
 		"longest prefix":         {treeOf(a, "prefix_match_map", `{map: {"1": `+to("b")+`, "1,": `+to("a")+`, "2": `+to("c")+`}}`), "a"},
 		"narrowest range":        {byIP(`{ranges: [{address_prefix: 192.168.0.0, prefix_len: 16}], on_match: ` + to("wide") + `}, {ranges: [{address_prefix: 192.168.7.0, prefix_len: 24}], on_match: ` + to("narrow") + `}`), "narrow"},
-		"exclusive range":        {byIP(`{ranges: [{address_prefix: 192.168.0.0, prefix_len: 16}], on_match: ` + to("wide") + `}, {exclusive: true, ranges: [{address_prefix: 192.168.7.0, prefix_len: 24}], on_match: {matcher: {matcher_list: {matchers: [` + when(no, to("in")) + `]}}}}`), "none"},
+		"exclusive range":        {byIP(`{exclusive: true, ranges: [{address_prefix: 192.168.0.0, prefix_len: 16}], on_match: ` + to("wide") + `}, {ranges: [{address_prefix: 192.168.7.0, prefix_len: 24}], on_match: {matcher: {matcher_list: {matchers: [` + when(no, to("in")) + `]}}}}`), "none"},
 		"range with a way out":   {byIP(`{ranges: [{address_prefix: 192.168.0.0, prefix_len: 16}], on_match: ` + to("wide") + `}, {ranges: [{address_prefix: 192.168.7.0, prefix_len: 24}], on_match: {matcher: {matcher_list: {matchers: [` + when(no, to("in")) + `]}}}}`), "wide"},
 		"server name":            {byName(`{domains: ["*.example"], on_match: ` + to("wide") + `}, {domains: ["*.a.example", x.example], on_match: ` + to("narrow") + `}`), "narrow"},
 		"any server name":        {byName(`{domains: ["*"], on_match: ` + to("any") + `}`), "any"},
 		"server name, no domain": {byName(`{domains: ["a.example", "*.www.a.example"], on_match: ` + to("x") + `}`), "none"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := compile(c.config, true)
+			m, err := compile(c.config, Streams)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +160,7 @@ func TestResponseInputs(t *testing.T) {
 	d.ResponseHeaders.AddName(":status", "404")
 	const t0 = `{name: i, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpResponse`
 	for kind, want := range map[string]string{"StatusCodeMatchInput": "404", "StatusCodeClassMatchInput": "4xx", "LocalReplyMatchInput": "true"} {
-		m, err := compile(listOf(when(equals(t0+kind+"}}", want), to("a"))), true)
+		m, err := compile(listOf(when(equals(t0+kind+"}}", want), to("a"))), Streams)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +169,7 @@ func TestResponseInputs(t *testing.T) {
 		}
 	}
 	d.Details = "via_upstream"
-	m, err := compile(listOf(when(equals(t0+"LocalReplyMatchInput}}", "false"), to("a"))), true)
+	m, err := compile(listOf(when(equals(t0+"LocalReplyMatchInput}}", "false"), to("a"))), Streams)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,18 +178,30 @@ func TestResponseInputs(t *testing.T) {
 	}
 }
 
+func TestSocketInputs(t *testing.T) {
+	for input, want := range map[string]string{"ApplicationProtocolInput": "'h2','http/1.1'", "TransportProtocolInput": "tls"} {
+		m, err := compile(listOf(when(equals(in("network.v3."+input), want), to("a"))), Sockets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := m.Match(request()); got != "a" {
+			t.Errorf("%s: %q", input, got)
+		}
+	}
+}
+
 const celExpression = `{single_predicate: {input: {name: i, typed_config: {"@type": type.googleapis.com/xds.type.matcher.v3.HttpAttributesCelMatchInput}}, custom_match: {name: c, typed_config: {"@type": type.googleapis.com/xds.type.matcher.v3.CelMatcher, expr_match: {%s}}}}}`
 
 func TestCEL(t *testing.T) {
 	const path = `{call_expr: {function: _==_, args: [{select_expr: {operand: {ident_expr: {name: request}}, field: path}}, {const_expr: {string_value: "/p?q=1&r=2"}}]}}`
 	for expression, want := range map[string]string{
-		`cel_expr_string: "request.path == '/p?q=1&r=2'"`:  "a",
-		`cel_expr_string: "request.headers['x-a'] == '3'"`: "none",
 		`parsed_expr: {expr: ` + path + `}`:                "a",
 		`cel_expr_parsed: {expr: ` + path + `}`:            "a",
-		`cel_expr_string: "response.code == 200"`:          "none",
+		`checked_expr: {expr: ` + path + `}`:               "a",
+		`cel_expr_checked: {expr: ` + path + `}`:           "a",
+		`cel_expr_parsed: {expr: {ident_expr: {name: x}}}`: "none",
 	} {
-		m, err := compile(listOf(when(fmt.Sprintf(celExpression, expression), to("a"))), true)
+		m, err := compile(listOf(when(fmt.Sprintf(celExpression, expression), to("a"))), Streams)
 		if err != nil {
 			t.Errorf("%s: %v", expression, err)
 			continue
@@ -200,8 +210,8 @@ func TestCEL(t *testing.T) {
 			t.Errorf("%s: %q, want %q", expression, got, want)
 		}
 	}
-	for expression, want := range map[string]string{`cel_expr_string: "("`: "parse", `cel_expr_string: "nope()"`: "nope", ``: "needs"} {
-		if _, err := compile(listOf(when(fmt.Sprintf(celExpression, expression), to("a"))), true); err == nil || !strings.Contains(err.Error(), want) {
+	for expression, want := range map[string]string{`cel_expr_string: "true"`: "cel_expr_string", `parsed_expr: {expr: {call_expr: {function: nope}}}`: "nope", ``: "needs"} {
+		if _, err := compile(listOf(when(fmt.Sprintf(celExpression, expression), to("a"))), Streams); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", expression, err)
 		}
 	}
@@ -216,12 +226,12 @@ func TestRefused(t *testing.T) {
 		listOf(when(custom(a, ipMatcher, "stat_prefix: x, cidr_ranges: [{address_prefix: a}]"), to("a"))):                    "cidr_ranges[0].address_prefix",
 		listOf(when(`{single_predicate: {input: `+a+`, value_match: {safe_regex: {google_re2: {}, regex: "("}}}}`, to("a"))): "safe_regex.regex",
 	} {
-		_, err := compile(config, true)
+		_, err := compile(config, Streams)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", config, err)
 		}
 	}
-	if _, err := compile(listOf(when(equals(a, "1"), to("a"))), false); err == nil || !strings.Contains(err.Error(), "reads requests") {
+	if _, err := compile(listOf(when(equals(a, "1"), to("a"))), Sockets); err == nil || !strings.Contains(err.Error(), "can't be read here") {
 		t.Errorf("an HTTP input for connections: %v", err)
 	}
 }
@@ -230,7 +240,7 @@ func TestMatchAllocatesNothing(t *testing.T) {
 	m, err := compile(listOf(
 		when(equals(header("RequestHeader", ":path"), "/"), to("a")),
 		when(equals(in("network.v3.SourceIPInput"), "10.0.0.9"), to("b")),
-		when(equals(in("ssl.v3.UriSanInput"), "spiffe://a/b"), to("c"))), true)
+		when(equals(in("ssl.v3.UriSanInput"), "spiffe://a/b"), to("c"))), Streams)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (v *value) address() netip.Addr {
 		return v.addr
 	case v.kind == textValue:
 		a, _ := netip.ParseAddr(v.text)
-		return a.Unmap()
+		return a.WithZone("")
 	}
 	return netip.Addr{}
 }

@@ -46,6 +46,7 @@ type Stream struct {
 	began    time.Duration  // when the request was sent whole
 
 	host     *cluster.Host
+	protocol http.ProtocolVersion // of its connection, once that is there
 	pending  pool.Cancellable
 	enc      http.RequestEncoder
 	ending   *http.HeaderMap // trailers that wait for a connection
@@ -88,6 +89,10 @@ func (s *Stream) NewBuffer() *network.Buffer { return s.loop.NewBuffer() }
 
 // Cluster is where the request goes.
 func (s *Stream) Cluster() *cluster.Info { return s.cluster.Info() }
+
+// Upstream is the host that the stream goes to, nil before there is one, and
+// its protocol.
+func (s *Stream) Upstream() (*cluster.Host, http.ProtocolVersion) { return s.host, s.protocol }
 
 // SendHeaders chooses a host and sends the head.
 func (s *Stream) SendHeaders(end bool) {
@@ -186,7 +191,8 @@ func (s *Stream) requestSent() {
 }
 
 // OnPoolReady implements pool.StreamCallbacks.
-func (s *Stream) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, _ *network.Connection, _ http.ProtocolVersion) {
+func (s *Stream) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, _ *network.Connection, protocol http.ProtocolVersion) {
+	s.protocol = protocol
 	s.pending, s.enc, s.host = nil, enc, h
 	enc.SetCallbacks(s)
 	if err := enc.EncodeHeaders(&s.request, s.headEnd); err != nil {
@@ -294,6 +300,9 @@ func (s *Stream) finish(reset bool) {
 func (s *Stream) charge(code int) {
 	canary := s.host != nil && s.host.Canary()
 	s.cluster.Stats().Charge(code, canary, s.request.Get(http.XEnvoyInternal) == "true")
+	if s.host != nil && s.host.Zone != nil {
+		s.host.Zone.For(s.loop.Worker).UpstreamRq.Inc(code)
+	}
 }
 
 // OnAboveWriteBufferHighWatermark implements http.StreamCallbacks.

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -75,6 +74,8 @@ type Host struct {
 	Locality *Locality // never nil
 	Cluster  *Info     // that the host is of
 	Priority uint32
+	// Zone is where responses count by zone, nil where no zones are known.
+	Zone *stats.Group[ZoneStats]
 	// HealthCheckAddress is where active health checks go when not to Address,
 	// HealthCheckHostname the host that they name, and NoActiveHC says that
 	// there are none (Endpoint.HealthCheckConfig).
@@ -208,15 +209,6 @@ func (h *Host) Addresses() []network.Address {
 		return p.all
 	}
 	return nil
-}
-
-// HasAddresses tells whether these are the host's addresses, in any order.
-func (h *Host) HasAddresses(addrs []network.Address) bool {
-	mine := h.Addresses()
-	if mine == nil {
-		mine = []network.Address{h.Current()}
-	}
-	return len(mine) == len(addrs) && !slices.ContainsFunc(addrs, func(a network.Address) bool { return !slices.Contains(mine, a) })
 }
 
 // SetCurrent moves the host to these addresses, at least one. Connections that

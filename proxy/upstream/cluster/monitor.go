@@ -13,14 +13,14 @@ type Monitor struct {
 	// degraded, and has not forgotten it yet.
 	told atomic.Bool
 
-	consecutive [numErrorKinds]atomic.Uint32
+	consecutive [NumErrorKinds]atomic.Uint32
 	rates       []rates // by owner
 }
 
-// MonitorLimits are the counts of consecutive errors to report, and what
-// counts.
+// MonitorLimits are the counts of consecutive errors to report, which main may
+// change, and what counts.
 type MonitorLimits struct {
-	Consecutive [numErrorKinds]uint32
+	Consecutive [NumErrorKinds]atomic.Uint32
 	// Split has failures to reach the host (local origin) counted apart from
 	// its error responses, and not as 5xx.
 	Split bool
@@ -35,7 +35,7 @@ const (
 	ServerErrors  ErrorKind = iota // 5xx
 	GatewayErrors                  // 502, 503, 504
 	LocalErrors                    // local origin
-	numErrorKinds
+	NumErrorKinds
 )
 
 // RateKind is what success rates are of.
@@ -130,7 +130,7 @@ func (m *Monitor) rate(owner int, k RateKind, ok bool) {
 }
 
 func (m *Monitor) failed(k ErrorKind) {
-	if m.consecutive[k].Add(1) == m.limits.Consecutive[k] {
+	if m.consecutive[k].Add(1) == m.limits.Consecutive[k].Load() {
 		m.report(m, k)
 	}
 }

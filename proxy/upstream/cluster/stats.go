@@ -125,6 +125,13 @@ func (s *ResponseStats) ChargeTime(ms uint64, canary, internal bool) {
 	}
 }
 
+// ZoneStats are what responses count in by zone, where the proxy's and the
+// host's are known: "cluster.<name>.zone.<the proxy's>.<the host's>.".
+type ZoneStats struct {
+	UpstreamRq     stats.Codes     `stat:"upstream_rq_"`
+	UpstreamRqTime stats.Histogram `stat:"upstream_rq_time,omitempty"`
+}
+
 // SizeStats are the histograms of track_cluster_stats.request_response_sizes,
 // in bytes and lines.
 type SizeStats struct {

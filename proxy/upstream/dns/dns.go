@@ -27,12 +27,24 @@ type Config struct {
 	Tries    int              // of each server; 0: 4
 }
 
-// Answer is what a lookup gave: addresses without duplicates, or why there
-// are none. A name that exists without addresses is an answer without any.
+// Answer is what a lookup gave: addresses without duplicates, IPv6 first, or
+// why there are none. That there is no such name, or that it has no addresses,
+// is an answer without any, as in Envoy.
 type Answer struct {
 	Addrs []netip.Addr
 	TTL   time.Duration // the shortest of the records'
 	Err   error
+	// Questions are how the questions ended that the lookup took.
+	Questions Questions
+}
+
+// Questions counts questions by their ends. Those for both families of All are
+// one.
+type Questions struct {
+	Asked    int
+	NotFound int // answered without records
+	Failed   int // but by time
+	Timeouts int // of their tries
 }
 
 // Resolver looks names up.
@@ -69,7 +81,16 @@ func (s *System) resolve(ctx context.Context, cfg *Config, name string, f Family
 	if err != nil {
 		return Answer{Err: err}
 	}
-	return q.resolve(ctx, name, f)
+	a := q.resolve(ctx, name, f)
+	if f == All {
+		a.Questions = a.Questions.joined()
+	}
+	return a
+}
+
+// joined is the count of pairs of questions.
+func (q Questions) joined() Questions {
+	return Questions{Asked: q.Asked / 2, NotFound: q.NotFound / 2, Failed: q.Failed / 2, Timeouts: q.Timeouts}
 }
 
 // literalTTL stands for "does not change": what c-ares gives for answers that

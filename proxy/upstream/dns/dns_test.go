@@ -99,7 +99,7 @@ func TestLookup(t *testing.T) {
 		{"known.TEST", V4Only, "[10.9.9.9] 1m0s"},
 		{"known.test", Auto, "[::1] 1m0s"},
 		{"10.1.2.3", Auto, "[10.1.2.3] 1m0s"},
-		{"none.test", Auto, "resolve none.test: the name does not exist"},
+		{"none.test", Auto, "[] 0s"},
 		{"broken.test", V4Only, "resolve broken.test: server " + server.String() + " answered SERVFAIL"},
 	} {
 		done := make(chan Answer, 1)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,6 +20,7 @@ type query struct {
 	search  bool
 	timeout time.Duration
 	tries   int
+	counts  Questions
 }
 
 func newQuery(cfg *Config, resolvConf string) (*query, error) {
@@ -51,30 +53,23 @@ func newQuery(cfg *Config, resolvConf string) (*query, error) {
 	return q, nil
 }
 
-// errNoName is the answer that the name does not exist.
-var errNoName = errors.New("the name does not exist")
-
 // resolve tries the name with the search domains until one exists.
 func (q *query) resolve(ctx context.Context, name string, f Family) Answer {
 	names := []string{dns.Fqdn(name)}
 	if q.search {
 		names = q.conf.NameList(name)
 	}
-	exists := false
 	var a Answer
 	for _, n := range names {
 		a = q.addresses(ctx, n, f)
-		if len(a.Addrs) > 0 || a.Err != nil && !errors.Is(a.Err, errNoName) {
+		if len(a.Addrs) > 0 || a.Err != nil {
 			break
 		}
-		exists = exists || a.Err == nil
 	}
-	switch {
-	case a.Err != nil && exists && errors.Is(a.Err, errNoName):
-		return Answer{}
-	case a.Err != nil:
+	if a.Err != nil {
 		a.Err = fmt.Errorf("resolve %s: %w", name, a.Err)
 	}
+	a.Questions = q.counts
 	return a
 }
 
@@ -99,9 +94,24 @@ func (q *query) addresses(ctx context.Context, name string, f Family) Answer {
 	return a
 }
 
-// ask puts one question to the servers in turn, and lowers ttl to the
-// shortest of the records'.
+// ask puts one question, and counts how it ends. It lowers ttl to the shortest
+// of the records'.
 func (q *query) ask(ctx context.Context, name string, t uint16, ttl *time.Duration) ([]netip.Addr, error) {
+	found, err := q.try(ctx, name, t, ttl)
+	q.counts.Asked++
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+	case err != nil:
+		q.counts.Failed++
+	case len(found) == 0:
+		q.counts.NotFound++
+	}
+	return found, err
+}
+
+// try asks the servers in turn until one knows. That there is no such name is
+// an answer without records.
+func (q *query) try(ctx context.Context, name string, t uint16, ttl *time.Duration) ([]netip.Addr, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(name, t)
 	var lastErr error
@@ -112,9 +122,11 @@ func (q *query) ask(ctx context.Context, name string, t uint16, ttl *time.Durati
 			case ctx.Err() != nil:
 				return nil, ctx.Err()
 			case err != nil:
-				lastErr = err
+				if lastErr = err; errors.Is(err, os.ErrDeadlineExceeded) {
+					q.counts.Timeouts++
+				}
 			case r.Rcode == dns.RcodeNameError:
-				return nil, errNoName
+				return nil, nil
 			case r.Rcode != dns.RcodeSuccess:
 				lastErr = fmt.Errorf("server %s answered %s", server, dns.RcodeToString[r.Rcode])
 			default:

@@ -24,7 +24,6 @@ type Config struct {
 	InitialJitter, IntervalJitter               time.Duration
 	JitterPercent                               uint32
 	UnhealthyThreshold, HealthyThreshold        uint32
-	AltPort                                     uint16 // 0: the host's own
 	Reuse                                       bool
 	NoTrafficInterval, NoTrafficHealthyInterval time.Duration
 	UnhealthyInterval, UnhealthyEdgeInterval    time.Duration
@@ -104,10 +103,7 @@ func compile(p field.Path, m *corev3.HealthCheck, rx *matcher.Regexes) (*Config,
 		return nil, p.Dot("unhealthy_threshold").Errorf("missing")
 	case m.GetHealthyThreshold() == nil:
 		return nil, p.Dot("healthy_threshold").Errorf("missing")
-	case m.GetAltPort().GetValue() > 65535:
-		return nil, p.Dot("alt_port").Errorf("%d is not a port", m.GetAltPort().GetValue())
 	}
-	c.AltPort = uint16(m.GetAltPort().GetValue())
 	return c, c.kind(p, m, rx)
 }
 

@@ -2,7 +2,6 @@ package health
 
 import (
 	"math/rand/v2"
-	"net/netip"
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/network"
@@ -95,11 +94,7 @@ func (s *session) address() network.Address {
 	if a := s.host.HealthCheckAddress; a.IsSet() {
 		return a
 	}
-	a := s.host.Current()
-	if p := s.c.cfg.AltPort; p != 0 && !a.IsPipe() {
-		a = network.IPAddress(netip.AddrPortFrom(a.Addr(), p))
-	}
-	return a
+	return s.host.Current()
 }
 
 // set sets or clears flags of this check. It tells whether the host's have

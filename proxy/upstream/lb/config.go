@@ -5,6 +5,7 @@ package lb
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	weightedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
+	providedv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/cluster_provided/v3"
 	leastv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	overridev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/override_host/v3"
@@ -95,12 +96,17 @@ func (k *compiler) extensions(p field.Path, lbp *clusterv3.LoadBalancingPolicy) 
 		case typePrefix + "override_host.v3.OverrideHost":
 			return unpack(p, a, &overridev3.OverrideHost{}, k.overrideExtension)
 		case typePrefix + "cluster_provided.v3.ClusterProvided":
-			return nil, nil
+			return unpack(p, a, &providedv3.ClusterProvided{}, providedExtension)
 		default:
 			unknown = append(unknown, e.GetTypedExtensionConfig().GetName()+" ("+a.GetTypeUrl()+")")
 		}
 	}
 	return nil, p.Dot("policies").Errorf("weir supports none of the policies %q", unknown)
+}
+
+// providedExtension leaves the balancing to the cluster's type.
+func providedExtension(p field.Path, m *providedv3.ClusterProvided) (Policy, error) {
+	return nil, field.Only(p, m)
 }
 
 const typePrefix = "type.googleapis.com/envoy.extensions.load_balancing_policies."

@@ -13,7 +13,8 @@ import (
 
 // Config is a compiled envoy.config.cluster.v3.OutlierDetection.
 type Config struct {
-	Limits                           cluster.MonitorLimits
+	Consecutive                      [cluster.NumErrorKinds]uint32
+	Split                            bool // local origin from external
 	Interval, BaseEjection           time.Duration
 	MaxEjection, MaxJitter           time.Duration
 	MaxEjectionPercent               uint32
@@ -36,7 +37,7 @@ func FromConfig(p field.Path, m *clusterv3.OutlierDetection) (*Config, error) {
 	}
 	c := &Config{Interval: 10 * time.Second, BaseEjection: 30 * time.Second, HealthCheckUnejects: true, AlwaysEjectOne: m.GetAlwaysEjectOneHost().GetValue()}
 	c.DetectDegraded = m.GetDetectDegradedHosts().GetValue()
-	c.Limits.Split = m.GetSplitExternalLocalOriginErrors()
+	c.Split = m.GetSplitExternalLocalOriginErrors()
 	if v := m.GetSuccessfulActiveHealthCheckUnejectHost(); v != nil {
 		c.HealthCheckUnejects = v.GetValue()
 	}
@@ -70,7 +71,7 @@ func FromConfig(p field.Path, m *clusterv3.OutlierDetection) (*Config, error) {
 	if c.MaxEjection < c.BaseEjection {
 		return nil, p.Dot("max_ejection_time").Errorf("%v is less than base_ejection_time, %v", c.MaxEjection, c.BaseEjection)
 	}
-	l := &c.Limits.Consecutive
+	l := &c.Consecutive
 	l[cluster.ServerErrors] = number(m.GetConsecutive_5Xx(), 5)
 	l[cluster.GatewayErrors] = number(m.GetConsecutiveGatewayFailure(), 5)
 	l[cluster.LocalErrors] = number(m.GetConsecutiveLocalOriginFailure(), 5)

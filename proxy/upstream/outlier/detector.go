@@ -76,13 +76,24 @@ func New(o Options, cfg *Config) *Detector {
 	d := &Detector{o: o, cfg: cfg, hosts: map[*cluster.Host]*tracked{}, rates: [2]Rates{{-1, -1}, {-1, -1}}}
 	d.group = stats.NewGroup[detectorStats](o.Info.Store, stats.Scope{Prefix: o.Info.StatScope().Prefix + "outlier_detection."})
 	d.stats = d.group.For(0)
-	d.limits = cfg.Limits
+	d.limits.Split = cfg.Split
+	d.limit()
 	if cfg.DetectDegraded {
 		d.limits.Degraded = func(m *cluster.Monitor) { o.Main.Post(func() { d.degrade(m, cluster.Now()) }) }
 	}
 	d.timer = o.Main.NewTimer(func() { d.tick(cluster.Now()) })
 	d.arm()
 	return d
+}
+
+// limit sets how many errors in a row are too many: the runtime may override
+// it at any time.
+func (d *Detector) limit() {
+	for k, key := range [...]string{
+		cluster.ServerErrors: "consecutive_5xx", cluster.GatewayErrors: "consecutive_gateway_failure", cluster.LocalErrors: "consecutive_local_origin_failure",
+	} {
+		d.limits.Consecutive[k].Store(uint32(d.number(key, d.cfg.Consecutive[k])))
+	}
 }
 
 func (d *Detector) arm() { d.timer.Enable(d.millis("interval_ms", d.cfg.Interval)) }
@@ -223,6 +234,7 @@ func (d *Detector) uneject(t *tracked, now time.Duration) {
 
 // tick is what happens every interval.
 func (d *Detector) tick(now time.Duration) {
+	d.limit()
 	base, most := d.times()
 	for _, t := range d.order {
 		if t.Host.Health()&cluster.FailedOutlierCheck != 0 && min(base*time.Duration(t.backOff), most)+t.jitter <= now-t.ejected {
@@ -248,11 +260,14 @@ func (d *Detector) judge(k cluster.RateKind, now time.Duration) {
 	d.rates[k] = Rates{-1, -1}
 	volume := d.number("success_rate_request_volume", d.cfg.SuccessRateVolume)
 	failVolume := d.number("failure_percentage_request_volume", d.cfg.FailureVolume)
+	hosts := d.number("success_rate_minimum_hosts", d.cfg.SuccessRateHosts)
+	failHosts := d.number("failure_percentage_minimum_hosts", d.cfg.FailureHosts)
+	enough := uint64(len(d.order)) >= min(hosts, failHosts)
 	var compared, failing []*tracked
 	sum := 0.0
 	for _, t := range d.order {
 		ok, all := t.TakeRate(k)
-		if all == 0 || t.Host.Health()&cluster.FailedOutlierCheck != 0 {
+		if !enough || all == 0 || t.Host.Health()&cluster.FailedOutlierCheck != 0 {
 			continue
 		}
 		rate := 100 * float64(ok) / float64(all)
@@ -266,7 +281,7 @@ func (d *Detector) judge(k cluster.RateKind, now time.Duration) {
 			failing = append(failing, t)
 		}
 	}
-	if n := len(compared); n > 0 && uint64(n) >= d.number("success_rate_minimum_hosts", d.cfg.SuccessRateHosts) {
+	if n := len(compared); n > 0 && uint64(n) >= hosts {
 		d.rates[k] = threshold(compared, k, sum, float64(d.number("success_rate_stdev_factor", d.cfg.StdevFactor))/1000)
 		for _, t := range compared {
 			if t.rate[k] < d.rates[k].Threshold {
@@ -275,7 +290,7 @@ func (d *Detector) judge(k cluster.RateKind, now time.Duration) {
 			}
 		}
 	}
-	if n := len(failing); n > 0 && uint64(n) >= d.number("failure_percentage_minimum_hosts", d.cfg.FailureHosts) {
+	if n := len(failing); n > 0 && uint64(n) >= failHosts {
 		most := float64(d.number("failure_percentage_threshold", d.cfg.FailureThreshold))
 		for _, t := range failing {
 			if 100-t.rate[k] >= most && t.Host.Health()&cluster.FailedOutlierCheck == 0 {

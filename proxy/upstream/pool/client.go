@@ -90,7 +90,10 @@ func (c *client) OnCutOff() {
 }
 
 // OnGoAway implements http.ClientCallbacks.
-func (c *client) OnGoAway(uint32) { c.last = true }
+func (c *client) OnGoAway(uint32) {
+	c.last = true
+	c.o.Stats.UpstreamCxCloseNotify.Inc()
+}
 
 // OnMaxStreams implements http.ClientCallbacks.
 func (c *client) OnMaxStreams(uint32) {}

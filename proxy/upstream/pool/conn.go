@@ -72,6 +72,7 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 		l.conn, err = l.dialAddress(key, l.host.Current(), cb, halfClose)
 	}
 	if err != nil {
+		l.countUnmade()
 		return err
 	}
 	o, info := l.o, l.o.Info
@@ -86,6 +87,18 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	l.hs.CxTotal++
 	l.hs.CxActive.Inc()
 	return nil
+}
+
+// countUnmade counts a connection that could not even be begun, as for want of
+// the address to bind it to, as one that was and failed.
+func (l *link) countUnmade() {
+	s := l.o.Stats
+	s.UpstreamCxTotal.Inc()
+	s.UpstreamCxConnectFail.Inc()
+	s.UpstreamCxDestroy.Inc()
+	s.UpstreamCxDestroyLocal.Inc()
+	l.hs.CxTotal++
+	l.hs.CxConnectFail++
 }
 
 func (l *link) dialAddress(key uint32, addr network.Address, cb network.ConnectionCallbacks, halfClose bool) (*network.Connection, error) {

@@ -103,6 +103,7 @@ func (p *HTTP1) serveQueue() {
 		dec, cb := p.next()
 		p.attach(p.idle.first, dec, cb)
 	}
+	connectIfNeeded(p) // who still waits asks the circuit breakers again
 	p.closeIdleIfDraining()
 }
 

@@ -111,6 +111,9 @@ func (p *base) wait(c connector, dec http.ResponseDecoder, cb StreamCallbacks) C
 	w := p.enqueue(dec, cb)
 	if err := connectIfNeeded(c); err != nil && p.conns == 0 {
 		p.forget(w)
+		if err != errShed {
+			p.o.Stats.UpstreamRqPendingFailureEject.Inc()
+		}
 		reason, why := failureOf(err)
 		cb.OnPoolFailure(reason, why, p.host)
 		return nil

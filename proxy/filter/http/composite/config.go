@@ -125,7 +125,7 @@ func (c compiler) choices(p field.Path, m *xdsmatcherv3.Matcher, ctx *http.Facto
 	}
 	out := &choices{}
 	var err error
-	out.tree, err = tree.Compile(p, m, tree.Options[choice]{HTTP: true, Runtime: ctx.Runtime, Action: func(p field.Path, _ string, config *anypb.Any) (choice, error) {
+	out.tree, err = tree.Compile(p, m, tree.Options[choice]{Context: tree.Streams, Runtime: ctx.Runtime, Stats: ctx.Stats, Action: func(p field.Path, _ string, config *anypb.Any) (choice, error) {
 		switch name := protos.TypeName(config); name {
 		case skipType:
 			return choice{}, nil

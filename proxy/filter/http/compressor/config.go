@@ -90,7 +90,7 @@ func common(p field.Path, c *compressorv3.Compressor_CommonDirectionConfig, rt f
 		}
 		d.matchers = append(d.matchers, x)
 	}
-	if len(d.matchers) > 0 && len(c.GetContentType()) == 0 {
+	if len(d.matchers) > 0 {
 		d.types = nil
 	}
 	d.enabled, err = fraction.NewFlag(p.Dot("enabled"), c.GetEnabled(), rt)

@@ -39,13 +39,12 @@ func (d *direction) longEnough(h *http.HeaderMap, st *DirectionStats) bool {
 }
 
 // takesType tells whether bodies of the content type are compressed; those
-// without one are.
+// without one are. Matchers take the place of the list.
 func (d *direction) takesType(h *http.HeaderMap) bool {
-	value := h.Get(http.ContentType)
-	if value == "" {
+	if !h.Has(http.ContentType) {
 		return true
 	}
-	value, _, _ = strings.Cut(value, ";")
+	value, _, _ := strings.Cut(h.Get(http.ContentType), ";")
 	value = strings.TrimSpace(value)
 	if slices.ContainsFunc(d.types, func(t string) bool { return strings.EqualFold(t, value) }) {
 		return true

@@ -77,13 +77,23 @@ func (f *filter) answerPreflight(h *http.HeaderMap) {
 	if ps.flag(allowCredentials, false) {
 		r.AddName("access-control-allow-credentials", "true")
 	}
-	set(r, "access-control-allow-methods", ps.text(allowMethods))
-	set(r, "access-control-allow-headers", ps.text(allowHeaders))
+	allow(r, "access-control-allow-methods", ps.text(allowMethods), h, "access-control-request-method")
+	allow(r, "access-control-allow-headers", ps.text(allowHeaders), h, "access-control-request-headers")
 	set(r, "access-control-max-age", ps.text(maxAge))
 	if private, _ := h.GetName("access-control-request-private-network"); private == "true" && ps.flag(allowPrivateNetwork, false) {
 		r.AddName("access-control-allow-private-network", "true")
 	}
 	f.cb.EncodeHeaders(r, true, "cors_response")
+}
+
+// allow sets what is allowed; all is what is asked for.
+func allow(r *http.HeaderMap, name, value string, h *http.HeaderMap, asked string) {
+	if value == "*" {
+		asks, _ := h.GetName(asked)
+		r.SetName(name, r.Own(asks))
+		return
+	}
+	set(r, name, value)
 }
 
 func set(h *http.HeaderMap, name, value string) {

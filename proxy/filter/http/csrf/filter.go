@@ -99,7 +99,7 @@ func source(h *http.HeaderMap) string {
 	return ""
 }
 
-// hostAndPort is that part of an absolute URL; what is none stays as it is.
+// hostAndPort is that part of an absolute URL, without a user; what is none stays as it is.
 func hostAndPort(url string) string {
 	i := strings.Index(url, "://")
 	if i < 0 {
@@ -109,7 +109,7 @@ func hostAndPort(url string) string {
 	if i := strings.IndexAny(host, "/?#"); i >= 0 {
 		host = host[:i]
 	}
-	return host
+	return host[strings.LastIndexByte(host, '@')+1:]
 }
 
 // OnDestroy implements http.StreamFilter.

@@ -52,7 +52,7 @@ func compile(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (*settin
 	var err error
 	s := &settings{}
 	s.policies, err = tree.Compile(p.Dot("custom_response_matcher"), m.GetCustomResponseMatcher(), tree.Options[policy]{
-		HTTP: true, Runtime: ctx.Runtime,
+		Context: tree.Streams, KeepMatching: true, Runtime: ctx.Runtime, Stats: ctx.Stats,
 		Action: func(p field.Path, _ string, config *anypb.Any) (policy, error) { return s.newPolicy(p, config, ctx) },
 	})
 	if err != nil {

@@ -80,7 +80,7 @@ func number(h *http.HeaderMap, name string) (n uint64, ok bool) {
 }
 
 // picks draws lots by a share that the runtime can change, under the client
-// cluster's key first, and a header can lower.
+// cluster's key instead where it has one, and a header can lower.
 func (s *settings) picks(share fraction.Percent, key, clusterKey, header string, byHeader bool, q request) bool {
 	if byHeader {
 		if n, ok := number(q.h, header); ok {
@@ -88,10 +88,7 @@ func (s *settings) picks(share fraction.Percent, key, clusterKey, header string,
 		}
 	}
 	if clusterKey != "" && q.downstream != "" {
-		own := "fault.http." + q.downstream + "." + clusterKey
-		if s.runtime.Get(own, unlimited) != unlimited {
-			key = own
-		}
+		key = "fault.http." + q.downstream + "." + clusterKey
 	}
 	share = share.WithKey(key, s.runtime)
 	return share.Picks(rand.Uint64())
@@ -140,8 +137,8 @@ func (s *settings) abortOf(q request) (httpStatus, grpcStatus int, ok bool) {
 		}
 	}
 	if httpStatus != 0 {
-		// The runtime's value is only used where it is a status.
-		if n := s.integer(s.keys.httpStatus, "abort.http_status", uint64(httpStatus), q); 200 <= n && n < 600 {
+		// The runtime's value need not be a status that there is, but three digits.
+		if n := s.integer(s.keys.httpStatus, "abort.http_status", uint64(httpStatus), q); 200 <= n && n < 1000 {
 			httpStatus = int(n)
 		}
 		return httpStatus, http.NoGrpcStatus, true

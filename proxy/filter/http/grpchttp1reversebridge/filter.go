@@ -111,7 +111,9 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 		return http.HeadersStopIteration
 	}
 	code, _ := strconv.Atoi(status)
-	f.status = http.GRPCStatus(code)
+	if f.status = http.GRPCStatus(code); code == 200 {
+		f.status = grpc.OK
+	}
 	h.Set(http.ContentType, f.client)
 	h.Set(http.Status, "200")
 	switch {

@@ -135,9 +135,6 @@ func (f *filter) explain() {
 		status = status*10 + int(c-'0')
 	}
 	code := http.GRPCStatus(status)
-	if code == 0 {
-		code = 2 // a success that is no answer to a call
-	}
 	h.SetInt(http.GrpcStatus, int64(code))
 	h.Set(http.GrpcMessage, h.Own(http.PercentEncode(string(f.message))))
 	h.Set(http.ContentLength, "0")

@@ -9,6 +9,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
 
@@ -38,7 +39,10 @@ func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
 			f.minimums = append(f.minimums, minimum{name, all[name].GetValue()})
 		}
 		var err error
-		f.headers, err = matcher.NewHeaders(p.Dot("headers"), m.GetHeaders(), matcher.NewRegexes())
-		return f, err
+		if f.headers, err = matcher.NewHeaders(p.Dot("headers"), m.GetHeaders(), matcher.NewRegexes()); err != nil {
+			return nil, err
+		}
+		f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "health_check."})
+		return f, nil
 	})}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream"
 )
@@ -19,6 +20,7 @@ type factory struct {
 	failed         func() bool // the admin interface says so; nil: never
 	serviceCluster string
 	clusters       func(worker int) *upstream.Table
+	group          *stats.Group[Stats]
 }
 
 // minimum is how many of a cluster's hosts must be usable.
@@ -51,16 +53,20 @@ func (c *cache) get(now time.Time) *answer {
 }
 
 // New implements http.FilterFactory.
-func (f *factory) New(_ int, cb http.FilterCallbacks) http.StreamFilter {
-	return &filter{f: f, cb: cb}
+func (f *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
+	return &filter{f: f, cb: cb, stats: f.group.For(w)}
 }
+
+// Close ends the statistics.
+func (f *factory) Close() { f.group.Close() }
 
 func (f *factory) failing() bool { return f.failed != nil && f.failed() }
 
 type filter struct {
 	http.PassResponseBody
-	f  *factory
-	cb http.FilterCallbacks
+	f     *factory
+	cb    http.FilterCallbacks
+	stats *Stats
 	state
 }
 
@@ -115,6 +121,7 @@ func (f *filter) reply() {
 	case f.f.failing():
 		status, details = 503, "health_check_failed"
 	case f.cached != nil:
+		f.stats.CachedResponse.Inc()
 		status, details, degraded = f.cached.status, "health_check_cached", f.cached.degraded
 	case len(f.f.minimums) > 0:
 		details = "health_check_ok_cluster_healthy"
@@ -122,7 +129,14 @@ func (f *filter) reply() {
 			status, details = 503, problem
 		}
 	}
-	if status/100 != 2 {
+	f.stats.RequestTotal.Inc()
+	if degraded {
+		f.stats.Degraded.Inc()
+	}
+	if status/100 == 2 {
+		f.stats.OK.Inc()
+	} else {
+		f.stats.Failed.Inc()
 		f.cb.StreamInfo().SetFlag(streaminfo.FailedLocalHealthCheck)
 	}
 	f.cb.SendLocalReply(status, "", func(h *http.HeaderMap) {
@@ -138,6 +152,7 @@ func (f *filter) unhealthyCluster() string {
 	for _, m := range f.f.minimums {
 		c := f.f.clusters(f.cb.Worker()).Get(m.cluster)
 		if c == nil {
+			f.stats.FailedClusterNotFound.Inc()
 			return "health_check_failed_no_cluster_found"
 		}
 		total, usable := 0, 0
@@ -147,8 +162,10 @@ func (f *filter) unhealthyCluster() string {
 		}
 		switch {
 		case total == 0 && m.percent > 0:
+			f.stats.FailedClusterEmpty.Inc()
 			return "health_check_failed_cluster_empty"
 		case 100*float64(usable) < float64(total)*m.percent:
+			f.stats.FailedClusterUnhealthy.Inc()
 			return "health_check_failed_cluster_unhealthy"
 		}
 	}

@@ -44,7 +44,7 @@ func extract(h *http.HeaderMap, providers []*provider) (tokens []found) {
 				}
 				if i := slices.IndexFunc(tokens, func(f found) bool { return f.at == at }); i >= 0 {
 					tokens[i].from = append(tokens[i].from, p)
-				} else if text := at.find(h); text != "" {
+				} else if text, ok := at.find(h); ok {
 					tokens = append(tokens, found{text, at, []*provider{p}})
 				}
 			}
@@ -53,21 +53,23 @@ func extract(h *http.HeaderMap, providers []*provider) (tokens []found) {
 	return tokens
 }
 
-func (l location) find(h *http.HeaderMap) string {
+// find is the token there; an empty query parameter is one, too.
+func (l location) find(h *http.HeaderMap) (text string, ok bool) {
 	switch l.kind {
 	case inHeader:
 		value, _ := h.Joined(l.name)
 		i := strings.Index(value, l.prefix)
 		if i < 0 {
-			return ""
+			return "", false
 		}
-		return tokenIn(value[i+len(l.prefix):], l.prefix != "")
+		text = tokenIn(value[i+len(l.prefix):], l.prefix != "")
+		return text, text != ""
 	case inParam:
 		_, query, _ := strings.Cut(h.Get(http.Path), "?")
 		for part := range strings.SplitSeq(query, "&") {
 			if name, value, _ := strings.Cut(part, "="); name == l.name {
 				if text, err := url.QueryUnescape(value); err == nil {
-					return strings.Clone(text)
+					return strings.Clone(text), true
 				}
 			}
 		}
@@ -75,12 +77,13 @@ func (l location) find(h *http.HeaderMap) string {
 		for _, line := range h.Values("cookie") {
 			for part := range strings.SplitSeq(line, ";") {
 				if name, value, _ := strings.Cut(strings.TrimSpace(part), "="); name == l.name {
-					return strings.Clone(strings.Trim(value, `"`))
+					value = strings.Trim(value, `"`)
+					return strings.Clone(value), value != ""
 				}
 			}
 		}
 	}
-	return ""
+	return "", false
 }
 
 // tokenIn is the token in what follows a header's prefix. Behind one that is

@@ -200,7 +200,7 @@ func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 		h.AddName("x-ratelimit-remaining", h.Int(int64(b.Remaining())))
 		h.AddName("x-ratelimit-reset", h.Int(reset))
 	}
-	if f.settings.retryAfter && f.limited && !f.shadow {
+	if f.settings.retryAfter && f.limited && !f.shadow && f.settings.status == 429 {
 		h.Set(http.RetryAfter, h.Int(reset))
 	}
 	return http.HeadersContinue

@@ -69,7 +69,14 @@ func callOptionsOf(l *lua.LState) (o callOptions) {
 	t, ok := l.Get(5).(*lua.LTable)
 	if !ok {
 		o.timeout = time.Duration(l.CheckNumber(5)) * time.Millisecond
-		o.asynchronous = l.OptBool(6, false)
+		switch v := l.Get(6).(type) {
+		case lua.LBool:
+			o.asynchronous = bool(v)
+		default:
+			if l.GetTop() > 5 {
+				l.RaiseError("http call asynchronous flag must be 'true', 'false', or empty")
+			}
+		}
 	} else {
 		t.ForEach(func(k, v lua.LValue) {
 			switch k.String() {
@@ -81,7 +88,7 @@ func callOptionsOf(l *lua.LState) (o callOptions) {
 				o.timeout = time.Duration(n) * time.Millisecond
 			case "asynchronous", "return_duplicate_headers", "send_xff", "trace_sampled":
 			default:
-				l.RaiseError("%q is not valid key in httpCall() options", k.String())
+				l.RaiseError("%q is not valid key for httpCall() options", k.String())
 			}
 		})
 		o.asynchronous = lua.LVAsBool(t.RawGetString("asynchronous"))

@@ -129,6 +129,6 @@ func fromLua(l *lua.LState, x lua.LValue, depth int) any {
 	case *lua.LNilType:
 		return nil
 	}
-	l.RaiseError("a %s can't be metadata", x.Type())
+	l.RaiseError("unexpected type '%s' in dynamicMetadata", x.Type())
 	return nil
 }

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"crypto"
 	"log/slog"
 	"net/netip"
 
@@ -44,6 +45,7 @@ type streamState struct {
 	chosen            bool
 	settings          *routeSettings
 	request, response *side
+	keys              map[string]crypto.PublicKey // imported, by their DER
 }
 
 // Recycle implements http.Recycler.

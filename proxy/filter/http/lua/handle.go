@@ -186,7 +186,7 @@ func respond(l *lua.LState) int {
 
 func timestamp(l *lua.LState) int {
 	s := self[*side](l)
-	if l.OptInt(2, 0) != 0 {
+	if v := l.Get(2); v != lua.LNil && v != lua.LNumber(0) {
 		l.RaiseError("timestamp format must be MILLISECOND.")
 	}
 	return push(l, lua.LNumber(now(s).UnixMilli()))

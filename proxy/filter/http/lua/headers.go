@@ -17,8 +17,9 @@ type headerMap struct {
 
 var headersMethods = map[string]lua.LGFunction{
 	"add": func(l *lua.LState) int {
-		m, name, value := modifiable(l), headerName(l, 2), headerValue(l, 3)
-		single := name[0] == ':' || http.LookupID(name).Joined(!m.response)
+		m := modifiable(l)
+		name, value := m.line(l)
+		single := strings.HasPrefix(name, ":") || http.LookupID(name).Joined(!m.response)
 		if old, ok := m.h.GetName(name); ok && single {
 			m.h.SetName(m.h.Own(name), m.h.Concat(old, ",", value))
 		} else {
@@ -28,7 +29,8 @@ var headersMethods = map[string]lua.LGFunction{
 		return 0
 	},
 	"replace": func(l *lua.LState) int {
-		m, name, value := modifiable(l), headerName(l, 2), headerValue(l, 3)
+		m := modifiable(l)
+		name, value := m.line(l)
 		m.h.SetName(m.h.Own(name), m.h.Own(value))
 		m.changed()
 		return 0
@@ -41,7 +43,11 @@ var headersMethods = map[string]lua.LGFunction{
 	},
 	"setHttp1ReasonPhrase": func(l *lua.LState) int {
 		m := modifiable(l)
-		m.h.Reason = headerValue(l, 2)
+		phrase := argument(l, 2)
+		if !http.ValidValue(phrase) {
+			l.ArgError(2, "not a reason phrase")
+		}
+		m.h.Reason = phrase
 		return 0
 	},
 	"get": func(l *lua.LState) int {
@@ -83,25 +89,34 @@ func (m *headerMap) changed() {
 	}
 }
 
+// line is the header of the arguments 2 and 3. What can't be sent has the
+// codec refuse a request, with Envoy's answer. Envoy sends such lines in
+// responses: one header of a script could there be many, and is an error.
+func (m *headerMap) line(l *lua.LState) (name, value string) {
+	name, value = headerName(l, 2), cString(argument(l, 3))
+	switch {
+	case validName(name) && http.ValidValue(value):
+	case m.response:
+		l.ArgError(2, "not a header that can be sent")
+	default:
+		m.h.MarkOdd()
+	}
+	return name, value
+}
+
 // headerName is an argument that names a header, in lower case.
 func headerName(l *lua.LState, n int) string {
-	name := strings.ToLower(l.CheckString(n))
+	name := strings.ToLower(cString(l.CheckString(n)))
 	if name == "host" {
 		return ":authority"
-	}
-	if !validName(name) {
-		l.ArgError(n, "not a header name")
 	}
 	return name
 }
 
-// headerValue is an argument that is a header's value.
-func headerValue(l *lua.LState, n int) string {
-	value := argument(l, n)
-	if strings.ContainsAny(value, "\r\n\x00") {
-		l.ArgError(n, "not a header value")
-	}
-	return value
+// cString is what Envoy reads of a string that may have a NUL in it.
+func cString(s string) string {
+	s, _, _ = strings.Cut(s, "\x00")
+	return s
 }
 
 // validName tells whether a name is a token (RFC 9110 section 5.6.2), or one

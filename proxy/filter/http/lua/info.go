@@ -37,6 +37,10 @@ var infoMethods = map[string]lua.LGFunction{
 	"downstreamRemoteAddress":       infoText(func(i *streaminfo.Info) string { return i.DownstreamRemote.String() }),
 	"downstreamDirectRemoteAddress": infoText(func(i *streaminfo.Info) string { return i.DownstreamDirectRemote.String() }),
 	"downstreamSslConnection":       getSSL,
+	"drainConnectionUponCompletion": func(l *lua.LState) int {
+		self[*info](l).f.cb.StreamInfo().DrainConnection = true
+		return 0
+	},
 	"dynamicMetadata": func(l *lua.LState) int {
 		s := self[*info](l).side
 		return push(l, s.v.wrap(l, dynamicType, &dynamic{s}))
@@ -187,7 +191,10 @@ var connectionInfoMethods = map[string]lua.LGFunction{
 type connectionMetadata struct{ *side }
 
 func (m *connectionMetadata) all() map[string]map[string]any {
-	return m.f.cb.Connection().Info.Metadata
+	if i := m.f.cb.Connection().Info; i != nil {
+		return i.Metadata
+	}
+	return nil
 }
 
 var connectionMetadataMethods = map[string]lua.LGFunction{

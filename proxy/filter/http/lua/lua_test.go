@@ -119,7 +119,7 @@ func TestVerifySignature(t *testing.T) {
 		local function bytes(hex) return (hex:gsub("..", function(x) return string.char(tonumber(x, 16)) end)) end
 		function envoy_on_request(h)
 			local der, sig = bytes("%s"), bytes("%s")
-			local key = h:importPublicKey(der, #der)
+			local key = h:importPublicKey(der, #der):get()
 			local good = h:verifySignature("SHA256", key, sig, #sig, "data", 4)
 			local bad, why = h:verifySignature("SHA256", key, sig, #sig, "date", 4)
 			h:headers():add("x-verified", tostring(good) .. tostring(bad) .. why)

@@ -1,6 +1,10 @@
 package lua
 
 import (
+	"regexp"
+	"strconv"
+	"strings"
+
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -37,7 +41,7 @@ func (v *vm) register() {
 	v.methods(subjectType, subjectMethods)
 	v.methods(connectionInfoType, connectionInfoMethods)
 	v.methods(connectionMetadataType, connectionMetadataMethods)
-	v.methods(publicKeyType, nil)
+	v.methods(publicKeyType, publicKeyMethods)
 	v.methods(metadataSourceType, metadataSourceMethods)
 	resolution := v.l.NewTable()
 	resolution.RawSetString("MILLISECOND", lua.LNumber(0))
@@ -48,12 +52,45 @@ func (v *vm) register() {
 func (v *vm) methods(name string, list map[string]lua.LGFunction) {
 	index := v.l.NewTable()
 	for n, f := range list {
-		index.RawSetString(n, v.l.NewFunction(f))
+		index.RawSetString(n, v.l.NewFunction(argumentErrors(f)))
 	}
 	mt := v.l.NewTable()
 	mt.RawSetString("__index", index)
 	mt.RawSetString("__metatable", lua.LString(name))
 	v.metatables[name] = mt
+}
+
+// argumentErrors is f with LuaJIT's words for a wrong argument: it knows no
+// method's name, and tells a missing value from nil.
+func argumentErrors(f lua.LGFunction) lua.LGFunction {
+	return func(l *lua.LState) int {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if e, ok := p.(*lua.ApiError); ok {
+				if text, ok := e.Object.(lua.LString); ok {
+					e.Object = lua.LString(argumentError(string(text), l.GetTop()-1)) // the text is on the stack, too
+				}
+			}
+			panic(p)
+		}()
+		return f(l)
+	}
+}
+
+var badArgument = regexp.MustCompile(`bad argument #(\d+) to (\w+) \(`)
+
+func argumentError(text string, given int) string {
+	m := badArgument.FindStringSubmatchIndex(text)
+	if m == nil {
+		return text
+	}
+	if n, _ := strconv.Atoi(text[m[2]:m[3]]); n > given {
+		text = strings.Replace(text, "got nil)", "got no value)", 1)
+	}
+	return text[:m[4]] + "'?'" + text[m[5]:]
 }
 
 // wrap makes a wrapper of x.

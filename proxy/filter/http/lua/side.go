@@ -57,7 +57,7 @@ func (s *side) start() http.HeadersStatus {
 	s.f.stats.Executions.Inc()
 	s.th = s.v.thread()
 	s.resume(s.v.wrap(s.v.l, handleType, s))
-	if s.added != nil && s.added.Len() > 0 {
+	if s.added != nil {
 		s.keep(s.added)
 	}
 	if s.stopped() || s.wait == forBody {

@@ -29,16 +29,14 @@ func newFactory(p field.Path, m *rbacv3.RBAC, ctx *http.FactoryContext) (http.Fi
 		return nil, err
 	}
 	prefix := dotted(ctx.StatPrefix) + "rbac."
-	f := &factory{
-		rules:    r,
-		enforced: stats.NewGroup[Enforced](ctx.Stats, stats.Scope{Prefix: prefix + dotted(m.GetRulesStatPrefix())}),
-		shadow:   stats.NewGroup[Shadow](ctx.Stats, stats.Scope{Prefix: prefix + dotted(m.GetShadowRulesStatPrefix())}),
-	}
-	if m.GetTrackPerRuleStats() {
-		f.enforcedPolicies = perPolicy[Enforced](ctx, prefix+dotted(m.GetRulesStatPrefix()), r.enforced)
-		f.shadowPolicies = perPolicy[Shadow](ctx, prefix+dotted(m.GetShadowRulesStatPrefix()), r.shadow)
-	}
-	return f, nil
+	rulesPrefix, shadowPrefix := prefix+dotted(m.GetRulesStatPrefix()), prefix+dotted(m.GetShadowRulesStatPrefix())
+	return &factory{
+		rules:            r,
+		enforced:         stats.NewGroup[Enforced](ctx.Stats, stats.Scope{Prefix: rulesPrefix}),
+		shadow:           stats.NewGroup[Shadow](ctx.Stats, stats.Scope{Prefix: shadowPrefix}),
+		enforcedPolicies: newPolicies[EnforcedPolicy](ctx, rulesPrefix),
+		shadowPolicies:   newPolicies[ShadowPolicy](ctx, shadowPrefix),
+	}, nil
 }
 
 // dotted is a part of a prefix with a dot at its end, unless it is empty.
@@ -47,18 +45,6 @@ func dotted(s string) string {
 		return s
 	}
 	return s + "."
-}
-
-// perPolicy are the statistics of each policy of e, which may be nil.
-func perPolicy[T any](ctx *http.FactoryContext, prefix string, e *rbac.Engine) map[string]*stats.Group[T] {
-	if e == nil {
-		return nil
-	}
-	out := map[string]*stats.Group[T]{}
-	for _, name := range e.Names() {
-		out[name] = stats.NewGroup[T](ctx.Stats, stats.Scope{Prefix: prefix + "policy." + name + "."})
-	}
-	return out
 }
 
 func newRoute(p field.Path, m *rbacv3.RBACPerRoute, ctx *http.FactoryContext) (any, error) {
@@ -72,8 +58,9 @@ func newRules(p field.Path, m *rbacv3.RBAC, ctx *http.FactoryContext) (*rules, e
 	if err := field.Only(p, m, "rules", "rules_stat_prefix", "matcher", "shadow_rules", "shadow_matcher", "shadow_rules_stat_prefix", "track_per_rule_stats"); err != nil {
 		return nil, err
 	}
-	o := rbac.Options{HTTP: true, Runtime: ctx.Runtime}
+	o := rbac.Options{HTTP: true, Runtime: ctx.Runtime, Stats: ctx.Stats}
 	r := &rules{
+		perPolicy: m.GetTrackPerRuleStats(),
 		policyKey: m.GetRulesStatPrefix() + "enforced_effective_policy_id", resultKey: m.GetRulesStatPrefix() + "enforced_engine_result",
 		shadowPolicyKey: m.GetShadowRulesStatPrefix() + "shadow_effective_policy_id", shadowResultKey: m.GetShadowRulesStatPrefix() + "shadow_engine_result",
 	}

@@ -7,20 +7,6 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
-// Enforced are at http.<stat_prefix>.rbac.[<rules_stat_prefix>.], and with
-// track_per_rule_stats at http.<stat_prefix>.rbac.<prefix>.policy.<name>. too.
-type Enforced struct {
-	Allowed stats.Counter `stat:"allowed"`
-	Denied  stats.Counter `stat:"denied"`
-}
-
-// Shadow are at http.<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.], and
-// with track_per_rule_stats at http.<stat_prefix>.rbac.<prefix>.policy.<name>. too.
-type Shadow struct {
-	Allowed stats.Counter `stat:"shadow_allowed"`
-	Denied  stats.Counter `stat:"shadow_denied"`
-}
-
 const namespace = "envoy.filters.http.rbac"
 
 // rules are a filter's, or those that a route has instead.
@@ -28,15 +14,16 @@ type rules struct {
 	enforced, shadow                 *rbac.Engine // nil: nothing is checked
 	policyKey, resultKey             string       // in the dynamic metadata
 	shadowPolicyKey, shadowResultKey string
+	perPolicy                        bool // track_per_rule_stats
 }
 
 type factory struct {
 	rules    *rules
 	enforced *stats.Group[Enforced]
 	shadow   *stats.Group[Shadow]
-	// Those of each policy, by its name: nil unless they are counted.
-	enforcedPolicies map[string]*stats.Group[Enforced]
-	shadowPolicies   map[string]*stats.Group[Shadow]
+
+	enforcedPolicies *policies[EnforcedPolicy]
+	shadowPolicies   *policies[ShadowPolicy]
 }
 
 // New implements http.FilterFactory.
@@ -48,12 +35,8 @@ func (f *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 func (f *factory) Close() {
 	f.enforced.Close()
 	f.shadow.Close()
-	for _, g := range f.enforcedPolicies {
-		g.Close()
-	}
-	for _, g := range f.shadowPolicies {
-		g.Close()
-	}
+	f.enforcedPolicies.close()
+	f.shadowPolicies.close()
 }
 
 type filter struct {
@@ -81,14 +64,14 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	f.note(r.policyKey, r.resultKey, v)
 	if v.Allowed {
 		f.enforced.Allowed.Inc()
-		if g, ok := f.f.enforcedPolicies[v.Policy]; ok {
-			g.For(f.cb.Worker()).Allowed.Inc()
+		if r.perPolicy && v.Policy != "" {
+			f.f.enforcedPolicies.of(f.cb.Worker(), v.Policy).Allowed.Inc()
 		}
 		return http.HeadersContinue
 	}
 	f.enforced.Denied.Inc()
-	if g, ok := f.f.enforcedPolicies[v.Policy]; ok {
-		g.For(f.cb.Worker()).Denied.Inc()
+	if r.perPolicy && v.Policy != "" {
+		f.f.enforcedPolicies.of(f.cb.Worker(), v.Policy).Denied.Inc()
 	}
 	f.cb.SendLocalReply(403, "RBAC: access denied", nil, http.NoGrpcStatus, v.Details())
 	return http.HeadersStopIteration
@@ -97,18 +80,17 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 func (f *filter) checkShadow(r *rules, h *http.HeaderMap) {
 	v := f.check(r.shadow, h)
 	f.note(r.shadowPolicyKey, r.shadowResultKey, v)
-	g, ok := f.f.shadowPolicies[v.Policy]
+	policy := &ShadowPolicy{} // counts for nobody
+	if r.perPolicy && v.Policy != "" {
+		policy = f.f.shadowPolicies.of(f.cb.Worker(), v.Policy)
+	}
 	if v.Allowed {
 		f.shadow.Allowed.Inc()
-		if ok {
-			g.For(f.cb.Worker()).Allowed.Inc()
-		}
+		policy.Allowed.Inc()
 		return
 	}
 	f.shadow.Denied.Inc()
-	if ok {
-		g.For(f.cb.Worker()).Denied.Inc()
-	}
+	policy.Denied.Inc()
 }
 
 func (f *filter) check(e *rbac.Engine, h *http.HeaderMap) rbac.Verdict {

@@ -20,8 +20,8 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // methods are those that Envoy's parser knows; others are taken for another
 // protocol.
 var methods = []string{
-	"ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL",
-	"MOVE", "NOTIFY", "OPTIONS", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PURGE", "PUT", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE",
+	"ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL",
+	"MOVE", "MSEARCH", "NOTIFY", "OPTIONS", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PURGE", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE",
 	"UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
 }
 
@@ -59,9 +59,9 @@ func detect(p []byte) verdict {
 		return notHTTP
 	case string(version) == "HTTP/1.1" && eol >= 0:
 		return http11
-	case string(version) == "HTTP/1.0" && eol >= 0:
-		return http10
-	case eol < 0 && (strings.HasPrefix("HTTP/1.1\r", string(version)) || strings.HasPrefix("HTTP/1.0\r", string(version))):
+	case len(version) == len("HTTP/1.x") && string(version[:7]) == "HTTP/1." && version[7]-'0' <= 9 && eol >= 0:
+		return http10 // so is any other minor version to Envoy
+	case eol < 0 && startsVersion(string(version)):
 		return needMore
 	}
 	return notHTTP
@@ -84,4 +84,13 @@ func checkMethod(p []byte) verdict {
 		}
 	}
 	return notHTTP
+}
+
+// startsVersion tells whether v can still become a version of HTTP/1.
+func startsVersion(v string) bool {
+	const want = "HTTP/1."
+	if len(v) <= len(want) {
+		return strings.HasPrefix(want, v)
+	}
+	return v[:len(want)] == want && v[len(want)]-'0' <= 9 && (len(v) == len(want)+1 || v[len(want)+1:] == "\r")
 }

@@ -73,7 +73,7 @@ func (f *filter) Inspect(s *listener.Socket) listener.Status {
 	st.version(h.version).Found.Inc()
 	f.apply(s, &h) // before the bytes that it points into are gone
 	if !s.Consume(h.size) {
-		return listener.Reject
+		return listener.Close
 	}
 	return listener.Continue
 }
@@ -88,7 +88,7 @@ func (s *Stats) version(v int) *versionStats {
 func (f *filter) malformed(s *listener.Socket, st *Stats, h header) listener.Status {
 	st.version(h.version).Error.Inc()
 	f.errors.For(s.Loop().Worker).Error.Inc()
-	return listener.Reject
+	return listener.Close
 }
 
 // notFound handles a connection without a header of the versions wanted.
@@ -107,7 +107,7 @@ func (f *filter) notFound(s *listener.Socket, st *Stats, p []byte) listener.Stat
 		st.NotFoundDisallowed.Inc()
 	}
 	f.errors.For(s.Loop().Worker).Error.Inc()
-	return listener.Reject
+	return listener.Close
 }
 
 func (f *filter) apply(s *listener.Socket, h *header) {

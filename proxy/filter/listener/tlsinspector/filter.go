@@ -40,12 +40,13 @@ func (f *filter) Inspect(s *listener.Socket) listener.Status {
 			return listener.WaitForData
 		}
 		st.TooLarge.Inc()
-		return listener.Reject
+		return listener.Close
 	default:
 		st.BytesProcessed.Record(uint64(len(p)))
 		st.TLSNotFound.Inc()
+		s.Info().NotTLS = notTLS(p)
 		if f.strict {
-			return listener.Reject
+			return listener.Close
 		}
 		return listener.Continue
 	}

@@ -10,6 +10,7 @@ type filter struct {
 // OnNewConnection implements network.ReadFilter.
 func (f *filter) OnNewConnection() network.FilterStatus {
 	c := f.cb.Connection()
+	c.EnsureInfo().Details = "direct_response"
 	if len(f.body) > 0 {
 		b := c.Loop().NewBuffer()
 		b.AppendStatic(f.body)

@@ -28,7 +28,7 @@ func compile(p field.Path, m *rbacv3.RBAC, ctx *listener.FactoryContext) (networ
 		shadowPolicyKey: m.GetShadowRulesStatPrefix() + "shadow_effective_policy_id",
 		shadowResultKey: m.GetShadowRulesStatPrefix() + "shadow_engine_result",
 	}
-	o := rbac.Options{Runtime: ctx.Runtime}
+	o := rbac.Options{Runtime: ctx.Runtime, Stats: ctx.Stats}
 	var err error
 	if s.enforced, err = rbac.New(p.Dot("rules"), m.GetRules(), p.Dot("matcher"), m.GetMatcher(), o); err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func (f *filter) OnData(*network.Buffer, bool) network.FilterStatus {
 	var d tree.Data
 	d.SetConnection(f.conn)
 	worker := f.conn.Loop().Worker
-	if f.s.shadow != nil && !f.checked {
+	if f.s.shadow != nil {
 		f.checkShadow(&d, f.s.shadowStats.For(worker))
 	}
 	f.checked = true

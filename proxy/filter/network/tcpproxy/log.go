@@ -70,6 +70,7 @@ func (p *proxy) info() streaminfo.Info {
 		i.RequestedServerName, i.JA3, i.JA4, i.Metadata, i.FilterState = x.ServerName, x.JA3, x.JA4, x.Metadata, x.FilterState
 		i.TerminationDetails, i.ResponseCodeDetails = x.TerminationDetails, x.Details
 		i.Flags |= streaminfo.Flags(x.Flags)
+		i.DownstreamFailure = x.NotTLS
 		if x.CloseReason != "" {
 			i.DownstreamLocalClose = x.CloseReason
 		}

@@ -78,7 +78,7 @@ func (s *settings) compileRoute(path field.Path, p *udpv3.UdpProxyConfig, ctx *l
 		s.cluster = p.GetCluster()
 		return nil
 	}
-	o := tree.Options[string]{Runtime: ctx.Runtime, Action: func(p field.Path, _ string, config *anypb.Any) (string, error) {
+	o := tree.Options[string]{Context: tree.Datagrams, KeepMatching: true, Runtime: ctx.Runtime, Action: func(p field.Path, _ string, config *anypb.Any) (string, error) {
 		if name := protos.TypeName(config); name != routeType {
 			return "", p.Errorf("weir has no action %q here", name)
 		}
