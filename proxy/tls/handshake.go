@@ -3,20 +3,16 @@ package tls
 import (
 	"context"
 	"crypto/tls"
-	"iter"
 	"net"
 
 	"github.com/weirproxy/weir/proxy/network"
 )
 
-// handshake is one handshake on its coroutine. next runs it until it yields:
-// nil when it waits for bytes, or work that is to be done on another
-// goroutine. stop makes it end with an error.
+// handshake is one handshake on its coroutine.
 type handshake struct {
-	next    func() (work func(), ok bool)
-	stop    func()
-	yield   func(work func()) bool
+	*coroutine
 	err     error
+	ended   bool
 	working bool // work is being done
 }
 
@@ -24,12 +20,12 @@ type handshake struct {
 type handshakeKey struct{}
 
 func (s *socket) begin() {
-	h := &handshake{}
+	h := &handshake{coroutine: newCoroutine()}
 	s.hs, s.phase = h, shaking
-	h.next, h.stop = iter.Pull(func(yield func(func()) bool) {
-		h.yield = yield
+	h.run = func() {
 		h.err = s.conn.HandshakeContext(context.WithValue(context.Background(), handshakeKey{}, s))
-	})
+		h.ended = true
+	}
 }
 
 // advance runs the handshake as far as it goes and changes the phase at its
@@ -45,13 +41,14 @@ func (s *socket) advance() {
 	default:
 		return
 	}
-	work, more := s.hs.next()
-	if s.flush(); more {
+	work, _ := s.hs.next()
+	if s.flush(); !s.hs.ended {
 		if work != nil {
 			s.doElsewhere(work)
 		}
 		return
 	}
+	s.hs.park()
 	err := s.hs.err
 	s.hs, s.chosen = nil, nil
 	cs := s.conn.ConnectionState()
@@ -124,7 +121,7 @@ func (s *socket) doElsewhere(work func()) {
 // elsewhere has work done while the loop serves others. It is called on the
 // handshake's coroutine.
 func (s *socket) elsewhere(work func()) error {
-	if !s.hs.yield(work) {
+	if !s.hs.leave(work) {
 		return net.ErrClosed
 	}
 	return nil

@@ -33,7 +33,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		if w.hs == nil {
 			return 0, errNoBytes
 		}
-		if !w.hs.yield(nil) {
+		if !w.hs.leave(nil) {
 			return 0, net.ErrClosed
 		}
 	}
