@@ -7,7 +7,7 @@
 // Listeners and clusters make contexts, their connections' loops drive the
 // sockets.
 //
-// A handshake runs on a coroutine of its own (handshake.go), since crypto/tls
+// A handshake runs on a coroutine (handshake.go, coroutine.go), since crypto/tls
 // can't stop in the middle of one: it yields to the loop when it needs bytes,
 // and when it needs a signature that takes long, which is then made on
 // another goroutine. After that the loop calls crypto/tls itself, over a
