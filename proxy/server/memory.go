@@ -1,26 +1,42 @@
 package server
 
 import (
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
 
-// trimmer gives memory back to the system when a burst is over: what a
-// thousand handshakes have allocated would otherwise stay until the next
-// collection, which an idle process may not need for minutes.
-type trimmer struct {
+// keeper looks after the process's memory.
+//
+// It gives memory back to the system when a burst is over: what a thousand
+// handshakes have allocated would otherwise stay until the next collection,
+// which an idle process may not need for minutes.
+//
+// It has a small heap collected less often than Go would, which is whenever as
+// much has been allocated as lives: of a few megabytes, that is every hundred
+// handshakes.
+type keeper struct {
 	seen    uint64 // bytes allocated when it looked last
 	trimmed uint64 // and when it gave memory back last
-	sample  [1]metrics.Sample
+	percent uint64 // of what lives, after which the collector runs
+	samples [2]metrics.Sample
 }
 
 const (
 	quietBytes = 256 << 10 // allocated between two looks: the process does little
 	worthBytes = 8 << 20   // allocated since the last time: there is something to give back
+	leastBytes = 16 << 20  // allocated between two collections
 )
 
-func (t *trimmer) run(stop <-chan struct{}) {
+func newKeeper() *keeper {
+	k := &keeper{percent: 100}
+	k.samples[0].Name = "/gc/heap/allocs:bytes"
+	k.samples[1].Name = "/gc/heap/live:bytes"
+	return k
+}
+
+func (k *keeper) run(stop <-chan struct{}) {
 	every := time.NewTicker(500 * time.Millisecond)
 	defer every.Stop()
 	for {
@@ -28,19 +44,38 @@ func (t *trimmer) run(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-every.C:
-			t.look()
+			k.look()
 		}
 	}
 }
 
-func (t *trimmer) look() {
-	t.sample[0].Name = "/gc/heap/allocs:bytes"
-	metrics.Read(t.sample[:])
-	now := t.sample[0].Value.Uint64()
-	quiet := now-t.seen < quietBytes
-	t.seen = now
-	if quiet && now-t.trimmed > worthBytes {
+func (k *keeper) look() {
+	metrics.Read(k.samples[:])
+	allocated, live := k.samples[0].Value.Uint64(), k.samples[1].Value.Uint64()
+	quiet := allocated-k.seen < quietBytes
+	k.seen = allocated
+	k.pace(live)
+	if quiet && allocated-k.trimmed > worthBytes {
 		debug.FreeOSMemory()
-		t.trimmed = now
+		k.trimmed = allocated
 	}
+}
+
+// pace sets when the collector runs next, unless the environment says (GOGC).
+func (k *keeper) pace(live uint64) {
+	percent := pace(live)
+	if percent == k.percent || os.Getenv("GOGC") != "" {
+		return
+	}
+	debug.SetGCPercent(int(percent))
+	k.percent = percent
+}
+
+// pace is the percentage for a heap of which so much lives: 100, or as many
+// hundreds as leastBytes take.
+func pace(live uint64) uint64 {
+	if live == 0 || live >= leastBytes {
+		return 100
+	}
+	return 100 * min((leastBytes+live-1)/live, 10)
 }

@@ -235,7 +235,7 @@ func (s *server) serve(ctx context.Context) error {
 	stop := make(chan struct{})
 	go s.watchSignals(ctx, signals, stop)
 	go s.watchdog(stop)
-	go new(trimmer).run(stop)
+	go newKeeper().run(stop)
 	go s.sinks.run(stop)
 	main.Run()
 	close(stop)
