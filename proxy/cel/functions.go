@@ -10,9 +10,10 @@ import (
 )
 
 // functions are those that Envoy has besides CEL's own or has otherwise: the
-// milliseconds of a duration without its seconds; re.extract(target, regex, rewrite), where the rewrite has
-// the groups as \0 to \9, re.capture(target, regex), the first group, and
-// re.captureN(target, regex), all groups by name or number.
+// milliseconds of a duration without its seconds; re.extract(target, regex,
+// rewrite), where the rewrite has the groups as \0 to \9, re.capture(target,
+// regex), the first group, and re.captureN(target, regex), all groups by name or
+// number.
 var functions = []cel.EnvOption{
 	cel.Function("re.extract", cel.Overload("re_extract_string_string_string",
 		[]*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.StringType, cel.FunctionBinding(extract))),
@@ -26,7 +27,8 @@ var functions = []cel.EnvOption{
 		}))),
 }
 
-// find is regex's first match in target, with its groups.
+// find is regex's first match in target, with its groups; whole: the match is to
+// be all of target.
 func find(target, regex ref.Val, whole bool) (*regexp.Regexp, []string, ref.Val) {
 	t, ok := target.(types.String)
 	r, isString := regex.(types.String)

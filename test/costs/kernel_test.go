@@ -19,6 +19,7 @@ import (
 	"github.com/weirproxy/weir/agent/netns"
 	"github.com/weirproxy/weir/agent/redirect"
 	"github.com/weirproxy/weir/internal/netnsrig"
+	"github.com/weirproxy/weir/internal/tcprig"
 )
 
 // rounds of connects are measured, of which the median counts: a program may be
@@ -233,18 +234,7 @@ func swallow(t *testing.T, p *netnsrig.Pod) (addr string) {
 	return l.Addr().String()
 }
 
-func swallowOf(t *testing.T, l net.Listener) {
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Close()
-		}
-	}()
-}
+func swallowOf(t *testing.T, l net.Listener) { tcprig.Serve(t, l, func(net.Conn) {}) }
 
 // connectLoop connects again and again, as fast as it can.
 func connectLoop(addr string) error {

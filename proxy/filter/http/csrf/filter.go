@@ -99,7 +99,8 @@ func source(h *http.HeaderMap) string {
 	return ""
 }
 
-// hostAndPort is that part of an absolute URL, without a user; what is none stays as it is.
+// hostAndPort is that part of an absolute URL, without a user; what is none
+// stays as it is.
 func hostAndPort(url string) string {
 	i := strings.Index(url, "://")
 	if i < 0 {
