@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,11 @@ access logs.`,
 			o.Mode = server.Mode(mode)
 			o.DrainTime, o.ParentShutdown = time.Duration(drain)*time.Second, time.Duration(parent)*time.Second
 			o.FlushInterval = time.Duration(flushMs) * time.Millisecond
+			// Package netns has this goroutine keep the main thread, for the
+			// agent's sake. Here it is a dispatcher as the workers are, and a
+			// TLS handshake begun on one may go on, or its coroutine be used
+			// again, on another.
+			runtime.UnlockOSThread()
 			return server.Run(cmd.Context(), o)
 		},
 	}

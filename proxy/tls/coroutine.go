@@ -4,7 +4,9 @@ import "iter"
 
 // coroutine runs one handshake after the other. next runs it until it leaves:
 // with nil when it waits for bytes or has ended, or with work that is to be done
-// on another goroutine. stop makes what it runs, and itself, end.
+// on another goroutine. stop makes what it runs, and itself, end. Whoever calls
+// these must not hold its thread (runtime.LockOSThread): Go ends the process
+// when one that does and one that does not run the same coroutine.
 type coroutine struct {
 	run  func()
 	next func() (work func(), ok bool)

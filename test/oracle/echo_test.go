@@ -169,11 +169,16 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 	_, chunked := do["chunked"]
 	_, truncate := do["truncate"]
 	_, closing := do["close"]
+	if closing {
+		b.WriteString("connection: close\r\n")
+	}
 	switch {
 	case strings.HasPrefix(m.Line, "HEAD "):
 		fmt.Fprintf(&b, "content-length: %d\r\n\r\n", len(out))
+		truncate = false
 	case status == "204" || status == "304":
 		b.WriteString("\r\n")
+		truncate = false
 	case chunked || do["trailer"] != nil:
 		fmt.Fprintf(&b, "transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(out), out)
 		if truncate {
@@ -189,9 +194,6 @@ func (e *echo) answer(c net.Conn, m *message, do map[string][]string) bool {
 		size := len(out)
 		if truncate {
 			size += 10
-		}
-		if closing {
-			b.WriteString("connection: close\r\n")
 		}
 		fmt.Fprintf(&b, "content-length: %d\r\n\r\n%s", size, out)
 	}
