@@ -15,7 +15,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	if info.FirstUpstreamRxByte == 0 {
 		info.FirstUpstreamRxByte = now
 	}
-	code := statusOf(h)
+	code := u.code
 	// Names, values and three bytes a line, but for the status: as Envoy.
 	u.headReceived = uint64(h.Bytes() - len(":status200") + 3*(h.Len()-1))
 	failed := code >= 500
