@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,8 +61,15 @@ func TestStorm(t *testing.T) {
 	wg.Wait()
 	s.write(s.calm())
 	p.until("nothing is under way", func() bool { return s.left(p.page("/stats?type=Gauges")) == "" && s.calmly() })
-	t.Log("updates: ", p.count("listener_manager.lds.update_success"), " refused: ", p.count("listener_manager.lds.update_rejected"), p.count("cluster_manager.cds.update_rejected"))
-	t.Log("requests: ", p.count("http.storm.downstream_rq_total"), " 2xx: ", p.count("http.storm.downstream_rq_2xx"), " 5xx: ", p.count("http.storm.downstream_rq_5xx"))
+	t.Logf("%d configurations; requests without an answer: %d, with 2xx: %d, 4xx: %d, 5xx: %d", s.version, s.answers[0].Load(), s.answers[2].Load(), s.answers[4].Load(), s.answers[5].Load())
+	for _, refused := range []string{"listener_manager.lds.update_rejected", "cluster_manager.cds.update_rejected"} {
+		if n := p.count(refused); n > 0 {
+			t.Errorf("%s: %d", refused, n)
+		}
+	}
+	if s.answers[2].Load() == 0 {
+		t.Error("no request was served")
+	}
 }
 
 type object = map[string]any
@@ -81,6 +89,7 @@ type storm struct {
 	https   int
 	tcp     int
 	version int
+	answers [6]atomic.Int32 // requests by the class of their status, 0: none
 }
 
 func newStorm(t *testing.T, seed uint64) *storm {
@@ -167,7 +176,7 @@ type resources map[string]list
 
 func (s *storm) write(all resources) {
 	s.version++
-	for _, name := range []string{"eds.json", "rds.json", "cds.json", "lds.json"} {
+	for _, name := range []string{"sds.json", "eds.json", "rds.json", "cds.json", "lds.json"} {
 		b, err := json.Marshal(object{"version_info": strconv.Itoa(s.version), "resources": all[name]})
 		if err != nil {
 			s.t.Error(err)
@@ -191,6 +200,7 @@ func (s *storm) file(name string) object {
 // calm is a configuration in which everything is as it should be.
 func (s *storm) calm() resources {
 	return resources{
+		"sds.json": {s.secret()},
 		"eds.json": {ofType("config.endpoint.v3.ClusterLoadAssignment", s.assignment("eds", s.plain))},
 		"rds.json": {s.routes(list{object{"match": object{"prefix": "/"}, "route": object{"cluster": "c0"}}})},
 		"cds.json": {s.cluster("c0", s.plain), s.cluster("tcp", s.echo)},
@@ -244,7 +254,11 @@ func typed(name, typ string, config object) object {
 
 func (s *storm) tls() object {
 	return typed("tls", "extensions.transport_sockets.tls.v3.DownstreamTlsContext", object{"common_tls_context": object{
-		"alpn_protocols": list{"h2", "http/1.1"}, "tls_certificates": list{stormCertificate()}}})
+		"alpn_protocols": list{"h2", "http/1.1"}, "tls_certificate_sds_secret_configs": list{object{"name": "s", "sds_config": s.file("sds.json")}}}})
+}
+
+func (s *storm) secret() object {
+	return ofType("extensions.transport_sockets.tls.v3.Secret", object{"name": "s", "tls_certificate": stormCertificate()})
 }
 
 var stormCertificate = sync.OnceValue(func() object {

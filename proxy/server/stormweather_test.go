@@ -41,6 +41,14 @@ func (s *storm) random() resources {
 			clusters = append(clusters, s.randomCluster(name))
 		}
 	}
+	clusters = append(clusters,
+		object{"@type": apis + "config.cluster.v3.Cluster", "name": "any", "connect_timeout": "0.2s", "lb_policy": "CLUSTER_PROVIDED",
+			"cluster_type": typed("any", "extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig", object{"dns_cache_config": stormDNS()})},
+		object{"@type": apis + "config.cluster.v3.Cluster", "name": "all", "connect_timeout": "0.2s", "lb_policy": "CLUSTER_PROVIDED",
+			"cluster_type": typed("all", "extensions.clusters.aggregate.v3.ClusterConfig", object{"clusters": names})},
+		object{"@type": apis + "config.cluster.v3.Cluster", "name": "dns", "connect_timeout": "0.2s", "type": pick(s.r, "STRICT_DNS", "LOGICAL_DNS"), "dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "0.01s",
+			"load_assignment": object{"cluster_name": "dns", "endpoints": list{object{"lb_endpoints": list{object{"endpoint": object{"address": object{"socket_address": object{"address": "localhost", "port_value": s.plain}}}}}}}}})
+	names = append(names, "any", "all", "dns", "nowhere")
 	var routes list
 	for i := range 6 {
 		routes = append(routes, s.randomRoute("/c"+strconv.Itoa(i), names))
@@ -55,7 +63,7 @@ func (s *storm) random() resources {
 		ports = append(ports, s.plain)
 		break
 	}
-	return resources{"eds.json": {ofType("config.endpoint.v3.ClusterLoadAssignment", s.assignment("eds", ports...))}, "rds.json": {s.routes(routes)}, "cds.json": clusters, "lds.json": lds}
+	return resources{"sds.json": {s.secret()}, "eds.json": {ofType("config.endpoint.v3.ClusterLoadAssignment", s.assignment("eds", ports...))}, "rds.json": {s.routes(routes)}, "cds.json": clusters, "lds.json": lds}
 }
 
 func (s *storm) randomCluster(name string) object {
@@ -149,7 +157,21 @@ func (s *storm) randomRoute(prefix string, clusters []string) object {
 	if s.sometimes(10) {
 		action["max_stream_duration"] = object{"max_stream_duration": "0.03s"}
 	}
-	return object{"match": object{"prefix": prefix}, "route": action}
+	if s.sometimes(10) {
+		action["internal_redirect_policy"] = object{"max_internal_redirects": 2, "redirect_response_codes": list{503}}
+	}
+	route := object{"match": object{"prefix": prefix}, "route": action}
+	if s.sometimes(30) {
+		route["response_headers_to_add"] = list{object{"header": object{"key": "x-u", "value": "%UPSTREAM_HOST% %RESPONSE_CODE_DETAILS%"}}}
+	}
+	if s.sometimes(20) {
+		route["typed_per_filter_config"] = object{"buffer": typed("", "extensions.filters.http.buffer.v3.BufferPerRoute", object{"disabled": true})["typed_config"]}
+	}
+	return route
+}
+
+func stormDNS() object {
+	return object{"name": "d", "dns_lookup_family": "V4_ONLY", "host_ttl": "0.05s", "dns_refresh_rate": "0.02s", "dns_min_refresh_rate": "1s", "max_hosts": 2}
 }
 
 func (s *storm) randomListener(name string, port int, tls object) object {
@@ -166,6 +188,9 @@ func (s *storm) randomListener(name string, port int, tls object) object {
 	}
 	if s.sometimes(20) {
 		c["common_http_protocol_options"] = object{"max_requests_per_connection": 2, "max_connection_duration": "0.1s"}
+	}
+	if s.sometimes(30) {
+		c["tracing"] = object{"provider": typed("otel", "config.trace.v3.OpenTelemetryConfig", object{"grpc_service": object{"envoy_grpc": object{"cluster_name": "authz"}, "timeout": "0.05s"}, "service_name": "a"}), "spawn_upstream_span": s.sometimes(50)}
 	}
 	if s.sometimes(20) {
 		c["request_timeout"] = "0.02s"
@@ -224,6 +249,26 @@ function envoy_on_response(h) for c in h:bodyChunks() do c:length() end end`}})
 		return typed("proc", "extensions.filters.http.ext_proc.v3.ExternalProcessor", object{"failure_mode_allow": true, "message_timeout": "0.02s", "grpc_service": object{"envoy_grpc": object{"cluster_name": "authz"}, "timeout": "0.02s"},
 			"processing_mode": object{"request_body_mode": "STREAMED", "response_body_mode": "BUFFERED"}})
 	},
+	func() object {
+		return typed("jwt", "extensions.filters.http.jwt_authn.v3.JwtAuthentication", object{
+			"providers": object{"p": object{"remote_jwks": object{"http_uri": object{"uri": "http://a/jwks", "cluster": "authz", "timeout": "0.02s"}}}},
+			"rules":     list{object{"match": object{"prefix": "/c1"}, "requires": object{"provider_name": "p"}}}})
+	},
+	func() object {
+		return typed("forward", "extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig", object{"dns_cache_config": stormDNS()})
+	},
+	func() object {
+		return typed("rate", "extensions.filters.http.ratelimit.v3.RateLimit", object{"domain": "d", "timeout": "0.01s", "rate_limit_service": object{"transport_api_version": "V3", "grpc_service": object{"envoy_grpc": object{"cluster_name": "authz"}}}})
+	},
+	func() object {
+		return typed("session", "extensions.filters.http.stateful_session.v3.StatefulSession", object{"session_state": typed("c", "extensions.http.stateful_session.cookie.v3.CookieBasedSessionState", object{"cookie": object{"name": "s"}})})
+	},
+	func() object {
+		return typed("mutation", "extensions.filters.http.header_mutation.v3.HeaderMutation", object{"mutations": object{"response_mutations": list{object{"remove": "x-u"}}}})
+	},
+	func() object {
+		return typed("decompressor", "extensions.filters.http.decompressor.v3.Decompressor", object{"decompressor_library": typed("gzip", "extensions.compression.gzip.decompressor.v3.Gzip", nil)})
+	},
 	func() object { return typed("cors", "extensions.filters.http.cors.v3.Cors", nil) },
 	func() object {
 		return typed("web", "extensions.filters.http.grpc_web.v3.GrpcWeb", nil)
@@ -255,7 +300,7 @@ func (s *storm) client(ctx context.Context, r *rand.Rand) {
 		case 2:
 			s.echoed(r)
 		default:
-			request(ctx, r, way.t, way.url)
+			s.answers[request(ctx, r, way.t, way.url)/100].Add(1)
 		}
 	}
 	for _, way := range ways {
@@ -263,7 +308,8 @@ func (s *storm) client(ctx context.Context, r *rand.Rand) {
 	}
 }
 
-func request(ctx context.Context, r *rand.Rand, t *http.Transport, url string) {
+// request tells the answer's status, 0 when there is none.
+func request(ctx context.Context, r *rand.Rand, t *http.Transport, url string) int {
 	patience := 5 * time.Second
 	if r.IntN(10) == 0 {
 		patience = time.Duration(r.IntN(20)) * time.Millisecond
@@ -285,12 +331,13 @@ func request(ctx context.Context, r *rand.Rand, t *http.Transport, url string) {
 	q.Header.Set("x-h", strconv.Itoa(r.IntN(10)))
 	a, err := t.RoundTrip(q)
 	if err != nil {
-		return
+		return 0
 	}
 	defer a.Body.Close()
 	if r.IntN(10) > 0 {
 		io.Copy(io.Discard, a.Body)
 	}
+	return a.StatusCode
 }
 
 // rude is a client that goes in the middle of something.
