@@ -219,6 +219,17 @@ func (f *filter) cleanup() {
 	f.mirrors = nil
 }
 
+// Drop implements http.Dropper.
+func (f *filter) Drop() {
+	f.response.Release()
+	f.backoff.Release()
+	for _, u := range f.tries {
+		u.perTry.Release()
+		u.idle.Release()
+		u.life.Release()
+	}
+}
+
 // Recycle implements http.Recycler.
 func (f *filter) Recycle() {
 	f.body.Reset()

@@ -296,8 +296,12 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 	}
 }
 
-// Close ends the manager's statistics.
+// Close ends the manager's statistics, and what its workers hold for new
+// connections.
 func (c *Config) Close() {
+	for _, w := range c.workers {
+		w.loop.Post(w.retire)
+	}
 	c.groups.manager.Close()
 	c.groups.listener.Close()
 	c.groups.http1.Close()
