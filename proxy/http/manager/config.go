@@ -311,6 +311,7 @@ func (c *Config) Close() {
 	} else {
 		c.groups.tracing.Close()
 	}
+	accesslog.Close(c.accessLogs)
 	c.closeFilters()
 }
 
