@@ -287,8 +287,8 @@ func (s *storm) client(ctx context.Context, r *rand.Rand) {
 	}{
 		{plain, &http.Transport{}},
 		{plain, &http.Transport{Protocols: h2c}},
-		{fmt.Sprintf("https://127.0.0.1:%d", s.https), &http.Transport{TLSClientConfig: insecure}},
-		{fmt.Sprintf("https://127.0.0.1:%d", s.https), &http.Transport{TLSClientConfig: insecure, ForceAttemptHTTP2: true}},
+		{fmt.Sprintf("https://127.0.0.1:%d", s.https), &http.Transport{TLSClientConfig: insecure.Clone()}},
+		{fmt.Sprintf("https://127.0.0.1:%d", s.https), &http.Transport{TLSClientConfig: insecure.Clone(), ForceAttemptHTTP2: true}},
 	}
 	for ctx.Err() == nil {
 		way := ways[r.IntN(len(ways))]
