@@ -63,6 +63,26 @@ func (h *HeaderMap) Append(id HeaderID, sep, value string) {
 	h.Set(id, value)
 }
 
+// AddJoined adds a line to a request's or a response's headers, or appends to
+// the one that is there where Envoy keeps the field on one line.
+func (h *HeaderMap) AddJoined(name, value string) {
+	id, request := h.lookup(name), h.Has(Method)
+	if (request || h.Has(Status)) && (id.Joined(request) || id.single()) {
+		h.Append(id, ",", value)
+		return
+	}
+	h.AddName(name, value)
+}
+
+// single tells whether messages have the field only once.
+func (id HeaderID) single() bool {
+	switch id {
+	case Method, Path, Authority, Scheme, Protocol, Status, ContentLength:
+		return true
+	}
+	return false
+}
+
 // Concat joins strings in the map's memory.
 func (h *HeaderMap) Concat(parts ...string) string {
 	n := 0
