@@ -23,6 +23,9 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if options.Buckets == stats.Native {
+		return badRequest("%v", stats.ErrOnlyPrometheus)
+	}
 	switch format {
 	case "json":
 		w.Header().Set("Content-Type", "application/json")
@@ -39,7 +42,7 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := snapshot.WritePrometheus(w, options); errors.Is(err, stats.ErrPrometheusBuckets) {
+	if err := snapshot.WritePrometheus(w, options); errors.Is(err, stats.ErrPrometheusBuckets) || errors.Is(err, stats.ErrNativeBuckets) {
 		return badRequest("%v", err)
 	} else {
 		return err
