@@ -15,7 +15,10 @@ import (
 var handleMethods = map[string]lua.LGFunction{
 	"headers": func(l *lua.LState) int {
 		s := self[*side](l)
-		return push(l, s.v.wrap(l, headersType, &headerMap{s, s.headers}))
+		if s.wrapped == nil {
+			s.wrapped = s.v.wrap(l, headersType, &headerMap{s, s.headers})
+		}
+		return push(l, s.wrapped)
 	},
 	"body":       getBody,
 	"bodyChunks": getBodyChunks,

@@ -35,6 +35,7 @@ type side struct {
 	wait      waiting
 	iterated  *http.HeaderMap // the headers or trailers that pairs goes through
 	headers   *http.HeaderMap
+	wrapped   lua.LValue // them, once the script has asked for them
 	trailers  *http.HeaderMap
 	body      *network.Buffer // the whole body, once it was waited for
 	added     *network.Buffer // body, of a message that had none

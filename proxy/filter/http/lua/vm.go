@@ -22,7 +22,7 @@ type script struct {
 // load compiles a script and runs it in a machine that is then thrown away.
 func load(text string, log *slog.Logger) (*script, error) {
 	name := shortName(text)
-	chunk, err := parse.Parse(strings.NewReader(text), name)
+	chunk, err := parse.Parse(strings.NewReader(decimalEscapes(text)), name)
 	if err != nil {
 		return nil, err
 	}
