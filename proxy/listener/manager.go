@@ -258,7 +258,7 @@ func (l *Listener) release() {
 	for _, b := range l.bindings {
 		b.release()
 	}
-	l.bindings = nil
+	l.was, l.bindings = l.Addresses(), nil
 }
 
 // discard drops a listener that never served.

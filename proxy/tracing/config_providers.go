@@ -210,8 +210,13 @@ func (s *Providers) newZipkin(p field.Path, http *tracev3.Tracing_Http) (*Tracer
 		"collector_hostname", "trace_context_option"); err != nil {
 		return nil, err
 	}
-	if m.GetCollectorEndpointVersion() != tracev3.ZipkinConfig_HTTP_JSON {
-		return nil, p.Dot("collector_endpoint_version").Errorf("weir does not support %v, only HTTP_JSON", m.GetCollectorEndpointVersion())
+	contentType, encode := "application/json", zipkinJSON
+	switch v := m.GetCollectorEndpointVersion(); v {
+	case tracev3.ZipkinConfig_HTTP_JSON:
+	case tracev3.ZipkinConfig_HTTP_PROTO:
+		contentType, encode = "application/x-protobuf", zipkinProto
+	default:
+		return nil, p.Dot("collector_endpoint_version").Errorf("weir does not support %v, only HTTP_JSON and HTTP_PROTO", v)
 	}
 	shared := m.GetSharedSpanContext() == nil || m.GetSharedSpanContext().GetValue()
 	host := m.GetCollectorHostname()
@@ -220,7 +225,8 @@ func (s *Providers) newZipkin(p field.Path, http *tracev3.Tracing_Http) (*Tracer
 	}
 	e := &zipkinExporter{
 		http:    s.Clients.HTTP(m.GetCollectorCluster()),
-		request: telemetry.Request{Host: host, Path: m.GetCollectorEndpoint(), Headers: [][2]string{{"content-type", "application/json"}}},
+		request: telemetry.Request{Host: host, Path: m.GetCollectorEndpoint(), Headers: [][2]string{{"content-type", contentType}}},
+		encode:  encode,
 		shared:  shared, service: s.Cluster, local: s.Local, stats: newZipkinStats(s.Stats),
 	}
 	q := s.queue("zipkin", e.stats.timerFlushed)

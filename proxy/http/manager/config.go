@@ -287,7 +287,9 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
 		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2.", Lazy: true}),
 	}
-	if c.tracing == nil { // as in Envoy the statistics are there all the same
+	if c.tracing != nil {
+		c.groups.tracing = c.tracing.Stats()
+	} else { // as in Envoy the statistics are there all the same
 		c.groups.tracing = tracing.NewStats(o.Stats, prefix)
 	}
 	c.workers = make([]*worker, len(o.Loops))

@@ -45,7 +45,7 @@ type groups struct {
 	listener *stats.Group[ListenerStats]
 	http1    *stats.Group[http1Stats]
 	http2    *stats.Group[http2.Stats]
-	tracing  *stats.Group[tracing.Stats] // nil when the tracer has them
+	tracing  *stats.Group[tracing.Stats] // the tracer's, if there is one
 }
 
 func (w *worker) open(c *Config) {
