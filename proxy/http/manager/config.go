@@ -270,9 +270,20 @@ func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_Inte
 		return err
 	}
 	c.internalPipes = i.UnixSockets
+	if len(i.CidrRanges) == 0 {
+		c.internal = privateNetworks
+		return nil
+	}
 	var err error
 	c.internal, err = prefixes(p.Dot("cidr_ranges"), i.CidrRanges)
 	return err
+}
+
+// privateNetworks are internal to an internal_address_config without ranges:
+// RFC 1918, RFC 4193 and this machine.
+var privateNetworks = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
 }
 
 func (c *Config) isInternal(a netip.Addr) bool {
