@@ -71,6 +71,19 @@ func TestReplaced(t *testing.T) {
 			x.cluster["type"], x.cluster["eds_cluster_config"] = "EDS", object{"eds_config": s.file("eds.json"), "service_name": "eds"}
 			delete(x.cluster, "load_assignment")
 		},
+		"names of route tables": func(x *turnedOver) {
+			name := fmt.Sprint("r", x.turn)
+			routes := s.routes(list{object{"match": object{"prefix": "/"}, "route": object{"cluster": "x"}}})
+			routes["name"] = name
+			x.resources["rds.json"] = append(x.resources["rds.json"], routes)
+			x.manager["rds"] = object{"route_config_name": name, "config_source": s.file("rds.json")}
+		},
+		"names of endpoints": func(x *turnedOver) {
+			name := fmt.Sprint("e", x.turn)
+			x.resources["eds.json"] = append(x.resources["eds.json"], ofType("config.endpoint.v3.ClusterLoadAssignment", s.assignment(name, s.plain)))
+			x.cluster["type"], x.cluster["eds_cluster_config"] = "EDS", object{"eds_config": s.file("eds.json"), "service_name": name}
+			delete(x.cluster, "load_assignment")
+		},
 		"DNS": func(x *turnedOver) { x.cluster["type"] = "STRICT_DNS" },
 		"aggregate": func(x *turnedOver) {
 			delete(x.cluster, "load_assignment")
@@ -110,7 +123,7 @@ func TestReplaced(t *testing.T) {
 			return r.Header.Get("server") == fmt.Sprint("s", turn)
 		})
 	}
-	const turns, perTurn = 15, 8 << 10 // bytes; a listener takes 20 kB
+	const turns, perTurn = 20, 15 << 10 // bytes; a listener that has served takes 20 kB
 	for _, name := range slices.Sorted(maps.Keys(features)) {
 		for range 3 {
 			replace(features[name])
