@@ -53,9 +53,13 @@ func (h *HeaderMap) Joined(name string) (string, bool) {
 	return value, n > 0
 }
 
-// Append puts value behind the existing one, after a separator, or sets it.
+// Append puts value behind the existing one, after a separator, or sets it. No
+// value adds nothing to one that is there.
 func (h *HeaderMap) Append(id HeaderID, sep, value string) {
 	if old := h.Get(id); old != "" {
+		if value == "" {
+			return
+		}
 		h.lines[h.first[id]-1].Value = h.Concat(old, sep, value)
 		h.size += len(sep) + len(value)
 		return
