@@ -18,8 +18,8 @@ import (
 func CompileRateLimits(p field.Path, cs []*routev3.RateLimit, format func(string) (ValueFormatter, error)) ([]RateLimit, error) {
 	k := &compiler{Options: Options{CompileFormat: format}, regexes: matcher.NewRegexes()}
 	var out []RateLimit
-	for i, c := range cs {
-		l, err := k.rateLimit(p.Index(i), c, "stage", "disable_key", "actions", "limit", "hits_addend", "apply_on_stream_done", "x_ratelimit_option")
+	for i, c := range cs { // stage and disable_key are for those of routes
+		l, err := k.rateLimit(p.Index(i), c, "actions", "limit", "hits_addend", "apply_on_stream_done", "x_ratelimit_option")
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,9 @@ type users map[string]string
 
 // parseUsers reads lines "name:{SHA}sum".
 func parseUsers(text string) (users, error) {
+	if text == "" {
+		return nil, errors.New("there are no users")
+	}
 	out := users{}
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")

@@ -58,6 +58,9 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 		keepRoute: m.DisableClearRouteCache || m.RouteCacheAction == extprocv3.ExternalProcessor_RETAIN, clearRoute: m.RouteCacheAction == extprocv3.ExternalProcessor_CLEAR,
 		errorStatus: 500, keepLength: m.AllowContentLengthHeader, sendEarly: m.SendBodyWithoutWaitingForHeaderResponse,
 	}
+	if m.DisableClearRouteCache && m.RouteCacheAction != extprocv3.ExternalProcessor_DEFAULT {
+		return nil, p.Dot("route_cache_action").Errorf("disable_clear_route_cache is set already")
+	}
 	if m.MessageTimeout != nil {
 		f.timeout = m.MessageTimeout.AsDuration()
 	}

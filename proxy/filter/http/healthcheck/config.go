@@ -32,8 +32,8 @@ func Maker(clusters func(worker int) *upstream.Table) http.FilterMaker {
 			f.cache = &cache{keep: cacheTime}
 		}
 		all := m.GetClusterMinHealthyPercentages()
-		if len(all) > 0 && f.passThrough {
-			return nil, p.Dot("cluster_min_healthy_percentages").Errorf("cluster_min_healthy_percentages must not be set when pass_through_mode is enabled")
+		if f.passThrough {
+			all = nil // of no use then, as in Envoy
 		}
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			f.minimums = append(f.minimums, minimum{name, all[name].GetValue()})

@@ -91,6 +91,11 @@ func compile(p field.Path, config *anypb.Any, ctx *http.FactoryContext) (*settin
 	if s.responseHeaders, err = route.CompileHeaders(p.Dot("response_headers_to_add"), m.GetResponseHeadersToAdd(), compileFormat); err != nil {
 		return nil, err
 	}
+	for i, l := range m.GetRateLimits() {
+		if l.GetLimit() != nil {
+			return nil, p.Dot("rate_limits").Index(i).Dot("limit").Errorf("is for a rate limit service only")
+		}
+	}
 	if s.own, err = route.CompileRateLimits(p.Dot("rate_limits"), m.GetRateLimits(), compileFormat); err != nil {
 		return nil, err
 	}
