@@ -155,7 +155,7 @@ func TestOpenTelemetry(t *testing.T) {
 
 func TestRefuses(t *testing.T) {
 	for config, want := range map[string]string{
-		`{"name": "h", "typed_config": {"@type": "type.googleapis.com/envoy.config.metrics.v3.HystrixSink"}}`:                                     `stats_sinks[0].typed_config: weir has no stats sink "h"`,
+		`{"name": "h", "typed_config": {"@type": "type.googleapis.com/envoy.config.metrics.v3.HystrixSink"}}`:                                                                      `stats_sinks[0].typed_config: weir has no stats sink "h"`,
 		`{"name": "s", "typed_config": {"@type": "type.googleapis.com/envoy.config.metrics.v3.StatsdSink", "address": {"envoy_internal_address": {"server_listener_name": "x"}}}}`: "typed_config.address: weir sends to a socket_address or a pipe only",
 	} {
 		m := &metricsv3.StatsSink{}
