@@ -291,9 +291,8 @@ func (m *Manager) replaceInPlace(l, old *Listener) {
 		}
 		m.eachHandler(func(h *handler) { h.update(l, old) }, func() {
 			old.release()
-			old.close()
+			m.drainChains(gone, old.close)
 		})
-		m.drainChains(l, gone)
 		m.count()
 	}
 	if l.warm.done() {
@@ -311,15 +310,16 @@ func (m *Manager) replaceInPlace(l, old *Listener) {
 }
 
 // drainChains closes the connections of chains that are gone after the drain
-// time.
-func (m *Manager) drainChains(l *Listener, gone []*Chain) {
+// time, and calls done when there are none.
+func (m *Manager) drainChains(gone []*Chain, done func()) {
 	if len(gone) == 0 {
+		done()
 		return
 	}
 	m.stats.ChainsDraining.Add(int64(len(gone)))
 	m.server.Main.NewTimer(func() {
 		m.stats.ChainsDraining.Add(-int64(len(gone)))
-		m.eachHandler(func(h *handler) { h.closeChains(gone) }, nil)
+		m.eachHandler(func(h *handler) { h.closeChains(gone) }, done)
 	}).Enable(m.drainTime)
 }
 

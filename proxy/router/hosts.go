@@ -68,21 +68,25 @@ func hasMetadata(h *cluster.Host, want []lb.MetadataCriterion) bool {
 }
 
 // PriorityLoad implements lb.Context: with previous_priorities each so many
-// retries the priorities that were tried are left out.
+// retries the priorities that were tried are left out, until all were tried
+// and it begins anew.
 func (f *filter) PriorityLoad(set *cluster.PrioritySet, original *cluster.PriorityLoad) *cluster.PriorityLoad {
 	p := f.retries.policy
-	if p == nil || p.PreviousPriorities == 0 || len(f.retries.tried) < p.PreviousPriorities {
+	if p == nil || p.PreviousPriorities == 0 {
 		return original
 	}
 	r := &f.retries
-	if len(r.tried)%p.PreviousPriorities == 0 {
-		for _, h := range r.tried {
+	tried := r.tried[r.begun:]
+	if len(tried) < p.PreviousPriorities {
+		return original
+	}
+	if len(tried)%p.PreviousPriorities == 0 {
+		for _, h := range tried {
 			r.leftOut = append(r.leftOut, h.Priority)
 		}
 		var any bool
 		if r.load, any = set.LoadWithout(r.leftOut); !any {
-			// All were tried: they are all tried again.
-			r.leftOut = r.leftOut[:0]
+			r.leftOut, r.begun = r.leftOut[:0], len(r.tried)
 			if r.load, any = set.LoadWithout(nil); !any {
 				r.load = nil
 			}

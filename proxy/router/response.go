@@ -143,7 +143,6 @@ func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure st
 	body.WriteString("reset reason: " + reason.String())
 	details.WriteString("upstream_reset_before_response_started{")
 	if f.responseStarted {
-		f.stats.RqResetAfterDownstreamResponseStarted.Inc()
 		details.Reset()
 		details.WriteString("upstream_reset_after_response_started{")
 	}

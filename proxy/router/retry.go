@@ -37,6 +37,7 @@ type retryState struct {
 	names   string          // of response headers, from the request's own header
 	tried   []*cluster.Host // for predicates and previous_priorities
 	leftOut []uint32        // priorities
+	begun   int             // of tried, how many previous_priorities has forgotten
 	load    *cluster.PriorityLoad
 }
 

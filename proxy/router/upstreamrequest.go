@@ -135,7 +135,7 @@ func (u *upstreamRequest) OnPoolReady(enc http.RequestEncoder, h *cluster.Host, 
 	recordTransport(info, conn)
 	u.protocol = info.UpstreamProtocol
 	u.log.ready(u.protocol)
-	info.Attempts = append(info.Attempts, streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
+	info.Attempts = append(info.Attempts[:0], streaminfo.Attempt{Host: h.Current(), Hostname: h.Hostname, ConnID: conn.ID()})
 	for _, c := range f.counted {
 		if c != nil {
 			c.Total.Inc()

@@ -108,6 +108,7 @@ type Info struct {
 	// bool, nil, map[string]any, []any.
 	Metadata            map[string]map[string]any
 	spare               []map[string]any // for namespaces to come
+	TypedMetadata       map[string]TypedMessage
 	RouteMetadata       map[string]map[string]any
 	VirtualHostMetadata map[string]map[string]any
 	ClusterMetadata     map[string]map[string]any

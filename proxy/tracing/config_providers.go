@@ -135,6 +135,7 @@ func (s *Providers) newOpenTelemetry(p field.Path, http *tracev3.Tracing_Http) (
 	}
 	dropped := s.Stats.Counter("tracing.opentelemetry.spans_dropped")
 	q.Dropped = func(n int) { dropped.Add(uint64(n)) }
+	q.Server = e.grpc
 	if e.grpc == nil && e.http == nil { // as Envoy: spans go nowhere
 		e.queue = telemetry.NewQueue(s.Loops, q, func(context.Context, []*Span) {})
 	} else {

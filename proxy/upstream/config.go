@@ -224,16 +224,20 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 }
 
 func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
+	t := c.GetType()
 	if ct := c.GetClusterType(); ct != nil {
-		return m.customType(p, c, ct, cfg)
+		var ok bool
+		if t, ok = typesByName[ct.GetName()]; !ok || ct.GetTypedConfig() != nil {
+			return m.customType(p, c, ct, cfg)
+		}
 	}
-	switch c.GetType() {
+	switch t {
 	case clusterv3.Cluster_STATIC:
 		cfg.kind = static
 	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
 		cfg.kind = strictDNS
 		if cfg.dns, err = dnsFields(p, c); err == nil {
-			cfg.dns.logical = c.GetType() == clusterv3.Cluster_LOGICAL_DNS
+			cfg.dns.logical = t == clusterv3.Cluster_LOGICAL_DNS
 		}
 	case clusterv3.Cluster_EDS:
 		cfg.kind = eds
@@ -245,7 +249,7 @@ func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *confi
 		cfg.kind = originalDst
 		cfg.original, err = originalFields(p, c)
 	default:
-		return p.Dot("type").Errorf("weir does not support clusters of type %v", c.GetType())
+		return p.Dot("type").Errorf("weir does not support clusters of type %v", t)
 	}
 	if err != nil {
 		return err

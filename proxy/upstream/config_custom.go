@@ -7,7 +7,15 @@ import (
 	forwardv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/xds/protos"
 )
+
+// typesByName are the types that a cluster_type may name without more.
+var typesByName = map[string]clusterv3.Cluster_DiscoveryType{
+	"envoy.cluster.static": clusterv3.Cluster_STATIC, "envoy.cluster.strict_dns": clusterv3.Cluster_STRICT_DNS,
+	"envoy.cluster.logical_dns": clusterv3.Cluster_LOGICAL_DNS, "envoy.cluster.eds": clusterv3.Cluster_EDS,
+	"envoy.cluster.original_dst": clusterv3.Cluster_ORIGINAL_DST,
+}
 
 // customType compiles a cluster_type.
 func (m *Manager) customType(p field.Path, c *clusterv3.Cluster, ct *clusterv3.Cluster_CustomClusterType, cfg *config) error {
@@ -27,8 +35,8 @@ func (m *Manager) customType(p field.Path, c *clusterv3.Cluster, ct *clusterv3.C
 		return firstError(field.Only(p2, agg, "clusters"), loadAssignment(p, c, cfg))
 	}
 	if f := (&forwardv3.ClusterConfig{}); a.MessageIs(f) {
-		if err := a.UnmarshalTo(f); err != nil {
-			return p2.Wrap(err)
+		if err := protos.Unpack(p2, a, f); err != nil {
+			return err
 		}
 		return firstError(m.forward(p2, f, cfg), loadAssignment(p, c, cfg))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/http/http1"
 	"github.com/weirproxy/weir/proxy/http/http2"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -41,9 +42,12 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 		return legacyOptions(p, c, info)
 	}
 	p = p2.Key(httpOptionsName)
-	o := &httpv3.HttpProtocolOptions{}
-	if err := a.UnmarshalTo(o); err != nil {
-		return p.Wrap(err)
+	o, err := protos.UnpackAs[*httpv3.HttpProtocolOptions](p, a)
+	if err != nil {
+		return err
+	}
+	if c.GetMaxRequestsPerConnection() != nil && o.GetCommonHttpProtocolOptions().GetMaxRequestsPerConnection() != nil {
+		return p.Dot("common_http_protocol_options").Dot("max_requests_per_connection").Errorf("set in the cluster, too")
 	}
 	if err := firstError(
 		field.Only(p, o, "common_http_protocol_options", "upstream_http_protocol_options", "explicit_http_config", "use_downstream_protocol_config", "auto_config",
@@ -54,13 +58,11 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 		return err
 	}
 	if m.o.HTTPPolicies != nil { // but in tests
-		var err error
 		if info.HTTPPolicies, err = m.o.HTTPPolicies(p, o); err != nil {
 			return err
 		}
 	}
 	if m.o.HTTPFilters != nil && len(o.GetHttpFilters()) > 0 {
-		var err error
 		if info.HTTPFilters, err = m.o.HTTPFilters(p.Dot("http_filters"), info.StatScope().Prefix, o); err != nil {
 			return err
 		}
@@ -86,7 +88,7 @@ func (m *Manager) httpOptions(p field.Path, c *clusterv3.Cluster, info *cluster.
 		info.Protocol = cluster.Auto
 		return bothOptions(p, u.AutoConfig, u.AutoConfig, info)
 	}
-	return p.Errorf("needs one of explicit_http_config, use_downstream_protocol_config and auto_config")
+	return nil
 }
 
 // legacyOptions compiles the deprecated fields of the cluster.
@@ -94,6 +96,10 @@ func legacyOptions(p field.Path, c *clusterv3.Cluster, info *cluster.Info) error
 	switch {
 	case c.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL:
 		info.Protocol = cluster.UseDownstream
+	case c.GetHttpProtocolOptions() != nil && c.GetHttp2ProtocolOptions() != nil:
+		return p.Dot("http2_protocol_options").Errorf("stands beside http_protocol_options, which needs the protocol_selection USE_DOWNSTREAM_PROTOCOL")
+	case c.GetMaxRequestsPerConnection() != nil && c.GetCommonHttpProtocolOptions().GetMaxRequestsPerConnection() != nil:
+		return p.Dot("common_http_protocol_options").Dot("max_requests_per_connection").Errorf("set in the cluster, too")
 	case c.GetHttp2ProtocolOptions() != nil:
 		info.Protocol = cluster.HTTP2
 	}
@@ -146,8 +152,9 @@ func commonHTTP(p field.Path, o *corev3.HttpProtocolOptions, info *cluster.Info)
 	if o == nil {
 		return nil
 	}
+	// headers_with_underscores_action concerns requests received only.
 	if err := field.Only(p, o, "idle_timeout", "max_connection_duration", "max_headers_count", "max_response_headers_kb", "max_requests_per_connection", "max_stream_duration",
-		"max_connection_duration_jitter"); err != nil {
+		"max_connection_duration_jitter", "headers_with_underscores_action"); err != nil {
 		return err
 	}
 	if d := o.GetIdleTimeout(); d != nil {
@@ -180,7 +187,7 @@ func http1Options(p field.Path, o *corev3.Http1ProtocolOptions, info *cluster.In
 	// means nothing on an upstream connection.
 	if err := field.Only(p, o, "header_key_format", "enable_trailers", "allow_chunked_length", "send_fully_qualified_url",
 		"allow_absolute_url", "accept_http_10", "default_host_for_http_10", "override_stream_error_on_invalid_http_message",
-		"use_balsa_parser", "allow_custom_methods"); err != nil {
+		"use_balsa_parser", "allow_custom_methods", "ignore_http_11_upgrade"); err != nil {
 		return err
 	}
 	set := settings(info)

@@ -1,5 +1,7 @@
 package upstream
 
+//lint:file-ignore SA1019 control planes still send the deprecated fields, and Envoy takes them
+
 import (
 	"net/netip"
 	"slices"
@@ -41,7 +43,7 @@ func bindConfig(p field.Path, b *corev3.BindConfig, s *cluster.SocketOptions) er
 	if b == nil {
 		return nil
 	}
-	if err := field.Only(p, b, "source_address", "freebind", "socket_options", "extra_source_addresses"); err != nil {
+	if err := field.Only(p, b, "source_address", "freebind", "socket_options", "extra_source_addresses", "additional_source_addresses"); err != nil {
 		return err
 	}
 	sources := []*corev3.SocketAddress{b.GetSourceAddress()}
@@ -52,6 +54,12 @@ func bindConfig(p field.Path, b *corev3.BindConfig, s *cluster.SocketOptions) er
 			return err
 		}
 		sources, paths = append(sources, e.GetAddress()), append(paths, p.Dot("address"))
+	}
+	for i, sa := range b.GetAdditionalSourceAddresses() { // deprecated
+		if len(b.GetExtraSourceAddresses()) > 0 {
+			return p.Dot("additional_source_addresses").Errorf("stands beside extra_source_addresses")
+		}
+		sources, paths = append(sources, sa), append(paths, p.Dot("additional_source_addresses").Index(i))
 	}
 	for i, sa := range sources {
 		if sa == nil {
@@ -81,6 +89,9 @@ func bindConfig(p field.Path, b *corev3.BindConfig, s *cluster.SocketOptions) er
 		if err != nil {
 			return err
 		}
+		if o.GetType().GetDatagram() != nil {
+			continue // connections are streams
+		}
 		s.Options = append(s.Options, so)
 	}
 	return nil
@@ -88,7 +99,7 @@ func bindConfig(p field.Path, b *corev3.BindConfig, s *cluster.SocketOptions) er
 
 func socketOption(p field.Path, o *corev3.SocketOption) (network.SocketOption, error) {
 	so := network.SocketOption{Level: int(o.GetLevel()), Name: int(o.GetName()), Description: o.GetDescription()}
-	if err := field.Only(p, o, "description", "level", "name", "int_value", "buf_value", "state"); err != nil {
+	if err := field.Only(p, o, "description", "level", "name", "int_value", "buf_value", "state", "type"); err != nil {
 		return so, err
 	}
 	switch v := o.GetValue().(type) {
@@ -158,7 +169,8 @@ func address(p field.Path, a *corev3.Address, names bool) (addr network.Address,
 		if x.Pipe.GetPath() == "" {
 			return addr, "", p.Dot("pipe").Dot("path").Errorf("missing")
 		}
-		return network.Address{Path: x.Pipe.GetPath()}, "", field.Only(p.Dot("pipe"), x.Pipe, "path")
+		// mode is for sockets that are bound to the path.
+		return network.Address{Path: x.Pipe.GetPath()}, "", field.Only(p.Dot("pipe"), x.Pipe, "path", "mode")
 	case *corev3.Address_EnvoyInternalAddress:
 		p := p.Dot("envoy_internal_address")
 		if names {
@@ -173,11 +185,9 @@ func address(p field.Path, a *corev3.Address, names bool) (addr network.Address,
 }
 
 func socketAddress(p field.Path, a *corev3.SocketAddress, names bool) (addr network.Address, name string, err error) {
+	// Who connects knows the protocol: a TCP proxy, a UDP proxy.
 	if err := field.Only(p, a, "address", "port_value", "protocol", "ipv4_compat"); err != nil {
 		return addr, "", err
-	}
-	if a.GetProtocol() != corev3.SocketAddress_TCP {
-		return addr, "", p.Dot("protocol").Errorf("weir connects to upstreams over TCP, not %v", a.GetProtocol())
 	}
 	if a.GetPortValue() > 65535 {
 		return addr, "", p.Dot("port_value").Errorf("%d is not a port", a.GetPortValue())

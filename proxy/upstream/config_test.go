@@ -36,7 +36,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		`{name: a, circuit_breakers: {thresholds: [{retry_budget: {budget_interval: 1s}}]}}`:                                                                                                                 `c.circuit_breakers.thresholds[0].retry_budget.budget_interval: weir counts active and pending requests only`,
 		`{name: a, ` + httpOptionsYAML + `auto_config: {}}}}`:                                                                                                                                                `HttpProtocolOptions"].auto_config: needs a transport socket that negotiates by ALPN`,
 		`{name: a, ` + httpOptionsYAML + `explicit_http_config: {http3_protocol_options: {}}}}}`:                                                                                                             `explicit_http_config: weir does not support http3_protocol_options`,
-		`{name: a, ` + httpOptionsYAML + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                                                                                               `needs one of explicit_http_config, use_downstream_protocol_config and auto_config`,
+		`{name: a, ` + httpOptionsYAML + `common_http_protocol_options: {idle_timeout: 1s}}}}`:                                                                                                               `upstream_protocol_options: value is required`,
 		`{name: a, load_assignment: {endpoints: [{lb_endpoints: [{}]}]}}`:                                                                                                                                    `c.load_assignment.endpoints[0].lb_endpoints[0].endpoint: missing`,
 		`{name: a, load_assignment: ` + socket(`{address: host.test, port_value: 1}`) + `}`:                                                                                                                  `lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: host.test`,
 		`{name: a, load_assignment: ` + socket(`{address: 10.0.0.1, port_value: 65536}`) + `}`:                                                                                                               `socket_address.port_value: 65536 is not a port`,
@@ -78,7 +78,7 @@ least_request_lb_config: {choice_count: 4}
 metadata: {filter_metadata: {ns: {k: v}}}
 upstream_bind_config: {source_address: {address: 127.0.0.1, port_value: 0}}
 upstream_connection_options: {tcp_keepalive: {keepalive_probes: 3}}
-transport_socket: {name: envoy.transport_sockets.raw_buffer}
+transport_socket: {name: envoy.transport_sockets.raw_buffer, typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}
 `+httpOptionsYAML+`
   common_http_protocol_options: {idle_timeout: 0s, max_requests_per_connection: 9}, explicit_http_config: {http_protocol_options: {enable_trailers: true}}}}`, c)
 	cfg, err := (&Manager{}).compile("c", c)

@@ -28,6 +28,9 @@ func (m *Manager) transportSockets(p field.Path, c *clusterv3.Cluster, cfg *conf
 		if err := field.Only(p, x, "name", "match", "transport_socket"); err != nil {
 			return err
 		}
+		if x.GetTransportSocket() == nil {
+			return p.Dot("transport_socket").Errorf("missing")
+		}
 		s := socketMatch{name: x.GetName(), labels: x.GetMatch().AsMap()}
 		if s.transport, err = m.transport(p.Dot("transport_socket"), x.GetTransportSocket(), cfg); err != nil {
 			return err
@@ -44,7 +47,7 @@ func (m *Manager) transport(p field.Path, ts *corev3.TransportSocket, cfg *confi
 		return nil, nil
 	}
 	name := protos.TypeName(ts.GetTypedConfig())
-	if name == rawBuffer || ts.GetTypedConfig() == nil && ts.GetName() == "envoy.transport_sockets.raw_buffer" {
+	if name == rawBuffer {
 		return nil, nil
 	}
 	make, ok := m.o.Transports["type.googleapis.com/"+name]

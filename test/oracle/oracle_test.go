@@ -164,7 +164,7 @@ func lineDiff(a, b string) (out string) {
 	if len(from) == len(to) {
 		for i := range from {
 			if from[i] != to[i] {
-				out += "-" + from[i] + "\n+" + to[i] + "\n"
+				out += fmt.Sprintf("line %d:\n-%s\n+%s\n", i, from[i], to[i])
 			}
 		}
 		return out

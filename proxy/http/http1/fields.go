@@ -61,11 +61,12 @@ func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings)
 		for end > start && (raw[end-1] == ' ' || raw[end-1] == '\t') {
 			end--
 		}
-		if left--; left < 0 {
-			return errTooMany
-		}
+		before := h.Len()
 		if err := addField(h, text(name), text(raw[start:end]), sec, s); err != nil {
 			return err
+		}
+		if left -= h.Len() - before; left < 0 { // a line that joined another does not count
+			return errTooMany
 		}
 	}
 	return errName // no empty line; findHead saw one, so this is not reached

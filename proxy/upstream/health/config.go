@@ -229,12 +229,18 @@ func httpCheck(p field.Path, m *corev3.HealthCheck_HttpHealthCheck, rx *matcher.
 		}
 		c.Service = &sm
 	}
-	for _, n := range m.GetRequestHeadersToRemove() {
+	for i, n := range m.GetRequestHeadersToRemove() {
+		if unchangeable(n) {
+			return nil, p.Dot("request_headers_to_remove").Index(i).Errorf("%s may not be removed", n)
+		}
 		c.Remove = append(c.Remove, strings.ToLower(n))
 	}
 	var err error
 	if c.Send, err = payload(p.Dot("send"), m.GetSend()); err != nil {
 		return nil, err
+	}
+	if len(c.Send) > 0 && !slices.Contains([]string{"POST", "PUT", "PATCH", "OPTIONS"}, c.Method) {
+		return nil, p.Dot("send").Errorf("a payload needs a method that has a body, not %s", c.Method)
 	}
 	if c.Receive, err = payloads(p.Dot("receive"), m.GetReceive()); err != nil {
 		return nil, err
@@ -250,6 +256,12 @@ func httpCheck(p field.Path, m *corev3.HealthCheck_HttpHealthCheck, rx *matcher.
 	}
 	c.Retriable, err = statuses(p.Dot("retriable_statuses"), m.GetRetriableStatuses())
 	return c, err
+}
+
+// unchangeable tells whether a header is one that configurations may neither
+// set nor remove.
+func unchangeable(name string) bool {
+	return strings.HasPrefix(name, ":") || strings.EqualFold(name, "host")
 }
 
 func statuses(p field.Path, rs []*typev3.Int64Range) (out []StatusRange, err error) {
@@ -271,6 +283,9 @@ func headers(p field.Path, hs []*corev3.HeaderValueOption) (out []Header, err er
 		}
 		if err := field.Only(p.Dot("header"), h, "key", "value"); err != nil {
 			return nil, err
+		}
+		if unchangeable(h.GetKey()) {
+			return nil, p.Dot("header").Dot("key").Errorf("%s may not be changed", h.GetKey())
 		}
 		if strings.Contains(strings.ReplaceAll(h.GetValue(), "%%", ""), "%") {
 			return nil, p.Dot("header").Dot("value").Errorf("weir does not support commands in the headers of health checks: %q", h.GetValue())

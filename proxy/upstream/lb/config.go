@@ -19,6 +19,7 @@ import (
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
+	"github.com/weirproxy/weir/xds/protos"
 )
 
 // FromConfig compiles the load balancing policy of the cluster at p. The
@@ -26,8 +27,8 @@ import (
 func FromConfig(p field.Path, c *clusterv3.Cluster, r cluster.Runtime) (Policy, error) {
 	k := &compiler{r}
 	if lbp := c.GetLoadBalancingPolicy(); lbp != nil {
-		if c.GetCommonLbConfig().GetLocalityConfigSpecifier() != nil {
-			return nil, p.Dot("common_lb_config").Errorf("a locality configuration cannot stand beside load_balancing_policy: put it into the policy")
+		if common := c.GetCommonLbConfig(); common.GetLocalityConfigSpecifier() != nil || common.GetConsistentHashingLbConfig() != nil {
+			return nil, p.Dot("common_lb_config").Errorf("what concerns localities and consistent hashing cannot stand beside load_balancing_policy: put it into the policy")
 		}
 		if c.GetLbSubsetConfig() != nil {
 			return nil, p.Dot("lb_subset_config").Errorf("cannot be combined with load_balancing_policy")
@@ -40,6 +41,9 @@ func FromConfig(p field.Path, c *clusterv3.Cluster, r cluster.Runtime) (Policy, 
 	}
 	if inner == nil {
 		return nil, p.Dot("lb_subset_config").Errorf("cannot be combined with CLUSTER_PROVIDED")
+	}
+	if c.GetLbSubsetConfig().GetLocalityWeightAware() && c.GetCommonLbConfig().GetLocalityWeightedLbConfig() == nil {
+		return nil, p.Dot("lb_subset_config").Dot("locality_weight_aware").Errorf("needs common_lb_config.locality_weighted_lb_config")
 	}
 	return legacySubset(p.Dot("lb_subset_config"), c.GetLbSubsetConfig(), inner)
 }
@@ -76,7 +80,7 @@ func (k *compiler) extensions(p field.Path, lbp *clusterv3.LoadBalancingPolicy) 
 	for i, e := range lbp.GetPolicies() {
 		p := p.Dot("policies").Index(i).Dot("typed_extension_config")
 		a := e.GetTypedExtensionConfig().GetTypedConfig()
-		switch a.GetTypeUrl() {
+		switch "type.googleapis.com/" + protos.TypeName(a) {
 		case typePrefix + "round_robin.v3.RoundRobin":
 			return unpack(p, a, &robinv3.RoundRobin{}, k.robinExtension)
 		case typePrefix + "least_request.v3.LeastRequest":
@@ -112,8 +116,8 @@ func providedExtension(p field.Path, m *providedv3.ClusterProvided) (Policy, err
 const typePrefix = "type.googleapis.com/envoy.extensions.load_balancing_policies."
 
 func unpack[M proto.Message](p field.Path, a *anypb.Any, m M, compile func(field.Path, M) (Policy, error)) (Policy, error) {
-	if err := a.UnmarshalTo(m); err != nil {
-		return nil, p.Wrap(err)
+	if err := protos.UnpackUnchecked(p, a, m); err != nil {
+		return nil, err
 	}
 	return compile(p, m)
 }

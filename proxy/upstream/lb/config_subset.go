@@ -82,6 +82,9 @@ func subset[S selectorConfig](p field.Path, s *Subset, m subsetConfig, selectors
 		if len(sel.Keys) == 0 {
 			continue // it selects nothing
 		}
+		if sel.Fallback != FallbackKeys && len(sel.FallbackKeys) > 0 {
+			return p.Dot("fallback_keys_subset").Errorf("is for the fallback_policy KEYS_SUBSET only")
+		}
 		if sel.Fallback == FallbackKeys {
 			p := p.Dot("fallback_keys_subset")
 			switch {

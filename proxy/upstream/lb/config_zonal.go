@@ -72,7 +72,7 @@ func (c *compiler) leastRequest(p field.Path, l LeastRequest, choices *wrappersp
 	}
 	if bias != nil {
 		if l.Bias = c.double(bias); l.Bias < 0 {
-			return nil, p.Dot("active_request_bias").Errorf("%v is negative", l.Bias)
+			l.Bias = 1 // as in Envoy, which takes it for a mistake
 		}
 	}
 	return l, nil
@@ -93,14 +93,12 @@ type slowStartConfig interface {
 
 func (c *compiler) slowStart(p field.Path, m slowStartConfig) (s SlowStart, err error) {
 	s = SlowStart{Window: m.GetSlowStartWindow().AsDuration(), Aggression: 1, MinWeight: 0.1}
-	if s.Window <= 0 {
-		s.Window = 0
+	if s.Window < 0 {
+		return s, p.Dot("slow_start_config").Dot("slow_start_window").Errorf("%v is less than 0", s.Window)
 	}
 	if a := m.GetAggression(); a != nil {
-		if s.Aggression = c.double(a); s.Aggression == 0 {
+		if s.Aggression = c.double(a); s.Aggression <= 0 {
 			s.Aggression = 1 // as in Envoy, which takes it for a mistake
-		} else if s.Aggression < 0 {
-			return s, p.Dot("slow_start_config").Dot("aggression").Errorf("%v is less than 0", s.Aggression)
 		}
 	}
 	if w := m.GetMinWeightPercent(); w != nil {
