@@ -22,7 +22,8 @@ const (
 // section ends, and raw with it, in an empty line. Names are put in lower
 // case in place.
 func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings) *http.CodecError {
-	left := s.maxLines()
+	// A line that joins another does not count as one, but joining takes memory.
+	left, joins := s.maxLines(), s.maxLines()
 	if s.Case == PreserveCase {
 		h.KeepSpelling(s.CapitalizeOwn)
 	}
@@ -65,7 +66,12 @@ func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings)
 		if err := addField(h, text(name), text(raw[start:end]), sec, s); err != nil {
 			return err
 		}
-		if left -= h.Len() - before; left < 0 { // a line that joined another does not count
+		if h.Len() > before {
+			left--
+		} else {
+			joins--
+		}
+		if left < 0 || joins < 0 {
 			return errTooMany
 		}
 	}
