@@ -5,6 +5,8 @@
 package filterstate
 
 import (
+	"fmt"
+
 	statev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -39,6 +41,22 @@ var factories = map[string]bool{
 	destinationKey: true,
 }
 
+// Object is what the factory makes of a text, to be set as name. The errors are
+// in Envoy's words, for scripts.
+func Object(name, factory, text string) (any, error) {
+	if !factories[factory] {
+		return nil, fmt.Errorf("'%s' does not have an object factory", factory)
+	}
+	if isAddressKind(factory) && !isAddress(text) {
+		return nil, fmt.Errorf("failed to create an object '%s' from value '%s'", name, text)
+	}
+	return text, nil
+}
+
+func isAddressKind(factory string) bool {
+	return factory == localKey || factory == remoteKey || factory == destinationKey
+}
+
 // Compile compiles the list at p.
 func Compile(p field.Path, ms []*statev3.FilterStateValue) (Values, error) {
 	var out Values
@@ -60,7 +78,7 @@ func Compile(p field.Path, ms []*statev3.FilterStateValue) (Values, error) {
 		}
 		//lint:ignore SA1019 control planes still send it, and Envoy takes it
 		out = append(out, value{name: m.GetObjectKey(), format: format, readOnly: m.GetReadOnly(), skipEmpty: m.GetSkipIfEmpty(),
-			address: kind == localKey || kind == remoteKey || kind == destinationKey, sharing: network.Sharing(m.GetSharedWithUpstream())})
+			address: isAddressKind(kind), sharing: network.Sharing(m.GetSharedWithUpstream())})
 	}
 	return out, nil
 }

@@ -52,10 +52,9 @@ var ErrPrometheusBuckets = errors.New("unsupported prometheus histogram bucket m
 
 // ErrNativeBuckets and ErrOnlyPrometheus are returned for native histograms on
 // the pages for Prometheus, which are text, and on the others.
-var (
-	ErrNativeBuckets = errors.New("unsupported prometheusnative histogram type when not using protobuf exposition format")
-	//lint:ignore ST1005 Envoy's words
-	ErrOnlyPrometheus = errors.New("Invalid histogram_buckets type for non prometheus stats type")
+const (
+	ErrNativeBuckets  = queryError("unsupported prometheusnative histogram type when not using protobuf exposition format")
+	ErrOnlyPrometheus = queryError("Invalid histogram_buckets type for non prometheus stats type")
 )
 
 // queryError is in Envoy's words, capitals and newlines included.

@@ -81,8 +81,9 @@ func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grp
 		body = ""
 	case body != "" && code != 204 && code != 304 && code >= 200:
 		h.SetInt(http.ContentLength, int64(len(body)))
-		if !ownType || body != given || contentType != "text/plain" {
-			h.Set(http.ContentType, contentType) // a type that was given is not that of another body
+		// A type that was given is not that of another body; a mapper's own stands.
+		if !h.Has(http.ContentType) || ownType && (body != given || contentType != "text/plain") {
+			h.Set(http.ContentType, contentType)
 		}
 	default:
 		body = ""

@@ -15,10 +15,7 @@ import (
 var handleMethods = map[string]lua.LGFunction{
 	"headers": func(l *lua.LState) int {
 		s := self[*side](l)
-		if s.wrapped == nil {
-			s.wrapped = s.v.wrap(l, headersType, &headerMap{s, s.headers})
-		}
-		return push(l, s.wrapped)
+		return push(l, s.once(l, headersType, func() any { return &headerMap{s, s.headers} }))
 	},
 	"body":       getBody,
 	"bodyChunks": getBodyChunks,
@@ -28,12 +25,15 @@ var handleMethods = map[string]lua.LGFunction{
 
 	"metadata": func(l *lua.LState) int {
 		s := self[*side](l)
-		return push(l, s.v.wrap(l, metadataType, &metadata{s, s.f.routeMetadata()}))
+		return push(l, s.once(l, metadataType, func() any { return &metadata{s, s.f.routeMetadata()} }))
 	},
-	"streamInfo": func(l *lua.LState) int { s := self[*side](l); return push(l, s.v.wrap(l, infoType, &info{s})) },
+	"streamInfo": func(l *lua.LState) int {
+		s := self[*side](l)
+		return push(l, s.once(l, infoType, func() any { return &info{s} }))
+	},
 	"connection": func(l *lua.LState) int {
 		s := self[*side](l)
-		return push(l, s.v.wrap(l, connectionType, &connection{s}))
+		return push(l, s.once(l, connectionType, func() any { return &connection{s} }))
 	},
 	"filterContext": func(l *lua.LState) int {
 		s := self[*side](l)
@@ -53,13 +53,13 @@ var handleMethods = map[string]lua.LGFunction{
 	},
 	"setUpstreamOverrideHost": func(l *lua.LState) int {
 		s, host, strict := self[*side](l), l.CheckString(2), l.OptBool(3, false)
-		if s.response {
-			return 0 // there is no choice any more
-		}
 		if _, err := netip.ParseAddrPort(host); err != nil {
 			if _, err := netip.ParseAddr(host); err != nil {
 				l.RaiseError("host is not a valid IP address")
 			}
+		}
+		if s.response {
+			return 0 // there is no choice any more
 		}
 		i := s.f.cb.StreamInfo()
 		i.OverrideHost, i.OverrideStrict = strings.Clone(host), strict

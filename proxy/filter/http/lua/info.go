@@ -1,8 +1,11 @@
 package lua
 
 import (
+	"strings"
+
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/weirproxy/weir/proxy/filterstate"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
@@ -43,13 +46,13 @@ var infoMethods = map[string]lua.LGFunction{
 	},
 	"dynamicMetadata": func(l *lua.LState) int {
 		s := self[*info](l).side
-		return push(l, s.v.wrap(l, dynamicType, &dynamic{s}))
+		return push(l, s.once(l, dynamicType, func() any { return &dynamic{s} }))
 	},
 	// There is no typed metadata.
 	"dynamicTypedMetadata": func(l *lua.LState) int { self[*info](l); l.CheckString(2); return push(l, lua.LNil) },
 	"filterState": func(l *lua.LState) int {
 		s := self[*info](l).side
-		return push(l, s.v.wrap(l, filterStateType, &filterState{s}))
+		return push(l, s.once(l, filterStateType, func() any { return &filterState{s} }))
 	},
 }
 
@@ -170,8 +173,19 @@ var filterStateMethods = map[string]lua.LGFunction{
 			return push(l, lua.LNil)
 		case isObject:
 			return push(l, text(o.String()))
+		case l.GetTop() > 2:
+			return 0 // it has no fields
 		}
 		return push(l, toLua(l, x))
+	},
+	"set": func(l *lua.LState) int {
+		x, name, factory, value := self[*filterState](l), l.CheckString(2), l.CheckString(3), argument(l, 4)
+		object, err := filterstate.Object(name, factory, strings.Clone(value))
+		if err != nil {
+			l.RaiseError("%v", err)
+		}
+		x.f.cb.StreamInfo().SetFilterState(strings.Clone(name), object)
+		return 0
 	},
 }
 

@@ -153,6 +153,8 @@ func (v *vm) iterateWrappers() {
 		arg, f := l.Get(1), plain
 		if own := l.GetMetaField(arg, "__pairs"); own != lua.LNil {
 			f = own
+		} else {
+			l.CheckTable(1)
 		}
 		l.Push(f)
 		l.Push(arg)

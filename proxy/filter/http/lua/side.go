@@ -32,20 +32,19 @@ type side struct {
 	th       *lua.LState
 	response bool
 
-	wait        waiting
-	iterated    *http.HeaderMap // the headers or trailers that pairs goes through
-	headers     *http.HeaderMap
-	wrapped     lua.LValue // them, once the script has asked for them
-	trailers    *http.HeaderMap
-	body        *network.Buffer // the whole body, once it was waited for
-	wrappedBody lua.LValue
-	added       *network.Buffer // body, of a message that had none
-	end         bool            // the message has ended
-	sawBody     bool
-	continued   bool // the headers have gone on
-	dead        bool
-	call        *async.Request
-	reply       *reply
+	wait      waiting
+	iterated  *http.HeaderMap // the headers or trailers that pairs goes through
+	headers   *http.HeaderMap
+	trailers  *http.HeaderMap
+	body      *network.Buffer       // the whole body, once it was waited for
+	wrapped   map[string]lua.LValue // what once has made
+	added     *network.Buffer       // body, of a message that had none
+	end       bool                  // the message has ended
+	sawBody   bool
+	continued bool // the headers have gone on
+	dead      bool
+	call      *async.Request
+	reply     *reply
 }
 
 // reply is an answer that the script gives.
@@ -176,10 +175,21 @@ func (s *side) wholeBody() []lua.LValue {
 	if s.body == nil {
 		return nil
 	}
-	if s.wrappedBody == nil {
-		s.wrappedBody = s.v.wrap(s.v.l, bodyType, &body{side: s, b: s.body})
+	return []lua.LValue{s.once(s.v.l, bodyType, func() any { return &body{side: s, b: s.body} })}
+}
+
+// once makes the side's wrapper of a kind when the script first asks for it: two
+// that it gets are equal.
+func (s *side) once(l *lua.LState, kind string, make func() any) lua.LValue {
+	w, ok := s.wrapped[kind]
+	if !ok {
+		w = s.v.wrap(l, kind, make())
+		if s.wrapped == nil {
+			s.wrapped = map[string]lua.LValue{}
+		}
+		s.wrapped[kind] = w
 	}
-	return []lua.LValue{s.wrappedBody}
+	return w
 }
 
 // goOn resumes the stream after a call.
