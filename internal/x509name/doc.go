@@ -1,3 +1,4 @@
-// Package x509name writes X.509 distinguished names as OpenSSL and Envoy do,
+// Package x509name reads the names of X.509 certificates: distinguished ones it
+// writes as OpenSSL and Envoy do,
 // for logs and headers.
 package x509name

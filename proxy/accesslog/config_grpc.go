@@ -83,13 +83,13 @@ func newGRPC(p field.Path, m *alsconfigv3.CommonGrpcAccessLogConfig, o *Options)
 	if l.server, err = o.Clients.GRPC(p.Dot("grpc_service"), m.GetGrpcService()); err != nil {
 		return nil, err
 	}
-	l.queue = telemetry.NewQueue(o.Loops, batches(m.GetBufferFlushInterval(), m.GetBufferSizeBytes(), l.dropped.Add), l.send)
+	l.queue = telemetry.NewQueue(o.Loops, batches(m.GetBufferFlushInterval(), m.GetBufferSizeBytes(), l.server, l.dropped.Add), l.send)
 	return l, nil
 }
 
 // batches is when entries are sent. A size of 0 sends each at once.
-func batches(interval *durationpb.Duration, size *wrapperspb.UInt32Value, dropped func(uint64)) telemetry.QueueOptions {
-	o := telemetry.QueueOptions{Interval: defaultBatchInterval, Size: defaultBatchSize, Dropped: func(n int) { dropped(uint64(n)) }}
+func batches(interval *durationpb.Duration, size *wrapperspb.UInt32Value, server telemetry.GRPC, dropped func(uint64)) telemetry.QueueOptions {
+	o := telemetry.QueueOptions{Interval: defaultBatchInterval, Size: defaultBatchSize, Server: server, Dropped: func(n int) { dropped(uint64(n)) }}
 	if interval != nil {
 		o.Interval = interval.AsDuration()
 	}

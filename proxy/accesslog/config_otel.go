@@ -67,7 +67,7 @@ func newOTel(p field.Path, config *anypb.Any, o *Options) (Logger, error) {
 	if l.state, err = newOTelStates(p.Dot("filter_state_objects_to_log"), m.GetFilterStateObjectsToLog()); err != nil {
 		return nil, err
 	}
-	l.queue = telemetry.NewQueue(o.Loops, batches(interval, size, l.dropped.Add), l.send)
+	l.queue = telemetry.NewQueue(o.Loops, batches(interval, size, l.grpc, l.dropped.Add), l.send)
 	return l, nil
 }
 

@@ -28,6 +28,8 @@ import (
 // service is a collector in memory; its first stream breaks after a message.
 type service struct{ got chan proto.Message }
 
+func (s service) Close() {}
+
 func (s service) GRPC(field.Path, *corev3.GrpcService) (telemetry.GRPC, error) { return s, nil }
 func (s service) HTTP(string) telemetry.HTTP                                   { return nil }
 func (s service) Node() *corev3.Node                                           { return &corev3.Node{Id: "n"} }

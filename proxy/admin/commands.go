@@ -86,9 +86,9 @@ func envoyCommands() []command {
 			{"histogram_buckets", "Histogram bucket display mode", []string{"cumulative", "summary"}},
 		}, (*Server).prometheus},
 		{"/stats/recentlookups", "Show recent stat-name lookups", false, nil, (*Server).recentLookups},
-		{"/stats/recentlookups/clear", "clear list of stat-name lookups and counter", true, nil, (*Server).recentLookups},
-		{"/stats/recentlookups/disable", "disable recording of reset stat-name lookup names", true, nil, (*Server).recentLookups},
-		{"/stats/recentlookups/enable", "enable recording of reset stat-name lookup names", true, nil, (*Server).recentLookups},
+		{"/stats/recentlookups/clear", "clear list of stat-name lookups and counter", true, nil, (*Server).clearLookups},
+		{"/stats/recentlookups/disable", "disable recording of reset stat-name lookup names", true, nil, (*Server).disableLookups},
+		{"/stats/recentlookups/enable", "enable recording of reset stat-name lookup names", true, nil, (*Server).enableLookups},
 	}
 }
 

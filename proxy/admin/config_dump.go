@@ -18,6 +18,7 @@ func (s *Server) configDump(w http.ResponseWriter, r *http.Request) error {
 	if s.sources.ConfigDump == nil {
 		return errNotSupported
 	}
+	w.Header().Set("Content-Type", "text/plain") // of errors
 	q := r.URL.Query()
 	var names *regexp.Regexp
 	if pattern := q.Get("name_regex"); pattern != "" {

@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,18 +44,14 @@ func (s *Server) writeLevels(w io.Writer) {
 
 // loggerChanges reads the query: all of it is right, or nothing is changed.
 func loggerChanges(q url.Values, current []LoggerLevel) ([]LoggerLevel, error) {
-	if len(q) == 0 {
-		return nil, nil
-	}
+	// Without a value a parameter asks for nothing.
+	maps.DeleteFunc(q, func(_ string, values []string) bool { return values[0] == "" })
 	if len(q) > 1 {
 		return nil, fmt.Errorf("invalid number of parameters")
 	}
 	var changes []LoggerLevel
 	for key, values := range q {
 		value := values[0]
-		if value == "" && (key == "level" || key == "paths") {
-			return nil, nil // Envoy only tells the levels
-		}
 		switch key {
 		case "level":
 			for _, l := range current {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type Server struct {
 	list     []command // Envoy's, then our own
 	commands map[string]*command
 	profile  cpuProfile
+	lookups  atomic.Bool // whether /stats/recentlookups is enabled
 	listener net.Listener
 	http     *http.Server
 	origins  *http.CrossOriginProtection
@@ -208,7 +210,6 @@ func writeError(w http.ResponseWriter, err error) {
 	if !errors.As(err, &page) {
 		page = &pageError{http.StatusServiceUnavailable, err.Error() + "\n"}
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
 	w.WriteHeader(page.status)
 	fmt.Fprint(w, page.body)
 }

@@ -23,6 +23,9 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if options.Buckets == stats.Native {
+		return badRequest("%v", stats.ErrOnlyPrometheus)
+	}
 	switch format {
 	case "json":
 		w.Header().Set("Content-Type", "application/json")
@@ -39,7 +42,7 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := snapshot.WritePrometheus(w, options); errors.Is(err, stats.ErrPrometheusBuckets) {
+	if err := snapshot.WritePrometheus(w, options); errors.Is(err, stats.ErrPrometheusBuckets) || errors.Is(err, stats.ErrNativeBuckets) {
 		return badRequest("%v", err)
 	} else {
 		return err
@@ -68,12 +71,26 @@ func (s *Server) resetCounters(w http.ResponseWriter, r *http.Request) error {
 	return confirm(w)
 }
 
-// recentLookups stands for Envoy's four pages about looking up names of
-// statistics while serving, which costs Envoy a lock.
-func (s *Server) recentLookups(w http.ResponseWriter, r *http.Request) error {
-	if r.URL.Path != "/stats/recentlookups" {
-		return &pageError{http.StatusNotImplemented, "weir never looks up the name of a statistic while serving: there is nothing to record\n"}
+// recentLookups are Envoy's pages about names of statistics that are looked up
+// while serving. Weir looks up none: there is never one to show.
+func (s *Server) recentLookups(w http.ResponseWriter, _ *http.Request) error {
+	if s.lookups.Load() {
+		fmt.Fprint(w, "   Count Lookup\n")
+	} else {
+		fmt.Fprint(w, "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n")
 	}
-	_, err := fmt.Fprint(w, "weir never looks up the name of a statistic while serving.\n\ntotal: 0\n")
+	_, err := fmt.Fprint(w, "\ntotal: 0\n")
 	return err
+}
+
+func (s *Server) clearLookups(w http.ResponseWriter, _ *http.Request) error { return confirm(w) }
+
+func (s *Server) enableLookups(w http.ResponseWriter, _ *http.Request) error {
+	s.lookups.Store(true)
+	return confirm(w)
+}
+
+func (s *Server) disableLookups(w http.ResponseWriter, _ *http.Request) error {
+	s.lookups.Store(false)
+	return confirm(w)
 }

@@ -83,7 +83,8 @@ func program(e *cel.Env, parsed *cel.Ast) (*Program, error) {
 	if name := unknownFunction(e, parsed); name != "" {
 		return nil, fmt.Errorf("failed to create an expression: there is no function %q", name)
 	}
-	p, err := e.Program(parsed, cel.CostLimit(maxCost))
+	p, err := e.Program(parsed, cel.CostLimit(maxCost),
+		cel.OptimizeRegex(matches.constant(), extract.constant(), capture.constant(), captureAll.constant()))
 	if err != nil {
 		return nil, fmt.Errorf("failed to create an expression: %w", err)
 	}

@@ -82,6 +82,10 @@ func FuzzCompile(f *testing.F) {
 func TestFunctions(t *testing.T) {
 	for expression, want := range map[string]string{
 		`re.extract("xabc", "a(.)c", r"<\1\\>")`:                  `<b\>`,
+		`"abc".matches("b") ? "y" : "n"`:                          "y",
+		`"abc".matches("^b") ? "y" : "n"`:                         "n",
+		`"abc".matches("(") ? "y" : "n"`:                          "",
+		`"abc".matches("b" + "c") ? "y" : "n"`:                    "y",
 		`re.extract("abc", "z", "x")`:                             "",
 		`re.extract("abc", "(a)", r"\3")`:                         "",
 		`re.capture("abc", "a(.)c")`:                              "b",
@@ -106,5 +110,17 @@ func TestFunctions(t *testing.T) {
 	}
 	if _, err := Compile("string(1)"); err == nil {
 		t.Error("Envoy has no string()")
+	}
+}
+
+func BenchmarkMatches(b *testing.B) {
+	p, err := Compile(`request.path.matches("^/(a|b)/[0-9]+$")`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := input()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Match(in)
 	}
 }

@@ -11,22 +11,42 @@ import (
 // not come.
 type instant func(*Context) time.Duration
 
-func begin(c *Context) time.Duration               { return c.Info.Begin }
-func downstreamHandshake(c *Context) time.Duration { return c.Info.DownstreamHandshakeEnd }
-func lastDownstreamRx(c *Context) time.Duration    { return c.Info.LastDownstreamRxByte }
-func poolAsked(c *Context) time.Duration           { return c.Info.UpstreamPoolAsked }
-func poolReady(c *Context) time.Duration           { return c.Info.UpstreamPoolReady }
-func connectBegin(c *Context) time.Duration        { return c.Info.UpstreamConnectBegin }
-func connectEnd(c *Context) time.Duration          { return c.Info.UpstreamConnectEnd }
-func upstreamHandshake(c *Context) time.Duration   { return c.Info.UpstreamHandshakeEnd }
-func firstUpstreamTx(c *Context) time.Duration     { return c.Info.FirstUpstreamTxByte }
-func lastUpstreamTx(c *Context) time.Duration      { return c.Info.LastUpstreamTxByte }
-func firstUpstreamRx(c *Context) time.Duration     { return c.Info.FirstUpstreamRxByte }
-func firstUpstreamBody(c *Context) time.Duration   { return c.Info.FirstUpstreamRxBody }
-func lastUpstreamRx(c *Context) time.Duration      { return c.Info.LastUpstreamRxByte }
-func firstDownstreamTx(c *Context) time.Duration   { return c.Info.FirstDownstreamTxByte }
-func lastDownstreamTx(c *Context) time.Duration    { return c.Info.LastDownstreamTxByte }
-func lastDownstreamAck(c *Context) time.Duration   { return c.Info.LastDownstreamAck }
+func begin(c *Context) time.Duration             { return c.Info.Begin }
+func lastDownstreamRx(c *Context) time.Duration  { return c.Info.LastDownstreamRxByte }
+func poolAsked(c *Context) time.Duration         { return c.Info.UpstreamPoolAsked }
+func poolReady(c *Context) time.Duration         { return c.Info.UpstreamPoolReady }
+func connectBegin(c *Context) time.Duration      { return c.Info.UpstreamConnectBegin }
+func connectEnd(c *Context) time.Duration        { return c.Info.UpstreamConnectEnd }
+func upstreamHandshake(c *Context) time.Duration { return c.Info.UpstreamHandshakeEnd }
+func firstUpstreamTx(c *Context) time.Duration   { return c.Info.FirstUpstreamTxByte }
+func lastUpstreamTx(c *Context) time.Duration    { return c.Info.LastUpstreamTxByte }
+func firstUpstreamRx(c *Context) time.Duration   { return c.Info.FirstUpstreamRxByte }
+func firstUpstreamBody(c *Context) time.Duration { return c.Info.FirstUpstreamRxBody }
+func lastUpstreamRx(c *Context) time.Duration    { return c.Info.LastUpstreamRxByte }
+func firstDownstreamTx(c *Context) time.Duration { return c.Info.FirstDownstreamTxByte }
+func lastDownstreamTx(c *Context) time.Duration  { return c.Info.LastDownstreamTxByte }
+func lastDownstreamAck(c *Context) time.Duration { return c.Info.LastDownstreamAck }
+
+func downstreamOpened(c *Context) time.Duration {
+	if c.Info.Conn == nil {
+		return 0
+	}
+	return c.Info.Conn.Opened()
+}
+
+func downstreamHandshakeBegin(c *Context) time.Duration {
+	if c.Info.Conn == nil || c.Info.Conn.Info == nil {
+		return 0
+	}
+	return c.Info.Conn.Info.HandshakeBegin
+}
+
+func downstreamHandshake(c *Context) time.Duration {
+	if c.Info.Conn == nil || c.Info.Conn.Info == nil {
+		return 0
+	}
+	return c.Info.Conn.Info.HandshakeEnd
+}
 
 func appendDuration(dst []byte, c *Context) ([]byte, kind) {
 	return strconv.AppendInt(dst, c.Info.Duration(c.Now).Milliseconds(), 10), literal
@@ -50,6 +70,9 @@ func elapsed(start, end instant, unit time.Duration) operator {
 
 // instants are the names that COMMON_DURATION knows.
 var instants = map[string]instant{
+	"DS_CX_BEG":      downstreamOpened,
+	"DS_HS_BEG":      downstreamHandshakeBegin,
+	"DS_HS_END":      downstreamHandshake,
 	"DS_RX_BEG":      begin,
 	"DS_RX_END":      lastDownstreamRx,
 	"US_CX_BEG":      connectBegin,
@@ -87,5 +110,11 @@ func compileCommonDuration(param string) (operator, error) {
 	if start == nil || end == nil {
 		return missing, nil // instants of filters' own, which no filter of weir records
 	}
-	return elapsed(start, end, unit), nil
+	took := elapsed(start, end, unit)
+	return func(dst []byte, c *Context) ([]byte, kind) {
+		if end(c) < start(c) {
+			return dst, none
+		}
+		return took(dst, c)
+	}, nil
 }

@@ -134,6 +134,10 @@ func certIssuer(c *x509.Certificate) string  { return x509name.String(c.RawIssue
 func certDNS(c *x509.Certificate) string    { return strings.Join(c.DNSNames, ",") }
 func certEmails(c *x509.Certificate) string { return strings.Join(c.EmailAddresses, ",") }
 
+func certOtherNames(c *x509.Certificate) string {
+	return strings.Join(x509name.OtherNames(c, nil), ",")
+}
+
 func certIPs(c *x509.Certificate) string {
 	var out []string
 	for _, ip := range c.IPAddresses {

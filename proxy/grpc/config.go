@@ -8,6 +8,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/weirproxy/weir/internal/field"
+	"github.com/weirproxy/weir/proxy/formatter"
 )
 
 // Compile compiles a GrpcService. timeout is for calls when it gives none;
@@ -50,10 +51,13 @@ func CompileMetadata(p field.Path, list []*corev3.HeaderValue) (out []Metadata, 
 		if err := field.Only(hp, h, "key", "value", "raw_value"); err != nil {
 			return nil, err
 		}
-		if strings.Contains(h.GetValue(), "%") {
-			return nil, hp.Dot("value").Errorf("weir does not support substitution commands here")
+		m := Metadata{name: strings.ToLower(h.GetKey()), value: h.GetValue() + string(h.GetRawValue())}
+		if strings.Contains(m.value, "%") {
+			if m.format, err = formatter.CompileHeader(hp.Dot("value"), m.value); err != nil {
+				return nil, err
+			}
 		}
-		out = append(out, Metadata{strings.ToLower(h.GetKey()), h.GetValue() + string(h.GetRawValue())})
+		out = append(out, m)
 	}
 	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/upstream/async"
@@ -26,7 +27,10 @@ type Service struct {
 
 // Metadata is a line that is sent at the beginning of each call; its name is in
 // lower case.
-type Metadata struct{ name, value string }
+type Metadata struct {
+	name, value string
+	format      *formatter.Formatter // of a value with substitution commands, for a stream
+}
 
 // MergeMetadata is m with that of more, in the place of what has the same name.
 // It changes neither.
@@ -53,6 +57,25 @@ func MergeMetadata(m, more []Metadata) []Metadata {
 func (s *Service) WithMetadata(more []Metadata) *Service {
 	out := *s
 	out.metadata = MergeMetadata(s.metadata, more)
+	return &out
+}
+
+// For is the service for calls on behalf of a stream, whose values are put in
+// the places of the metadata's substitution commands. Elsewhere they stay.
+func (s *Service) For(c *formatter.Context) *Service {
+	if !slices.ContainsFunc(s.metadata, func(m Metadata) bool { return m.format != nil }) {
+		return s
+	}
+	out := *s
+	out.metadata = nil
+	for _, m := range s.metadata {
+		if m.format != nil {
+			m.value = m.format.Format(c)
+		}
+		if m.value != "" {
+			out.metadata = append(out.metadata, m)
+		}
+	}
 	return &out
 }
 

@@ -67,6 +67,10 @@ type StreamFilter interface {
 // worker after OnDestroy, so that streams need no allocation.
 type Recycler interface{ Recycle() }
 
+// Dropper is a Recycler with timers. Drop releases them: it will not be used
+// again.
+type Dropper interface{ Drop() }
+
 // FilterFactory makes filters of one configured filter. It is built on main,
 // and New is called on workers.
 type FilterFactory interface {

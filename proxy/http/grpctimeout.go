@@ -1,6 +1,7 @@
 package http
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -16,8 +17,15 @@ func ParseGrpcTimeout(s string) (d time.Duration, ok bool) {
 		return 0, false
 	}
 	unit, ok := grpcUnits[s[len(s)-1]]
+	if ok && n > uint64(longest/unit) {
+		return longest, true
+	}
 	return time.Duration(n) * unit, ok
 }
+
+// longest stands for all timeouts that a Duration can't hold; whole
+// milliseconds can be made of it.
+const longest = math.MaxInt64 / time.Hour * time.Hour
 
 var grpcUnits = map[byte]time.Duration{
 	'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': 1,
@@ -28,6 +36,9 @@ var grpcUnits = map[byte]time.Duration{
 func SetGrpcTimeout(h *HeaderMap, d time.Duration) {
 	const most = 99_999_999
 	n, unit := int64(d/time.Millisecond), "m"
+	if d >= longest {
+		n = math.MaxInt64
+	}
 	for _, u := range []struct {
 		name string
 		each int64

@@ -53,14 +53,38 @@ func (h *HeaderMap) Joined(name string) (string, bool) {
 	return value, n > 0
 }
 
-// Append puts value behind the existing one, after a separator, or sets it.
+// Append puts value behind the existing one, after a separator, or sets it. No
+// value adds nothing to one that is there.
 func (h *HeaderMap) Append(id HeaderID, sep, value string) {
 	if old := h.Get(id); old != "" {
+		if value == "" {
+			return
+		}
 		h.lines[h.first[id]-1].Value = h.Concat(old, sep, value)
 		h.size += len(sep) + len(value)
 		return
 	}
 	h.Set(id, value)
+}
+
+// AddJoined adds a line to a request's or a response's headers, or appends to
+// the one that is there where Envoy keeps the field on one line.
+func (h *HeaderMap) AddJoined(name, value string) {
+	id, request := h.lookup(name), h.Has(Method)
+	if (request || h.Has(Status)) && (id.Joined(request) || id.single()) {
+		h.Append(id, ",", value)
+		return
+	}
+	h.AddName(name, value)
+}
+
+// single tells whether messages have the field only once.
+func (id HeaderID) single() bool {
+	switch id {
+	case Method, Path, Authority, Scheme, Protocol, Status, ContentLength:
+		return true
+	}
+	return false
 }
 
 // Concat joins strings in the map's memory.

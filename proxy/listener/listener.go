@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/listener/match"
@@ -15,7 +16,8 @@ type Listener struct {
 
 	name        string
 	bindings    []*bound
-	bind        bool // bind_to_port
+	was         []network.Address // the addresses of the sockets that were let go
+	bind        bool              // bind_to_port
 	direction   Direction
 	statPrefix  string
 	modifyOnly  bool // drain_type MODIFY_ONLY
@@ -62,7 +64,7 @@ func (l *Listener) Addresses() []network.Address {
 	if l.internal {
 		return []network.Address{network.InternalAddress(l.name, "")}
 	}
-	var out []network.Address
+	out := slices.Clone(l.was)
 	for _, b := range l.bindings {
 		out = append(out, b.addr)
 	}

@@ -23,8 +23,8 @@ var (
 )
 
 const (
-	segmentPattern = `[a-zA-Z0-9\-._~%!$&'()+,;:@]+`
-	restPattern    = `[a-zA-Z0-9\-._~%!$&'()+,;:@/]*`
+	segmentPattern = `[a-zA-Z0-9\-._~%!$&'()*+,;:@=]+`
+	restPattern    = `[a-zA-Z0-9\-._~%!$&'()*+,;:@=/]*`
 )
 
 // PathTemplate is the regular expression of a template; its named groups are

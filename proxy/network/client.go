@@ -129,6 +129,7 @@ func (c *Connection) finishConnect() bool {
 		return false
 	}
 	c.state = stateOpen
+	c.dialed = uint32(max(1, (c.loop.Now() - c.opened).Microseconds()))
 	if sa, err := unix.Getsockname(int(c.fd)); err == nil {
 		c.local = c.loop.share(addressOf(sa))
 	}

@@ -48,6 +48,7 @@ type Connection struct {
 	splice int64 // bytes that may pass through a pipe
 
 	limit     uint32 // write buffer high watermark in bytes; 0: none
+	dialed    uint32 // microseconds that connecting took; 0: not connected, or accepted
 	transport TransportSocket
 	in, out   Buffer
 	callbacks []ConnectionCallbacks
@@ -177,6 +178,15 @@ func (c *Connection) LocalAddress() Address {
 
 // Opened is when the connection was made, by the loop's clock.
 func (c *Connection) Opened() time.Duration { return c.opened }
+
+// Connected is when connecting was done, by the loop's clock; 0 before that, and
+// of an accepted connection.
+func (c *Connection) Connected() time.Duration {
+	if c.dialed == 0 {
+		return 0
+	}
+	return c.opened + time.Duration(c.dialed)*time.Microsecond
+}
 
 // BytesReceived and BytesSent count the connection's bytes on the wire.
 func (c *Connection) BytesReceived() uint64 { return c.rx }

@@ -1,26 +1,31 @@
 package network
 
-import "maps"
+import (
+	"maps"
+	"time"
+)
 
 // Info is what is known of a connection beyond its addresses: found by
 // listener filters and by the transport socket, read by filter-chain matching,
 // HTTP and access logs.
 type Info struct {
-	ServerName        string   // SNI, lower case
-	TransportProtocol string   // "raw_buffer" or "tls"
-	ALPN              []string // application protocols asked for (or detected)
-	NextProtocol      string   // the one negotiated
-	JA3, JA4          string   // fingerprints of the TLS hello
-	DirectRemote      Address  // the peer's address before listener filters changed it
-	DirectLocal       Address  // the local address before listener filters changed it
-	LocalRestored     bool     // local is an original destination
-	ChainName         string   // the filter chain that was matched
-	Listener          string   // the listener's name
-	PodID             uint32   // the agent's number for the pod whose connection this is; 0: none
-	Pod               any      // what the listener keeps of that pod's connection
-	Cluster           string   // where it, or the last request on it, was sent
-	TLS               TLSInfo  // nil on a plain connection
-	UpstreamSource    Source   // where upstream connections are to come from
+	ServerName        string        // SNI, lower case
+	TransportProtocol string        // "raw_buffer" or "tls"
+	ALPN              []string      // application protocols asked for (or detected)
+	NextProtocol      string        // the one negotiated
+	JA3, JA4          string        // fingerprints of the TLS hello
+	DirectRemote      Address       // the peer's address before listener filters changed it
+	DirectLocal       Address       // the local address before listener filters changed it
+	LocalRestored     bool          // local is an original destination
+	ChainName         string        // the filter chain that was matched
+	Listener          string        // the listener's name
+	PodID             uint32        // the agent's number for the pod whose connection this is; 0: none
+	Pod               any           // what the listener keeps of that pod's connection
+	Cluster           string        // where it, or the last request on it, was sent
+	TLS               TLSInfo       // nil on a plain connection
+	HandshakeBegin    time.Duration // TLS's first bytes came or went, by the loop's clock; 0: never
+	HandshakeEnd      time.Duration // and it was done
+	UpstreamSource    Source        // where upstream connections are to come from
 	// NotTLS is why an inspector took what the client sent for no TLS, in the
 	// words of a transport's failure.
 	NotTLS string

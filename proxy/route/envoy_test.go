@@ -48,6 +48,7 @@ func compileText(t testing.TB, text string) *Config {
 func headers(host, path string, pairs ...string) *http.HeaderMap {
 	h := get(host, path)
 	h.Add(http.XForwardedProto, "http")
+	h.Add(http.Scheme, "http")
 	for i := 0; i < len(pairs); i += 2 {
 		h.AddName(pairs[i], pairs[i+1])
 	}
@@ -380,7 +381,7 @@ func finalized(t *testing.T, c *Config, path string, pairs []string) string {
 		t.Fatalf("%s: no route", path)
 	}
 	r.FinalizeRequestHeaders(h, &FormatContext{Info: info, RequestHeaders: h}, true)
-	return lines(h, ":method", "x-forwarded-proto")
+	return lines(h, ":method", "x-forwarded-proto", ":scheme")
 }
 
 func TestFinalizeResponseHeaders(t *testing.T) {

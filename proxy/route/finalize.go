@@ -30,7 +30,9 @@ func (w *rewrite) path(h *http.HeaderMap, full string, p *pathMatch, c *FormatCo
 		}
 	case w.regex != nil:
 		path := pathOnly(full)
-		return h.Concat(w.regex.Replace(path), full[len(path):])
+		if to := w.regex.Replace(path); to != "" {
+			return h.Concat(to, full[len(path):])
+		}
 	case w.template != nil:
 		path := pathOnly(full)
 		if to := w.template.path(path); to != "" {
@@ -71,12 +73,16 @@ func (w *hostRewrite) host(h *http.HeaderMap, c *FormatContext) string {
 // routes that forward. It allocates nothing but when it rewrites by regular
 // expression.
 func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keepOriginal bool) {
+	if w := r.cluster; w != nil {
+		w.mutations.request.apply(h, c)
+		if w.hostRewrite != "" {
+			h.Set(http.Authority, w.hostRewrite)
+		}
+	}
 	r.mutate(h, c, requestList)
 	f := r.entry.forward
 	if host := f.hostRewrite.host(h, c); host != "" {
 		UpdateAuthority(h, host, f.hostRewrite.appendXFH, keepOriginal)
-	} else if r.cluster != nil && r.cluster.hostRewrite != "" {
-		h.Set(http.Authority, r.cluster.hostRewrite)
 	}
 	full := h.Get(http.Path)
 	if path := f.pathRewrite.path(h, full, &r.entry.path, c); path != "" {
@@ -90,6 +96,12 @@ func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keep
 // FinalizeResponseHeaders applies the header changes of all levels to a
 // response of the upstream or of the proxy itself.
 func (r *Route) FinalizeResponseHeaders(h *http.HeaderMap, c *FormatContext) {
+	if d := r.entry.redirect; d != nil && d.verbatim {
+		return // the answer of require_tls is nobody's to change
+	}
+	if r.cluster != nil {
+		r.cluster.mutations.response.apply(h, c)
+	}
 	r.mutate(h, c, responseList)
 }
 

@@ -56,6 +56,9 @@ func (p *pathMatch) matches(rq *request) bool {
 	case pathSeparatedPrefix:
 		return p.startOf(rq.path) && (len(rq.path) == len(p.value) || rq.path[len(p.value)] == '/')
 	default:
+		if p.template != "" { // to which parameters belong, ignored or not
+			return p.regex.Match(pathOnly(rq.headers.Get(http.Path)))
+		}
 		return p.regex.Match(rq.path)
 	}
 }

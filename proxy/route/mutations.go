@@ -102,15 +102,12 @@ func appendLine(h *http.HeaderMap, name, value string) {
 	h.Append(id, ",", value)
 }
 
-// mutate applies each level's changes: the cluster's first, then from the
-// most to the least specific, so that the route configuration has the last
-// word, or the other way about with most_specific_header_mutations_wins.
+// mutate applies each level's changes, behind those of a weighted cluster:
+// from the most to the least specific, so that the route configuration has the
+// last word, or the other way about with most_specific_header_mutations_wins.
 func (r *Route) mutate(h *http.HeaderMap, c *FormatContext, list func(*mutations) *mutationList) {
 	e := r.entry
 	v := e.vhost
-	if r.cluster != nil {
-		list(&r.cluster.mutations).apply(h, c)
-	}
 	first, last := &e.mutations, &v.config.mutations
 	if v.config.specificWins {
 		first, last = last, first

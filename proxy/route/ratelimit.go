@@ -49,11 +49,15 @@ type LimitRequest struct {
 }
 
 // Append appends the descriptor's entries for a request. ok is false when it
-// has none: an action could not make its entry, or all of them were left out.
+// has none: an action could not make its entry, or all of them were left out,
+// or the format of hits_addend gives no number.
 // Values lie in the request headers' memory or in the configuration; nothing
 // is allocated but for values with substitution commands.
 func (l *RateLimit) Append(entries []DescriptorEntry, rq *LimitRequest) (_ []DescriptorEntry, ok bool) {
 	before := len(entries)
+	if _, ok := l.HitsAddend(rq); !ok && l.hits != nil {
+		return entries, false
+	}
 	for i := range l.actions {
 		e, ok := l.actions[i].entry(rq)
 		if !ok {

@@ -64,17 +64,13 @@ func (d *Redirect) location(h *http.HeaderMap, matched *pathMatch, c *FormatCont
 	if d.verbatim {
 		return h.Concat("https://", host, full)
 	}
-	old := h.Get(http.XForwardedProto)
-	if old == "" {
-		old = h.Get(http.Scheme)
-	}
-	scheme := old
+	scheme := h.Get(http.Scheme)
 	if d.scheme != "" {
 		scheme = d.scheme
 	}
 	port := d.port
 	if i := portStart(host); i >= 0 {
-		if port == "" && d.host == "" && !defaultPort(old, host[i:], scheme) {
+		if port == "" && d.host == "" && !defaultPort(h.Get(http.XForwardedProto), host[i:], scheme) {
 			port = host[i:]
 		}
 		host = host[:i]
@@ -82,13 +78,17 @@ func (d *Redirect) location(h *http.HeaderMap, matched *pathMatch, c *FormatCont
 	if d.host != "" {
 		host = d.host
 	}
-	return h.Concat(scheme, "://", host, port, d.newPath(h, full, matched, c))
+	path, slash := d.newPath(h, full, matched, c), ""
+	if !strings.HasPrefix(path, "/") {
+		slash = "/"
+	}
+	return h.Concat(scheme, "://", host, port, slash, path)
 }
 
-// defaultPort tells whether a port is the default of the scheme that the
-// redirect leaves, so that it does not go along to the new scheme.
+// defaultPort tells whether a port is the default of the scheme that the client
+// is said to use (x-forwarded-proto), so that it does not go along to another.
 func defaultPort(old, port, scheme string) bool {
-	return old != scheme && (old == "http" && port == ":80" || old == "https" && port == ":443")
+	return old != scheme && (strings.EqualFold(old, "http") && port == ":80" || strings.EqualFold(old, "https") && port == ":443")
 }
 
 func (d *Redirect) newPath(h *http.HeaderMap, full string, matched *pathMatch, c *FormatContext) string {

@@ -77,9 +77,7 @@ func (f *filter) chargeCode(code int, u *upstreamRequest, canary bool) {
 	} else {
 		st.Charge(code, canary, internal)
 	}
-	if u.host != nil && u.host.Zone != nil {
-		u.host.Zone.For(f.cb.Worker()).UpstreamRq.Inc(code)
-	}
+	u.host.ChargeZone(f.cb.Worker(), code)
 	if alt := f.altStats(); alt != nil {
 		alt.Charge(code, canary, internal)
 	}
@@ -98,9 +96,7 @@ func (f *filter) chargeTime(u *upstreamRequest, ms uint64) {
 	}
 	canary, internal := u.host != nil && u.host.Canary(), f.internal()
 	f.cluster.Stats().ChargeTime(ms, canary, internal)
-	if u.host != nil && u.host.Zone != nil {
-		u.host.Zone.For(f.cb.Worker()).UpstreamRqTime.Record(ms)
-	}
+	u.host.ChargeZoneTime(f.cb.Worker(), ms)
 	if alt := f.altStats(); alt != nil {
 		alt.ChargeTime(ms, canary, internal)
 	}

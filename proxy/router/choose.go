@@ -68,9 +68,6 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 		d := f.route.DirectResponse()
 		code = d.Status
 		body, contentType = d.Text(f.formatContext(nil))
-		if code == 201 || code/100 == 3 {
-			location = h.Concat(h.Get(http.Scheme), "://", h.Get(http.Authority), h.Get(http.Path)) // RFC 9110 section 10.2.2
-		}
 	default:
 		return false
 	}

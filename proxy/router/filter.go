@@ -99,6 +99,8 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	if f.dropped() {
 		return http.HeadersStopIteration
 	}
+	// Hash policies look at the head that goes upstream.
+	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	f.host = f.cluster.ChooseHost(f)
 	if f.host == nil {
 		f.noHost()
@@ -109,7 +111,6 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	if r.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, 1)
 	}
-	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	f.setScheme(h)
 	f.startMirrors(h, end)
 	if end {
@@ -217,6 +218,17 @@ func (f *filter) cleanup() {
 		m.detach()
 	}
 	f.mirrors = nil
+}
+
+// Drop implements http.Dropper.
+func (f *filter) Drop() {
+	f.response.Release()
+	f.backoff.Release()
+	for _, u := range f.tries {
+		u.perTry.Release()
+		u.idle.Release()
+		u.life.Release()
+	}
 }
 
 // Recycle implements http.Recycler.

@@ -15,7 +15,7 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	if info.FirstUpstreamRxByte == 0 {
 		info.FirstUpstreamRxByte = now
 	}
-	code := statusOf(h)
+	code := u.code
 	// Names, values and three bytes a line, but for the status: as Envoy.
 	u.headReceived = uint64(h.Bytes() - len(":status200") + 3*(h.Len()-1))
 	failed := code >= 500
@@ -143,7 +143,6 @@ func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure st
 	body.WriteString("reset reason: " + reason.String())
 	details.WriteString("upstream_reset_before_response_started{")
 	if f.responseStarted {
-		f.stats.RqResetAfterDownstreamResponseStarted.Inc()
 		details.Reset()
 		details.WriteString("upstream_reset_after_response_started{")
 	}

@@ -22,8 +22,10 @@ func (f *filter) asks() *cluster.TransportOptions {
 
 // recordTransport notes what the connection's transport socket has found out.
 func recordTransport(info *streaminfo.Info, conn *network.Connection) {
-	info.UpstreamTLS, info.UpstreamServerName = nil, ""
+	info.UpstreamTLS, info.UpstreamServerName, info.UpstreamHandshakeEnd = nil, "", 0
+	info.UpstreamConnectBegin, info.UpstreamConnectEnd = conn.Opened(), conn.Connected()
 	if i := conn.Info; i != nil {
+		info.UpstreamHandshakeEnd = i.HandshakeEnd
 		if info.UpstreamTLS = i.TLS; i.TLS != nil {
 			info.UpstreamServerName = i.TLS.SNI()
 		}

@@ -32,7 +32,12 @@ func New(p field.Path, m *bootstrapv3.LayeredRuntime, o Options) (*Loader, error
 		}
 		l.layers = append(l.layers, made)
 	}
+	if m != nil && len(l.layers) == 0 { // as in Envoy
+		l.layers, l.admin = []*layer{{}}, 0
+	}
+	l.declare()
 	l.publish()
+	l.countLoad(false)
 	return l, nil
 }
 
@@ -51,6 +56,7 @@ func (l *Loader) newLayer(p field.Path, m *bootstrapv3.RuntimeLayer) (*layer, er
 		if s.DiskLayer.GetSymlinkRoot() == "" {
 			return nil, p.Dot("symlink_root").Errorf("is required")
 		}
+		out.absent = true // until it is read
 		out.disk = &disk{link: s.DiskLayer.GetSymlinkRoot(), subdirectory: s.DiskLayer.GetSubdirectory()}
 		if s.DiskLayer.GetAppendServiceCluster() {
 			out.disk.cluster = l.o.ServiceCluster
@@ -82,7 +88,7 @@ func flatten(p field.Path, prefix string, s *structpb.Struct, out Layer) error {
 		}
 		switch x := v.GetKind().(type) {
 		case *structpb.Value_NumberValue:
-			e := entry{raw: strconv.FormatFloat(x.NumberValue, 'f', -1, 64)}
+			e := entry{raw: strconv.FormatFloat(x.NumberValue, 'g', 6, 64)}
 			e.setNumber(x.NumberValue)
 			out[k] = e
 		case *structpb.Value_BoolValue:

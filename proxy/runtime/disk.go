@@ -38,6 +38,7 @@ func (l *Loader) WatchDisk(ctx context.Context) error {
 		}
 	}
 	if len(watched) == 0 {
+		l.reload(nil)
 		return nil
 	}
 	w, err := fsnotify.NewWatcher()
@@ -50,8 +51,8 @@ func (l *Loader) WatchDisk(ctx context.Context) error {
 			w.Close()
 			return fmt.Errorf("watching runtime layer %s: %w", layer.name, err)
 		}
-		l.reload(layer)
 	}
+	l.reload(watched)
 	go func() {
 		defer w.Close()
 		for {
@@ -59,52 +60,44 @@ func (l *Loader) WatchDisk(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case ev := <-w.Events:
-				for _, layer := range watched {
+				for i, layer := range watched {
 					if ev.Has(fsnotify.Create) && filepath.Clean(ev.Name) == filepath.Clean(layer.disk.link) {
-						l.reload(layer)
+						l.reload(watched[i : i+1])
 					}
 				}
 			case err := <-w.Errors:
 				if err == nil {
 					return
 				}
-				for _, layer := range watched { // events were lost
-					l.reload(layer)
-				}
+				l.reload(watched) // events were lost
 			}
 		}
 	}()
 	return nil
 }
 
-func (l *Loader) reload(to *layer) {
-	root := filepath.Join(to.disk.link, to.disk.subdirectory, to.disk.cluster)
-	values, err := readTree(root)
-	l.count(to.disk, root)
-	if err != nil {
-		if l.o.Stats != nil {
-			l.o.Stats.Counter("runtime.load_error").Inc()
-		}
-		if l.o.Log != nil {
-			l.o.Log.Warn("runtime layer can't be read; its values stay", "layer", to.name, "error", err)
-		}
-		return
-	}
+// reload reads directories and publishes what they come to. The values of one
+// that can't be read stay.
+func (l *Loader) reload(changed []*layer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	to.values = values
+	failed := false
+	for _, to := range changed {
+		root := filepath.Join(to.disk.link, to.disk.subdirectory, to.disk.cluster)
+		_, err := os.Stat(root)
+		to.absent = os.IsNotExist(err)
+		values, err := readTree(root)
+		if err != nil {
+			failed = true
+			if l.o.Log != nil {
+				l.o.Log.Warn("runtime layer can't be read; its values stay", "layer", to.name, "error", err)
+			}
+			continue
+		}
+		to.values = values
+	}
 	l.publish()
-}
-
-func (l *Loader) count(d *disk, root string) {
-	if l.o.Stats == nil || d.cluster == "" {
-		return
-	}
-	name := "runtime.override_dir_not_exists"
-	if _, err := os.Stat(root); err == nil {
-		name = "runtime.override_dir_exists"
-	}
-	l.o.Stats.Counter(name).Inc()
+	l.countLoad(failed)
 }
 
 // readTree reads a directory. One that isn't there has no values.

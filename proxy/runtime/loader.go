@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -33,6 +34,7 @@ type layer struct {
 	name   string
 	values Layer
 	disk   *disk // nil unless it is one
+	absent bool  // a disk layer whose directory isn't there
 }
 
 // ErrNoAdminLayer says that Modify has nowhere to write to.
@@ -63,6 +65,7 @@ func (l *Loader) Modify(values map[string]string) error {
 	}
 	l.layers[l.admin].values = next
 	l.publish()
+	l.countLoad(false)
 	return nil
 }
 
@@ -72,6 +75,7 @@ func (l *Loader) SetLayer(i int, values Layer) {
 	defer l.mu.Unlock()
 	l.layers[i].values = values
 	l.publish()
+	l.countLoad(false)
 }
 
 // publish makes the layers' values what is read from now on.
@@ -84,13 +88,8 @@ func (l *Loader) publish() {
 	}
 	l.values.Store(&all)
 	if s := l.o.Stats; s != nil {
-		s.Counter("runtime.load_success").Inc()
-		for _, zero := range []string{"runtime.load_error", "runtime.override_dir_exists", "runtime.override_dir_not_exists", "runtime.deprecated_feature_use"} {
-			s.Counter(zero)
-		}
-		s.Gauge("runtime.deprecated_feature_seen_since_process_start").Set(0)
 		s.Gauge("runtime.num_keys").Set(int64(len(all)))
-		s.Gauge("runtime.num_layers").Set(int64(len(l.layers)))
+		s.Gauge("runtime.num_layers").Set(int64(len(l.present())))
 		overrides := int64(0)
 		if l.admin >= 0 && len(l.layers[l.admin].values) > 0 {
 			overrides = 1
@@ -99,17 +98,56 @@ func (l *Loader) publish() {
 	}
 }
 
+// declare makes the statistics that may never count anything.
+func (l *Loader) declare() {
+	if s := l.o.Stats; s != nil {
+		for _, zero := range []string{"load_success", "load_error", "override_dir_exists", "override_dir_not_exists", "deprecated_feature_use"} {
+			s.Counter("runtime." + zero)
+		}
+		s.Gauge("runtime.deprecated_feature_seen_since_process_start").Set(0)
+	}
+}
+
+// countLoad counts that the layers were put together. As in Envoy an override
+// directory is a second disk layer.
+func (l *Loader) countLoad(failed bool) {
+	if l.o.Stats == nil {
+		return
+	}
+	disks := 0
+	for _, layer := range l.present() {
+		if layer.disk != nil {
+			disks++
+		}
+	}
+	result, dir := "runtime.load_success", "runtime.override_dir_not_exists"
+	if failed {
+		result = "runtime.load_error"
+	}
+	if disks > 1 {
+		dir = "runtime.override_dir_exists"
+	}
+	l.o.Stats.Counter(result).Inc()
+	l.o.Stats.Counter(dir).Inc()
+}
+
+// present are the layers but for directories that aren't there.
+func (l *Loader) present() []*layer {
+	return slices.DeleteFunc(slices.Clone(l.layers), func(layer *layer) bool { return layer.absent })
+}
+
 // Dump is what /runtime shows: the layers' names, and for each key its value
 // in each layer, "" where it has none.
 func (l *Loader) Dump() (layers []string, values map[string][]string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	layers, values = []string{}, map[string][]string{}
-	for i, layer := range l.layers {
+	present := l.present()
+	for i, layer := range present {
 		layers = append(layers, layer.name)
 		for k, v := range layer.values {
 			if values[k] == nil {
-				values[k] = make([]string, len(l.layers))
+				values[k] = make([]string, len(present))
 			}
 			values[k][i] = v.raw
 		}

@@ -85,7 +85,7 @@ func (s *server) adminSources() admin.Sources {
 		},
 		InitDump:        func(context.Context) ([]admin.UnreadyTargets, error) { return s.unready(), nil },
 		Loggers:         s.log,
-		FailHealthCheck: func(fail bool) { s.healthFail.Store(fail) },
+		FailHealthCheck: s.failHealthCheck,
 		Drain:           s.adminDrain,
 		Quit:            func() { s.loops[0].Post(s.end) },
 		ReopenLogs:      s.logs.Reopen,
@@ -102,6 +102,16 @@ func (s *server) adminStats() adminStats {
 		a.flush = s.flushStats
 	}
 	return a
+}
+
+// failHealthCheck makes the instance fail its health checks, or pass them again.
+func (s *server) failHealthCheck(fail bool) {
+	s.healthFail.Store(fail)
+	live := int64(1)
+	if fail {
+		live = 0
+	}
+	s.loops[0].Post(func() { s.serverSt.For(0).Live.Set(live) })
 }
 
 func (s *server) adminState() admin.State {

@@ -52,6 +52,7 @@ func supported(b *bootstrapv3.Bootstrap) error {
 		regexEngine("default_regex_engine", b.GetDefaultRegexEngine()),
 		bootstrapExtensions("bootstrap_extensions", b.GetBootstrapExtensions()),
 		evictionInterval(b),
+		flushes(b),
 	} {
 		if check != nil {
 			return check
@@ -96,6 +97,15 @@ func flushInterval(b *bootstrapv3.Bootstrap) time.Duration {
 		return d.AsDuration()
 	}
 	return 5 * time.Second
+}
+
+// flushes checks when statistics are flushed: at intervals, or when the admin
+// interface is asked for them.
+func flushes(b *bootstrapv3.Bootstrap) error {
+	if b.GetStatsFlushOnAdmin() && b.GetStatsFlushInterval() != nil {
+		return field.Path("stats_flush_on_admin").Errorf("only one of stats_flush_interval or stats_flush_on_admin should be set")
+	}
+	return nil
 }
 
 // evictionInterval checks stats_eviction_interval. It is for statistics that

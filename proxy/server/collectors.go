@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -71,33 +72,40 @@ func (c collectors) GRPC(p field.Path, m *corev3.GrpcService) (telemetry.GRPC, e
 		options = append(options, grpc.WithAuthority(authority), grpc.WithNoProxy(),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx, e.GetClusterName(), "h2") }))
 	}
-	var err error
-	if out.conn, err = grpc.NewClient(target, options...); err != nil {
-		return nil, p.Wrap(err)
-	}
+	out.client = sync.OnceValues(func() (*grpc.ClientConn, error) { return grpc.NewClient(target, options...) })
 	return out, nil
 }
 
 type grpcCollector struct {
-	conn     *grpc.ClientConn
+	// client is made at the first call: a configuration that is refused or only
+	// validated makes none.
+	client   func() (*grpc.ClientConn, error)
 	metadata metadata.MD
 	timeout  time.Duration // 0: none
 }
 
 // Call implements telemetry.GRPC.
 func (g *grpcCollector) Call(ctx context.Context, method string, request, response proto.Message) error {
+	conn, err := g.client()
+	if err != nil {
+		return err
+	}
 	if g.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, g.timeout)
 		defer cancel()
 	}
-	return g.conn.Invoke(metadata.NewOutgoingContext(ctx, g.metadata), method, request, response)
+	return conn.Invoke(metadata.NewOutgoingContext(ctx, g.metadata), method, request, response)
 }
 
 // Stream implements telemetry.GRPC.
 func (g *grpcCollector) Stream(ctx context.Context, method string) (telemetry.Stream, error) {
+	conn, err := g.client()
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, g.metadata))
-	st, err := g.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	st, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -108,6 +116,13 @@ func (g *grpcCollector) Stream(ctx context.Context, method string) (telemetry.St
 		cancel()
 	}()
 	return grpcStream{st, cancel}, nil
+}
+
+// Close implements telemetry.GRPC.
+func (g *grpcCollector) Close() {
+	if conn, err := g.client(); err == nil {
+		conn.Close()
+	}
 }
 
 type grpcStream struct {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ func start(t testing.TB, config string) *proxy {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Options{ConfigYAML: config, Concurrency: 2, AdminAddressPath: addr, LogLevel: "error", FlushInterval: 10 * time.Millisecond, DrainTime: 100 * time.Millisecond})
+		done <- Run(ctx, Options{ConfigYAML: config, Concurrency: 2, AdminAddressPath: addr, LogLevel: cmp.Or(os.Getenv("WEIR_LOG"), "error"), FlushInterval: 10 * time.Millisecond, DrainTime: 100 * time.Millisecond})
 	}()
 	t.Cleanup(func() {
 		stop()

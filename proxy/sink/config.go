@@ -8,8 +8,10 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
+	graphitev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/stat_sinks/graphite_statsd/v3"
 	otelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/stat_sinks/open_telemetry/v3"
 	servicev3 "github.com/envoyproxy/go-control-plane/envoy/service/metrics/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/telemetry"
@@ -25,10 +27,11 @@ type Options struct {
 
 // Types are the configurations that New takes, by message.
 var Types = map[string]func(field.Path, *metricsv3.StatsSink, Options) (Sink, error){
-	"envoy.config.metrics.v3.StatsdSink":                       newStatsd,
-	"envoy.config.metrics.v3.DogStatsdSink":                    newDogStatsd,
-	"envoy.config.metrics.v3.MetricsServiceConfig":             newMetricsService,
-	"envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig": newOTLP,
+	"envoy.config.metrics.v3.StatsdSink":                                newStatsd,
+	"envoy.config.metrics.v3.DogStatsdSink":                             newDogStatsd,
+	"envoy.config.metrics.v3.MetricsServiceConfig":                      newMetricsService,
+	"envoy.extensions.stat_sinks.graphite_statsd.v3.GraphiteStatsdSink": newGraphite,
+	"envoy.extensions.stat_sinks.open_telemetry.v3.SinkConfig":          newOTLP,
 }
 
 // New makes one of a bootstrap's stats_sinks.
@@ -59,11 +62,14 @@ func newStatsd(p field.Path, sink *metricsv3.StatsSink, o Options) (Sink, error)
 	}
 	s := &statsd{prefix: prefixOf(m.GetPrefix()), last: deltas{}}
 	if cluster := m.GetTcpClusterName(); cluster != "" {
+		if n := o.Clients.Node(); n.GetId() == "" || n.GetCluster() == "" {
+			return nil, p.Dot("tcp_cluster_name").Errorf("tcp statsd: node 'id' and 'cluster' are required")
+		}
 		s.network, s.packet = "tcp", streamPacket
 		s.dial = func(ctx context.Context) (net.Conn, error) { return o.DialCluster(ctx, cluster) }
 		return s, nil
 	}
-	return s, s.setUDP(p.Dot("address"), m.GetAddress())
+	return s, s.setAddress(p.Dot("address"), m.GetAddress())
 }
 
 func newDogStatsd(p field.Path, sink *metricsv3.StatsSink, _ Options) (Sink, error) {
@@ -74,14 +80,37 @@ func newDogStatsd(p field.Path, sink *metricsv3.StatsSink, _ Options) (Sink, err
 	if err := field.Only(p, m, "address", "prefix", "max_bytes_per_datagram"); err != nil {
 		return nil, err
 	}
-	s := &statsd{prefix: prefixOf(m.GetPrefix()), tags: true, last: deltas{}, packet: int(min(m.GetMaxBytesPerDatagram().GetValue(), 65507))}
-	return s, s.setUDP(p.Dot("address"), m.GetAddress())
+	s := &statsd{prefix: prefixOf(m.GetPrefix()), tags: dogTags, last: deltas{}, packet: datagram(m.GetMaxBytesPerDatagram())}
+	return s, s.setAddress(p.Dot("address"), m.GetAddress())
 }
 
-func (s *statsd) setUDP(p field.Path, a *corev3.Address) error {
+func newGraphite(p field.Path, sink *metricsv3.StatsSink, _ Options) (Sink, error) {
+	m, err := protos.UnpackAs[*graphitev3.GraphiteStatsdSink](p, sink.GetTypedConfig())
+	if err != nil {
+		return nil, err
+	}
+	if err := field.Only(p, m, "address", "prefix", "max_bytes_per_datagram"); err != nil {
+		return nil, err
+	}
+	s := &statsd{prefix: prefixOf(m.GetPrefix()), tags: graphiteTags, last: deltas{}, packet: datagram(m.GetMaxBytesPerDatagram())}
+	return s, s.setAddress(p.Dot("address"), m.GetAddress())
+}
+
+// datagram is how many bytes one may have; 0: one statistic each.
+func datagram(configured *wrapperspb.UInt64Value) int { return int(min(configured.GetValue(), 65507)) }
+
+// setAddress has datagrams sent to an IP address or a Unix socket.
+func (s *statsd) setAddress(p field.Path, a *corev3.Address) error {
+	s.dial = func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, s.network, s.address)
+	}
+	if pipe := a.GetPipe(); pipe != nil {
+		s.network, s.address = "unixgram", pipe.GetPath()
+		return field.Only(p.Dot("pipe"), pipe, "path")
+	}
 	socket := a.GetSocketAddress()
 	if socket == nil {
-		return p.Errorf("weir sends to a socket_address only")
+		return p.Errorf("weir sends to a socket_address or a pipe only")
 	}
 	if err := field.Only(p.Dot("socket_address"), socket, "protocol", "address", "port_value"); err != nil {
 		return err
@@ -90,9 +119,6 @@ func (s *statsd) setUDP(p field.Path, a *corev3.Address) error {
 		return p.Dot("socket_address").Dot("address").Errorf("%q is not an IP address", socket.GetAddress())
 	}
 	s.network, s.address = "udp", net.JoinHostPort(socket.GetAddress(), strconv.Itoa(int(socket.GetPortValue())))
-	s.dial = func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, s.network, s.address)
-	}
 	return nil
 }
 
@@ -122,7 +148,7 @@ func newOTLP(p field.Path, sink *metricsv3.StatsSink, o Options) (Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := field.Only(p, m, "grpc_service", "report_counters_as_deltas", "report_histograms_as_deltas", "emit_tags_as_attributes",
+	if err := field.Only(p, m, "grpc_service", "http_service", "report_counters_as_deltas", "report_histograms_as_deltas", "emit_tags_as_attributes",
 		"use_tag_extracted_name", "prefix", "resource_detectors", "max_data_points_per_request"); err != nil {
 		return nil, err
 	}
@@ -137,6 +163,10 @@ func newOTLP(p field.Path, sink *metricsv3.StatsSink, o Options) (Sink, error) {
 	}
 	if s.resource, err = telemetry.Resource(p.Dot("resource_detectors"), m.GetResourceDetectors()); err != nil {
 		return nil, err
+	}
+	if h := m.GetHttpService(); h != nil {
+		s.http, s.request, s.timeout, err = telemetry.HTTPService(p.Dot("http_service"), h, o.Clients)
+		return s, err
 	}
 	s.server, err = o.Clients.GRPC(p.Dot("grpc_service"), m.GetGrpcService())
 	return s, err

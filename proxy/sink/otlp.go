@@ -2,12 +2,14 @@ package sink
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/telemetry"
@@ -17,7 +19,10 @@ const exportMetrics = "/opentelemetry.proto.collector.metrics.v1.MetricsService/
 
 // otlp sends to an OpenTelemetry collector.
 type otlp struct {
-	server         telemetry.GRPC
+	server         telemetry.GRPC // or
+	http           telemetry.HTTP
+	request        telemetry.Request // what requests to that have in common,
+	timeout        time.Duration     // and how long one may take; 0: any time
 	resource       *resourcepb.Resource
 	prefix         string // "" or with a dot at its end
 	attributes     bool   // tags are attributes
@@ -29,6 +34,29 @@ type otlp struct {
 	last    deltas
 	start   time.Time // of the process's counting
 	flushed time.Time
+}
+
+// export sends a request, over gRPC or as HTTP's body.
+func (s *otlp) export(ctx context.Context, request *collectorpb.ExportMetricsServiceRequest) error {
+	if s.server != nil {
+		return s.server.Call(ctx, exportMetrics, request, &collectorpb.ExportMetricsServiceResponse{})
+	}
+	body, err := proto.Marshal(request)
+	if err != nil {
+		return err
+	}
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+	}
+	r := s.request
+	r.Body = body
+	status, err := s.http.Do(ctx, r)
+	if err == nil && status/100 != 2 {
+		err = fmt.Errorf("the collector answers %d", status)
+	}
+	return err
 }
 
 // Flush implements Sink.
@@ -45,7 +73,7 @@ func (s *otlp) Flush(ctx context.Context, snapshot *stats.Snapshot) error {
 			Resource: s.resource, ScopeMetrics: []*metricspb.ScopeMetrics{{Metrics: metrics}}}}}
 		metrics, n = nil, 0
 		clear(byName)
-		return s.server.Call(ctx, exportMetrics, request, &collectorpb.ExportMetricsServiceResponse{})
+		return s.export(ctx, request)
 	}
 	for m := range snapshot.Used() {
 		name := m.Name

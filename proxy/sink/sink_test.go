@@ -106,6 +106,11 @@ func TestStatsd(t *testing.T) {
 	if got := read(2); !slices.Equal(got, []string{"envoy.cluster.upstream_rq_total:5|c|#envoy.cluster_name:u1", "envoy.server.live:1|g"}) {
 		t.Errorf("%q", got)
 	}
+	graphite := newSink(t, `{"name": "s", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.stat_sinks.graphite_statsd.v3.GraphiteStatsdSink", `+address+`}}`, Options{})
+	flush(t, graphite, store)
+	if got := read(2); !slices.Equal(got, []string{"envoy.cluster.upstream_rq_total;envoy.cluster_name=u1:5|c", "envoy.server.live:1|g"}) {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestMetricsService(t *testing.T) {
@@ -150,8 +155,8 @@ func TestOpenTelemetry(t *testing.T) {
 
 func TestRefuses(t *testing.T) {
 	for config, want := range map[string]string{
-		`{"name": "h", "typed_config": {"@type": "type.googleapis.com/envoy.config.metrics.v3.HystrixSink"}}`:                                     `stats_sinks[0].typed_config: weir has no stats sink "h"`,
-		`{"name": "s", "typed_config": {"@type": "type.googleapis.com/envoy.config.metrics.v3.StatsdSink", "address": {"pipe": {"path": "/x"}}}}`: "typed_config.address: weir sends to a socket_address only",
+		`{"name": "h", "typed_config": {"@type": "type.googleapis.com/envoy.config.metrics.v3.HystrixSink"}}`:                                                                      `stats_sinks[0].typed_config: weir has no stats sink "h"`,
+		`{"name": "s", "typed_config": {"@type": "type.googleapis.com/envoy.config.metrics.v3.StatsdSink", "address": {"envoy_internal_address": {"server_listener_name": "x"}}}}`: "typed_config.address: weir sends to a socket_address or a pipe only",
 	} {
 		m := &metricsv3.StatsSink{}
 		if err := protojson.Unmarshal([]byte(config), m); err != nil {

@@ -8,11 +8,12 @@ import (
 	"github.com/weirproxy/weir/proxy/stats"
 )
 
-// statsd speaks the statsd protocol, with DogStatsD's tags if asked to.
+// statsd speaks the statsd protocol, with DogStatsD's or Graphite's tags if
+// asked to.
 type statsd struct {
 	prefix  string // "envoy."
-	tags    bool
-	network string // "udp" or "tcp"
+	tags    *tagFormat
+	network string // "udp", "unixgram" or "tcp"
 	address string
 	// packet is how many bytes one write may have; 0: one statistic each.
 	packet int
@@ -21,6 +22,29 @@ type statsd struct {
 	conn  net.Conn // nil until it is used, and after an error
 	last  deltas
 	batch []byte
+}
+
+// tagFormat is how tags are written; nil: they stay within the name.
+type tagFormat struct {
+	begin, assign, next string
+	afterName           bool // rather than at the line's end
+}
+
+var (
+	dogTags      = &tagFormat{begin: "|#", assign: ":", next: ","}
+	graphiteTags = &tagFormat{begin: ";", assign: "=", next: ";", afterName: true}
+)
+
+func (f *tagFormat) write(tags []stats.Tag) (out string) {
+	for i, t := range tags {
+		if i == 0 {
+			out = f.begin
+		} else {
+			out += f.next
+		}
+		out += t.Name + f.assign + t.Value
+	}
+	return out
 }
 
 // streamPacket is how much of a stream is written at once.
@@ -75,20 +99,14 @@ func (s *statsd) addHistogram(m stats.Sample) error {
 }
 
 func (s *statsd) add(m stats.Sample, value, kind string) error {
-	name := m.Name
-	if s.tags {
-		name = m.Tagless
-	}
-	line := s.prefix + name + ":" + value + kind
-	if s.tags && len(m.Tags) > 0 {
-		for i, t := range m.Tags {
-			if i == 0 {
-				line += "|#"
-			} else {
-				line += ","
-			}
-			line += t.Name + ":" + t.Value
-		}
+	var line string
+	switch {
+	case s.tags == nil:
+		line = s.prefix + m.Name + ":" + value + kind
+	case s.tags.afterName:
+		line = s.prefix + m.Tagless + s.tags.write(m.Tags) + ":" + value + kind
+	default:
+		line = s.prefix + m.Tagless + ":" + value + kind + s.tags.write(m.Tags)
 	}
 	if len(s.batch) > 0 && len(s.batch)+1+len(line) > s.packet {
 		if err := s.write(); err != nil {
@@ -112,7 +130,7 @@ func (s *statsd) write() error {
 	}
 	_, err := s.conn.Write(s.batch)
 	s.batch = s.batch[:0]
-	if s.network == "udp" {
+	if s.network != "tcp" {
 		return nil // nobody listens: Envoy doesn't care either
 	}
 	return err

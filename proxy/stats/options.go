@@ -40,14 +40,23 @@ const (
 	Cumulative
 	Disjoint
 	Detailed
+	Native // of the protobuf format, which weir doesn't write
 )
 
 var typesByName = map[string]Types{"All": All, "Counters": Counters, "Gauges": Gauges, "Histograms": Histograms, "TextReadouts": TextReadouts}
 
-var bucketsByName = map[string]Buckets{"": Default, "none": Summary, "summary": Summary, "cumulative": Cumulative, "disjoint": Disjoint, "detailed": Detailed}
+var bucketsByName = map[string]Buckets{"": Default, "none": Summary, "summary": Summary, "cumulative": Cumulative, "disjoint": Disjoint, "detailed": Detailed, "prometheusnative": Native}
 
 // ErrPrometheusBuckets is returned for a bucket mode that the Prometheus format doesn't have.
 var ErrPrometheusBuckets = errors.New("unsupported prometheus histogram bucket mode")
+
+// ErrNativeBuckets and ErrOnlyPrometheus are returned for native histograms on
+// the pages for Prometheus, which are text, and on the others.
+var (
+	ErrNativeBuckets = errors.New("unsupported prometheusnative histogram type when not using protobuf exposition format")
+	//lint:ignore ST1005 Envoy's words
+	ErrOnlyPrometheus = errors.New("Invalid histogram_buckets type for non prometheus stats type")
+)
 
 // queryError is in Envoy's words, capitals and newlines included.
 type queryError string
@@ -76,13 +85,13 @@ func ParseOptions(query url.Values) (Options, error) {
 		o.Filter = re
 	}
 	var ok bool
-	if query.Has("type") {
-		if o.Types, ok = typesByName[query.Get("type")]; !ok {
+	if kind := query.Get("type"); kind != "" {
+		if o.Types, ok = typesByName[kind]; !ok {
 			return o, queryError("invalid &type= param")
 		}
 	}
 	if o.Buckets, ok = bucketsByName[query.Get("histogram_buckets")]; !ok {
-		return o, queryError("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n")
+		return o, queryError("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n")
 	}
 	if query.Get("hidden") == "only" {
 		o.Types = 0 // there are no hidden statistics

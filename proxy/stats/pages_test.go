@@ -83,7 +83,7 @@ func TestParseOptionsErrors(t *testing.T) {
 	for query, want := range map[string]string{
 		"filter=((":             "Invalid re2 regex: missing ): ((",
 		"type=foo":              "invalid &type= param",
-		"histogram_buckets=foo": "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n",
+		"histogram_buckets=foo": "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n",
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {

@@ -16,6 +16,9 @@ func (s *Snapshot) WritePrometheus(w io.Writer, o Options) error {
 	if o.Buckets == Disjoint || o.Buckets == Detailed {
 		return ErrPrometheusBuckets
 	}
+	if o.Buckets == Native {
+		return ErrNativeBuckets
+	}
 	b := bufio.NewWriterSize(w, 32<<10)
 	for _, t := range []struct {
 		types Types

@@ -96,7 +96,7 @@ func cutTags(name string, lists ...[]rule) (string, []Tag) {
 			if len(m) > 4 && m[4] >= 0 {
 				value = name[m[4]:m[5]]
 			}
-			tags = append(tags, Tag{r.tag, value})
+			tags = append(tags, Tag{r.tag, strings.TrimRight(value, ".")}) // as all of Envoy's names
 			if cut == nil {
 				cut = make([]bool, len(name))
 			}

@@ -20,22 +20,21 @@ type Info struct {
 	Begin    time.Duration       // when the request's first byte was seen
 	Protocol string              // "HTTP/1.1"; "" for TCP
 
-	DownstreamHandshakeEnd time.Duration // TLS handshake complete
-	LastDownstreamRxByte   time.Duration // request received whole
-	UpstreamPoolAsked      time.Duration // a pool was asked for a stream
-	UpstreamPoolReady      time.Duration // and gave it
-	UpstreamConnectBegin   time.Duration // of the upstream connection in use,
-	UpstreamConnectEnd     time.Duration // as old as that is
-	UpstreamHandshakeEnd   time.Duration
-	FirstUpstreamTxByte    time.Duration
-	LastUpstreamTxByte     time.Duration
-	FirstUpstreamRxByte    time.Duration
-	FirstUpstreamRxBody    time.Duration
-	LastUpstreamRxByte     time.Duration
-	FirstDownstreamTxByte  time.Duration
-	LastDownstreamTxByte   time.Duration
-	LastDownstreamAck      time.Duration // HTTP/3
-	End                    time.Duration // stream complete
+	LastDownstreamRxByte  time.Duration // request received whole
+	UpstreamPoolAsked     time.Duration // a pool was asked for a stream
+	UpstreamPoolReady     time.Duration // and gave it
+	UpstreamConnectBegin  time.Duration // of the upstream connection in use,
+	UpstreamConnectEnd    time.Duration // as old as that is
+	UpstreamHandshakeEnd  time.Duration
+	FirstUpstreamTxByte   time.Duration
+	LastUpstreamTxByte    time.Duration
+	FirstUpstreamRxByte   time.Duration
+	FirstUpstreamRxBody   time.Duration
+	LastUpstreamRxByte    time.Duration
+	FirstDownstreamTxByte time.Duration
+	LastDownstreamTxByte  time.Duration
+	LastDownstreamAck     time.Duration // HTTP/3
+	End                   time.Duration // stream complete
 
 	ResponseCode        int
 	ResponseCodeDetails string
@@ -109,6 +108,7 @@ type Info struct {
 	// bool, nil, map[string]any, []any.
 	Metadata            map[string]map[string]any
 	spare               []map[string]any // for namespaces to come
+	TypedMetadata       map[string]TypedMessage
 	RouteMetadata       map[string]map[string]any
 	VirtualHostMetadata map[string]map[string]any
 	ClusterMetadata     map[string]map[string]any

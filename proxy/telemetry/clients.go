@@ -13,6 +13,8 @@ type GRPC interface {
 	// Stream opens a stream to send on; what the server sends is dropped. It
 	// ends with ctx.
 	Stream(ctx context.Context, method string) (Stream, error)
+	// Close ends the connection, after the last call.
+	Close()
 }
 
 // Stream is an open stream. A failed Send ends it.

@@ -20,6 +20,8 @@ type QueueOptions struct {
 	ByTimer func()
 	// Pending is how many batches may wait to be sent; more are dropped.
 	Pending int
+	// Server is closed after the last batch; may be nil.
+	Server interface{ Close() }
 	// Dropped is told how many items of a batch were lost; may be nil.
 	Dropped func(n int)
 }
@@ -117,6 +119,9 @@ func (q *Queue[T]) run() {
 		case items := <-q.full:
 			q.send(q.ctx, items)
 		case <-q.ctx.Done():
+			if q.o.Server != nil {
+				q.o.Server.Close()
+			}
 			return
 		}
 	}

@@ -100,8 +100,11 @@ type offloaded struct {
 	s *socket
 }
 
-// Sign implements crypto.Signer.
-func (o offloaded) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
+// Sign implements crypto.Signer. When the connection ends meanwhile the work
+// goes on, and what it writes then is nobody's.
+func (o offloaded) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	var sig []byte
+	var err error
 	if stopped := o.s.elsewhere(func() { sig, err = o.Signer.Sign(rand, digest, opts) }); stopped != nil {
 		return nil, stopped
 	}

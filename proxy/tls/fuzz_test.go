@@ -6,11 +6,13 @@ import (
 	"encoding/asn1"
 	"strings"
 	"testing"
+
+	"github.com/weirproxy/weir/internal/x509name"
 )
 
 // withSAN is a certificate whose alternative names are der.
 func withSAN(der []byte) *x509.Certificate {
-	return &x509.Certificate{Extensions: []pkix.Extension{{Id: oidSubjectAltName, Value: der}}}
+	return &x509.Certificate{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: der}}}
 }
 
 func TestOtherNames(t *testing.T) {
@@ -21,17 +23,17 @@ func TestOtherNames(t *testing.T) {
 	}
 	id, _ := asn1.Marshal(upn)
 	der, err := asn1.Marshal([]asn1.RawValue{
-		{Class: asn1.ClassContextSpecific, Tag: tagDNS, Bytes: []byte("a.example")},
-		{Class: asn1.ClassContextSpecific, Tag: tagOtherName, IsCompound: true, Bytes: append(id, value...)},
+		{Class: asn1.ClassContextSpecific, Tag: x509name.TagDNS, Bytes: []byte("a.example")},
+		{Class: asn1.ClassContextSpecific, Tag: x509name.TagOtherName, IsCompound: true, Bytes: append(id, value...)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := withSAN(der)
-	if got := otherNames(c, upn); len(got) != 1 || got[0] != "user@a.example" {
+	if got := x509name.OtherNames(c, upn); len(got) != 1 || got[0] != "user@a.example" {
 		t.Errorf("otherNames: %q", got)
 	}
-	if got := otherNames(c, asn1.ObjectIdentifier{1, 2, 3}); got != nil {
+	if got := x509name.OtherNames(c, asn1.ObjectIdentifier{1, 2, 3}); got != nil {
 		t.Errorf("of another type: %q", got)
 	}
 	if got := allNames(c); got != "a.example" {
@@ -45,7 +47,7 @@ func FuzzAlternativeNames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, der []byte) {
 		c := withSAN(der)
 		allNames(c)
-		otherNames(c, asn1.ObjectIdentifier{1, 2, 3, 4})
+		x509name.OtherNames(c, asn1.ObjectIdentifier{1, 2, 3, 4})
 	})
 }
 

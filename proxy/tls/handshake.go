@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"time"
 
 	"github.com/weirproxy/weir/proxy/network"
 )
@@ -11,6 +12,7 @@ import (
 // handshake is one handshake on its coroutine.
 type handshake struct {
 	*coroutine
+	begun   time.Duration // by the loop's clock
 	err     error
 	ended   bool
 	working bool // work is being done
@@ -20,7 +22,7 @@ type handshake struct {
 type handshakeKey struct{}
 
 func (s *socket) begin() {
-	h := &handshake{coroutine: newCoroutine()}
+	h := &handshake{coroutine: newCoroutine(), begun: s.nc.Loop().Now()}
 	s.hs, s.phase = h, shaking
 	h.run = func() {
 		h.err = s.conn.HandshakeContext(context.WithValue(context.Background(), handshakeKey{}, s))
@@ -49,7 +51,7 @@ func (s *socket) advance() {
 		return
 	}
 	s.hs.park()
-	err := s.hs.err
+	err, begun := s.hs.err, s.hs.begun
 	s.hs, s.chosen = nil, nil
 	cs := s.conn.ConnectionState()
 	if err != nil {
@@ -70,6 +72,7 @@ func (s *socket) advance() {
 		s.end.stats().FailVerifyError.Inc()
 	}
 	s.describe(&cs, v)
+	s.nc.Info.HandshakeBegin, s.nc.Info.HandshakeEnd = begun, s.nc.Loop().Now()
 	s.nc.RaiseConnected()
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/weirproxy/weir/internal/x509name"
 	"github.com/weirproxy/weir/proxy/matcher"
 )
 
@@ -52,7 +53,7 @@ func (m *sanMatcher) names(c *x509.Certificate) (out []string) {
 		}
 		return out
 	}
-	return otherNames(c, m.oid)
+	return x509name.OtherNames(c, m.oid)
 }
 
 // matchDNS tells whether a certificate's DNS name, which may have a wildcard
@@ -92,71 +93,16 @@ func hasName(c *x509.Certificate, name string) bool {
 	return false
 }
 
-var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
-
-// generalNames are the alternative names of all types, in their order (RFC
-// 5280 section 4.2.1.6).
-func generalNames(c *x509.Certificate) (out []asn1.RawValue) {
-	for _, e := range c.Extensions {
-		if e.Id.Equal(oidSubjectAltName) {
-			if rest, err := asn1.Unmarshal(e.Value, &out); err != nil || len(rest) > 0 {
-				return nil
-			}
-		}
-	}
-	return out
-}
-
-// The tags of general names.
-const (
-	tagOtherName = 0
-	tagEmail     = 1
-	tagDNS       = 2
-	tagURI       = 6
-	tagIP        = 7
-)
-
 // allNames are the alternative names, for messages.
 func allNames(c *x509.Certificate) string {
 	var out []string
-	for _, n := range generalNames(c) {
+	for _, n := range x509name.GeneralNames(c) {
 		switch n.Tag {
-		case tagEmail, tagDNS, tagURI:
+		case x509name.TagEmail, x509name.TagDNS, x509name.TagURI:
 			out = append(out, string(n.Bytes))
-		case tagIP:
+		case x509name.TagIP:
 			out = append(out, net.IP(n.Bytes).String())
 		}
 	}
 	return strings.Join(out, ", ")
-}
-
-// otherNames are the values of the otherName entries with the identifier oid,
-// of those that are strings.
-func otherNames(c *x509.Certificate, oid asn1.ObjectIdentifier) (out []string) {
-	for _, n := range generalNames(c) {
-		if n.Class != asn1.ClassContextSpecific || n.Tag != tagOtherName {
-			continue
-		}
-		var id asn1.ObjectIdentifier
-		var value, s asn1.RawValue
-		rest, err := asn1.Unmarshal(n.Bytes, &id)
-		if err != nil || !id.Equal(oid) {
-			continue
-		}
-		if _, err := asn1.Unmarshal(rest, &value); err != nil {
-			continue
-		}
-		if _, err := asn1.Unmarshal(value.Bytes, &s); err == nil && isString(s.Tag) {
-			out = append(out, string(s.Bytes))
-		}
-	}
-	return out
-}
-
-func isString(tag int) bool {
-	switch tag {
-	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String, asn1.TagNumericString, asn1.TagOctetString:
-		return true
-	}
-	return false
 }

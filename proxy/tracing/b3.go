@@ -36,14 +36,14 @@ func (f b3) extract(h *http.HeaderMap) (c Context, found, ok bool) {
 		c.Sampled, c.decided = true, true
 	}
 	if hasID && hasTrace {
-		if !c.setTrace(trace) {
+		if !c.setTrace(padded(trace)) {
 			return c, true, false
 		}
-		if c.ID, ok = parseHex(id); !ok || c.ID == 0 {
+		if c.ID, ok = parseHex(padded(id)); !ok {
 			return c, true, false
 		}
 		if v, has := h.GetName(b3Parent); has && v != "" {
-			if c.Parent, ok = parseHex(v); !ok {
+			if c.Parent, ok = parseHex(padded(v)); !ok {
 				return c, true, false
 			}
 		}
@@ -59,6 +59,15 @@ func (f b3) extract(h *http.HeaderMap) (c Context, found, ok bool) {
 	return c, c.decided, true
 }
 
+// padded is an id of 16 digits: in headers of their own ids may have fewer, as
+// Envoy takes them.
+func padded(id string) string {
+	if len(id) == 0 || len(id) >= 16 {
+		return id
+	}
+	return "0000000000000000"[len(id):] + id
+}
+
 // setTrace reads a trace id of 16 or 32 digits.
 func (c *Context) setTrace(s string) (ok bool) {
 	if len(s) == 32 {
@@ -68,7 +77,7 @@ func (c *Context) setTrace(s string) (ok bool) {
 		s = s[16:]
 	}
 	c.TraceLow, ok = parseHex(s)
-	return ok && c.TraceHigh|c.TraceLow != 0
+	return ok
 }
 
 // parseB3 reads {trace}-{span}[-{sampled}[-{parent}]], or the sampling alone.
@@ -79,7 +88,7 @@ func parseB3(v string) (c Context, found, ok bool) {
 		c.Sampled, c.decided = v == "1" || v == "d", true
 		return c, true, v == "0" || v == "1" || v == "d"
 	}
-	if len(parts) > 4 || !c.setTrace(parts[0]) {
+	if len(parts) > 4 || !c.setTrace(parts[0]) || c.TraceHigh|c.TraceLow == 0 {
 		return c, true, false
 	}
 	if c.ID, ok = parseHex(parts[1]); !ok {

@@ -135,6 +135,7 @@ func (s *Providers) newOpenTelemetry(p field.Path, http *tracev3.Tracing_Http) (
 	}
 	dropped := s.Stats.Counter("tracing.opentelemetry.spans_dropped")
 	q.Dropped = func(n int) { dropped.Add(uint64(n)) }
+	q.Server = e.grpc
 	if e.grpc == nil && e.http == nil { // as Envoy: spans go nowhere
 		e.queue = telemetry.NewQueue(s.Loops, q, func(context.Context, []*Span) {})
 	} else {
@@ -209,8 +210,13 @@ func (s *Providers) newZipkin(p field.Path, http *tracev3.Tracing_Http) (*Tracer
 		"collector_hostname", "trace_context_option"); err != nil {
 		return nil, err
 	}
-	if m.GetCollectorEndpointVersion() != tracev3.ZipkinConfig_HTTP_JSON {
-		return nil, p.Dot("collector_endpoint_version").Errorf("weir does not support %v, only HTTP_JSON", m.GetCollectorEndpointVersion())
+	contentType, encode := "application/json", zipkinJSON
+	switch v := m.GetCollectorEndpointVersion(); v {
+	case tracev3.ZipkinConfig_HTTP_JSON:
+	case tracev3.ZipkinConfig_HTTP_PROTO:
+		contentType, encode = "application/x-protobuf", zipkinProto
+	default:
+		return nil, p.Dot("collector_endpoint_version").Errorf("weir does not support %v, only HTTP_JSON and HTTP_PROTO", v)
 	}
 	shared := m.GetSharedSpanContext() == nil || m.GetSharedSpanContext().GetValue()
 	host := m.GetCollectorHostname()
@@ -219,7 +225,8 @@ func (s *Providers) newZipkin(p field.Path, http *tracev3.Tracing_Http) (*Tracer
 	}
 	e := &zipkinExporter{
 		http:    s.Clients.HTTP(m.GetCollectorCluster()),
-		request: telemetry.Request{Host: host, Path: m.GetCollectorEndpoint(), Headers: [][2]string{{"content-type", "application/json"}}},
+		request: telemetry.Request{Host: host, Path: m.GetCollectorEndpoint(), Headers: [][2]string{{"content-type", contentType}}},
+		encode:  encode,
 		shared:  shared, service: s.Cluster, local: s.Local, stats: newZipkinStats(s.Stats),
 	}
 	q := s.queue("zipkin", e.stats.timerFlushed)

@@ -45,7 +45,7 @@ func (s *Providers) newSkyWalking(p field.Path, http *tracev3.Tracing_Http) (*Tr
 	if n := c.GetMaxCacheSize(); n != nil {
 		most = int(n.GetValue())
 	}
-	e.queue = telemetry.NewQueue(s.Loops, telemetry.QueueOptions{Size: 1, Pending: max(most, 1), Dropped: func(n int) { e.dropped.Add(uint64(n)) }}, e.send)
+	e.queue = telemetry.NewQueue(s.Loops, telemetry.QueueOptions{Size: 1, Pending: max(most, 1), Server: e.server, Dropped: func(n int) { e.dropped.Add(uint64(n)) }}, e.send)
 	return &Tracer{format: e.skyWalking, exporter: e, begin: beginSkyWalking, byPath: true}, nil
 }
 

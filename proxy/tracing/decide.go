@@ -148,6 +148,9 @@ func (c *Config) count(worker int, r Reason) {
 	}
 }
 
+// Stats are the tracer's statistics.
+func (c *Config) Stats() *stats.Group[Stats] { return c.group }
+
 // Egress tells that the listener is for what goes out.
 func (c *Config) Egress() bool { return c.egress }
 

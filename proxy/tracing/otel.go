@@ -120,6 +120,9 @@ func otelSpan(s *Span) *tracepb.Span {
 		out.Flags |= uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
 	}
 	for _, t := range s.Tags {
+		if t.Key == tagMethod && !slices.Contains(knownMethods, t.Value) {
+			t.Value = "_OTHER"
+		}
 		// Attributes are unique: the last value stands.
 		if i := slices.IndexFunc(out.Attributes, func(a *commonpb.KeyValue) bool { return a.Key == t.Key }); i >= 0 {
 			out.Attributes[i] = telemetry.Attribute(t.Key, t.Value)
@@ -135,6 +138,10 @@ func otelSpan(s *Span) *tracepb.Span {
 	}
 	return out
 }
+
+// knownMethods are those of OpenTelemetry's semantic conventions for HTTP; all
+// others are _OTHER.
+var knownMethods = []string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 
 // failed tells whether a tag makes its span one with an error: OpenTelemetry's
 // semantic conventions for HTTP and gRPC spans.

@@ -13,6 +13,7 @@ import (
 
 // Names of tags, Envoy's.
 const (
+	tagMethod     = "http.method"
 	tagStatusCode = "http.status_code"
 	tagGRPCStatus = "grpc.status_code"
 	tagError      = "error"
@@ -48,7 +49,7 @@ func (c *Config) tagRequest(s *Span, ctx *formatter.Context) {
 		s.SetTag("guid:x-request-id", h.Get(http.XRequestID))
 	}
 	s.SetTag("http.url", c.url(h))
-	s.SetTag("http.method", h.Get(http.Method))
+	s.SetTag(tagMethod, h.Get(http.Method))
 	s.SetTag("downstream_cluster", orDash(h.Get(http.XEnvoyDownstreamServiceCluster)))
 	s.SetTag("user_agent", orDash(h.Get(http.UserAgent)))
 	s.SetTag("http.protocol", orDash(info.Protocol))

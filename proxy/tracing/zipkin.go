@@ -26,7 +26,7 @@ func (o zipkinOptions) begin(_ *Tracer, parent *Context, traced bool) Context {
 			c.Sampled = parent.Sampled
 		}
 	}
-	if parent == nil || parent.ID == 0 {
+	if parent == nil || !parent.Remote { // no more than a decision
 		c.ID = newID()
 		c.TraceLow = c.ID
 		if o.long {
@@ -43,12 +43,13 @@ func (o zipkinOptions) begin(_ *Tracer, parent *Context, traced bool) Context {
 	return c
 }
 
-// zipkinExporter sends spans to a Zipkin collector, as JSON of version 2
-// (zipkin.io/zipkin-api).
+// zipkinExporter sends spans to a Zipkin collector, as JSON or protobufs of
+// version 2 (zipkin.io/zipkin-api).
 type zipkinExporter struct {
 	queue   *telemetry.Queue[*Span]
 	http    telemetry.HTTP
 	request telemetry.Request
+	encode  func([]zipkinSpan) []byte
 	shared  bool
 	service string
 	local   network.Address
@@ -85,14 +86,10 @@ func (e *zipkinExporter) send(ctx context.Context, spans []*Span) {
 	for i, s := range spans {
 		list[i] = e.span(s)
 	}
-	body, err := json.Marshal(list)
-	if err != nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, zipkinTimeout)
 	defer cancel()
 	r := e.request
-	r.Body = body
+	r.Body = e.encode(list)
 	e.stats.spansSent.Add(uint64(len(spans)))
 	switch status, err := e.http.Do(ctx, r); {
 	case err != nil:
@@ -102,6 +99,11 @@ func (e *zipkinExporter) send(ctx context.Context, spans []*Span) {
 	default:
 		e.stats.sent.Inc()
 	}
+}
+
+func zipkinJSON(spans []zipkinSpan) []byte {
+	b, _ := json.Marshal(spans) // strings and numbers only
+	return b
 }
 
 type zipkinSpan struct {

@@ -102,9 +102,7 @@ func compileGroup(p field.Path, l *endpointv3.LocalityLbEndpoints, names bool) (
 	if g.priority > 128 {
 		return g, p.Dot("priority").Errorf("%d is above 128", g.priority)
 	}
-	if err := metadata(p.Dot("metadata"), l.GetMetadata(), &g.metadata); err != nil {
-		return g, err
-	}
+	g.locality = cluster.NoLocality
 	if lo := l.GetLocality(); lo != nil {
 		g.locality = &cluster.Locality{Region: lo.GetRegion(), Zone: lo.GetZone(), SubZone: lo.GetSubZone()}
 	}

@@ -127,7 +127,7 @@ func localityWeight(sets []*cluster.HostSet, h *cluster.Host) uint32 {
 		return 0
 	}
 	for _, l := range sets[h.Priority].Localities {
-		if *l.Locality == *h.Locality {
+		if l.Locality.Compare(h.Locality) == 0 {
 			return l.Weight
 		}
 	}

@@ -22,7 +22,7 @@ type assignment struct {
 
 // endpointGroup is a locality's endpoints of one priority.
 type endpointGroup struct {
-	locality         *cluster.Locality
+	locality         *cluster.Locality // never nil
 	weight, priority uint32
 	metadata         cluster.Metadata
 	endpoints        []endpoint

@@ -211,7 +211,15 @@ func compact(m proto.Message) string {
 // ServeHTTP takes Zipkin's spans, and OpenTelemetry's.
 func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
-	if r.Header.Get("content-type") == "application/x-protobuf" {
+	protobuf := r.Header.Get("content-type") == "application/x-protobuf"
+	if protobuf && strings.HasSuffix(r.URL.Path, "/spans") {
+		for _, s := range zipkinProtos(b) {
+			c.add("zipkin to %s %s: %s", r.Host, r.URL, s)
+		}
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	if protobuf {
 		m := &tracespb.ExportTraceServiceRequest{}
 		if err := proto.Unmarshal(b, m); err != nil {
 			c.add("not OpenTelemetry: %v %s", err, base64.StdEncoding.EncodeToString(b))

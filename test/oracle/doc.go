@@ -33,7 +33,8 @@
 //	requests:         sent one after another; see the request type
 //	log:              a format string, or {log_format: ...}: lines of the access log are compared; without an HCM, of {{dir}}/access.log
 //	stat_names:       true: the names of all statistics, and the samples and labels of the Prometheus page, are compared
-//	stats, admin:     names of statistics, and pages, that are compared at the end
+//	stats:            names of statistics whose values are compared at the end
+//	admin:            admin pages that are compared then, one after another: /path, or POST /path
 //	validate:         a whole bootstrap; only whether --mode validate takes it is compared
 //	ignore:           header names that are not compared
 //	collect:          how much telemetry to wait for; what came to the clusters collector (gRPC) and collector-http is compared

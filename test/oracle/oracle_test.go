@@ -80,12 +80,12 @@ func TestCases(t *testing.T) {
 
 // observation is all that is compared.
 type observation struct {
-	Accepted *bool               `json:",omitempty"`
-	Answers  [][]answer          `json:",omitempty"`
-	Shares   []shares            `json:",omitempty"`
-	Stats    map[string]string   `json:",omitempty"`
-	Pages    map[string]pageView `json:",omitempty"`
-	Log      []string            `json:",omitempty"`
+	Accepted *bool             `json:",omitempty"`
+	Answers  [][]answer        `json:",omitempty"`
+	Shares   []shares          `json:",omitempty"`
+	Stats    map[string]string `json:",omitempty"`
+	Pages    []pageView        `json:",omitempty"`
+	Log      []string          `json:",omitempty"`
 	// StatNames are the names of all statistics, by what they are.
 	StatNames []string `json:",omitempty"`
 	// Collected is what the collector was sent.
@@ -109,8 +109,8 @@ func (o observation) String() string {
 	for _, name := range slices.Sorted(maps.Keys(o.Stats)) {
 		fmt.Fprintf(&b, "%s: %s\n", name, o.Stats[name])
 	}
-	for _, path := range slices.Sorted(maps.Keys(o.Pages)) {
-		e.Encode(o.Pages[path])
+	for _, page := range o.Pages {
+		e.Encode(page)
 	}
 	for _, line := range o.Log {
 		fmt.Fprintf(&b, "log: %s\n", line)
@@ -125,8 +125,10 @@ func (o observation) String() string {
 }
 
 type pageView struct {
-	Status int
-	Body   string
+	Page    string
+	Status  int
+	Headers [][2]string
+	Body    string
 }
 
 // shares are how often a server answered with a status, of 1.
@@ -162,7 +164,7 @@ func lineDiff(a, b string) (out string) {
 	if len(from) == len(to) {
 		for i := range from {
 			if from[i] != to[i] {
-				out += "-" + from[i] + "\n+" + to[i] + "\n"
+				out += fmt.Sprintf("line %d:\n-%s\n+%s\n", i, from[i], to[i])
 			}
 		}
 		return out
@@ -284,15 +286,35 @@ func (c *testCase) observeAdmin(t *testing.T, p *proxy, clean cleaner, o *observ
 		}
 	}
 	for _, path := range c.Admin {
-		status, body, err := p.page(path)
+		method, target, ok := strings.Cut(path, " ")
+		if !ok {
+			method, target = "GET", path
+		}
+		m, err := p.adminAnswer(method, target)
 		if err != nil {
 			t.Error(err)
+			continue
 		}
-		if o.Pages == nil {
-			o.Pages = map[string]pageView{}
+		// Whether a page has chunks or a length is free, and Envoy says some twice.
+		headers := slices.DeleteFunc(slices.Compact(clean.headers(m.Headers)), func(h [2]string) bool {
+			return h[0] == "transfer-encoding" || h[0] == "content-length"
+		})
+		body := clean.text(m.Body)
+		if target == "/runtime" { // in the order of a hash table
+			body = sortedJSON(body)
 		}
-		o.Pages[path] = pageView{status, clean.text(body)}
+		o.Pages = append(o.Pages, pageView{path, m.status(), headers, body})
 	}
+}
+
+// sortedJSON is an object with its names in order.
+func sortedJSON(text string) string {
+	var v object
+	if json.Unmarshal([]byte(text), &v) != nil {
+		return text
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
 }
 
 // cleaner takes out of answers what can't be the same twice.

@@ -173,18 +173,23 @@ func (p *proxy) stop() error {
 
 // page gets a page of the admin interface.
 func (p *proxy) page(path string) (status int, body string, err error) {
-	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", p.admin), 3*time.Second)
-	if err != nil {
-		return 0, "", err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n", path)
-	m, err := readMessage(bufio.NewReader(c), false)
+	m, err := p.adminAnswer("GET", path)
 	if err != nil {
 		return 0, "", err
 	}
 	return m.status(), m.Body, nil
+}
+
+// adminAnswer is what the admin interface answers.
+func (p *proxy) adminAnswer(method, path string) (*message, error) {
+	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", p.admin), 3*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n", method, path)
+	return readMessage(bufio.NewReader(c), method == "HEAD")
 }
 
 // statistics are the values of these names; "" for those that don't exist.

@@ -6,11 +6,13 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // CheckMethod is the method that servers are asked by.
@@ -49,6 +51,9 @@ type Options struct {
 // Peers describes a connection's two ends; tls is nil on a plain one.
 func Peers(local, remote network.Address, tls network.TLSInfo, o Options) *authv3.AttributeContext {
 	a := &authv3.AttributeContext{Source: peer(remote), Destination: peer(local)}
+	if o.TLSSession {
+		a.TlsSession = &authv3.AttributeContext_TLSSession{}
+	}
 	if tls == nil {
 		return a
 	}
@@ -60,7 +65,7 @@ func Peers(local, remote network.Address, tls network.TLSInfo, o Options) *authv
 		}
 	}
 	if o.TLSSession {
-		a.TlsSession = &authv3.AttributeContext_TLSSession{Sni: tls.SNI()}
+		a.TlsSession.Sni = tls.SNI()
 	}
 	return a
 }
@@ -106,4 +111,18 @@ func Metadata(namespaces []string, sources ...map[string]map[string]any) *corev3
 		}
 	}
 	return m
+}
+
+// AddTyped adds to m the typed metadata that lies in these namespaces.
+func AddTyped(m *corev3.Metadata, namespaces []string, all map[string]streaminfo.TypedMessage) {
+	for _, ns := range namespaces {
+		x, ok := all[ns]
+		if !ok {
+			continue
+		}
+		if m.TypedFilterMetadata == nil {
+			m.TypedFilterMetadata = map[string]*anypb.Any{}
+		}
+		m.TypedFilterMetadata[ns] = &anypb.Any{TypeUrl: x.TypeURL, Value: x.Value}
+	}
 }

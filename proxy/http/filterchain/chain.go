@@ -153,7 +153,7 @@ func (c *Chain) Renew() {
 		}
 	}
 	c.request.added, c.response.added = false, false
-	c.DropBuffers()
+	c.forget()
 }
 
 // Restart readies a destroyed chain for another stream.
@@ -175,8 +175,18 @@ func (c *Chain) RestartRequest() {
 	c.State = State{RequestWhole: c.RequestWhole, GotTrailers: c.GotTrailers}
 }
 
-// DropBuffers gives the memory of what was kept for filters back.
-func (c *Chain) DropBuffers() {
+// Drop gives up a chain that will not be used again.
+func (c *Chain) Drop() {
+	c.forget()
+	for i := range c.slots {
+		if f, ok := c.slots[i].filter.(http.Dropper); ok {
+			f.Drop()
+		}
+	}
+}
+
+// forget drops what was kept for filters.
+func (c *Chain) forget() {
 	c.request.forget()
 	c.response.forget()
 }

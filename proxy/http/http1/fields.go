@@ -22,7 +22,8 @@ const (
 // section ends, and raw with it, in an empty line. Names are put in lower
 // case in place.
 func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings) *http.CodecError {
-	left := s.maxLines()
+	// A line that joins another does not count as one, but joining takes memory.
+	left, joins := s.maxLines(), s.maxLines()
 	if s.Case == PreserveCase {
 		h.KeepSpelling(s.CapitalizeOwn)
 	}
@@ -61,11 +62,17 @@ func parseFields(h *http.HeaderMap, raw []byte, p int, sec section, s *Settings)
 		for end > start && (raw[end-1] == ' ' || raw[end-1] == '\t') {
 			end--
 		}
-		if left--; left < 0 {
-			return errTooMany
-		}
+		before := h.Len()
 		if err := addField(h, text(name), text(raw[start:end]), sec, s); err != nil {
 			return err
+		}
+		if h.Len() > before {
+			left--
+		} else {
+			joins--
+		}
+		if left < 0 || joins < 0 {
+			return errTooMany
 		}
 	}
 	return errName // no empty line; findHead saw one, so this is not reached

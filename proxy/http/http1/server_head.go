@@ -94,13 +94,12 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 		conn = readConnection(h)
 	}
 	if h.Has(http.Upgrade) || h.Has(http.HTTP2Settings) {
-		// An upgrade of a request with a body may be ignored (RFC 9110
-		// section 7.8), and HTTP/2 is spoken from the first byte only.
-		if hasToken(h.Get(http.Upgrade), "h2c") || n > 0 || chunked || s.ignores(h.Get(http.Upgrade)) {
+		// HTTP/2 is spoken from the first byte only.
+		if hasToken(h.Get(http.Upgrade), "h2c") || s.ignores(h.Get(http.Upgrade)) {
 			dropUpgrade(h)
 		}
 		h.Remove(http.HTTP2Settings)
-		s.upgrade = conn.upgrade && h.Has(http.Upgrade) && !s.http10
+		s.upgrade = conn.upgrade && h.Has(http.Upgrade) && !s.http10 && n <= 0 && !chunked
 	}
 	if h.Has(http.Connection) {
 		if err := removeNominated(h); err != nil {

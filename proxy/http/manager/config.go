@@ -270,9 +270,20 @@ func (c *Config) buildInternal(p field.Path, i *hcmv3.HttpConnectionManager_Inte
 		return err
 	}
 	c.internalPipes = i.UnixSockets
+	if len(i.CidrRanges) == 0 {
+		c.internal = privateNetworks
+		return nil
+	}
 	var err error
 	c.internal, err = prefixes(p.Dot("cidr_ranges"), i.CidrRanges)
 	return err
+}
+
+// privateNetworks are internal to an internal_address_config without ranges:
+// RFC 1918, RFC 4193 and this machine.
+var privateNetworks = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
 }
 
 func (c *Config) isInternal(a netip.Addr) bool {
@@ -287,7 +298,9 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 		http1: stats.NewGroup[http1Stats](o.Stats, stats.Scope{Prefix: "http1."}),
 		http2: stats.NewGroup[http2.Stats](o.Stats, stats.Scope{Prefix: "http2.", Lazy: true}),
 	}
-	if c.tracing == nil { // as in Envoy the statistics are there all the same
+	if c.tracing != nil {
+		c.groups.tracing = c.tracing.Stats()
+	} else { // as in Envoy the statistics are there all the same
 		c.groups.tracing = tracing.NewStats(o.Stats, prefix)
 	}
 	c.workers = make([]*worker, len(o.Loops))
@@ -296,8 +309,12 @@ func (c *Config) buildWorkers(prefix string, o Options) {
 	}
 }
 
-// Close ends the manager's statistics.
+// Close ends the manager's statistics, and what its workers hold for new
+// connections.
 func (c *Config) Close() {
+	for _, w := range c.workers {
+		w.loop.Post(w.retire)
+	}
 	c.groups.manager.Close()
 	c.groups.listener.Close()
 	c.groups.http1.Close()
@@ -307,6 +324,7 @@ func (c *Config) Close() {
 	} else {
 		c.groups.tracing.Close()
 	}
+	accesslog.Close(c.accessLogs)
 	c.closeFilters()
 }
 

@@ -81,7 +81,6 @@ func (d headerDetector) detect(h *http.HeaderMap, _ network.Address) detected {
 }
 
 func within(ps []netip.Prefix, a netip.Addr) bool {
-	a = a.Unmap()
 	for _, p := range ps {
 		if p.Contains(a) {
 			return true

@@ -101,8 +101,8 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 		if c.trustedHops == 0 || !h.Has(http.XForwardedProto) {
 			h.Set(http.XForwardedProto, scheme)
 		}
-		if c.appendForwardedPort && (c.trustedHops == 0 || !h.Has(http.XForwardedPort)) {
-			h.SetInt(http.XForwardedPort, int64(s.m.conn.LocalAddress().Port()))
+		if c.appendForwardedPort && c.trustedHops == 0 {
+			h.Remove(http.XForwardedPort) // whoever told it is not trusted
 		}
 	} else {
 		var reject int
@@ -114,6 +114,9 @@ func (s *stream) clientAddress() (remote netip.Addr, trusted bool) {
 	}
 	if !h.Has(http.XForwardedProto) {
 		h.Set(http.XForwardedProto, scheme)
+	}
+	if c.appendForwardedPort && !h.Has(http.XForwardedPort) {
+		h.SetInt(http.XForwardedPort, int64(s.m.conn.LocalAddress().Port()))
 	}
 	return remote, trusted
 }
@@ -203,19 +206,15 @@ func (s *stream) setScheme() {
 	switch own, told := h.Get(http.Scheme), h.Get(http.XForwardedProto); {
 	case strings.EqualFold(own, "https"):
 		h.Set(http.Scheme, "https")
-	case strings.EqualFold(own, "http"):
+	case strings.EqualFold(own, "http"), strings.EqualFold(told, "http"):
 		h.Set(http.Scheme, "http")
-	case isHTTPScheme(told):
-		h.Set(http.Scheme, told)
+	case strings.EqualFold(told, "https"):
+		h.Set(http.Scheme, "https")
 	case s.secure():
 		h.Set(http.Scheme, "https")
 	default:
 		h.Set(http.Scheme, "http")
 	}
-}
-
-func isHTTPScheme(s string) bool {
-	return strings.EqualFold(s, "http") || strings.EqualFold(s, "https")
 }
 
 // setRequestID gives the request an x-request-id as configured.

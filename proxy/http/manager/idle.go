@@ -44,6 +44,7 @@ func (w *worker) unpark(m *ConnManager) {
 		w.idleTail = m.idlePrev
 	}
 	m.parked, m.idleNext, m.idlePrev = false, nil, nil
+	w.releaseIdle()
 }
 
 // onIdle closes the connections whose time is over and waits for the next.

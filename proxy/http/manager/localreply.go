@@ -1,6 +1,8 @@
 package manager
 
 import (
+	"strings"
+
 	"github.com/weirproxy/weir/proxy/accesslog"
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -48,6 +50,9 @@ func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grp
 		s.connectionClose = true // what follows may be garbled, too
 	}
 	s.LocalReply = true
+	if s.request.Get(http.XForwardedProto) != "" {
+		s.findRoute() // so that it changes headers even of what is refused before routing
+	}
 	h := &s.response
 	h.Reset()
 	h.Add(http.Status, h.Int(int64(code)))
@@ -56,6 +61,8 @@ func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grp
 		modify(h)
 	}
 	s.info.ResponseCode = code
+	given, ownType := body, h.Has(http.ContentType)
+	head := s.request.Get(http.Method) == "HEAD"
 	contentType := "text/plain"
 	if lr := s.cfg.localReplies; lr != nil {
 		code, body, contentType = s.rewriteReply(lr, code, body)
@@ -68,14 +75,14 @@ func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grp
 		h.Set(http.Status, "200")
 		h.Set(http.ContentType, "application/grpc")
 		h.SetInt(http.GrpcStatus, int64(grpcStatus))
-		if body != "" {
-			h.Set(http.GrpcMessage, h.Own(http.PercentEncode(body)))
+		if body != "" && !head {
+			h.Set(http.GrpcMessage, h.Own(http.PercentEncode(grpcMessage(body, contentType))))
 		}
 		body = ""
 	case body != "" && code != 204 && code != 304 && code >= 200:
 		h.SetInt(http.ContentLength, int64(len(body)))
-		if !h.Has(http.ContentType) {
-			h.Add(http.ContentType, contentType)
+		if !ownType || body != given || contentType != "text/plain" {
+			h.Set(http.ContentType, contentType) // a type that was given is not that of another body
 		}
 	default:
 		body = ""
@@ -84,7 +91,7 @@ func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grp
 			h.Remove(http.ContentLength)
 		}
 	}
-	if s.request.Get(http.Method) == "HEAD" {
+	if head {
 		body = ""
 	}
 	if direct {
@@ -98,6 +105,15 @@ func (s *stream) Answer(code int, body string, modify func(*http.HeaderMap), grp
 		s.EncodeBody(b, true)
 		s.PutBuffer(b)
 	}
+}
+
+// grpcMessage is a body as a header's value: without the line break that a JSON
+// format ends with.
+func grpcMessage(body, contentType string) string {
+	if contentType == "application/json" {
+		return strings.TrimSuffix(body, "\n")
+	}
+	return body
 }
 
 // replaceResponse sends the head in s.response and body past the filters.

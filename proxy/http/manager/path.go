@@ -17,11 +17,9 @@ const (
 	slashesUnescapeAndForward
 )
 
-// rejectPath answers a path that can't be made a normal one. Who sends such
-// is not to be trusted with another request.
+// rejectPath answers a path that can't be made a normal one.
 func (s *stream) rejectPath() bool {
 	s.w.stats.DownstreamRqFailedPathNormalization.Inc()
-	s.connectionClose = true
 	return s.reject(400, "", "path_normalization_failed")
 }
 
@@ -38,8 +36,7 @@ func (s *stream) normalizePath() bool {
 			return s.rejectPath()
 		}
 		if c.slashes == slashesUnescapeAndRedirect && s.grpc {
-			s.connectionClose = true
-			return s.reject(400, "", "path_normalization_failed") // gRPC knows no redirects
+			return s.rejectPath() // gRPC knows no redirects
 		}
 		path = unescapeSlashes(path)
 		redirect = c.slashes == slashesUnescapeAndRedirect

@@ -31,6 +31,7 @@ type worker struct {
 	nfree    int
 	scratch  filterchain.Scratch
 	codecs   []reusableCodec
+	retired  bool        // no new connections come
 	idle     event.Timer // for the first of the connections that wait
 	idleHead *ConnManager
 	idleTail *ConnManager
@@ -44,7 +45,7 @@ type groups struct {
 	listener *stats.Group[ListenerStats]
 	http1    *stats.Group[http1Stats]
 	http2    *stats.Group[http2.Stats]
-	tracing  *stats.Group[tracing.Stats] // nil when the tracer has them
+	tracing  *stats.Group[tracing.Stats] // the tracer's, if there is one
 }
 
 func (w *worker) open(c *Config) {
@@ -107,13 +108,8 @@ func (w *worker) getStream() *stream {
 // putStream recycles a stream: everything back to the start, and new filters
 // for those that serve one stream only.
 func (w *worker) putStream(s *stream) {
-	if w.nfree >= maxFreeStreams {
-		s.idle.Release()
-		s.headers.Release()
-		s.whole.Release()
-		s.maxLife.Release()
-		s.periodic.Release()
-		s.DropBuffers()
+	if w.nfree >= maxFreeStreams || w.retired {
+		s.drop()
 		return
 	}
 	s.Restart()
@@ -130,4 +126,32 @@ func (w *worker) putStream(s *stream) {
 	s.streamState = streamState{}
 	s.next, w.free = w.free, s
 	w.nfree++
+}
+
+// drop gives up a stream that will not be used again.
+func (s *stream) drop() {
+	s.idle.Release()
+	s.headers.Release()
+	s.whole.Release()
+	s.maxLife.Release()
+	s.periodic.Release()
+	s.Drop()
+}
+
+// retire has the loop's timers, which may be armed for an hour, let go of what
+// there is for new connections: there will be none. Those that there are go on.
+func (w *worker) retire() {
+	w.retired = true
+	for ; w.free != nil; w.free = w.free.next {
+		w.free.drop()
+	}
+	w.nfree = 0
+	w.releaseIdle()
+}
+
+// releaseIdle lets go of a retired worker's timer that nobody needs.
+func (w *worker) releaseIdle() {
+	if w.retired && w.idleHead == nil {
+		w.idle.Release()
+	}
 }

@@ -53,7 +53,7 @@ func (s *stream) prepareRequest(end bool) bool {
 		return s.reject(404, "", "absolute_path_rejected")
 	}
 	if strings.IndexByte(path, '#') >= 0 {
-		return s.reject(400, "", "path_normalization_failed")
+		return s.rejectPath()
 	}
 	if !connect && !s.normalizePath() {
 		return false
@@ -65,11 +65,12 @@ func (s *stream) prepareRequest(end bool) bool {
 	for _, m := range s.cfg.earlyMutations {
 		m.Apply(h, s.formatContext())
 	}
+	withBody := proto < http.HTTP2 && (h.Has(http.TransferEncoding) || strings.Trim(h.Get(http.ContentLength), "0") != "")
 	s.mutateRequest()
 	if s.Over() {
 		return false
 	}
-	s.checkUpgrade()
+	s.checkUpgrade(withBody)
 	if s.Over() {
 		return false
 	}
@@ -99,7 +100,7 @@ func shouldClose(h *http.HeaderMap, proto http.ProtocolVersion) bool {
 	conn := h.Get(http.Connection)
 	switch proto {
 	case http.HTTP10:
-		return !strings.EqualFold(conn, "keep-alive") && !strings.EqualFold(h.Get(http.ProxyConnection), "keep-alive")
+		return !hasToken(conn, "keep-alive")
 	case http.HTTP11:
 		return conn != "" && hasToken(conn, "close") || h.Has(http.ProxyConnection) && hasToken(h.Get(http.ProxyConnection), "close")
 	}
@@ -212,8 +213,9 @@ func splitPort(host string) (name, port string) {
 }
 
 // checkUpgrade decides on a request to change protocols: the tunnel is opened
-// when the route or the manager allows its type, and refused otherwise.
-func (s *stream) checkUpgrade() {
+// when the route or the manager allows its type, and refused otherwise. What is
+// allowed of a request with a body may be ignored, and is (RFC 9110 section 7.8).
+func (s *stream) checkUpgrade(withBody bool) {
 	h := &s.request
 	kind := ""
 	switch {
@@ -233,6 +235,11 @@ func (s *stream) checkUpgrade() {
 	if !known {
 		allowed = s.cfg.upgrades[kind].enabled
 	}
+	if allowed && withBody && kind != "connect" {
+		h.Remove(http.Upgrade)
+		h.Remove(http.Connection)
+		return
+	}
 	if allowed {
 		s.upgrade = kind
 		s.w.stats.DownstreamCxUpgradesTotal.Inc()
@@ -243,7 +250,7 @@ func (s *stream) checkUpgrade() {
 		}
 		return
 	}
-	if s.route == nil && kind == "connect" {
+	if s.route == nil {
 		return // the router answers 404
 	}
 	s.connectionClose = true // what follows was meant for the other protocol

@@ -41,8 +41,8 @@ func (s *stream) finishResponse(end bool) {
 	h.Remove(http.TransferEncoding)
 	h.Remove(http.KeepAlive)
 	h.Remove(http.ProxyConnection)
-	if s.info.RequestID != "" && (c.alwaysSetRequestID || s.request.Has(http.XEnvoyForceTrace)) {
-		h.Set(http.XRequestID, s.info.RequestID)
+	if id := s.request.Get(http.XRequestID); id != "" && (c.alwaysSetRequestID || s.request.Has(http.XEnvoyForceTrace)) {
+		h.Set(http.XRequestID, h.Own(id))
 	}
 	s.traceResponse(h)
 	if c.via != "" {

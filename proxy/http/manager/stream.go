@@ -293,6 +293,9 @@ func (s *stream) DeferredDelete() {
 func (s *stream) endInfo() {
 	s.finishTrace()
 	s.logAccess(streaminfo.LogDownstreamEnd)
+	if s.info.HealthCheck {
+		s.cfg.groups.tracing.For(s.w.index).HealthCheck.Inc()
+	}
 	st := s.w.stats
 	st.DownstreamRqActive.Dec()
 	st.DownstreamRqTime.Record(uint64((s.info.End - s.info.Begin) / time.Millisecond))

@@ -300,9 +300,7 @@ func (s *Stream) finish(reset bool) {
 func (s *Stream) charge(code int) {
 	canary := s.host != nil && s.host.Canary()
 	s.cluster.Stats().Charge(code, canary, s.request.Get(http.XEnvoyInternal) == "true")
-	if s.host != nil && s.host.Zone != nil {
-		s.host.Zone.For(s.loop.Worker).UpstreamRq.Inc(code)
-	}
+	s.host.ChargeZone(s.loop.Worker, code)
 }
 
 // OnAboveWriteBufferHighWatermark implements http.StreamCallbacks.

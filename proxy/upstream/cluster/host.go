@@ -17,10 +17,10 @@ type Locality struct{ Region, Zone, SubZone string }
 // Compare orders localities; nil is the empty one.
 func (l *Locality) Compare(o *Locality) int {
 	if l == nil {
-		l = noLocality
+		l = NoLocality
 	}
 	if o == nil {
-		o = noLocality
+		o = NoLocality
 	}
 	return cmp.Or(strings.Compare(l.Region, o.Region), strings.Compare(l.Zone, o.Zone), strings.Compare(l.SubZone, o.SubZone))
 }
@@ -132,13 +132,14 @@ func (s *HostStats) Add(o *HostStats) {
 	s.RqTimeout += o.RqTimeout
 }
 
-var noLocality = &Locality{}
+// NoLocality is that of endpoints whose locality is not given.
+var NoLocality = &Locality{}
 
 // NewHost makes a host for as many owners of counters as there are goroutines
 // that use it (main and the workers). A weight of 0 counts as 1.
 func NewHost(addr network.Address, hostname string, weight uint32, locality *Locality, owners int) *Host {
 	if locality == nil {
-		locality = noLocality
+		locality = NoLocality
 	}
 	h := &Host{Address: addr, Hostname: hostname, Locality: locality, stats: make([]atomic.Pointer[HostStats], owners)}
 	h.SetWeight(weight)

@@ -26,8 +26,8 @@ type HostSet struct {
 
 // LocalityHosts are a priority's hosts of one locality.
 type LocalityHosts struct {
-	Locality                 *Locality
-	Weight                   uint32 // 0: it has none and gets no load by weight
+	Locality                 *Locality // never nil
+	Weight                   uint32    // 0: it has none and gets no load by weight
 	Hosts, Healthy, Degraded []*Host
 	Excluded                 int
 }

@@ -132,6 +132,21 @@ type ZoneStats struct {
 	UpstreamRqTime stats.Histogram `stat:"upstream_rq_time,omitempty"`
 }
 
+// ChargeZone counts a response of h, which may be nil, in the statistics of its
+// zone. Only on worker.
+func (h *Host) ChargeZone(worker, code int) {
+	if h != nil && h.Zone != nil {
+		h.Zone.For(worker).UpstreamRq.Inc(code)
+	}
+}
+
+// ChargeZoneTime counts how long h took for a response, in milliseconds.
+func (h *Host) ChargeZoneTime(worker int, ms uint64) {
+	if h != nil && h.Zone != nil {
+		h.Zone.For(worker).UpstreamRqTime.Record(ms)
+	}
+}
+
 // SizeStats are the histograms of track_cluster_stats.request_response_sizes,
 // in bytes and lines.
 type SizeStats struct {

@@ -1,6 +1,8 @@
 package credentials
 
 import (
+	"strings"
+
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -54,7 +56,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 		f.stats.AlreadyExists.Inc()
 		return http.HeadersContinue
 	}
-	if v := f.credential.Value(); v != "" {
+	if v := strings.TrimRight(f.credential.Value(), " \t\r\n"); v != "" { // as Envoy: files end with a line break
 		h.SetName(f.header, h.Concat(f.prefix, v))
 		f.stats.Injected.Inc()
 		return http.HeadersContinue

@@ -34,6 +34,7 @@ func newFactory(p field.Path, m *decompressorv3.Decompressor, ctx *http.FactoryC
 	prefix := ctx.StatPrefix + "decompressor." + f.library.Name + "." + f.library.StatPrefix
 	f.requestStats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix + "request."})
 	f.responseStats = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: prefix + "response."})
+	f.failures = newFailures(ctx.Stats, prefix, f.library)
 	return f, nil
 }
 

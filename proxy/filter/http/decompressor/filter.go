@@ -31,11 +31,12 @@ type factory struct {
 	request, response           direction
 	advertise                   bool // upstreams are told that the coding is accepted
 	requestStats, responseStats *stats.Group[Stats]
+	failures                    failures
 }
 
 // New implements http.FilterFactory.
 func (c *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
-	f := &filter{factory: c, cb: cb, in: c.requestStats.For(w), out: c.responseStats.For(w)}
+	f := &filter{factory: c, cb: cb, in: c.requestStats.For(w), out: c.responseStats.For(w), worker: w}
 	return f
 }
 
@@ -43,6 +44,7 @@ func (c *factory) New(w int, cb http.FilterCallbacks) http.StreamFilter {
 func (c *factory) Close() {
 	c.requestStats.Close()
 	c.responseStats.Close()
+	c.failures.close()
 }
 
 // filter decompresses one stream, and then later ones: see Recycle.
@@ -50,6 +52,7 @@ type filter struct {
 	*factory
 	cb       http.FilterCallbacks
 	in, out  *Stats
+	worker   int
 	inbound  *flow // nil: the request is left alone
 	outbound *flow
 }
@@ -107,7 +110,7 @@ func (f *filter) begin(d *direction, h *http.HeaderMap, st *Stats) *flow {
 	} else {
 		h.Remove(http.ContentEncoding)
 	}
-	return newFlow(f.library, f.cb, st)
+	return newFlow(f.library, f.cb, st, f.failures.of(f.worker))
 }
 
 // noTransform tells whether cache-control forbids it (RFC 9111 section

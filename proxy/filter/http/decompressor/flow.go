@@ -4,12 +4,14 @@ import (
 	"github.com/weirproxy/weir/proxy/compression"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/network"
+	"github.com/weirproxy/weir/proxy/stats"
 )
 
 // flow is one message on its way through the decompressor.
 type flow struct {
 	cb       http.FilterCallbacks
 	st       *Stats
+	failed   *stats.Counter
 	x        *compression.Inflater
 	inject   func(b *network.Buffer, end bool)
 	goOn     func()
@@ -18,8 +20,8 @@ type flow struct {
 	stopped  bool
 }
 
-func newFlow(library *compression.Decoder, cb http.FilterCallbacks, st *Stats) *flow {
-	w := &flow{cb: cb, st: st}
+func newFlow(library *compression.Decoder, cb http.FilterCallbacks, st *Stats, failed *stats.Counter) *flow {
+	w := &flow{cb: cb, st: st, failed: failed}
 	loop := cb.Loop()
 	w.x = library.Inflate(func(data []byte, done bool, err error) {
 		loop.Post(func() { w.take(data, done, err) })
@@ -48,6 +50,7 @@ func (w *flow) take(data []byte, done bool, err error) {
 		return
 	}
 	if err != nil {
+		w.failed.Inc()
 		w.cb.ResetStream(http.LocalReset, "decompression_failed")
 		return
 	}

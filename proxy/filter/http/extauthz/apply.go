@@ -222,7 +222,7 @@ func applyChange(h *http.HeaderMap, c change) {
 	case c.action == appendTo && there:
 		h.SetName(h.Own(c.name), h.Concat(old, ",", c.value))
 	case c.action == add, c.action == addIfAbsent && !there:
-		h.AddName(h.Own(c.name), h.Own(c.value))
+		h.AddJoined(h.Own(c.name), h.Own(c.value))
 	}
 }
 
@@ -270,8 +270,10 @@ func changeQuery(path string, set [][2]string, remove []string) string {
 			kept = append(kept, name+"="+value) // as Envoy prints it
 		}
 	}
-	for _, s := range set {
-		kept = append(kept, s[0]+"="+s[1])
+	for i, s := range set {
+		if !slices.ContainsFunc(set[i+1:], func(later [2]string) bool { return later[0] == s[0] }) {
+			kept = append(kept, s[0]+"="+s[1])
+		}
 	}
 	if len(kept) == 0 {
 		return base

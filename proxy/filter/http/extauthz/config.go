@@ -47,7 +47,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 		"disallowed_headers", "include_tls_session", "include_peer_certificate", "charge_cluster_response_stats", "encode_raw_headers", "decoder_header_mutation_rules",
 		"enable_dynamic_metadata_ingestion", "max_denied_response_body_bytes", "clear_route_cache_headers", "bootstrap_metadata_labels_key", "shadow_mode", "emit_client_span",
 		"enforce_response_header_limits", "emit_filter_state_stats", "filter_metadata",
-		// Nothing of weir's leaves typed metadata, and that of routes is refused.
+		// That of routes is refused.
 		"typed_metadata_context_namespaces", "route_typed_metadata_context_namespaces"); err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func compile(p field.Path, m *extauthzv3.ExtAuthz, ctx *http.FactoryContext) (*f
 	f := &factory{
 		shadow: m.ShadowMode, labels: labels(ctx.NodeMetadata[m.BootstrapMetadataLabelsKey]), routeHeaders: lowered(m.ClearRouteCacheHeaders),
 		allowOnFailure: m.FailureModeAllow, failureHeader: m.FailureModeAllowHeaderAdd, clearRouteCache: m.ClearRouteCache,
-		statusOnError: 403, validate: m.ValidateMutations, metadata: m.MetadataContextNamespaces, routeMetadata: m.RouteMetadataContextNamespaces,
+		statusOnError: 403, validate: m.ValidateMutations, metadata: m.MetadataContextNamespaces, typedMetadata: m.TypedMetadataContextNamespaces, routeMetadata: m.RouteMetadataContextNamespaces,
 		tlsSession: m.IncludeTlsSession, peerCertificate: m.IncludePeerCertificate, chargeCluster: m.ChargeClusterResponseStats == nil || m.ChargeClusterResponseStats.Value,
 		rawHeaders: m.EncodeRawHeaders, ingest: m.EnableDynamicMetadataIngestion == nil || m.EnableDynamicMetadataIngestion.Value,
 		maxDeniedBody: int(m.MaxDeniedResponseBodyBytes), withBody: compileBody(m.WithRequestBody), limitResponses: m.EnforceResponseHeaderLimits,

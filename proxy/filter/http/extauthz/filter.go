@@ -34,7 +34,8 @@ type factory struct {
 	chargeCluster                  bool
 	statusOnError                  int
 	maxDeniedBody                  int // bytes; 0: any
-	metadata, routeMetadata        []string
+	metadata, typedMetadata        []string
+	routeMetadata                  []string
 	enabled                        fraction.Percent
 	enabledMetadata                *matcher.Metadata
 	mayDeny                        bool
@@ -279,7 +280,7 @@ func (f *filter) refuse(status int, body string, headers []change, details strin
 			h.RemoveName(c.name)
 		}
 		for _, c := range headers {
-			h.AddName(h.Own(c.name), h.Own(c.value))
+			h.AddJoined(h.Own(c.name), h.Own(c.value))
 		}
 		h.SetInt(http.Status, int64(status))
 	}, http.NoGrpcStatus, details)

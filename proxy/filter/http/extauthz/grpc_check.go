@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/http"
@@ -27,7 +28,7 @@ func (s *grpcService) check(f *filter) func() {
 		f.later(&verdict{})
 		return f.cancel
 	}
-	f.call = s.service.Call(f.client, authz.CheckMethod, request, f.cb.Connection(), func(response []byte, st grpc.Status) {
+	f.call = s.service.For(&formatter.Context{Info: f.cb.StreamInfo()}).Call(f.client, authz.CheckMethod, request, f.cb.Connection(), func(response []byte, st grpc.Status) {
 		f.onVerdict(grpcVerdict(authz.Read(response, st)))
 	})
 	return f.call.Cancel
@@ -36,10 +37,11 @@ func (s *grpcService) check(f *filter) func() {
 // attributes describe the request to the server.
 func (f *filter) attributes() *authv3.AttributeContext {
 	info := f.cb.StreamInfo()
-	a := authz.Peers(info.DownstreamLocal, info.DownstreamRemote, info.DownstreamTLS(), authz.Options{PeerCertificate: f.peerCertificate, TLSSession: f.tlsSession})
+	a := authz.Peers(info.DownstreamLocal, f.cb.Connection().RemoteAddress(), info.DownstreamTLS(), authz.Options{PeerCertificate: f.peerCertificate, TLSSession: f.tlsSession})
 	a.ContextExtensions = f.extensions
 	a.Request = &authv3.AttributeContext_Request{Time: timestamppb.New(info.Start), Http: f.httpAttributes()}
 	a.MetadataContext, a.RouteMetadataContext = authz.Metadata(f.metadata, info.ConnectionMetadata(), info.Metadata), &corev3.Metadata{}
+	authz.AddTyped(a.MetadataContext, f.typedMetadata, info.TypedMetadata)
 	a.Destination.Labels = f.labels
 	if len(f.routeMetadata) > 0 {
 		if r, ok := f.cb.Route().(interface {
@@ -130,14 +132,12 @@ func denialHeaders(list []*corev3.HeaderValueOption) []change {
 }
 
 // changes are the headers to change. Envoy takes append_action only for those
-// of the response: for the request's, and a denial's, append alone decides.
+// of the response: for the request's, and a denial's, append alone decides. It
+// does not look at raw_value.
 func changes(list []*corev3.HeaderValueOption, response bool) []change {
 	var out []change
 	for _, o := range list {
 		c := change{name: strings.ToLower(o.GetHeader().GetKey()), value: o.GetHeader().GetValue()}
-		if raw := o.GetHeader().GetRawValue(); c.value == "" && len(raw) > 0 {
-			c.value = string(raw)
-		}
 		//lint:ignore SA1019 deprecated, but Envoy obeys it
 		switch a := o.GetAppend(); {
 		case a.GetValue() && response:

@@ -106,7 +106,7 @@ func finalStatus(s string) bool {
 
 func set(h *http.HeaderMap, c change) {
 	if c.append {
-		h.AddName(h.Own(c.name), h.Own(c.value))
+		h.AddJoined(h.Own(c.name), h.Own(c.value))
 	} else {
 		h.SetName(h.Own(c.name), h.Own(c.value))
 	}

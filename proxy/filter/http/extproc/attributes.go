@@ -14,8 +14,9 @@ type attribute struct {
 
 // attributes are the values of a direction's attributes, which go with its
 // first message. As in Envoy truth values, numbers and null stay what they
-// are, and what else is simple becomes a string; objects, such as
-// xds.route_metadata, which Envoy prints in a form for debugging, are left out.
+// are, and what else is simple becomes a string; of maps and lists there is
+// only that they are. Objects, such as xds.route_metadata, which Envoy prints in
+// a form for debugging, are left out.
 func (f *filter) attributes(d direction) map[string]any {
 	list := f.own.attributes[d]
 	if len(list) == 0 || f.phases[d].attributed {
@@ -48,6 +49,13 @@ func (f *filter) attributes(d direction) map[string]any {
 			out[a.name] = x.Duration.String()
 		case types.Timestamp:
 			out[a.name] = x.Time.UTC().Format("2006-01-02T15:04:05.999999999Z07:00")
+		default:
+			switch v.Type() {
+			case types.MapType:
+				out[a.name] = "CelMap value"
+			case types.ListType:
+				out[a.name] = "CelList value"
+			}
 		}
 	}
 	return out

@@ -113,13 +113,7 @@ func compile(p field.Path, m *extprocv3.ExternalProcessor, ctx *http.FactoryCont
 	return f, nil
 }
 
-// attributeFields are the messages that name attributes.
-type attributeFields interface {
-	GetRequestAttributes() []string
-	GetResponseAttributes() []string
-}
-
-func compileAttributes(p field.Path, c attributeFields) (out [2][]attribute, err error) {
+func compileAttributes(p field.Path, c *extprocv3.ExternalProcessor) (out [2][]attribute, err error) {
 	for d, list := range [2][]string{c.GetRequestAttributes(), c.GetResponseAttributes()} {
 		for i, expression := range list {
 			program, err := cel.Compile(expression)

@@ -8,14 +8,14 @@ import (
 	"github.com/weirproxy/weir/proxy/http"
 )
 
-// namespaces takes metadata_options. Nothing of weir's leaves typed metadata;
-// what a processor sends of it Envoy drops, too.
+// namespaces takes metadata_options. What a processor sends of typed metadata
+// Envoy drops, too.
 func (s *settings) namespaces(p field.Path, c *extprocv3.MetadataOptions) error {
 	if err := field.Only(p, c, "forwarding_namespaces", "receiving_namespaces", "cluster_metadata_forwarding_namespaces"); err != nil {
 		return err
 	}
 	if c.GetForwardingNamespaces() != nil {
-		s.forward = c.ForwardingNamespaces.GetUntyped()
+		s.forward, s.forwardTyped = c.ForwardingNamespaces.GetUntyped(), c.ForwardingNamespaces.GetTyped()
 	}
 	if c.GetReceivingNamespaces() != nil {
 		s.receive = c.ReceivingNamespaces.GetUntyped()
@@ -35,7 +35,6 @@ type routeSettings struct {
 	initial      []grpc.Metadata
 	metadata     settings // namespaces only
 	failureAllow *bool
-	attributes   [2][]attribute
 }
 
 // routeConfig compiles an ExtProcPerRoute.
@@ -43,8 +42,9 @@ func routeConfig(p field.Path, m *extprocv3.ExtProcPerRoute, ctx *http.FactoryCo
 	r = &routeSettings{disabled: m.GetDisabled()}
 	o := m.GetOverrides()
 	p = p.Dot("overrides")
+	// The attributes that a route asks for, and async_mode, change nothing in Envoy either.
 	if err := field.Only(p, o, "processing_mode", "grpc_service", "metadata_options", "grpc_initial_metadata", "failure_mode_allow", "request_attributes", "response_attributes", "emit_client_span",
-		"async_mode"); err != nil { // which never did anything
+		"async_mode"); err != nil {
 		return nil, err
 	}
 	if err := noClientSpan(p, o.GetEmitClientSpan()); err != nil {
@@ -56,9 +56,6 @@ func routeConfig(p field.Path, m *extprocv3.ExtProcPerRoute, ctx *http.FactoryCo
 			return nil, err
 		}
 		r.mode = &x
-	}
-	if r.attributes, err = compileAttributes(p, o); err != nil {
-		return nil, err
 	}
 	if err := r.metadata.namespaces(p.Dot("metadata_options"), o.GetMetadataOptions()); err != nil {
 		return nil, err

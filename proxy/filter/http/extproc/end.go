@@ -74,6 +74,10 @@ func (f *filter) OnClose(s grpc.Status) {
 	}
 	f.noteEnd(s.Code)
 	f.stats.StreamsFailed.Inc()
+	if f.passesOver() { // Envoy then ends the conversation in a second way
+		f.stats.ServerHalfClosed.Inc()
+		f.stats.StreamsClosed.Inc()
+	}
 	why := s.Details
 	if why == "" {
 		why = "via_upstream"
@@ -96,9 +100,12 @@ func (f *filter) bodyGone() bool {
 	return false
 }
 
+// passesOver tells whether the stream goes on without a processor that fails.
+func (f *filter) passesOver() bool { return f.observe || f.own.failureAllow && !f.bodyGone() }
+
 // fail ends processing: the stream goes on alone, or is answered.
 func (f *filter) fail(status int, details string) {
-	if f.observe || f.own.failureAllow && !f.bodyGone() {
+	if f.passesOver() {
 		f.stats.FailureModeAllowed.Inc()
 		f.logging.failedOpen = !f.logging.answeredAny()
 		f.goOnAlone()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/filter/http/headerrules"
+	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/grpc"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/matcher"
@@ -18,6 +19,7 @@ import (
 type settings struct {
 	forward, receive []string // namespaces of dynamic metadata
 	forwardCluster   []string // namespaces of the cluster's metadata
+	forwardTyped     []string // namespaces of typed dynamic metadata
 	failureAllow     bool
 	attributes       [2][]attribute
 }
@@ -162,15 +164,10 @@ func (f *filter) override(r *routeSettings) {
 		f.asked = r.service
 	}
 	for _, x := range [...]struct{ to, from *[]string }{
-		{&f.own.forward, &r.metadata.forward}, {&f.own.receive, &r.metadata.receive}, {&f.own.forwardCluster, &r.metadata.forwardCluster},
+		{&f.own.forward, &r.metadata.forward}, {&f.own.forwardTyped, &r.metadata.forwardTyped}, {&f.own.receive, &r.metadata.receive}, {&f.own.forwardCluster, &r.metadata.forwardCluster},
 	} {
 		if *x.from != nil {
 			*x.to = *x.from
-		}
-	}
-	for d, list := range r.attributes {
-		if list != nil {
-			f.own.attributes[d] = list
 		}
 	}
 	if r.failureAllow != nil {
@@ -184,7 +181,7 @@ func (f *filter) open() {
 		return
 	}
 	f.stats.StreamsStarted.Inc()
-	f.stream = f.asked.Open(f.client, processMethod, 0, f.cb.Connection(), f)
+	f.stream = f.asked.For(&formatter.Context{Info: f.cb.StreamInfo()}).Open(f.client, processMethod, 0, f.cb.Connection(), f)
 	f.stream.OnWritable(f.onWritable)
 	f.logging.stream, f.logging.cluster = f.stream, f.asked.Cluster
 }

@@ -2,6 +2,7 @@ package extproc
 
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirproxy/weir/proxy/grpc/authz"
 	"github.com/weirproxy/weir/proxy/http"
@@ -12,18 +13,15 @@ import (
 // above it the connection's and the stream's.
 func (f *filter) metadataContext() *corev3.Metadata {
 	info := f.cb.StreamInfo()
-	m := authz.Metadata(f.own.forward, info.ConnectionMetadata(), info.Metadata)
-	if len(f.own.forwardCluster) == 0 {
-		return m
-	}
-	out := authz.Metadata(f.own.forwardCluster, f.clusterMetadata())
-	for ns, fields := range m.FilterMetadata {
-		if out.FilterMetadata == nil {
-			return m
+	m := authz.Metadata(f.own.forwardCluster, f.clusterMetadata())
+	for ns, fields := range authz.Metadata(f.own.forward, info.ConnectionMetadata(), info.Metadata).FilterMetadata {
+		if m.FilterMetadata == nil {
+			m.FilterMetadata = map[string]*structpb.Struct{}
 		}
-		out.FilterMetadata[ns] = fields
+		m.FilterMetadata[ns] = fields
 	}
-	return out
+	authz.AddTyped(m, f.own.forwardTyped, info.TypedMetadata)
+	return m
 }
 
 // clusterMetadata is that of the cluster that the request goes to.

@@ -131,7 +131,7 @@ func (f *filter) abort() bool {
 
 // note leaves the configured metadata, for logs.
 func (f *filter) note() {
-	maps.Copy(f.cb.StreamInfo().MetadataOf("envoy.filters.http.fault"), f.settings.metadata)
+	maps.Copy(f.cb.StreamInfo().MetadataOf(f.cb.FilterName()), f.settings.metadata)
 }
 
 func (f *filter) slowResponse() {

@@ -1,7 +1,9 @@
 package grpcstats
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/callstats"
@@ -153,6 +155,19 @@ type Messages struct{ Request, Response uint64 }
 // String implements streaminfo.FilterStateObject.
 func (m *Messages) String() string {
 	return strconv.FormatUint(m.Request, 10) + "," + strconv.FormatUint(m.Response, 10)
+}
+
+// TypedJSON is the object as the JSON of a FilterObject
+// (envoy.extensions.filters.http.grpc_stats.v3).
+func (m *Messages) TypedJSON() string {
+	var fields []string
+	if m.Request > 0 {
+		fields = append(fields, fmt.Sprintf(`"requestMessageCount":"%d"`, m.Request))
+	}
+	if m.Response > 0 {
+		fields = append(fields, fmt.Sprintf(`"responseMessageCount":"%d"`, m.Response))
+	}
+	return "{" + strings.Join(fields, ",") + "}"
 }
 
 // Field implements streaminfo.FilterStateObject; Envoy's has none.

@@ -1,7 +1,9 @@
 package headermutation
 
 import (
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/weirproxy/weir/proxy/formatter"
 	"github.com/weirproxy/weir/proxy/http"
@@ -81,5 +83,11 @@ func (x *queryChange) apply(params []http.QueryParam, c *formatter.Context) []ht
 	if x.action == overwriteOrAdd || x.action == overwriteIfExists {
 		params = slices.DeleteFunc(params, own)
 	}
-	return append(params, http.QueryParam{Key: x.key, Value: value})
+	return append(params, http.QueryParam{Key: x.key, Value: encode(value)})
 }
+
+// encode percent-encodes a query parameter's value: all but letters, digits and
+// "-_.*", as Envoy does.
+func encode(value string) string { return likeEnvoy.Replace(url.QueryEscape(value)) }
+
+var likeEnvoy = strings.NewReplacer("+", "%20", "~", "%7E", "%2A", "*")

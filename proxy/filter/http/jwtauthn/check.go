@@ -98,8 +98,12 @@ func choose(r *tokensOf, f found, t *token) (*provider, status) {
 	return nil, unknownIssuer
 }
 
-// failed notes why a token is refused where the provider says so.
+// failed notes why a token is refused, or missing, where the provider says so:
+// while none is known, the filter's only one.
 func (c *check) failed(p *provider, s status) status {
+	if p == nil {
+		p = c.only
+	}
 	if s != ok && p != nil && p.failureIn != "" {
 		c.cb.StreamInfo().SetMetadata(metadataNamespace, p.failureIn, map[string]any{"code": codes[s], "message": string(s)})
 	}

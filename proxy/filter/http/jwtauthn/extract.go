@@ -1,6 +1,8 @@
 package jwtauthn
 
 import (
+	"cmp"
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,37 +35,55 @@ type found struct {
 	from []*provider // those that look there
 }
 
-// extract finds the tokens that the providers look for: those in headers
-// first, then query parameters, then cookies.
+// extract finds the tokens that the providers look for, in the order in which
+// Envoy verifies them: those in cookies first, then in query parameters, then in
+// headers, each by the names of the places, backwards.
 func extract(h *http.HeaderMap, providers []*provider) (tokens []found) {
-	for kind := inHeader; kind <= inCookie; kind++ {
-		for _, p := range providers {
-			for _, at := range p.locations {
-				if at.kind != kind {
-					continue
-				}
-				if i := slices.IndexFunc(tokens, func(f found) bool { return f.at == at }); i >= 0 {
-					tokens[i].from = append(tokens[i].from, p)
-				} else if text, ok := at.find(h); ok {
-					tokens = append(tokens, found{text, at, []*provider{p}})
-				}
+	var places []found
+	for _, p := range providers {
+		for _, at := range p.locations {
+			if i := slices.IndexFunc(places, func(f found) bool { return f.at == at }); i >= 0 {
+				places[i].from = append(places[i].from, p)
+			} else {
+				places = append(places, found{at: at, from: []*provider{p}})
 			}
 		}
 	}
+	slices.SortStableFunc(places, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.at.kind, b.at.kind), cmp.Compare(a.at.name+a.at.prefix, b.at.name+b.at.prefix))
+	})
+	for _, f := range places {
+		for text := range f.at.texts(h) {
+			f.text = text
+			tokens = append(tokens, f)
+		}
+	}
+	slices.Reverse(tokens)
 	return tokens
 }
 
-// find is the token there; an empty query parameter is one, too.
+// texts are the tokens there: one in each line of a header, else one at most.
+// An empty query parameter is one, too.
+func (l location) texts(h *http.HeaderMap) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if l.kind != inHeader {
+			if text, ok := l.find(h); ok {
+				yield(text)
+			}
+			return
+		}
+		for _, value := range h.Values(l.name) {
+			_, value, ok := strings.Cut(value, l.prefix)
+			if text := tokenIn(value, l.prefix != ""); ok && text != "" && !yield(text) {
+				return
+			}
+		}
+	}
+}
+
+// find is the token in a query parameter or a cookie.
 func (l location) find(h *http.HeaderMap) (text string, ok bool) {
 	switch l.kind {
-	case inHeader:
-		value, _ := h.Joined(l.name)
-		i := strings.Index(value, l.prefix)
-		if i < 0 {
-			return "", false
-		}
-		text = tokenIn(value[i+len(l.prefix):], l.prefix != "")
-		return text, text != ""
 	case inParam:
 		_, query, _ := strings.Cut(h.Get(http.Path), "?")
 		for part := range strings.SplitSeq(query, "&") {

@@ -39,6 +39,7 @@ type rule struct {
 // worker is what the filters of a worker share.
 type worker struct {
 	stats    *Stats
+	only     *provider // the filter's, when it has no other; nil
 	keys     map[*provider]*keyCache
 	verified map[*provider]*tokenCache
 }
@@ -50,6 +51,9 @@ func (f *factory) open(w int) *worker {
 	}
 	wk := &worker{stats: f.group.For(w), keys: map[*provider]*keyCache{}, verified: map[*provider]*tokenCache{}}
 	f.workers[w] = wk
+	if len(f.providers) == 1 {
+		wk.only = f.providers[0]
+	}
 	client := f.client(w)
 	for _, p := range f.providers {
 		if p.remote != nil {

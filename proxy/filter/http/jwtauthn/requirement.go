@@ -23,6 +23,7 @@ func (r *tokensOf) check(c *check, done func(status)) {
 	}
 	tokens := extract(c.cb.RequestHeaders(), r.providers)
 	if len(tokens) == 0 {
+		c.failed(nil, missing)
 		if r.allowMissing || r.allowFailed {
 			done(ok)
 		} else {

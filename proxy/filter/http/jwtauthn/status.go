@@ -39,7 +39,7 @@ const (
 // codes are the numbers that Envoy's JWT library has for what a provider's
 // failed_status_in_metadata may tell.
 var codes = map[status]float64{
-	notYetValid: 2, expired: 3, badFormat: 4, headerBase64: 5, headerJSON: 6, headerAlg: 7, headerAlgUnknown: 8, headerKid: 9,
+	missing: 1, notYetValid: 2, expired: 3, badFormat: 4, headerBase64: 5, headerJSON: 6, headerAlg: 7, headerAlgUnknown: 8, headerKid: 9,
 	payloadBase64: 10, payloadJSON: 11, payloadIss: 12, payloadSub: 13, payloadIat: 14, payloadIatRange: 15, payloadNbf: 16, payloadNbfRange: 17,
 	payloadExp: 18, payloadExpRange: 19, payloadJti: 20, payloadAud: 21, signatureBase64: 22, unknownIssuer: 24, audienceNotAllowed: 25,
 	verificationFails: 26, noMatchingKey: 32, fetchFails: 40,

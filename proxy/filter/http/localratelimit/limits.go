@@ -88,7 +88,7 @@ func (l *limits) allow(ds []wanted) verdict {
 	}
 	for _, m := range found {
 		switch {
-		case m.bucket.Take(m.hits):
+		case m.hits > 0 && m.bucket.Take(m.hits): // none at all is refused, as by Envoy
 		case !m.shadow:
 			return verdict{match: m, limited: true}
 		case !decided.limited:

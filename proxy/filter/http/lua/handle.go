@@ -15,7 +15,10 @@ import (
 var handleMethods = map[string]lua.LGFunction{
 	"headers": func(l *lua.LState) int {
 		s := self[*side](l)
-		return push(l, s.v.wrap(l, headersType, &headerMap{s, s.headers}))
+		if s.wrapped == nil {
+			s.wrapped = s.v.wrap(l, headersType, &headerMap{s, s.headers})
+		}
+		return push(l, s.wrapped)
 	},
 	"body":       getBody,
 	"bodyChunks": getBodyChunks,
@@ -163,10 +166,7 @@ func getTrailers(l *lua.LState) int {
 
 func respond(l *lua.LState) int {
 	s := self[*side](l)
-	switch {
-	case s.response:
-		l.RaiseError("respond not currently supported in the response path")
-	case s.continued:
+	if s.continued {
 		l.RaiseError("respond() cannot be called if headers have been continued")
 	}
 	r := &reply{body: optional(l, 3)}
@@ -179,6 +179,9 @@ func respond(l *lua.LState) int {
 	}
 	if r.status < 200 || r.status > 599 {
 		l.RaiseError(":status must be between 200-599")
+	}
+	if s.response {
+		l.RaiseError("respond not currently supported in the response path")
 	}
 	s.reply, s.wait = r, forEver
 	return l.Yield()

@@ -8,10 +8,11 @@ import (
 // yield: the function runs in a coroutine of its own, and what that yields is
 // yielded on.
 const prelude = `
+local inWords = ...
 local create, resume, status, yield = coroutine.create, coroutine.resume, coroutine.status, coroutine.yield
 local unpack, select = unpack, select
 local function step(co, ok, ...)
-	if not ok then return false, ... end
+	if not ok then return false, inWords(...) end
 	if status(co) == "dead" then return true, ... end
 	return step(co, resume(co, yield(...)))
 end
@@ -28,10 +29,25 @@ function xpcall(f, handler, ...)
 	end
 	return finish(pcall(f, ...))
 end
--- An assertion's message is not told where it comes from.
-function assert(ok, message, ...)
-	if ok then return ok, message, ... end
-	error(message == nil and "assertion failed!" or message, 0)
+local error = error
+local function asserting(level)
+	return function(ok, message, ...)
+		if ok then return ok, message, ... end
+		error(message == nil and "assertion failed!" or message, level)
+	end
+end
+assert = asserting(2)
+_G["(assert)"] = asserting(0)
+table.unpack = unpack
+function table.pack(...) return {n = select("#", ...), ...} end
+function table.move(from, first, last, to, into)
+	into = into or from
+	if to > first then
+		for i = last - first, 0, -1 do into[to + i] = from[first + i] end
+	else
+		for i = 0, last - first do into[to + i] = from[first + i] end
+	end
+	return into
 end
 local rep = string.rep
 function string.rep(s, n, sep)
@@ -45,13 +61,13 @@ func (v *vm) openLibs() {
 	l := v.l
 	for name, open := range map[string]lua.LGFunction{
 		lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable, lua.StringLibName: lua.OpenString,
-		lua.MathLibName: lua.OpenMath, lua.CoroutineLibName: lua.OpenCoroutine, lua.OsLibName: lua.OpenOs,
+		lua.MathLibName: lua.OpenMath, lua.CoroutineLibName: lua.OpenCoroutine, lua.OsLibName: lua.OpenOs, lua.DebugLibName: lua.OpenDebug,
 	} {
 		l.Push(l.NewFunction(open))
 		l.Push(lua.LString(name))
 		l.Call(1, 0)
 	}
-	for _, name := range []string{"dofile", "loadfile", "require", "module", "collectgarbage", "_printregs", "newproxy"} {
+	for _, name := range []string{"dofile", "loadfile", "require", "module", "collectgarbage", "_printregs", "newproxy", "_GOPHER_LUA_VERSION"} {
 		l.SetGlobal(name, lua.LNil)
 	}
 	system := l.GetGlobal("os").(*lua.LTable)
@@ -61,6 +77,9 @@ func (v *vm) openLibs() {
 		safe.RawSetString(name, system.RawGetString(name))
 	}
 	l.SetGlobal("os", safe)
+	traces := l.NewTable()
+	traces.RawSetString("traceback", l.GetField(l.GetGlobal("debug"), "traceback"))
+	l.SetGlobal("debug", traces)
 	l.SetGlobal("print", l.NewFunction(func(l *lua.LState) int {
 		l.Replace(1, l.ToStringMeta(l.CheckAny(1)))
 		return logTo(v.log, l, levelInfo, 1)
@@ -82,9 +101,16 @@ func (v *vm) openLibs() {
 		}
 		return push(l, l.Get(1))
 	}))
+	v.openLuaJIT()
 	v.limitCoroutines()
 	v.iterateWrappers()
-	if err := l.DoString(prelude); err != nil {
+	chunk, err := l.LoadString(prelude)
+	if err == nil {
+		l.Push(chunk)
+		l.Push(l.NewFunction(inWords))
+		err = l.PCall(1, 0, nil)
+	}
+	if err != nil {
 		panic("lua: the prelude: " + err.Error()) // it is a constant
 	}
 }
@@ -124,8 +150,11 @@ func (v *vm) iterateWrappers() {
 				return 1
 			}
 		}
-		arg := l.Get(1)
-		l.Push(plain)
+		arg, f := l.Get(1), plain
+		if own := l.GetMetaField(arg, "__pairs"); own != lua.LNil {
+			f = own
+		}
+		l.Push(f)
 		l.Push(arg)
 		l.Call(1, 3)
 		return 3

@@ -58,6 +58,9 @@ func rewriteStmt(s ast.Stmt) ast.Stmt {
 		rewriteExprs(x.Exprs)
 		if len(x.Exprs) == 1 {
 			if call, ok := x.Exprs[0].(*ast.FuncCallExpr); ok {
+				if name, ok := call.Func.(*ast.IdentExpr); ok && name.Value == "assert" {
+					name.Value = tailAssert
+				}
 				one := at(&ast.NumberExpr{Value: "1"}, x.Line())
 				x.Exprs[0] = at(&ast.FuncCallExpr{Func: at(&ast.IdentExpr{Value: returnFunc}, x.Line()), Args: []ast.Expr{one, call}}, x.Line())
 			}
@@ -116,8 +119,9 @@ func written(e ast.Expr) ast.Expr {
 }
 
 // These variables have names that no script can write; returnFunc is select,
-// numberFunc writes a number.
-const numberFunc, returnFunc = "(number)", "(return)"
+// numberFunc writes a number, tailAssert doesn't tell where it was called, which
+// LuaJIT doesn't know of a tail call.
+const numberFunc, returnFunc, tailAssert = "(number)", "(return)", "(assert)"
 const forFunc, forState, forControl = "(for f)", "(for s)", "(for c)"
 
 func while(x *ast.GenericForStmt) ast.Stmt {

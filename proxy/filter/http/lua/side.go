@@ -32,18 +32,20 @@ type side struct {
 	th       *lua.LState
 	response bool
 
-	wait      waiting
-	iterated  *http.HeaderMap // the headers or trailers that pairs goes through
-	headers   *http.HeaderMap
-	trailers  *http.HeaderMap
-	body      *network.Buffer // the whole body, once it was waited for
-	added     *network.Buffer // body, of a message that had none
-	end       bool            // the message has ended
-	sawBody   bool
-	continued bool // the headers have gone on
-	dead      bool
-	call      *async.Request
-	reply     *reply
+	wait        waiting
+	iterated    *http.HeaderMap // the headers or trailers that pairs goes through
+	headers     *http.HeaderMap
+	wrapped     lua.LValue // them, once the script has asked for them
+	trailers    *http.HeaderMap
+	body        *network.Buffer // the whole body, once it was waited for
+	wrappedBody lua.LValue
+	added       *network.Buffer // body, of a message that had none
+	end         bool            // the message has ended
+	sawBody     bool
+	continued   bool // the headers have gone on
+	dead        bool
+	call        *async.Request
+	reply       *reply
 }
 
 // reply is an answer that the script gives.
@@ -174,7 +176,10 @@ func (s *side) wholeBody() []lua.LValue {
 	if s.body == nil {
 		return nil
 	}
-	return []lua.LValue{s.v.wrap(s.v.l, bodyType, &body{side: s, b: s.body})}
+	if s.wrappedBody == nil {
+		s.wrappedBody = s.v.wrap(s.v.l, bodyType, &body{side: s, b: s.body})
+	}
+	return []lua.LValue{s.wrappedBody}
 }
 
 // goOn resumes the stream after a call.

@@ -21,11 +21,8 @@ type script struct {
 
 // load compiles a script and runs it in a machine that is then thrown away.
 func load(text string, log *slog.Logger) (*script, error) {
-	name := text
-	if line, _, more := strings.Cut(text, "\n"); more {
-		name = line + "..."
-	}
-	chunk, err := parse.Parse(strings.NewReader(text), name)
+	name := shortName(text)
+	chunk, err := parse.Parse(strings.NewReader(decimalEscapes(text)), name)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +37,19 @@ func load(text string, log *slog.Logger) (*script, error) {
 	}
 	v.l.Close()
 	return s, nil
+}
+
+// shortName is what LuaJIT calls a script in messages: its first line, up to 48
+// bytes.
+func shortName(text string) string {
+	n := strings.IndexFunc(text, func(r rune) bool { return r < ' ' })
+	if n < 0 {
+		n = len(text)
+	}
+	if n <= 48 && n == len(text) {
+		return `[string "` + text + `"]`
+	}
+	return `[string "` + text[:min(n, 45)] + `..."]`
 }
 
 // vm is the worker's machine for the script. A machine that a runaway script

@@ -73,6 +73,7 @@ type state struct {
 	done      *ratelimit.Question // what is counted when the stream ends
 	domainNow string
 	response  [][2]string
+	limited   bool // the response tells that the request exceeds a limit
 }
 
 // Recycle implements http.Recycler.
@@ -102,7 +103,7 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
 	if q == nil || q.Empty() {
 		return http.HeadersContinue
 	}
-	f.call = f.service.Call(f.client, ratelimit.Method, q.Bytes(f.domainNow), f.cb.Connection(), func(response []byte, st grpc.Status) {
+	f.call = f.service.For(&formatter.Context{Info: f.cb.StreamInfo()}).Call(f.client, ratelimit.Method, q.Bytes(f.domainNow), f.cb.Connection(), func(response []byte, st grpc.Status) {
 		f.call = nil
 		f.decide(answer(response, st))
 	})
@@ -180,13 +181,10 @@ func (f *filter) decide(v *verdict) {
 	switch v.outcome {
 	case ratelimit.Allowed:
 		st.OK.Inc()
-		h := f.cb.RequestHeaders()
-		for _, x := range v.request {
-			h.AddName(h.Own(x[0]), h.Own(x[1]))
-		}
 	case ratelimit.OverLimit:
 		st.OverLimit.Inc()
 		code(f.limitedStatus)
+		f.limited = !f.noLimitedHeader
 		if f.isOn("ratelimit.http_filter_enforcing") && f.enforced.Picks(rand.Uint64()) {
 			f.limit(v)
 			return
@@ -199,6 +197,10 @@ func (f *filter) decide(v *verdict) {
 			return
 		}
 		st.FailureModeAllowed.Inc()
+	}
+	h := f.cb.RequestHeaders()
+	for _, x := range v.request {
+		h.AddJoined(h.Own(x[0]), h.Own(x[1]))
 	}
 	f.cb.ContinueDecoding()
 }
@@ -218,9 +220,7 @@ func (f *filter) limit(v *verdict) {
 		grpcStatus = grpc.ResourceExceeded
 	}
 	f.cb.SendLocalReply(f.limitedStatus, v.body, func(h *http.HeaderMap) {
-		if !f.noLimitedHeader {
-			h.Set(http.XEnvoyRateLimited, "true")
-		}
+		f.addResponseHeaders(h)
 		if f.retryAfter && f.limitedStatus == 429 && v.retry > 0 && !v.hasResponse("retry-after") {
 			h.SetInt(http.RetryAfter, v.retry)
 		}
@@ -246,12 +246,21 @@ func (f *filter) routed() (st *ClusterStats, code func(int)) {
 
 // EncodeHeaders implements http.EncoderFilter.
 func (f *filter) EncodeHeaders(h *http.HeaderMap, _ bool) http.HeadersStatus {
+	f.addResponseHeaders(h)
+	return http.HeadersContinue
+}
+
+// addResponseHeaders adds what the service orders, once.
+func (f *filter) addResponseHeaders(h *http.HeaderMap) {
 	for _, x := range f.response {
-		if !strings.HasPrefix(x[0], ":") {
-			h.AddName(h.Own(x[0]), h.Own(x[1]))
+		if !strings.HasPrefix(x[0], ":") && !(f.limited && x[0] == "x-envoy-ratelimited") {
+			h.AddJoined(h.Own(x[0]), h.Own(x[1]))
 		}
 	}
-	return http.HeadersContinue
+	if f.limited {
+		h.Set(http.XEnvoyRateLimited, "true")
+	}
+	f.response, f.limited = nil, false
 }
 
 var (

@@ -10,6 +10,7 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // TypeURL is the type of the filter's configuration.
@@ -23,13 +24,17 @@ func Maker() http.FilterMaker {
 		}
 		f := &factory{}
 		if m.GetMetadataNamespace() != "" && m.GetValue() != nil {
-			f.values = append(f.values, value{m.GetMetadataNamespace(), m.GetValue().AsMap(), true})
+			f.values = append(f.values, value{namespace: m.GetMetadataNamespace(), fields: m.GetValue().AsMap(), overwrite: true})
 		}
 		for i, v := range m.GetMetadata() {
-			if err := field.Only(p.Dot("metadata").Index(i), v, "metadata_namespace", "allow_overwrite", "value"); err != nil {
+			if err := field.Only(p.Dot("metadata").Index(i), v, "metadata_namespace", "allow_overwrite", "value", "typed_value"); err != nil {
 				return nil, err
 			}
-			f.values = append(f.values, value{v.GetMetadataNamespace(), v.GetValue().AsMap(), v.GetAllowOverwrite()})
+			x := value{namespace: v.GetMetadataNamespace(), fields: v.GetValue().AsMap(), overwrite: v.GetAllowOverwrite()}
+			if t := v.GetTypedValue(); t != nil && v.GetValue() == nil {
+				x.typed = &streaminfo.TypedMessage{TypeURL: t.GetTypeUrl(), Value: t.GetValue()}
+			}
+			f.values = append(f.values, x)
 		}
 		f.group = stats.NewGroup[Stats](ctx.Stats, stats.Scope{Prefix: ctx.StatPrefix + "set_metadata."})
 		return f, nil

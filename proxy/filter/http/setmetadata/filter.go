@@ -3,6 +3,7 @@ package setmetadata
 import (
 	"github.com/weirproxy/weir/proxy/http"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 )
 
 // Stats are at http.<stat_prefix>.set_metadata.
@@ -13,7 +14,8 @@ type Stats struct {
 type value struct {
 	namespace string
 	fields    map[string]any
-	overwrite bool // merge with what is there
+	typed     *streaminfo.TypedMessage // instead of fields when not nil
+	overwrite bool                     // merge with what is there
 }
 
 type factory struct {
@@ -41,6 +43,14 @@ func (f *filter) DecodeHeaders(*http.HeaderMap, bool) http.HeadersStatus {
 	i := f.cb.StreamInfo()
 	for n := range f.values {
 		v := &f.values[n]
+		if v.typed != nil {
+			if _, there := i.TypedMetadata[v.namespace]; there && !v.overwrite {
+				f.stats.OverwriteDenied.Inc()
+				continue
+			}
+			i.SetTypedMetadata(v.namespace, *v.typed)
+			continue
+		}
 		if _, there := i.Metadata[v.namespace]; there && !v.overwrite {
 			f.stats.OverwriteDenied.Inc()
 			continue

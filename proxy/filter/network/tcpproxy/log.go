@@ -93,7 +93,9 @@ func (p *proxy) info() streaminfo.Info {
 			i.UpstreamCloseType = "LocalReset"
 		}
 		i.UpstreamRemote = p.conn.RemoteAddress()
+		i.UpstreamConnectBegin, i.UpstreamConnectEnd = p.conn.Opened(), p.conn.Connected()
 		if p.conn.Info != nil {
+			i.UpstreamHandshakeEnd = p.conn.Info.HandshakeEnd
 			i.UpstreamFilterState = p.conn.Info.FilterState
 		}
 		i.UpstreamLocal, i.UpstreamConnID = p.conn.LocalAddress(), p.conn.ID()
