@@ -91,6 +91,38 @@ func TestBadResponses(t *testing.T) {
 	}
 }
 
+// The second NACK in a row is held back. A good response that comes meanwhile
+// is acknowledged, not refused in the other's stead.
+func TestGoodResponseAfterNackThatWaits(t *testing.T) {
+	bad := func(nonce string) *discoveryv3.DiscoveryResponse {
+		return &discoveryv3.DiscoveryResponse{VersionInfo: "bad", Nonce: nonce, TypeUrl: xds.ListenerType, Resources: []*anypb.Any{{}}}
+	}
+	m := newMain(t)
+	last := make(chan *discoveryv3.DiscoveryRequest, 1)
+	addr := script(t, func(st discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
+		st.Send(bad("1"))
+		st.Send(bad("2"))
+		st.Send(&discoveryv3.DiscoveryResponse{VersionInfo: "good", Nonce: "3", TypeUrl: xds.ListenerType, Resources: []*anypb.Any{pack(t, listener("l", 1))}})
+		for {
+			r, err := st.Recv()
+			if err != nil {
+				return err
+			}
+			if r.ResponseNonce == "3" {
+				last <- r
+				m.post(func() {}) // has main look
+			}
+		}
+	})
+	w := subscribe(t, newClient(t, m, bootstrapFor(addr)), adsSource(), xds.ListenerType)
+	m.until("the good response", w.is("good", "l"))
+	m.until("the answer to it", func() bool { return len(last) > 0 })
+	r := <-last
+	if r.ErrorDetail != nil || r.VersionInfo != "good" {
+		t.Errorf("answered by %v", r)
+	}
+}
+
 // A wrapped resource has a name and version of its own.
 func TestWrappedResource(t *testing.T) {
 	addr := script(t, func(st discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {

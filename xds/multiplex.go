@@ -47,7 +47,10 @@ func (m *multiplex[T]) run(c *Client, key, method string, t *target, stats Stats
 	m.client, m.key, m.target, m.stats, m.send = c, key, t, stats, send
 	ctx, cancel := context.WithCancel(c.ctx)
 	m.stop = cancel
+	stats.Declare(statLimited)
+	stats.SetText(statIdentifier, "")
 	stats.Set(statConnected, 0)
+	stats.Set(statPending, 0)
 	c.running.Add(1)
 	go (&stream{client: c, target: t, method: method, proto: p}).run(ctx)
 }

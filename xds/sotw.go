@@ -109,7 +109,8 @@ func (s *sotw) apply(resp *discoveryv3.DiscoveryResponse, u update) {
 		t.nack = &statuspb.Status{Code: int32(codes.Internal), Message: shorten(err.Error())}
 		s.slowDown(t)
 	} else {
-		t.version, t.covers = resp.VersionInfo, t.sent
+		// A NACK that is held back yet is out of date.
+		t.version, t.covers, t.nack = resp.VersionInfo, t.sent, nil
 		t.refused.reset()
 	}
 	s.answered(t)

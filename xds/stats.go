@@ -40,6 +40,9 @@ func tellsReload(typeURL string) bool { return typeURL == RouteType || typeURL =
 const (
 	statConnected  = "control_plane.connected_state" // gauge: 1 or 0
 	statIdentifier = "control_plane.identifier"      // text: who the server says that it is
+
+	statPending = "control_plane.pending_requests"    // gauge: 0, as requests wait for nothing
+	statLimited = "control_plane.rate_limit_enforced" // requests that had to wait: none
 )
 
 // noStats is used where the owner gave none.

@@ -206,6 +206,9 @@ func (s *Subscription) take(u update) error {
 		begun := time.Now()
 		if err := s.req.OnUpdate(part, u.version); err != nil {
 			s.stats.Inc(statRejected)
+			if _, ok := s.in.source.(*delta); ok {
+				s.stats.Inc(statAttempt) // Envoy counts it twice
+			}
 			return err
 		}
 		s.stats.Took(time.Since(begun))

@@ -41,6 +41,7 @@ func (m *Manager) discard(l *Listener) {
 // replaceInPlace puts l, whose chains alone differ from old's, into its place.
 // Connections of chains that l has not any more drain.
 func (m *Manager) replaceInPlace(l, old *Listener) {
+	m.stats.Modified.Inc()
 	m.stats.InPlaceUpdated.Inc()
 	for _, b := range l.bindings {
 		b.refs++

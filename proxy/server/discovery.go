@@ -121,6 +121,9 @@ func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func()
 			return nil
 		},
 		OnFailure: func(why xds.Failure, err error) {
+			if why == xds.Rejected {
+				s.clusters.EndpointsRejected(name)
+			}
 			s.discoveryFailed("EDS "+name, why, err, func() { s.clusters.EndpointsTimedOut(name) })
 		},
 		OnRemoved: s.clusters.EndpointsRemoved,
@@ -136,6 +139,9 @@ func (s *server) xdsStats(prefix string) xds.Stats {
 	return storeStats{s.stats, prefix, stats.NewGroup[updateStats](s.stats, stats.Scope{Prefix: prefix, Lazy: true})}
 }
 
+// streamStats are the statistics of the ADS stream.
+func (s *server) streamStats() xds.Stats { return storeStats{store: s.stats} }
+
 // updateStats are those of a subscription that are no numbers.
 type updateStats struct {
 	Duration stats.Histogram `stat:"update_duration"` // ms
@@ -145,11 +151,13 @@ type updateStats struct {
 type storeStats struct {
 	store   *stats.Store
 	prefix  string
-	updates *stats.Group[updateStats] // of subscriptions
+	updates *stats.Group[updateStats] // of subscriptions, nil for a stream
 }
 
 func (x storeStats) Declare(names ...string) {
-	x.updates.For(0)
+	if x.updates != nil {
+		x.updates.For(0)
+	}
 	for _, n := range names {
 		x.store.Counter(x.prefix + n)
 	}

@@ -57,9 +57,12 @@ func assignment(c upstream.Status) *endpointv3.ClusterLoadAssignment {
 			groups[at] = g
 			out.Endpoints = append(out.Endpoints, g)
 		}
+		e := &endpointv3.Endpoint{Address: addressOf(h.Current()), Hostname: h.Hostname, HealthCheckConfig: &endpointv3.Endpoint_HealthCheckConfig{}}
+		for _, more := range h.More {
+			e.AdditionalAddresses = append(e.AdditionalAddresses, &endpointv3.Endpoint_AdditionalAddress{Address: addressOf(more)})
+		}
 		g.LbEndpoints = append(g.LbEndpoints, &endpointv3.LbEndpoint{
-			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
-				Address: addressOf(h.Current()), Hostname: h.Hostname, HealthCheckConfig: &endpointv3.Endpoint_HealthCheckConfig{}}},
+			HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: e},
 			HealthStatus:        healthOf(h.Host),
 			Metadata:            metadataOf(h.Host),
 			LoadBalancingWeight: wrapperspb.UInt32(h.Weight()),

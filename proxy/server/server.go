@@ -152,7 +152,7 @@ func (s *server) build() error {
 	if s.secrets, err = newSecrets(s); err != nil {
 		return err
 	}
-	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.xdsStats("control_plane."), Secure: s.managementTLS}); err != nil {
+	if s.xds, err = xds.New(xds.Options{Bootstrap: s.bootstrap, Post: s.loops[0].Post, Logger: s.log.get("config"), Stats: s.streamStats(), Secure: s.managementTLS}); err != nil {
 		return err
 	}
 	if err := s.checkDialogues(); err != nil {

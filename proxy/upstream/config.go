@@ -110,6 +110,9 @@ func (m *Manager) AddOrUpdate(path field.Path, c *clusterv3.Cluster, version str
 		case old.static || string(old.cfg.raw) == string(raw):
 			return false, nil
 		}
+		m.stats.ClusterModified.Inc()
+	} else {
+		m.stats.ClusterAdded.Inc() // or tried to, as Envoy counts
 	}
 	cfg, err := m.compile(path, c)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // EndpointSubscriber is who asks xDS for endpoints.
 type EndpointSubscriber interface {
 	// Subscribe asks for a service's endpoints, which come by
-	// Manager.UpdateEndpoints, or Manager.EndpointsTimedOut. They may come
+	// Manager.UpdateEndpoints, or Manager.EndpointsRejected or EndpointsTimedOut. They may come
 	// before it returns.
 	Subscribe(service string, source *corev3.ConfigSource) (cancel func(), err error)
 }
@@ -29,7 +29,7 @@ func (m *Manager) UpdateEndpoints(service, version string, a *endpointv3.Cluster
 	if a != nil {
 		var err error
 		if as, err = compileAssignment(field.Path("cluster_load_assignment").Key(service), a, false); err != nil {
-			m.assignmentRejected(service)
+			m.EndpointsRejected(service)
 			return err
 		}
 	}

@@ -90,7 +90,9 @@ func (m *Manager) assign(service, version string, a *assignment) {
 	}
 }
 
-func (m *Manager) assignmentRejected(service string) {
+// EndpointsRejected tells that an update of a service's endpoints was refused:
+// clusters that wait for them go on without.
+func (m *Manager) EndpointsRejected(service string) {
 	for _, d := range m.byService[service] {
 		d.c.stats.UpdateAttempt.Inc()
 		d.group.For(0).UpdateRejected.Inc()

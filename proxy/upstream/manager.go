@@ -139,7 +139,6 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	c := &master{m: m, cfg: cfg, static: static, version: version, updated: time.Now(), policy: cfg.policy}
 	c.group = stats.NewGroup[endpointStats](m.o.Stats, cfg.info.StatScope())
 	c.stats = c.group.For(0)
-	isNew := m.newest(name) == nil
 	before := m.warming[name]
 	m.warming[name] = c
 	if cfg.waitForWarm && !m.complete {
@@ -162,11 +161,6 @@ func (m *Manager) add(cfg *config, version string, static bool) error {
 	}
 	if before != nil {
 		before.stop()
-	}
-	if isNew {
-		m.stats.ClusterAdded.Inc()
-	} else {
-		m.stats.ClusterModified.Inc()
 	}
 	m.countClusters()
 	return nil
