@@ -47,7 +47,8 @@ func (t *Timer) Enable(after time.Duration) {
 }
 
 // Disable disarms the timer. It may stay linked in the wheel until its slot
-// comes; Release unlinks it at once.
+// comes, and with it whatever f refers to: an hour for a timeout of an hour.
+// Release unlinks it at once, for owners that are not to be armed again.
 func (t *Timer) Disable() { t.deadline = 0 }
 
 // Enabled tells whether the timer is armed.
