@@ -2,17 +2,10 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
-	"net/http"
 	"strconv"
-	"time"
 )
 
 func certificateOf(c tls.Certificate) object {
@@ -54,7 +47,7 @@ func (s *storm) random() resources {
 		routes = append(routes, s.randomRoute("/c"+strconv.Itoa(i), names))
 	}
 	routes = append(routes, object{"match": object{"prefix": "/"}, "route": object{"cluster": "c0"}})
-	lds := list{s.randomListener("http", s.http, nil), s.randomListener("https", s.https, s.tls()), s.listener("tcp", s.tcp, nil, s.tcpProxy())}
+	lds := list{s.randomListener("http", s.http, nil), s.randomListener("https", s.https, s.tls()), s.randomTCPListener(names)}
 	if s.sometimes(10) {
 		lds = lds[s.r.IntN(3):]
 	}
@@ -212,6 +205,48 @@ func (s *storm) randomListener(name string, port int, tls object) object {
 	return l
 }
 
+// randomTCPListener is one of tcp_proxy behind other network filters.
+func (s *storm) randomTCPListener(clusters []string) object {
+	proxy := s.tcpProxy()
+	c := proxy["typed_config"].(object)
+	if s.sometimes(20) {
+		c["cluster"] = pick(s.r, clusters...)
+	}
+	if s.sometimes(20) {
+		c["idle_timeout"] = "0.02s"
+	}
+	if s.sometimes(20) {
+		c["max_downstream_connection_duration"] = "0.03s"
+	}
+	if s.sometimes(20) {
+		c["max_connect_attempts"] = 3
+	}
+	if s.sometimes(20) {
+		c["tunneling_config"] = object{"hostname": "tunnel:1"}
+	}
+	if s.sometimes(30) {
+		c["access_log"] = list{typed("file", "extensions.access_loggers.file.v3.FileAccessLog", object{"path": s.dir + "/log"})}
+	}
+	filters := list{}
+	for _, f := range []object{
+		typed("limit", "extensions.filters.network.connection_limit.v3.ConnectionLimit", object{"stat_prefix": "l", "max_connections": 3, "delay": "0.01s"}),
+		typed("rate", "extensions.filters.network.local_ratelimit.v3.LocalRateLimit", object{"stat_prefix": "l", "token_bucket": object{"max_tokens": 5, "fill_interval": "0.05s"}}),
+		typed("rbac", "extensions.filters.network.rbac.v3.RBAC", object{"stat_prefix": "l", "rules": object{"policies": object{"p": object{"permissions": list{object{"any": true}}, "principals": list{object{"any": true}}}}}}),
+		typed("sni", "extensions.filters.network.sni_cluster.v3.SniCluster", nil),
+	} {
+		if s.sometimes(20) {
+			filters = append(filters, f)
+		}
+	}
+	l := s.listener("tcp", s.tcp, nil, proxy)
+	chain := l["filter_chains"].(list)[0].(object)
+	chain["filters"] = append(filters, proxy)
+	if s.sometimes(30) {
+		chain["transport_socket"] = s.tls()
+	}
+	return l
+}
+
 var stormFilters = []func() object{
 	func() object {
 		return typed("fault", "extensions.filters.http.fault.v3.HTTPFault", object{"delay": object{"fixed_delay": "0.005s", "percentage": object{"numerator": 20}}, "abort": object{"http_status": 503, "percentage": object{"numerator": 5}}})
@@ -273,100 +308,4 @@ function envoy_on_response(h) for c in h:bodyChunks() do c:length() end end`}})
 	func() object {
 		return typed("web", "extensions.filters.http.grpc_web.v3.GrpcWeb", nil)
 	},
-}
-
-// client does as clients do, and worse, until ctx is done.
-func (s *storm) client(ctx context.Context, r *rand.Rand) {
-	plain := fmt.Sprintf("http://127.0.0.1:%d", s.http)
-	h2c := new(http.Protocols)
-	h2c.SetUnencryptedHTTP2(true)
-	insecure := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
-	ways := []struct {
-		url string
-		t   *http.Transport
-	}{
-		{plain, &http.Transport{}},
-		{plain, &http.Transport{Protocols: h2c}},
-		{fmt.Sprintf("https://127.0.0.1:%d", s.https), &http.Transport{TLSClientConfig: insecure.Clone()}},
-		{fmt.Sprintf("https://127.0.0.1:%d", s.https), &http.Transport{TLSClientConfig: insecure.Clone(), ForceAttemptHTTP2: true}},
-	}
-	for ctx.Err() == nil {
-		way := ways[r.IntN(len(ways))]
-		switch r.IntN(20) {
-		case 0:
-			way.t.CloseIdleConnections()
-		case 1:
-			s.rude(r)
-		case 2:
-			s.echoed(r)
-		default:
-			s.answers[request(ctx, r, way.t, way.url)/100].Add(1)
-		}
-	}
-	for _, way := range ways {
-		way.t.CloseIdleConnections()
-	}
-}
-
-// request tells the answer's status, 0 when there is none.
-func request(ctx context.Context, r *rand.Rand, t *http.Transport, url string) int {
-	patience := 5 * time.Second
-	if r.IntN(10) == 0 {
-		patience = time.Duration(r.IntN(20)) * time.Millisecond
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	path := fmt.Sprintf("/c%d/%s", r.IntN(7), pick(r, "", "", "early", "slow", "reset", "cut", "big", "fails", "trailers"))
-	var body io.Reader
-	if r.IntN(2) == 0 {
-		body = bytes.NewReader(make([]byte, pick(r, 0, 10, 5000, 100_000)))
-		if r.IntN(2) == 0 {
-			body = io.MultiReader(body) // of unknown length
-		}
-	}
-	q, err := http.NewRequestWithContext(ctx, pick(r, "GET", "POST", "PUT", "HEAD"), url+path, body)
-	if err != nil {
-		panic(err)
-	}
-	q.Header.Set("x-h", strconv.Itoa(r.IntN(10)))
-	a, err := t.RoundTrip(q)
-	if err != nil {
-		return 0
-	}
-	defer a.Body.Close()
-	if r.IntN(10) > 0 {
-		io.Copy(io.Discard, a.Body)
-	}
-	return a.StatusCode
-}
-
-// rude is a client that goes in the middle of something.
-func (s *storm) rude(r *rand.Rand) {
-	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", pick(r, s.http, s.https, s.tcp)))
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	all := "GET /c0/ HTTP/1.1\r\nhost: a\r\n\r\nPOST /c1/ HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n0123456789GET /c2/big HTTP/1.1\r\nhost: a\r\n\r\n\x00\x16\x03\x01 HTTP/1.1"
-	io.WriteString(c, all[:r.IntN(len(all))])
-	if r.IntN(2) == 0 {
-		c.SetReadDeadline(time.Now().Add(time.Duration(r.IntN(10)) * time.Millisecond))
-		io.Copy(io.Discard, c)
-	}
-	if r.IntN(2) == 0 {
-		c.(*net.TCPConn).SetLinger(0)
-	}
-}
-
-// echoed sends a few bytes to the TCP listener and reads them again.
-func (s *storm) echoed(r *rand.Rand) {
-	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.tcp))
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Second))
-	n := r.IntN(100_000)
-	go c.Write(make([]byte, n))
-	io.CopyN(io.Discard, c, int64(n))
 }
