@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/weirproxy/weir/proxy/http"
@@ -158,7 +159,7 @@ func (b *forwardBalancer) Choose(ctx lb.Context) *cluster.Host {
 	if len(b.known) > maxKnown {
 		clear(b.known)
 	}
-	b.known[name] = h
+	b.known[strings.Clone(name)] = h // the name is in the request's memory
 	h.entry.Touch()
 	return h.Host
 }

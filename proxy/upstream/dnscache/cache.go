@@ -2,6 +2,7 @@ package dnscache
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,7 +208,7 @@ func (c *Cache) load(host string, port uint16, w *Wait) (e *Entry, ready bool) {
 		if len(c.entries) >= c.cfg.MaxHosts {
 			return nil, false
 		}
-		e = &Entry{Key: key, Host: host, Port: port}
+		e = &Entry{Key: key, Host: strings.Clone(host), Port: port} // the caller's is in a request's memory
 		c.entries[key] = e
 		c.main.Post(func() { c.begin(e) })
 	}
