@@ -47,19 +47,29 @@ func serve(t *testing.T, z zone) netip.AddrPort {
 		}
 		w.WriteMsg(m)
 	})
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, l := bothOnOnePort(t)
 	for _, s := range []*dns.Server{{PacketConn: pc, Handler: handler}, {Listener: l, Handler: handler}} {
 		go s.ActivateAndServe()
 	}
 	t.Cleanup(func() { pc.Close(); l.Close() })
 	return netip.MustParseAddrPort(pc.LocalAddr().String())
+}
+
+// bothOnOnePort listens for UDP and TCP on a port that is free for both.
+func bothOnOnePort(t *testing.T) (net.PacketConn, net.Listener) {
+	for range 20 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, l
+		}
+		pc.Close()
+	}
+	t.Fatal("no port is free for UDP and TCP")
+	return nil, nil
 }
 
 func TestLookup(t *testing.T) {
