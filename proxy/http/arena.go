@@ -1,6 +1,10 @@
 package http
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/weirproxy/weir/internal/given"
+)
 
 // arena hands out pieces of byte blocks that are all given up together. The
 // largest block up to maxKept is kept, so that an arena that is used again and
@@ -16,7 +20,11 @@ const (
 	maxKept  = 16 << 10
 )
 
-func (a *arena) reset() { a.block, a.used = a.kept, 0 }
+func (a *arena) reset() {
+	given.Back(a.block)
+	given.Back(a.kept)
+	a.block, a.used = a.kept, 0
+}
 
 func (a *arena) alloc(n int) []byte {
 	if len(a.block)-a.used < n {

@@ -1,6 +1,10 @@
 package network
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/internal/given"
+)
 
 // SlabSize is the memory of one slab in bytes.
 const SlabSize = 16 << 10
@@ -73,6 +77,9 @@ func (p *Pool) put(s *slab) {
 		s.pipe = nil
 	}
 	s.r, s.w, s.next = 0, 0, nil
+	if s.own {
+		given.Back(s.mem)
+	}
 	switch {
 	case s.own && p.nfree < maxFreeSlabs:
 		s.next, p.free = p.free, s
