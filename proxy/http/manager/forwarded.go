@@ -203,14 +203,17 @@ func (s *stream) setScheme() {
 		h.Set(http.XForwardedProto, s.cfg.scheme)
 		return
 	}
-	switch own, told := h.Get(http.Scheme), h.Get(http.XForwardedProto); {
+	own, told := h.Get(http.Scheme), h.Get(http.XForwardedProto)
+	switch {
 	case strings.EqualFold(own, "https"):
 		h.Set(http.Scheme, "https")
-	case strings.EqualFold(own, "http"), strings.EqualFold(told, "http"):
+	case strings.EqualFold(own, "http"):
 		h.Set(http.Scheme, "http")
-	case strings.EqualFold(told, "https"):
-		h.Set(http.Scheme, "https")
-	case s.secure():
+	case own != "" && (strings.EqualFold(told, "http") || strings.EqualFold(told, "https")):
+		h.Set(http.Scheme, told) // as it is written, in Envoy
+	case strings.EqualFold(told, "http"):
+		h.Set(http.Scheme, "http")
+	case strings.EqualFold(told, "https"), s.secure():
 		h.Set(http.Scheme, "https")
 	default:
 		h.Set(http.Scheme, "http")
