@@ -328,7 +328,7 @@ var (
 	uuid          = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 	duration      = regexp.MustCompile(`"Took":[\d.]+,?`)
 	clientPort    = regexp.MustCompile(`"portValue":\d+`)
-	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
+	timestamp     = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z`)
 	// cookieChance are the parts of the oauth2 filter's cookies that time or
 	// chance decide: a flow's name and its nonce, signatures, sealed verifiers, times.
 	cookieChance = regexp.MustCompile(`([=.])(?:(?:[0-9a-f]{16}\.)?[A-Za-z0-9+/]{43}=|[0-9a-f]{16}\b|[A-Za-z0-9_-]{86}|\d{10}\b)`)
