@@ -25,7 +25,7 @@ type keeper struct {
 
 const (
 	quietBytes = 256 << 10 // allocated between two looks: the process does little
-	worthBytes = 8 << 20   // allocated since the last time: there is something to give back
+	worthBytes = 2 << 20   // allocated since the last time, and a quarter of what lives: there is something to give back
 	leastBytes = 16 << 20  // allocated between two collections
 )
 
@@ -55,7 +55,7 @@ func (k *keeper) look() {
 	quiet := allocated-k.seen < quietBytes
 	k.seen = allocated
 	k.pace(live)
-	if quiet && allocated-k.trimmed > worthBytes {
+	if quiet && allocated-k.trimmed > max(worthBytes, live/4) {
 		debug.FreeOSMemory()
 		k.trimmed = allocated
 	}
