@@ -112,12 +112,5 @@ func (l *otelLogger) export(ctx context.Context, request *collectorpb.ExportLogs
 	if l.grpc != nil {
 		return l.grpc.Call(ctx, exportLogs, request, &collectorpb.ExportLogsServiceResponse{}) == nil
 	}
-	body, err := proto.Marshal(request)
-	if err != nil {
-		return false
-	}
-	r := l.request
-	r.Body = body
-	status, err := l.http.Do(ctx, r)
-	return err == nil && status/100 == 2
+	return telemetry.Post(ctx, l.http, l.request, request) == nil
 }

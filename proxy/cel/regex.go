@@ -59,24 +59,18 @@ var extract = regexFunction{"re.extract", false, func(x *regexp.Regexp, text str
 
 // capture is re.capture(text, regex): the first group.
 var capture = regexFunction{"re.capture", true, func(x *regexp.Regexp, text string, _ []ref.Val) ref.Val {
-	groups := x.FindStringSubmatch(text)
-	switch {
-	case groups == nil:
-		return noMatch()
-	case len(groups) < 2:
-		return noGroup()
+	groups, err := captured(x, text)
+	if err != nil {
+		return err
 	}
 	return types.String(groups[1])
 }}
 
 // captureAll is re.captureN(text, regex): all groups by name or number.
 var captureAll = regexFunction{"re.captureN", true, func(x *regexp.Regexp, text string, _ []ref.Val) ref.Val {
-	groups := x.FindStringSubmatch(text)
-	switch {
-	case groups == nil:
-		return noMatch()
-	case len(groups) < 2:
-		return noGroup()
+	groups, err := captured(x, text)
+	if err != nil {
+		return err
 	}
 	out := map[string]string{}
 	for i, name := range x.SubexpNames()[1:] {
@@ -88,8 +82,19 @@ var captureAll = regexFunction{"re.captureN", true, func(x *regexp.Regexp, text 
 	return types.DefaultTypeAdapter.NativeToValue(out)
 }}
 
+// captured is the match in text with its groups, at least one.
+func captured(x *regexp.Regexp, text string) (groups []string, err ref.Val) {
+	groups = x.FindStringSubmatch(text)
+	switch {
+	case groups == nil:
+		return nil, noMatch()
+	case len(groups) < 2:
+		return nil, types.NewErr("the regular expression has no group")
+	}
+	return groups, nil
+}
+
 func noMatch() ref.Val { return types.NewErr("the regular expression does not match") }
-func noGroup() ref.Val { return types.NewErr("the regular expression has no group") }
 
 // declare tells CEL of f: its result, and the arguments after the first two.
 func (f regexFunction) declare(result *cel.Type, rest ...*cel.Type) cel.EnvOption {

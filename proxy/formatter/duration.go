@@ -35,17 +35,21 @@ func downstreamOpened(c *Context) time.Duration {
 }
 
 func downstreamHandshakeBegin(c *Context) time.Duration {
-	if c.Info.Conn == nil || c.Info.Conn.Info == nil {
-		return 0
-	}
-	return c.Info.Conn.Info.HandshakeBegin
+	begin, _ := handshake(c)
+	return begin
 }
 
 func downstreamHandshake(c *Context) time.Duration {
+	_, end := handshake(c)
+	return end
+}
+
+// handshake is when the client's began and was done.
+func handshake(c *Context) (begin, end time.Duration) {
 	if c.Info.Conn == nil || c.Info.Conn.Info == nil {
-		return 0
+		return 0, 0
 	}
-	return c.Info.Conn.Info.HandshakeEnd
+	return c.Info.Conn.Info.HandshakeBegin, c.Info.Conn.Info.HandshakeEnd
 }
 
 func appendDuration(dst []byte, c *Context) ([]byte, kind) {

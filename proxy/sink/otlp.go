@@ -2,14 +2,12 @@ package sink
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/telemetry"
@@ -41,22 +39,12 @@ func (s *otlp) export(ctx context.Context, request *collectorpb.ExportMetricsSer
 	if s.server != nil {
 		return s.server.Call(ctx, exportMetrics, request, &collectorpb.ExportMetricsServiceResponse{})
 	}
-	body, err := proto.Marshal(request)
-	if err != nil {
-		return err
-	}
 	if s.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		defer cancel()
 	}
-	r := s.request
-	r.Body = body
-	status, err := s.http.Do(ctx, r)
-	if err == nil && status/100 != 2 {
-		err = fmt.Errorf("the collector answers %d", status)
-	}
-	return err
+	return telemetry.Post(ctx, s.http, s.request, request)
 }
 
 // Flush implements Sink.

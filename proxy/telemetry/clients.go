@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -37,4 +38,19 @@ type Request struct {
 	Path    string
 	Headers [][2]string
 	Body    []byte
+}
+
+// Post sends m as the body of a request like r. An answer other than 2xx is an
+// error.
+func Post(ctx context.Context, server HTTP, r Request, m proto.Message) error {
+	body, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	r.Body = body
+	status, err := server.Do(ctx, r)
+	if err == nil && status/100 != 2 {
+		err = fmt.Errorf("the collector answers %d", status)
+	}
+	return err
 }

@@ -11,7 +11,6 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/weirproxy/weir/internal/buildinfo"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -87,19 +86,13 @@ func (e *otelExporter) send(ctx context.Context, spans []*Span) {
 	request := &collectorpb.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{{Resource: e.resource, ScopeSpans: []*tracepb.ScopeSpans{scoped}}}}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
+	var err error
 	if e.grpc != nil {
-		if e.grpc.Call(ctx, exportTraces, request, &collectorpb.ExportTraceServiceResponse{}) == nil {
-			e.sent.Add(uint64(len(spans)))
-		}
-		return
+		err = e.grpc.Call(ctx, exportTraces, request, &collectorpb.ExportTraceServiceResponse{})
+	} else {
+		err = telemetry.Post(ctx, e.http, e.request, request)
 	}
-	body, err := proto.Marshal(request)
-	if err != nil {
-		return
-	}
-	r := e.request
-	r.Body = body
-	if status, err := e.http.Do(ctx, r); err == nil && status/100 == 2 {
+	if err == nil {
 		e.sent.Add(uint64(len(spans)))
 	}
 }

@@ -148,10 +148,16 @@ func (k *compiler) requirement(p field.Path, c *jwtauthnv3.JwtRequirement, sibli
 		return nil, nil
 	case *jwtauthnv3.JwtRequirement_ProviderName:
 		x, err := k.provider(p.Dot("provider_name"), t.ProviderName)
-		return &tokensOf{providers: []*provider{x}}, err
+		if err != nil {
+			return nil, err
+		}
+		return requireTokens([]*provider{x}, tokensOf{}), nil
 	case *jwtauthnv3.JwtRequirement_ProviderAndAudiences:
 		x, err := k.provider(p.Dot("provider_and_audiences").Dot("provider_name"), t.ProviderAndAudiences.GetProviderName())
-		return &tokensOf{providers: []*provider{x}, audiences: bareAudiences(t.ProviderAndAudiences.GetAudiences())}, err
+		if err != nil {
+			return nil, err
+		}
+		return requireTokens([]*provider{x}, tokensOf{audiences: bareAudiences(t.ProviderAndAudiences.GetAudiences())}), nil
 	case *jwtauthnv3.JwtRequirement_RequiresAny:
 		list, err := k.list(p.Dot("requires_any").Dot("requirements"), t.RequiresAny.GetRequirements(), true)
 		return anyOf(list), err
@@ -159,16 +165,16 @@ func (k *compiler) requirement(p field.Path, c *jwtauthnv3.JwtRequirement, sibli
 		list, err := k.list(p.Dot("requires_all").Dot("requirements"), t.RequiresAll.GetRequirements(), false)
 		return allOf(list), err
 	case *jwtauthnv3.JwtRequirement_AllowMissing:
-		return &tokensOf{providers: all, byIssuer: true, allowMissing: true}, nil
+		return requireTokens(all, tokensOf{byIssuer: true, allowMissing: true}), nil
 	case *jwtauthnv3.JwtRequirement_AllowMissingOrFailed:
-		return &tokensOf{providers: all, byIssuer: true, allowFailed: true}, nil
+		return requireTokens(all, tokensOf{byIssuer: true, allowFailed: true}), nil
 	case *jwtauthnv3.JwtRequirement_ExtractOnlyWithoutValidation:
 		// In spite of its name only what is valid is extracted.
 		header := matcher.LowerASCII(t.ExtractOnlyWithoutValidation.GetVerificationStatusHeader())
 		if header == "" {
 			header = "x-jwt-signature-verified"
 		}
-		return &tokensOf{providers: k.f.providers, byIssuer: true, allowFailed: true, unverified: header}, nil
+		return requireTokens(k.f.providers, tokensOf{byIssuer: true, allowFailed: true, unverified: header}), nil
 	}
 	return nil, field.Only(p, c, "provider_name", "provider_and_audiences", "requires_any", "requires_all", "allow_missing", "allow_missing_or_failed", "extract_only_without_validation")
 }

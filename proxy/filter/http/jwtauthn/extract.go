@@ -28,34 +28,42 @@ const (
 // defaultLocations are those of providers that name none.
 var defaultLocations = []location{{kind: inHeader, name: "authorization", prefix: "Bearer "}, {kind: inParam, name: "access_token"}}
 
+// place is a location and the providers that look there.
+type place struct {
+	at   location
+	from []*provider
+}
+
 // found is a token's text and where it was.
 type found struct {
 	text string
-	at   location
-	from []*provider // those that look there
+	place
 }
 
-// extract finds the tokens that the providers look for, in the order in which
-// Envoy verifies them: those in cookies first, then in query parameters, then in
-// headers, each by the names of the places, backwards.
-func extract(h *http.HeaderMap, providers []*provider) (tokens []found) {
-	var places []found
+// placesOf are where tokens of the providers are looked for: headers, then query
+// parameters, then cookies, each by their names.
+func placesOf(providers []*provider) (places []place) {
 	for _, p := range providers {
 		for _, at := range p.locations {
-			if i := slices.IndexFunc(places, func(f found) bool { return f.at == at }); i >= 0 {
+			if i := slices.IndexFunc(places, func(x place) bool { return x.at == at }); i >= 0 {
 				places[i].from = append(places[i].from, p)
 			} else {
-				places = append(places, found{at: at, from: []*provider{p}})
+				places = append(places, place{at: at, from: []*provider{p}})
 			}
 		}
 	}
-	slices.SortStableFunc(places, func(a, b found) int {
+	slices.SortStableFunc(places, func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.at.kind, b.at.kind), cmp.Compare(a.at.name+a.at.prefix, b.at.name+b.at.prefix))
 	})
-	for _, f := range places {
-		for text := range f.at.texts(h) {
-			f.text = text
-			tokens = append(tokens, f)
+	return places
+}
+
+// extract finds the tokens that lie in the places, in the order in which Envoy
+// verifies them: backwards.
+func extract(h *http.HeaderMap, places []place) (tokens []found) {
+	for _, x := range places {
+		for text := range x.at.texts(h) {
+			tokens = append(tokens, found{text, x})
 		}
 	}
 	slices.Reverse(tokens)

@@ -9,11 +9,18 @@ type requirement interface {
 // tokensOf requires the tokens of some providers to be good.
 type tokensOf struct {
 	providers    []*provider
-	byIssuer     bool // each token is checked by the provider of its issuer
+	places       []place // where their tokens are looked for
+	byIssuer     bool    // each token is checked by the provider of its issuer
 	audiences    []string
 	allowMissing bool
 	allowFailed  bool
 	unverified   string // header that tells of a token that is not good; "" none
+}
+
+// requireTokens requires the tokens of these providers, as the options say.
+func requireTokens(providers []*provider, options tokensOf) *tokensOf {
+	options.providers, options.places = providers, placesOf(providers)
+	return &options
 }
 
 // check implements requirement. All tokens found must be good.
@@ -21,7 +28,7 @@ func (r *tokensOf) check(c *check, done func(status)) {
 	for _, p := range r.providers {
 		p.sanitize(c.cb.RequestHeaders())
 	}
-	tokens := extract(c.cb.RequestHeaders(), r.providers)
+	tokens := extract(c.cb.RequestHeaders(), r.places)
 	if len(tokens) == 0 {
 		c.failed(nil, missing)
 		if r.allowMissing || r.allowFailed {
