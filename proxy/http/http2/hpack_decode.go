@@ -18,6 +18,7 @@ type hpackDecoder struct {
 
 	saved   []byte // the beginning of a field whose rest is in the next frame
 	begun   bool   // a field of this block has come
+	updates uint8  // of the table's size, in this block
 	longest int    // bytes a name or value may have, encoded
 }
 
@@ -45,9 +46,14 @@ type hpackError uint8
 const (
 	hpackOK hpackError = iota
 	hpackMalformed
-	hpackLateUpdate // the table's size changes within a block (RFC 7541 section 4.2)
+	hpackLateUpdate // the table's size changes within a block, or once more than it may (RFC 7541 section 4.2)
 	hpackTooLong    // a name or value is longer than any limit
 )
+
+// maxUpdates is how often the table's size may change at a block's beginning:
+// to the least that it had since the last block, and to what it has now
+// (RFC 7541 section 4.2).
+const maxUpdates = 2
 
 // hpackSink is where decoded fields go.
 type hpackSink interface {
@@ -76,7 +82,7 @@ func (d *hpackDecoder) decode(p []byte, end bool, to hpackSink) hpackError {
 		return hpackTooLong
 	}
 	if end {
-		d.begun = false
+		d.begun, d.updates = false, 0
 		if d.saved = d.saved[:0]; len(p) > 0 {
 			return hpackMalformed
 		}
@@ -110,11 +116,12 @@ func (d *hpackDecoder) next(p []byte, to hpackSink) (rest []byte, err hpackError
 			return nil, err
 		}
 		switch {
-		case d.begun:
+		case d.begun || d.updates == maxUpdates:
 			return nil, hpackLateUpdate
 		case n > uint64(d.allowed):
 			return nil, hpackMalformed
 		}
+		d.updates++
 		d.max = uint32(n)
 		d.evict(0)
 		return rest, hpackOK
