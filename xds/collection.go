@@ -176,12 +176,11 @@ type update struct {
 // update gives an update to the subscriptions. The error is for the NACK.
 func (c *collection) update(u update) error {
 	err := u.err
-	if err != nil {
-		c.bad(err)
-	} else {
+	if err == nil {
 		err = c.deliver(u)
 	}
 	if err != nil {
+		c.reject(err)
 		c.status.Rejected = &Rejection{Version: u.version, Time: time.Now(), Err: err}
 		c.client.log.Warn("xDS: update rejected", "type", shortType(c.typeURL), "version", u.version, "error", err)
 		return err
@@ -204,16 +203,13 @@ func (c *collection) deliver(u update) error {
 	return errors.Join(errs...)
 }
 
-// bad says that an update could not be decoded.
-func (c *collection) bad(err error) {
+// reject says that an update is refused, for all of it: subscriptions that
+// took their part count it, too.
+func (c *collection) reject(err error) {
 	for _, s := range slices.Clone(c.subs) {
-		if s.closed {
-			continue
+		if !s.closed {
+			s.rejected(err)
 		}
-		s.stopTimer()
-		s.stats.Inc(statAttempt)
-		s.stats.Inc(statRejected)
-		s.fail(Rejected, err)
 	}
 }
 
@@ -230,14 +226,14 @@ func (c *collection) store(u update) {
 
 // removed forgets names, which the source has no more, and tells those who
 // watch them.
-func (c *collection) removed(names []string) {
+func (c *collection) removed(names []string, version string) {
 	for _, n := range names {
 		delete(c.known, n)
 	}
 	for _, s := range slices.Clone(c.subs) {
 		for _, n := range names {
 			if !s.closed && s.names[n] {
-				s.gone(n)
+				s.gone(n, version)
 			}
 		}
 	}

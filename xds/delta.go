@@ -155,7 +155,9 @@ func (t *deltaType) take(u update, removed []string) error {
 	}
 	next := maps.Clone(t.have)
 	for _, r := range u.resources {
-		next[r.Name] = r
+		if t.col.all > 0 || t.col.watched[r.Name] > 0 { // a server may send what nobody asked for
+			next[r.Name] = r
+		}
 	}
 	for _, name := range removed {
 		delete(next, name)
@@ -172,7 +174,7 @@ func (t *deltaType) take(u update, removed []string) error {
 		return err
 	}
 	t.have = next
-	t.col.removed(removed)
+	t.col.removed(removed, u.version)
 	return nil
 }
 

@@ -23,6 +23,10 @@ type Resource struct {
 	Raw     *anypb.Any    // as it came, for /config_dump
 }
 
+// whole are the types of which a response is the whole set. There a name must
+// not come twice; of others the first counts.
+var whole = map[string]bool{ListenerType: true, ClusterType: true, ScopedRouteType: true}
+
 // decodeAll decodes the resources of one response. The error joins those of
 // all bad resources; then no resource is given.
 func decodeAll(typeURL, version string, raws []*anypb.Any) update {
@@ -30,7 +34,11 @@ func decodeAll(typeURL, version string, raws []*anypb.Any) update {
 	var errs []error
 	for i, raw := range raws {
 		r, err := decodeOne(typeURL, version, raw)
-		if _, twice := u.byName[r.Name]; err == nil && twice {
+		_, twice := u.byName[r.Name]
+		if err == nil && twice && !whole[typeURL] {
+			continue
+		}
+		if err == nil && twice {
 			err = fmt.Errorf("duplicate %s in the response", shortType(typeURL))
 		}
 		if err == nil {

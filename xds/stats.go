@@ -13,6 +13,9 @@ type Stats interface {
 	SetText(name, value string)
 	// Took records how long the owner took for an update (update_duration).
 	Took(time.Duration)
+	// Close says that the subscription has ended: its statistics go, unless
+	// another one has the same.
+	Close()
 }
 
 // What is counted. Of a subscription:
@@ -25,6 +28,8 @@ const (
 	statVersion     = "version"      // gauge: xxhash64 of the version
 	statVersionText = "version_text" // text
 	statUpdateTime  = "update_time"  // gauge: Unix milliseconds
+	// Of routes alone, to be shown: Envoy never counts it.
+	statEmpty = "update_empty"
 	// Of routes and clusters alone: what came was not what was there.
 	statReload     = "config_reload"
 	statReloadTime = "config_reload_time_ms" // gauge: Unix milliseconds
@@ -53,6 +58,7 @@ func (noStats) Inc(string)             {}
 func (noStats) Set(string, uint64)     {}
 func (noStats) SetText(string, string) {}
 func (noStats) Took(time.Duration)     {}
+func (noStats) Close()                 {}
 
 func orNoStats(s Stats) Stats {
 	if s == nil {

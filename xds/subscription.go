@@ -24,8 +24,9 @@ type Request struct {
 	// took them. Its error becomes the NACK's; it may have applied a part.
 	OnUpdate func(resources []Resource, version string) error
 
-	// OnFailure, if not nil, says that an update was rejected before OnUpdate
-	// saw it, or that none came in time (once).
+	// OnFailure, if not nil, says that an update was rejected, by OnUpdate, of
+	// another subscription to the type or before any saw it; or that none came
+	// in time (once).
 	OnFailure func(Failure, error)
 
 	// OnRemoved, if not nil, says that the server has no such resource (any
@@ -86,6 +87,9 @@ func (c *Client) Subscribe(req Request) (*Subscription, error) {
 	if tellsReload(req.TypeURL) {
 		s.stats.Declare(statReload)
 	}
+	if req.TypeURL == RouteType {
+		s.stats.Declare(statEmpty)
+	}
 	timeout := defaultFetchTimeout
 	if t := req.Source.GetInitialFetchTimeout(); t != nil {
 		timeout = t.AsDuration()
@@ -118,6 +122,7 @@ func (s *Subscription) Close() {
 	s.closed = true
 	s.stopTimer()
 	s.in.remove(s)
+	s.stats.Close()
 }
 
 // Status is what /config_dump shows of the subscription.
@@ -170,13 +175,24 @@ func (s *Subscription) fail(f Failure, err error) {
 	}
 }
 
-// gone says that the source has no resource of this name.
-func (s *Subscription) gone(name string) {
+// gone says that the source has no resource of this name, which counts as an
+// update.
+func (s *Subscription) gone(name, version string) {
 	s.stopTimer()
 	delete(s.taken, name)
 	if s.req.OnRemoved != nil {
 		s.req.OnRemoved(name)
 	}
+	s.stats.Inc(statAttempt)
+	s.succeeded(version)
+}
+
+// rejected says that an update was not taken.
+func (s *Subscription) rejected(err error) {
+	s.stopTimer()
+	s.stats.Inc(statAttempt)
+	s.stats.Inc(statRejected)
+	s.fail(Rejected, err)
 }
 
 // take gives s its part of an update, or nothing if that has not changed.
@@ -191,7 +207,8 @@ func (s *Subscription) take(u update) error {
 				continue
 			}
 			found = true
-			if hash, ok := s.taken[name]; !ok || hash != u.resources[i].Hash {
+			// Each update of a runtime layer loads it.
+			if hash, ok := s.taken[name]; !ok || hash != u.resources[i].Hash || s.req.TypeURL == RuntimeType {
 				part = append(part, u.resources[i])
 			}
 		}
@@ -201,17 +218,19 @@ func (s *Subscription) take(u update) error {
 	}
 	s.served = true
 	s.stopTimer()
-	s.stats.Inc(statAttempt)
+	_, isDelta := s.in.source.(*delta)
+	if isDelta {
+		s.stats.Inc(statAttempt) // even if it fails, which counts again
+	}
 	if s.names == nil || len(part) > 0 {
 		begun := time.Now()
 		if err := s.req.OnUpdate(part, u.version); err != nil {
-			s.stats.Inc(statRejected)
-			if _, ok := s.in.source.(*delta); ok {
-				s.stats.Inc(statAttempt) // Envoy counts it twice
-			}
 			return err
 		}
 		s.stats.Took(time.Since(begun))
+	}
+	if !isDelta {
+		s.stats.Inc(statAttempt)
 	}
 	if s.names != nil {
 		for _, r := range part {
@@ -224,9 +243,13 @@ func (s *Subscription) take(u update) error {
 		s.stats.Set(statReloadTime, now)
 	}
 	s.told, s.version = true, u.version
-	s.stats.Inc(statSuccess)
-	s.stats.Set(statVersion, xxhash.Sum64String(u.version))
-	s.stats.SetText(statVersionText, u.version)
-	s.stats.Set(statUpdateTime, now)
+	s.succeeded(u.version)
 	return nil
+}
+
+func (s *Subscription) succeeded(version string) {
+	s.stats.Inc(statSuccess)
+	s.stats.Set(statVersion, xxhash.Sum64String(version))
+	s.stats.SetText(statVersionText, version)
+	s.stats.Set(statUpdateTime, uint64(time.Now().UnixMilli()))
 }

@@ -81,7 +81,8 @@ func (s *server) adminSources() admin.Sources {
 				return out, err
 			}
 			endpoints, err := s.dumpEndpoints(ctx)
-			return slices.Insert(out, 2, endpoints), err // behind the clusters
+			before := slices.IndexFunc(out, func(m proto.Message) bool { _, ok := m.(*adminv3.ListenersConfigDump); return ok })
+			return slices.Insert(out, before, endpoints), err
 		},
 		InitDump:        func(context.Context) ([]admin.UnreadyTargets, error) { return s.unready(), nil },
 		Loggers:         s.log,
@@ -184,17 +185,20 @@ func (s *server) dumpRoutes() []admin.RouteTable {
 	return out
 }
 
-// dumpConfig is /config_dump: bootstrap, clusters, listeners, routes.
+// dumpConfig is /config_dump, in Envoy's order.
 func (s *server) dumpConfig() []proto.Message {
 	out := []proto.Message{
 		&adminv3.BootstrapConfigDump{Bootstrap: s.bootstrap, LastUpdated: stamp(s.started)},
 		s.dumpClusterConfig(),
 	}
-	out = append(out, s.dumpListenerConfig(), s.dumpRouteConfig(), s.secrets.dump())
 	if d := s.extensions.dump(); d != nil {
 		out = append(out, d)
 	}
-	return out
+	out = append(out, s.dumpListenerConfig())
+	if s.routes.used {
+		out = append(out, s.routes.dumpScoped(), s.dumpRouteConfig())
+	}
+	return append(out, s.secrets.dump())
 }
 
 func (s *server) dumpListenerConfig() proto.Message {

@@ -10,6 +10,8 @@ import (
 
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/weirproxy/weir/internal/field"
 	"github.com/weirproxy/weir/proxy/stats"
@@ -99,13 +101,10 @@ func rejected(what string, errs []error) error {
 	return fmt.Errorf("error adding/updating %s: %w", what, errors.Join(errs...))
 }
 
-// discoveryFailed logs a failed or late update; start-up does not wait for a
-// late one any longer.
+// discoveryFailed logs a refused or late update; nothing waits for one any longer.
 func (s *server) discoveryFailed(what string, why xds.Failure, err error, proceed func()) {
 	s.log.get("config").Warn(what+" has nothing new", "reason", why.String(), "error", err)
-	if why == xds.TimedOut {
-		proceed()
-	}
+	proceed()
 }
 
 // Subscribe implements upstream.EndpointSubscriber: EDS for one cluster.
@@ -121,10 +120,11 @@ func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func()
 			return nil
 		},
 		OnFailure: func(why xds.Failure, err error) {
+			proceed := s.clusters.EndpointsTimedOut
 			if why == xds.Rejected {
-				s.clusters.EndpointsRejected(name)
+				proceed = s.clusters.EndpointsRejected
 			}
-			s.discoveryFailed("EDS "+name, why, err, func() { s.clusters.EndpointsTimedOut(name) })
+			s.discoveryFailed("EDS "+name, why, err, func() { proceed(name) })
 		},
 		OnRemoved: s.clusters.EndpointsRemoved,
 	})
@@ -136,7 +136,7 @@ func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func()
 
 // xdsStats are the statistics of a subscription or stream under a prefix.
 func (s *server) xdsStats(prefix string) xds.Stats {
-	return storeStats{s.stats, prefix, stats.NewGroup[updateStats](s.stats, stats.Scope{Prefix: prefix, Lazy: true})}
+	return storeStats{s.stats, prefix, stats.NewGroup[updateStats](s.stats, stats.Scope{Prefix: prefix, Lazy: true}), map[string]bool{}}
 }
 
 // streamStats are the statistics of the ADS stream.
@@ -152,6 +152,23 @@ type storeStats struct {
 	store   *stats.Store
 	prefix  string
 	updates *stats.Group[updateStats] // of subscriptions, nil for a stream
+	names   map[string]bool           // used, in full; nil for a stream
+}
+
+// full is a statistic's full name.
+func (x storeStats) full(name string) string {
+	name = x.prefix + name
+	if x.names != nil {
+		x.names[name] = true
+	}
+	return name
+}
+
+// Close implements xds.Stats.
+func (x storeStats) Close() {
+	if x.updates != nil {
+		x.updates.CloseWith(slices.Collect(maps.Keys(x.names)))
+	}
 }
 
 func (x storeStats) Declare(names ...string) {
@@ -159,13 +176,13 @@ func (x storeStats) Declare(names ...string) {
 		x.updates.For(0)
 	}
 	for _, n := range names {
-		x.store.Counter(x.prefix + n)
+		x.store.Counter(x.full(n))
 	}
 }
 
-func (x storeStats) Inc(name string)           { x.store.Counter(x.prefix + name).Inc() }
-func (x storeStats) Set(name string, v uint64) { x.store.Gauge(x.prefix + name).SetWide(v) }
-func (x storeStats) SetText(name, v string)    { x.store.Text(x.prefix + name).Set(v) }
+func (x storeStats) Inc(name string)           { x.store.Counter(x.full(name)).Inc() }
+func (x storeStats) Set(name string, v uint64) { x.store.Gauge(x.full(name)).SetWide(v) }
+func (x storeStats) SetText(name, v string)    { x.store.Text(x.full(name)).Set(v) }
 func (x storeStats) Took(d time.Duration) {
 	x.updates.For(0).Duration.Record(uint64(d / time.Millisecond))
 }

@@ -21,6 +21,7 @@ import (
 type extensions struct {
 	s     *server
 	byKey map[string]*extension // by kind, name and source
+	used  bool                  // there has been one
 }
 
 // extension is one configuration, for all who have asked for it.
@@ -64,6 +65,7 @@ func (x *extensions) Watch(p field.Path, kind, name string, source *corev3.Confi
 func (e *extension) path() field.Path { return field.Path(e.kind + "[" + e.name + "].typed_config") }
 
 func (x *extensions) subscribe(p field.Path, key, kind, name string, source *corev3.ConfigSource) (*extension, error) {
+	x.used = true
 	e := &extension{key: key, kind: kind, name: name}
 	st := x.stats(kind, name)
 	var err error
@@ -72,8 +74,6 @@ func (x *extensions) subscribe(p field.Path, key, kind, name string, source *cor
 		OnUpdate: func(rs []xds.Resource, version string) error {
 			for _, r := range rs {
 				if err := e.update(r.Message.(*corev3.TypedExtensionConfig), version); err != nil {
-					st.Inc("config_fail")
-					e.missing()
 					return err
 				}
 				st.Inc("config_reload")
@@ -86,6 +86,7 @@ func (x *extensions) subscribe(p field.Path, key, kind, name string, source *cor
 			e.missing()
 		},
 		OnRemoved: func(string) {
+			st.Inc("config_reload")
 			e.proto, e.settled = nil, true
 			for _, w := range slices.Clone(e.watchers) {
 				w.Gone()
@@ -102,10 +103,8 @@ func (x *extensions) subscribe(p field.Path, key, kind, name string, source *cor
 // stats are a configuration's statistics, which are shown before they count.
 func (x *extensions) stats(kind, name string) xds.Stats {
 	prefix := "extension_config_discovery." + kind + "." + name + "."
-	for _, n := range []string{"config_conflict", "config_fail", "config_reload", "init_fetch_timeout", "update_attempt", "update_failure", "update_rejected", "update_success"} {
-		x.s.stats.Counter(prefix + n)
-	}
 	st := x.s.xdsStats(prefix)
+	st.Declare("config_conflict", "config_fail", "config_reload")
 	st.SetText("version_text", "")
 	return st
 }
@@ -128,8 +127,11 @@ func (e *extension) missing() {
 	}
 }
 
-// dump is what /config_dump shows of them; nil when there are none.
+// dump is what /config_dump shows of them; nil when there have been none.
 func (x *extensions) dump() proto.Message {
+	if !x.used {
+		return nil
+	}
 	m := &adminv3.EcdsConfigDump{}
 	list := slices.SortedFunc(maps.Values(x.byKey), func(a, b *extension) int { return strings.Compare(a.key, b.key) })
 	for _, e := range list {
@@ -142,9 +144,6 @@ func (x *extensions) dump() proto.Message {
 			d.ClientStatus = adminv3.ClientResourceStatus_NACKED
 		}
 		m.EcdsFilters = append(m.EcdsFilters, d)
-	}
-	if len(m.EcdsFilters) == 0 {
-		return nil
 	}
 	return m
 }

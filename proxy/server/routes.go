@@ -21,6 +21,10 @@ import (
 type routes struct {
 	s    *server
 	live map[*routeTable]bool
+	// scoped are those of which a request's headers choose one; used tells that
+	// there has been a connection manager.
+	scoped []*scopedRoutes
+	used   bool
 	rds  map[string]*routeTable // by source and name, shared by the managers that ask
 }
 
@@ -55,6 +59,7 @@ type routeFactory struct {
 }
 
 func (f routeFactory) Provider(p field.Path, m *hcmv3.HttpConnectionManager) (manager.RouteProvider, error) {
+	f.r.used = true
 	if m.GetRouteConfig() != nil {
 		return f.static(p.Dot("route_config"), m.GetRouteConfig())
 	}
@@ -122,9 +127,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 		OnUpdate: func(rs []xds.Resource, version string) error { return r.update(t, rs, version) },
 		OnFailure: func(why xds.Failure, err error) {
 			r.s.log.get("config").Warn("no routes", "route_config", t.name, "reason", why.String(), "error", err)
-			if why == xds.TimedOut {
-				t.ready()
-			}
+			t.ready()
 		},
 		OnRemoved: func(string) { t.ready() },
 		Stats:     r.s.xdsStats("http." + prefix + ".rds." + name + "."),
@@ -177,6 +180,7 @@ func (r *routes) update(t *routeTable, rs []xds.Resource, version string) error 
 			continue
 		}
 		t.vhds.close()
+		t.vhds = nil
 		if err := r.take(t, m, version); err != nil {
 			return err
 		}

@@ -61,10 +61,9 @@ func (s *server) startRuntime(ctx context.Context, ready func()) error {
 			},
 			OnFailure: func(why xds.Failure, err error) {
 				s.log.get("runtime").Warn("RTDS has nothing new", "layer", name, "reason", why.String(), "error", err)
-				if why == xds.TimedOut {
-					served()
-				}
+				served()
 			},
+			OnRemoved: func(string) { s.runtime.SetLayer(i, nil) },
 			Stats: s.xdsStats("runtime."),
 		})
 		if err != nil {

@@ -109,7 +109,7 @@ func (x *secrets) subscribe(p field.Path, key string, c *tlsv3.SdsSecretConfig) 
 		},
 		OnFailure: func(why xds.Failure, err error) {
 			x.s.log.get("config").Warn("no secret", "secret", t.name, "reason", why.String(), "error", err)
-			if why == xds.TimedOut && t.proto == nil {
+			if t.proto == nil {
 				t.given = true
 				t.tell(nil)
 			}
@@ -150,9 +150,9 @@ func fetchTimeout(src *corev3.ConfigSource) time.Duration {
 
 // stats are a subscription's statistics.
 func (x *secrets) stats(name string) xds.Stats {
-	prefix := "sds." + name + "."
-	x.s.stats.Counter(prefix + "key_rotation_failed")
-	return x.s.xdsStats(prefix)
+	st := x.s.xdsStats("sds." + name + ".")
+	st.Declare("key_rotation_failed")
+	return st
 }
 
 func (t *sdsSecret) path() field.Path { return field.Path("secret[" + t.name + "]") }

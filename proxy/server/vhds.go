@@ -34,7 +34,9 @@ func (r *routes) updateWithVhosts(t *routeTable, m *routev3.RouteConfiguration, 
 	old := t.vhds
 	if old != nil && proto.Equal(old.base.GetVhds(), m.GetVhds()) {
 		old.base = m
-		return r.take(t, old.merged(), version)
+		err := r.take(t, old.merged(), version)
+		t.proto.Vhds = m.Vhds
+		return err
 	}
 	v := &vhosts{base: m}
 	var err error
@@ -53,6 +55,7 @@ func (r *routes) updateWithVhosts(t *routeTable, m *routev3.RouteConfiguration, 
 				v.list = before
 				return err
 			}
+			t.proto.Vhds = v.base.Vhds
 			v.have = true
 			t.ready()
 			return nil
@@ -69,6 +72,7 @@ func (r *routes) updateWithVhosts(t *routeTable, m *routev3.RouteConfiguration, 
 		v.close()
 		return err
 	}
+	t.proto.Vhds = m.Vhds
 	old.close()
 	t.vhds = v
 	return nil

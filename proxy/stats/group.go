@@ -74,11 +74,22 @@ func (g *Group[T]) For(owner int) *T {
 
 // Close takes the group off the pages, once each NewGroup that shares it was closed.
 // Instances stay usable, for connections that outlive their configuration.
-func (g *Group[T]) Close() {
+func (g *Group[T]) Close() { g.CloseWith(nil) }
+
+// CloseWith is Close; when nobody else has the group, the shared statistics of
+// these full names go with it.
+func (g *Group[T]) CloseWith(names []string) {
 	g.store.mu.Lock()
 	defer g.store.mu.Unlock()
-	if g.core.refs--; g.core.refs == 0 {
-		delete(g.store.groups, groupKey{g.core.scope.Prefix, g.core.layout})
+	if g.core.refs--; g.core.refs > 0 {
+		return
+	}
+	delete(g.store.groups, groupKey{g.core.scope.Prefix, g.core.layout})
+	for _, n := range names {
+		n = Sanitize(n)
+		delete(g.store.counters, n)
+		delete(g.store.gauges, n)
+		delete(g.store.texts, n)
 	}
 }
 

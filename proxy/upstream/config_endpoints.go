@@ -29,7 +29,6 @@ func (m *Manager) UpdateEndpoints(service, version string, a *endpointv3.Cluster
 	if a != nil {
 		var err error
 		if as, err = compileAssignment(field.Path("cluster_load_assignment").Key(service), a, false); err != nil {
-			m.EndpointsRejected(service)
 			return err
 		}
 	}

@@ -26,14 +26,16 @@ import (
 )
 
 // serve runs a gRPC server and gives its port.
-func serve(t *testing.T, register func(*grpc.Server)) int {
+func serve(t *testing.T, register func(*grpc.Server), options ...grpc.ServerOption) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer()
-	register(s)
+	s := grpc.NewServer(options...)
+	if register != nil {
+		register(s)
+	}
 	go s.Serve(l)
 	t.Cleanup(s.Stop)
 	return l.Addr().(*net.TCPAddr).Port
