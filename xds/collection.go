@@ -171,6 +171,7 @@ type update struct {
 	resources []Resource
 	byName    map[string]int // index in resources
 	err       error          // why it could not be decoded
+	twice     error          // a name came twice; the rest is taken
 }
 
 // update gives an update to the subscriptions. The error is for the NACK.
@@ -244,5 +245,8 @@ func (c *collection) failed() {
 	for _, s := range c.subs {
 		s.stats.Inc(statAttempt)
 		s.stats.Inc(statFailure)
+		if s.req.OnLost != nil {
+			s.req.OnLost()
+		}
 	}
 }

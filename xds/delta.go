@@ -87,6 +87,9 @@ func (s *delta) sendType(t *deltaType) {
 			}
 		}
 	}
+	if len(want) == 0 && !s.has(t) && t.told[wildcard] {
+		return // what comes yet is ignored, as by Envoy
+	}
 	slices.Sort(req.ResourceNamesSubscribe)
 	slices.Sort(req.ResourceNamesUnsubscribe)
 	if t.answer != nil {
@@ -142,7 +145,7 @@ func (s *delta) apply(resp *discoveryv3.DeltaDiscoveryResponse, u update) {
 		t.answer.err = &statuspb.Status{Code: int32(codes.Internal), Message: shorten(err.Error())}
 		s.slowDown(t)
 	} else {
-		t.refused.reset()
+		t.accept()
 	}
 	s.answered(t)
 }

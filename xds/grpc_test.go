@@ -307,9 +307,9 @@ func TestNackLoopIsSlowed(t *testing.T) {
 	c := newClient(t, m, bootstrapFor(s.addr))
 	lds := subscribe(t, c, adsSource(), xds.ListenerType)
 	lds.refuse = errors.New("no")
-	m.until("a second NACK", func() bool { return lds.stats["update_rejected"] >= 2 })
+	m.until("NACKs", func() bool { return lds.stats["update_rejected"] >= 3 })
 	m.idle(300 * time.Millisecond)
-	if n := lds.updates; n > 4 {
+	if n := lds.updates; n > 6 {
 		t.Errorf("%d updates in 0.3 s", n)
 	}
 	lds.refuse = nil

@@ -36,6 +36,7 @@ type typeState struct {
 	late  bool // a request waits for the type's pause, or its NACK's delay, to end
 	busy  bool // a response is being applied; a request follows
 
+	prompt  int         // NACKs in a row
 	refused backoff     // of updates in a row
 	delayed *time.Timer // until the next NACK may be sent
 }
@@ -63,6 +64,12 @@ func (m *multiplex[T]) find(typeURL string) (none T) {
 		}
 	}
 	return none
+}
+
+// accept ends a row of NACKs.
+func (t *typeState) accept() {
+	t.prompt = 0
+	t.refused.reset()
 }
 
 // has tells whether t is still on the stream.
@@ -153,15 +160,17 @@ func (m *multiplex[T]) identify(by *corev3.ControlPlane) {
 	}
 }
 
+// promptNACKs is how many in a row are sent at once.
+const promptNACKs = 3
+
 // slowDown holds the requests for the type back for a while if this NACK is not
-// the first in a row.
+// one of the first in a row.
 func (m *multiplex[T]) slowDown(t T) {
 	s := t.common()
-	first := s.refused.attempt == 0
-	delay := s.refused.next()
-	if first || s.delayed != nil {
+	if s.prompt++; s.prompt <= promptNACKs || s.delayed != nil {
 		return
 	}
+	delay := s.refused.next()
 	s.delayed = time.AfterFunc(delay, func() {
 		m.client.post(func() {
 			s.delayed = nil

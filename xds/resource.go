@@ -23,8 +23,8 @@ type Resource struct {
 	Raw     *anypb.Any    // as it came, for /config_dump
 }
 
-// whole are the types of which a response is the whole set. There a name must
-// not come twice; of others the first counts.
+// whole are the types of which a response is the whole set. There no name may
+// come twice. The first counts, there as elsewhere.
 var whole = map[string]bool{ListenerType: true, ClusterType: true, ScopedRouteType: true}
 
 // decodeAll decodes the resources of one response. The error joins those of
@@ -34,12 +34,11 @@ func decodeAll(typeURL, version string, raws []*anypb.Any) update {
 	var errs []error
 	for i, raw := range raws {
 		r, err := decodeOne(typeURL, version, raw)
-		_, twice := u.byName[r.Name]
-		if err == nil && twice && !whole[typeURL] {
+		if _, twice := u.byName[r.Name]; err == nil && twice {
+			if whole[typeURL] {
+				u.twice = fmt.Errorf("%s: duplicate %s in the response", r.Name, shortType(typeURL))
+			}
 			continue
-		}
-		if err == nil && twice {
-			err = fmt.Errorf("duplicate %s in the response", shortType(typeURL))
 		}
 		if err == nil {
 			u.byName[r.Name] = len(u.resources)

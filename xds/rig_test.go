@@ -387,3 +387,5 @@ func (g restGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func seconds(s float64) *durationpb.Duration {
 	return durationpb.New(time.Duration(s * float64(time.Second)))
 }
+
+func (c counters) Close() {}

@@ -111,7 +111,7 @@ func (s *sotw) apply(resp *discoveryv3.DiscoveryResponse, u update) {
 	} else {
 		// A NACK that is held back yet is out of date.
 		t.version, t.covers, t.nack = resp.VersionInfo, t.sent, nil
-		t.refused.reset()
+		t.accept()
 	}
 	s.answered(t)
 }

@@ -28,18 +28,10 @@ const (
 	statVersion     = "version"      // gauge: xxhash64 of the version
 	statVersionText = "version_text" // text
 	statUpdateTime  = "update_time"  // gauge: Unix milliseconds
-	// Of routes alone, to be shown: Envoy never counts it.
-	statEmpty = "update_empty"
-	// Of routes and clusters alone: what came was not what was there.
-	statReload     = "config_reload"
-	statReloadTime = "config_reload_time_ms" // gauge: Unix milliseconds
 )
 
 // subscriptionCounters are those of every subscription.
 var subscriptionCounters = []string{statAttempt, statSuccess, statFailure, statRejected, statInitTimeout}
-
-// tellsReload tells whether reloads of the type are counted.
-func tellsReload(typeURL string) bool { return typeURL == RouteType || typeURL == ClusterType }
 
 // Of a stream:
 const (

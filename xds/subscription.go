@@ -33,6 +33,10 @@ type Request struct {
 	// more), which only a delta or REST server can tell.
 	OnRemoved func(name string)
 
+	// OnLost, if not nil, says that an attempt brought nothing to judge: the
+	// connection was lost, a file could not be read.
+	OnLost func()
+
 	// Stats counts the subscription, and its stream if that is not ADS. May
 	// be nil.
 	Stats Stats
@@ -56,16 +60,14 @@ func (f Failure) String() string {
 // Subscription is a watch on some resources of one type at one source. Its
 // methods are for the main goroutine.
 type Subscription struct {
-	req     Request
-	stats   Stats
-	in      *collection
-	names   map[string]bool   // nil: all
-	taken   map[string]uint64 // hashes of the resources that OnUpdate took, by name
-	served  bool              // OnUpdate was called
-	told    bool              // an update was taken, of this version
-	version string
-	timer   *time.Timer // initial_fetch_timeout; nil once it does not matter
-	closed  bool
+	req    Request
+	stats  Stats
+	in     *collection
+	names  map[string]bool   // nil: all
+	taken  map[string]uint64 // hashes of the resources that OnUpdate took, by name
+	served bool              // OnUpdate was called
+	timer  *time.Timer       // initial_fetch_timeout; nil once it does not matter
+	closed bool
 }
 
 // defaultFetchTimeout is ConfigSource.initial_fetch_timeout's default.
@@ -84,12 +86,6 @@ func (c *Client) Subscribe(req Request) (*Subscription, error) {
 	}
 	s := &Subscription{req: req, stats: orNoStats(req.Stats), in: col, names: nameSet(req.Names), taken: map[string]uint64{}}
 	s.stats.Declare(subscriptionCounters...)
-	if tellsReload(req.TypeURL) {
-		s.stats.Declare(statReload)
-	}
-	if req.TypeURL == RouteType {
-		s.stats.Declare(statEmpty)
-	}
 	timeout := defaultFetchTimeout
 	if t := req.Source.GetInitialFetchTimeout(); t != nil {
 		timeout = t.AsDuration()
@@ -165,6 +161,7 @@ func (s *Subscription) timedOut() {
 		return
 	}
 	s.timer = nil
+	s.stats.Inc(statAttempt)
 	s.stats.Inc(statInitTimeout)
 	s.fail(TimedOut, fmt.Errorf("no %s from the management server yet", shortType(s.req.TypeURL)))
 }
@@ -224,8 +221,8 @@ func (s *Subscription) take(u update) error {
 	}
 	if s.names == nil || len(part) > 0 {
 		begun := time.Now()
-		if err := s.req.OnUpdate(part, u.version); err != nil {
-			return err
+		if err := s.req.OnUpdate(part, u.version); err != nil || u.twice != nil {
+			return errors.Join(u.twice, err)
 		}
 		s.stats.Took(time.Since(begun))
 	}
@@ -237,12 +234,6 @@ func (s *Subscription) take(u update) error {
 			s.taken[r.Name] = r.Hash
 		}
 	}
-	now := uint64(time.Now().UnixMilli())
-	if tellsReload(s.req.TypeURL) && len(part) > 0 && (!s.told || s.version != u.version) {
-		s.stats.Inc(statReload)
-		s.stats.Set(statReloadTime, now)
-	}
-	s.told, s.version = true, u.version
 	s.succeeded(u.version)
 	return nil
 }

@@ -43,6 +43,7 @@ func (m *Manager) discard(l *Listener) {
 func (m *Manager) replaceInPlace(l, old *Listener) {
 	m.stats.Modified.Inc()
 	m.stats.InPlaceUpdated.Inc()
+	m.stats.CreateSuccess.Add(uint64(len(m.handlers))) // of the chains, by each worker
 	for _, b := range l.bindings {
 		b.refs++
 	}

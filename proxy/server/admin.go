@@ -157,8 +157,10 @@ func (s *server) adminDrain(o admin.DrainOptions) error {
 
 func (s *server) dumpListeners() []admin.Listener {
 	var out []admin.Listener
+	state := s.state.Load().(admin.State)
+	starting := state == admin.PreInitializing || state == admin.Initializing
 	for _, d := range s.listeners.Dump() {
-		if d.State != "active" {
+		if d.State != "active" && !starting {
 			continue
 		}
 		l := admin.Listener{Name: d.Name}
@@ -218,6 +220,13 @@ func (s *server) dumpListenerConfig() proto.Message {
 			m.DynamicListeners = append(m.DynamicListeners, x)
 		}
 		setListenerState(x, d)
+	}
+	for _, bad := range s.badListeners {
+		if x := dynamic[bad.Name]; x != nil {
+			x.ErrorState = bad.ErrorState
+		} else {
+			m.DynamicListeners = append(m.DynamicListeners, bad)
+		}
 	}
 	if s.lds != nil {
 		m.VersionInfo = s.lds.Status().Version

@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -25,26 +26,43 @@ func (s *server) subscribeClusters() (err error) {
 		s.clusters.EndStatic()
 		return nil
 	}
+	st := s.xdsStats("cluster_manager.cds.")
+	st.Declare(configReload)
 	s.cds, err = s.xds.Subscribe(xds.Request{
 		Source: src, Path: "dynamic_resources.cds_config", TypeURL: xds.ClusterType,
-		OnUpdate:  s.updateClusters,
+		OnUpdate:  func(rs []xds.Resource, version string) error { return s.updateClusters(rs, version, st) },
 		OnFailure: func(why xds.Failure, err error) { s.discoveryFailed("CDS", why, err, s.clusters.EndStatic) },
-		Stats:     s.xdsStats("cluster_manager.cds."),
+		Stats:     st,
 	})
 	return err
 }
 
+// clustersWarm holds back the answer to a CDS response on the ADS stream until
+// the clusters that it brought are warm: a control plane may wait for it before
+// it sends routes to them.
+func (s *server) clustersWarm(some bool) {
+	switch {
+	case some && s.resumeCDS == nil && s.bootstrap.GetDynamicResources().GetCdsConfig().GetAds() != nil:
+		s.resumeCDS = s.xds.Pause(xds.ClusterType)
+	case !some && s.resumeCDS != nil:
+		s.resumeCDS()
+		s.resumeCDS = nil
+	}
+}
+
 // updateClusters takes a whole set of clusters. What is good in it is applied
 // even if something else is not.
-func (s *server) updateClusters(rs []xds.Resource, version string) error {
+func (s *server) updateClusters(rs []xds.Resource, version string, st xds.Stats) error {
 	// Many clusters ask for their endpoints in one request.
 	defer s.xds.Pause(xds.EndpointType)()
 	var errs []error
-	seen := make(map[string]bool, len(rs))
+	seen, changed := make(map[string]bool, len(rs)), false
 	for _, r := range rs {
 		seen[r.Name] = true
-		if _, err := s.clusters.AddOrUpdate(field.Path("cluster["+r.Name+"]"), r.Message.(*clusterv3.Cluster), version, false); err != nil {
+		if new, err := s.clusters.AddOrUpdate(field.Path("cluster["+r.Name+"]"), r.Message.(*clusterv3.Cluster), version, false); err != nil {
 			errs = append(errs, err)
+		} else {
+			changed = changed || new
 		}
 	}
 	for _, name := range s.clusters.Dynamic() {
@@ -53,6 +71,9 @@ func (s *server) updateClusters(rs []xds.Resource, version string) error {
 		}
 	}
 	s.clusters.EndStatic()
+	if changed && errs == nil {
+		reloaded(st)
+	}
 	return rejected("clusters", errs)
 }
 
@@ -75,6 +96,7 @@ func (s *server) subscribeListeners() (err error) {
 func (s *server) updateListeners(rs []xds.Resource, version string) error {
 	defer s.xds.Pause(xds.RouteType)()
 	var errs []error
+	s.badListeners = nil
 	seen := make(map[string]bool, len(rs))
 	for _, r := range rs {
 		seen[r.Name] = true
@@ -88,6 +110,8 @@ func (s *server) updateListeners(rs []xds.Resource, version string) error {
 	for _, r := range rs {
 		if _, err := s.listeners.AddOrUpdate(field.Path("listener["+r.Name+"]"), r.Message.(*listenerv3.Listener), version, false); err != nil {
 			errs = append(errs, err)
+			s.badListeners = append(s.badListeners, &adminv3.ListenersConfigDump_DynamicListener{Name: r.Name, ErrorState: &adminv3.UpdateFailureState{
+				FailedConfiguration: r.Raw, LastUpdateAttempt: stamp(time.Now()), Details: err.Error()}})
 		}
 	}
 	s.listeners.EndStatic()
@@ -127,6 +151,7 @@ func (s *server) Subscribe(name string, src *corev3.ConfigSource) (cancel func()
 			s.discoveryFailed("EDS "+name, why, err, func() { proceed(name) })
 		},
 		OnRemoved: s.clusters.EndpointsRemoved,
+		OnLost:    func() { s.clusters.EndpointsLost(name) },
 	})
 	if err != nil {
 		return nil, err
@@ -145,6 +170,14 @@ func (s *server) streamStats() xds.Stats { return storeStats{store: s.stats} }
 // updateStats are those of a subscription that are no numbers.
 type updateStats struct {
 	Duration stats.Histogram `stat:"update_duration"` // ms
+}
+
+// Of subscriptions to clusters and routes alone: what came was not what was there.
+const configReload = "config_reload"
+
+func reloaded(st xds.Stats) {
+	st.Inc(configReload)
+	st.Set("config_reload_time_ms", uint64(time.Now().UnixMilli()))
 }
 
 // storeStats implements xds.Stats by dynamic statistics of the store.

@@ -58,6 +58,7 @@ func (s *server) makeClusters() error {
 	o.ShedsConnection = func() bool { return s.overload.Sheds(overload.PoolNewConnection) }
 	async := stats.NewGroup[router.Stats](s.stats, stats.Scope{Prefix: "http.async-client."})
 	o.AsyncRequests = func(worker int) *stats.Counter { return &async.For(worker).RqTotal }
+	o.Warming = s.clustersWarm
 	s.clusters = upstream.NewManager(o)
 	return s.clusters.BindBy("cluster_manager.upstream_bind_config", s.bootstrap.GetClusterManager().GetUpstreamBindConfig())
 }

@@ -25,7 +25,7 @@ type routes struct {
 	// there has been a connection manager.
 	scoped []*scopedRoutes
 	used   bool
-	rds  map[string]*routeTable // by source and name, shared by the managers that ask
+	rds    map[string]*routeTable // by source and name, shared by the managers that ask
 }
 
 // routeTable is one route configuration in use.
@@ -38,9 +38,11 @@ type routeTable struct {
 	byWorker []*route.Config // each written and read on its worker only
 	users    map[string]int  // listeners by name
 	sub      *xds.Subscription
-	vhds     *vhosts // nil unless virtual hosts come by VHDS
+	stats    xds.Stats // of sub
+	vhds     *vhosts   // nil unless virtual hosts come by VHDS
 	waiting  []func()
 	key      string
+	prefix   string // of the first who asked
 	have     bool
 	updated  time.Time
 }
@@ -121,7 +123,9 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 		return t, nil
 	}
 	t := r.newTable(name, listener)
-	t.key = key
+	t.key, t.stats = key, r.s.xdsStats("http."+prefix+".rds."+name+".")
+	t.stats.Declare(configReload, "update_empty") // Envoy never counts the second
+	t.prefix = prefix
 	sub, err := r.s.xds.Subscribe(xds.Request{
 		Source: source, Path: p, TypeURL: xds.RouteType, Names: []string{name},
 		OnUpdate: func(rs []xds.Resource, version string) error { return r.update(t, rs, version) },
@@ -130,7 +134,7 @@ func (r *routes) subscribe(p field.Path, source *corev3.ConfigSource, name, list
 			t.ready()
 		},
 		OnRemoved: func(string) { t.ready() },
-		Stats:     r.s.xdsStats("http." + prefix + ".rds." + name + "."),
+		Stats:     t.stats,
 	})
 	if err != nil {
 		delete(r.live, t)
@@ -184,6 +188,7 @@ func (r *routes) update(t *routeTable, rs []xds.Resource, version string) error 
 		if err := r.take(t, m, version); err != nil {
 			return err
 		}
+		reloaded(t.stats)
 	}
 	if t.vhds == nil || t.vhds.have {
 		t.ready()

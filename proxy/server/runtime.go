@@ -64,7 +64,7 @@ func (s *server) startRuntime(ctx context.Context, ready func()) error {
 				served()
 			},
 			OnRemoved: func(string) { s.runtime.SetLayer(i, nil) },
-			Stats: s.xdsStats("runtime."),
+			Stats:     s.xdsStats("runtime."),
 		})
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/fsnotify/fsnotify"
+	"google.golang.org/protobuf/proto"
 )
 
 // secretFiles watches the directories of the files that secrets refer to. As
@@ -118,6 +119,21 @@ func filesOf(s *tlsv3.Secret) (files, dirs []string) {
 		}
 	}
 	return files, dirs
+}
+
+// withFiles is a secret with what the files of its certificates have at present.
+func withFiles(m *tlsv3.Secret) *tlsv3.Secret {
+	out := proto.CloneOf(m)
+	for _, d := range []*corev3.DataSource{
+		out.GetTlsCertificate().GetCertificateChain(), out.GetTlsCertificate().GetPrivateKey(),
+		out.GetValidationContext().GetTrustedCa(), out.GetValidationContext().GetCrl(),
+	} {
+		if name := d.GetFilename(); name != "" {
+			b, _ := os.ReadFile(name) // it was read when the secret was taken
+			d.Specifier = &corev3.DataSource_InlineBytes{InlineBytes: b}
+		}
+	}
+	return out
 }
 
 // hashFiles is of the files' contents; one that can't be read counts as empty.

@@ -29,6 +29,7 @@ type secrets struct {
 type sdsSecret struct {
 	key, name string
 	proto     *tlsv3.Secret // nil until it is there
+	resolved  *tlsv3.Secret // with what its files had, for /config_dump
 	version   string
 	updated   time.Time
 	sub       *xds.Subscription
@@ -173,7 +174,7 @@ func (x *secrets) update(t *sdsSecret, m *tlsv3.Secret, version string) error {
 	if err := t.tell(m); err != nil {
 		return err
 	}
-	t.proto, t.version, t.updated = m, version, time.Now()
+	t.proto, t.resolved, t.version, t.updated = m, withFiles(m), version, time.Now()
 	files, dirs := filesOf(m)
 	t.content = hashFiles(files)
 	if err := x.files.watch(t.key, dirs); err != nil {
@@ -199,7 +200,9 @@ func (x *secrets) moved(dir, _ string) {
 		if err := t.tell(t.proto); err != nil {
 			x.s.stats.Counter("sds." + t.name + ".key_rotation_failed").Inc()
 			x.s.log.get("config").Warn("a secret's files were replaced by bad ones; the old ones stay in use", "secret", t.name, "error", err)
+			continue
 		}
+		t.resolved = withFiles(t.proto)
 	}
 }
 
@@ -240,7 +243,7 @@ func (x *secrets) dump() proto.Message {
 			m.DynamicWarmingSecrets = append(m.DynamicWarmingSecrets, d)
 			continue
 		}
-		d.Secret = pack(t.proto)
+		d.Secret = pack(t.resolved)
 		m.DynamicActiveSecrets = append(m.DynamicActiveSecrets, d)
 	}
 	return m

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 
 	"github.com/weirproxy/weir/internal/field"
@@ -60,6 +61,8 @@ type server struct {
 	xds          *xds.Client
 	admin        *admin.Server
 	lds, cds     *xds.Subscription
+	badListeners []*adminv3.ListenersConfigDump_DynamicListener // of the last LDS update, for /config_dump
+	resumeCDS    func()                                         // nil unless answers to CDS are held back
 
 	httpFilters             map[string]http.FilterMaker
 	upstreamFilters         http.FilterLookup // those that clusters can have

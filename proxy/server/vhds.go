@@ -34,11 +34,18 @@ func (r *routes) updateWithVhosts(t *routeTable, m *routev3.RouteConfiguration, 
 	old := t.vhds
 	if old != nil && proto.Equal(old.base.GetVhds(), m.GetVhds()) {
 		old.base = m
-		err := r.take(t, old.merged(), version)
+		if err := r.take(t, old.merged(), version); err != nil {
+			return err
+		}
 		t.proto.Vhds = m.Vhds
-		return err
+		reloaded(t.stats)
+		return nil
 	}
 	v := &vhosts{base: m}
+	st := r.s.xdsStats("http." + t.prefix + ".rds.vhds." + t.name + ".")
+	st.Declare(configReload, "update_empty")
+	st.Set("version", 0)
+	st.SetText("version_text", "")
 	var err error
 	v.sub, err = r.s.xds.Subscribe(xds.Request{
 		Source: m.GetVhds().GetConfigSource(), Path: p.Dot("config_source"), TypeURL: xds.VirtualHostType,
@@ -56,6 +63,8 @@ func (r *routes) updateWithVhosts(t *routeTable, m *routev3.RouteConfiguration, 
 				return err
 			}
 			t.proto.Vhds = v.base.Vhds
+			st.Inc(configReload)
+			reloaded(t.stats)
 			v.have = true
 			t.ready()
 			return nil
@@ -63,7 +72,7 @@ func (r *routes) updateWithVhosts(t *routeTable, m *routev3.RouteConfiguration, 
 		OnFailure: func(why xds.Failure, err error) {
 			r.s.discoveryFailed("VHDS "+t.name, why, err, func() { v.have = true; t.ready() })
 		},
-		Stats: r.s.xdsStats("http.vhds." + t.name + "."),
+		Stats: st,
 	})
 	if err != nil {
 		return err

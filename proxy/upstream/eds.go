@@ -100,6 +100,14 @@ func (m *Manager) EndpointsRejected(service string) {
 	}
 }
 
+// EndpointsLost tells that nothing came, as the control plane was lost.
+func (m *Manager) EndpointsLost(service string) {
+	for _, d := range m.byService[service] {
+		d.c.stats.UpdateAttempt.Inc()
+		d.c.stats.UpdateFailure.Inc()
+	}
+}
+
 // EndpointsRemoved tells that the control plane has no such service any more.
 // Clusters keep the hosts that they have.
 func (m *Manager) EndpointsRemoved(service string) {
@@ -116,6 +124,7 @@ func (m *Manager) EndpointsRemoved(service string) {
 // initial_fetch_timeout: clusters that wait for them go on without hosts.
 func (m *Manager) EndpointsTimedOut(service string) {
 	for _, d := range m.byService[service] {
+		d.c.stats.UpdateAttempt.Inc()
 		d.group.For(0).InitFetchTimeout.Inc()
 		d.c.ready()
 	}

@@ -54,7 +54,10 @@ type Options struct {
 	// AsyncRequests is where a worker counts the requests of the proxy's own;
 	// nil: nowhere.
 	AsyncRequests func(worker int) *stats.Counter
-	Log           *slog.Logger
+	// Warming is told, from when initialisation is over, whether any cluster
+	// warms. It may be told the same again. May be nil.
+	Warming func(any bool)
+	Log     *slog.Logger
 }
 
 // DestinationGuard refuses destinations that a connection must not be
@@ -214,6 +217,9 @@ func (m *Manager) countClusters() {
 	m.stats.ActiveClusters.Set(int64(len(m.active)))
 	m.inflated.Inflated.Set(int64(len(m.active)))
 	m.stats.WarmingClusters.Set(int64(len(m.warming)))
+	if m.o.Warming != nil && len(m.onReady) == 0 && m.complete {
+		m.o.Warming(len(m.warming) > 0)
+	}
 }
 
 // publish gives the workers a snapshot.
