@@ -85,6 +85,10 @@ func New(o Options) (*Client, error) {
 			c.cancel()
 			return nil, err
 		}
+		if err := c.checkNode("dynamic_resources.ads_config"); err != nil {
+			c.cancel()
+			return nil, err
+		}
 		c.ads = t
 	}
 	return c, nil

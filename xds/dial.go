@@ -67,7 +67,8 @@ func (c *Client) apiTarget(path field.Path, api *corev3.ApiConfigSource, late bo
 	default: // those for xdstp:// names only
 		return nil, path.Dot("api_type").Errorf("weir does not support %s", api.ApiType)
 	}
-	if err := field.Only(path, api, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only"); err != nil {
+	// request_timeout is for REST.
+	if err := field.Only(path, api, "api_type", "transport_api_version", "grpc_services", "set_node_on_first_message_only", "request_timeout"); err != nil {
 		return nil, err
 	}
 	if v := api.TransportApiVersion; v != corev3.ApiVersion_AUTO && v != corev3.ApiVersion_V3 {

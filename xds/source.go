@@ -11,16 +11,50 @@ import (
 	"github.com/weirproxy/weir/internal/field"
 )
 
+// Check tells whether a source can be subscribed to, without doing so.
+func (c *Client) Check(path field.Path, src *corev3.ConfigSource, typeURL string) error {
+	if err := checkSource(path, src); err != nil {
+		return err
+	}
+	switch s := src.GetConfigSourceSpecifier().(type) {
+	case *corev3.ConfigSource_Ads:
+		return nil // as Envoy, which asks for ads_config only when it starts
+	case *corev3.ConfigSource_ApiConfigSource:
+		_, err := c.apiServer(path.Dot("api_config_source"), s.ApiConfigSource, typeURL)
+		return err
+	case *corev3.ConfigSource_PathConfigSource:
+		return checkFile(path.Dot("path_config_source"), s.PathConfigSource)
+	case *corev3.ConfigSource_Path:
+		//lint:ignore SA1019 Envoy still takes it
+		return checkFile(path, &corev3.PathConfigSource{Path: s.Path})
+	}
+	return noSource(path)
+}
+
+func checkSource(path field.Path, src *corev3.ConfigSource) error {
+	if err := field.Only(path, src, "path", "path_config_source", "api_config_source", "ads",
+		"initial_fetch_timeout", "resource_api_version"); err != nil {
+		return err
+	}
+	if d := src.GetInitialFetchTimeout().AsDuration(); d < 0 {
+		return path.Dot("initial_fetch_timeout").Errorf("%v is negative", d)
+	}
+	if v := src.GetResourceApiVersion(); v != corev3.ApiVersion_AUTO && v != corev3.ApiVersion_V3 {
+		return path.Dot("resource_api_version").Errorf("%s is no longer supported, set V3", v)
+	}
+	return nil
+}
+
+func noSource(path field.Path) error {
+	return path.Errorf("no source: set path_config_source, api_config_source or ads")
+}
+
 // collectionFor finds the collection of the request's type at its source, or
 // makes it.
 func (c *Client) collectionFor(req Request) (*collection, error) {
 	path, src := req.Path, req.Source
-	if err := field.Only(path, src, "path", "path_config_source", "api_config_source", "ads",
-		"initial_fetch_timeout", "resource_api_version"); err != nil {
+	if err := checkSource(path, src); err != nil {
 		return nil, err
-	}
-	if v := src.GetResourceApiVersion(); v != corev3.ApiVersion_AUTO && v != corev3.ApiVersion_V3 {
-		return nil, path.Dot("resource_api_version").Errorf("%s is no longer supported, set V3", v)
 	}
 	switch s := src.GetConfigSourceSpecifier().(type) {
 	case *corev3.ConfigSource_Ads:
@@ -33,14 +67,18 @@ func (c *Client) collectionFor(req Request) (*collection, error) {
 		//lint:ignore SA1019 Envoy still takes it
 		return c.fileCollection(path, &corev3.PathConfigSource{Path: s.Path}, req.TypeURL)
 	}
-	return nil, path.Errorf("no source: set path_config_source, api_config_source or ads")
+	return nil, noSource(path)
+}
+
+func (c *Client) checkADS(path field.Path) error {
+	if c.ads == nil {
+		return path.Errorf("dynamic_resources.ads_config must be set for this")
+	}
+	return c.checkNode(path)
 }
 
 func (c *Client) adsCollection(path field.Path, typeURL string) (*collection, error) {
-	if c.ads == nil {
-		return nil, path.Errorf("dynamic_resources.ads_config must be set for this")
-	}
-	if err := c.checkNode(path); err != nil {
+	if err := c.checkADS(path); err != nil {
 		return nil, err
 	}
 	return c.streamCollection("", typeURL, func() wire {
@@ -51,26 +89,36 @@ func (c *Client) adsCollection(path field.Path, typeURL string) (*collection, er
 	}), nil
 }
 
-func (c *Client) apiCollection(path field.Path, api *corev3.ApiConfigSource, req Request) (*collection, error) {
-	t, err := c.apiTarget(path, api, req.TypeURL == SecretType)
+// apiServer is the server of a source that is not ADS.
+func (c *Client) apiServer(path field.Path, api *corev3.ApiConfigSource, typeURL string) (*target, error) {
+	t, err := c.apiTarget(path, api, typeURL == SecretType)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.checkNode(path); err != nil {
 		return nil, err
 	}
-	service, ok := services[req.TypeURL]
+	service, ok := services[typeURL]
 	if !ok {
-		return nil, path.Errorf("weir knows no service for %s", req.TypeURL)
+		return nil, path.Errorf("weir knows no service for %s", typeURL)
 	}
+	if service.stream == "" && !t.delta {
+		return nil, path.Dot("api_type").Errorf("%s needs DELTA_GRPC", shortType(typeURL))
+	}
+	return t, nil
+}
+
+func (c *Client) apiCollection(path field.Path, api *corev3.ApiConfigSource, req Request) (*collection, error) {
+	t, err := c.apiServer(path, api, req.TypeURL)
+	if err != nil {
+		return nil, err
+	}
+	service := services[req.TypeURL]
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(api)
 	if err != nil {
 		return nil, path.Wrap(err)
 	}
 	key := "api " + hex.EncodeToString(raw) + " " + req.TypeURL
-	if service.stream == "" && !t.delta {
-		return nil, path.Dot("api_type").Errorf("%s needs DELTA_GRPC", shortType(req.TypeURL))
-	}
 	if t.rest != nil {
 		return c.restCollection(key, req.TypeURL, service.rest, t), nil
 	}
@@ -99,17 +147,22 @@ func (c *Client) streamCollection(key, typeURL string, open func() wire) *collec
 	return col
 }
 
-func (c *Client) fileCollection(path field.Path, p *corev3.PathConfigSource, typeURL string) (*collection, error) {
+func checkFile(path field.Path, p *corev3.PathConfigSource) error {
 	if err := field.Only(path, p, "path", "watched_directory"); err != nil {
-		return nil, err
+		return err
 	}
 	if err := field.Only(path.Dot("watched_directory"), p.GetWatchedDirectory(), "path"); err != nil {
+		return err
+	}
+	_, err := os.Stat(p.Path)
+	return path.Dot("path").Wrap(err)
+}
+
+func (c *Client) fileCollection(path field.Path, p *corev3.PathConfigSource, typeURL string) (*collection, error) {
+	if err := checkFile(path, p); err != nil {
 		return nil, err
 	}
 	name := filepath.Clean(p.Path)
-	if _, err := os.Stat(name); err != nil {
-		return nil, path.Dot("path").Wrap(err)
-	}
 	id := "file " + name + " " + p.GetWatchedDirectory().GetPath() + " " + typeURL
 	if col := c.collections[id]; col != nil {
 		return col, nil

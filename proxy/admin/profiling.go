@@ -124,7 +124,7 @@ func (s *Server) cpuProfiler(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if err != nil {
-			return &pageError{http.StatusInternalServerError, "failure to start the profiler: " + err.Error() + "\n"}
+			return &pageError{http.StatusInternalServerError, "failure to start the profiler"}
 		}
 		p.file = file
 	case "n":

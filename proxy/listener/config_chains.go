@@ -61,6 +61,9 @@ func (c *compiler) chain(path field.Path, p *listenerv3.FilterChain) (*Chain, er
 		c.out.hold(chain)
 		return chain, nil
 	}
+	if d := p.GetTransportSocketConnectTimeout().AsDuration(); d < 0 {
+		return nil, path.Dot("transport_socket_connect_timeout").Errorf("%v is negative", d)
+	}
 	chain := &Chain{name: p.GetName(), connectTimeout: p.GetTransportSocketConnectTimeout().AsDuration(), drain: c.out.drain.child(), on: make([]place, len(c.server.Workers))}
 	c.out.hold(chain)
 	ctx := c.context(chain.name)

@@ -2,6 +2,8 @@ package overload
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
@@ -89,6 +91,9 @@ func newFixedHeap(_ *Manager, p field.Path, config *anypb.Any) (func() (float64,
 	if err != nil {
 		return nil, err
 	}
+	if c.GetMaxHeapSizeBytes() == 0 {
+		return nil, p.Dot("max_heap_size_bytes").Errorf("must be greater than 0")
+	}
 	return heap(c.GetMaxHeapSizeBytes()), field.Only(p, c, "max_heap_size_bytes")
 }
 
@@ -126,6 +131,9 @@ func newInjected(_ *Manager, p field.Path, config *anypb.Any) (func() (float64, 
 	c, err := protos.UnpackAs[*injectedv3.InjectedResourceConfig](p, config)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(filepath.Dir(c.GetFilename())); err != nil {
+		return nil, p.Dot("filename").Wrap(err)
 	}
 	return injected(c.GetFilename()), field.Only(p, c, "filename")
 }

@@ -62,6 +62,9 @@ func (s *state) configure(p field.Path, name string, triggers []*overloadv3.Trig
 			return tp.Dot("name").Errorf("unknown trigger resource %s for %s", t.GetName(), name)
 		}
 		out := trigger{monitor: index}
+		if slices.ContainsFunc(s.triggers, func(t trigger) bool { return t.monitor == index }) {
+			return tp.Dot("name").Errorf("duplicate trigger resource for %s", name)
+		}
 		switch v := t.GetTriggerOneof().(type) {
 		case *overloadv3.Trigger_Threshold:
 			out.scaling, out.saturation = v.Threshold.GetValue(), v.Threshold.GetValue()

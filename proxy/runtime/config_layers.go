@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"os"
+	"path/filepath"
 	"strconv"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -57,6 +59,9 @@ func (l *Loader) newLayer(p field.Path, m *bootstrapv3.RuntimeLayer) (*layer, er
 			return nil, p.Dot("symlink_root").Errorf("is required")
 		}
 		out.absent = true // until it is read
+		if _, err := os.Stat(filepath.Dir(s.DiskLayer.GetSymlinkRoot())); err != nil {
+			return nil, p.Dot("symlink_root").Wrap(err) // it is watched for
+		}
 		out.disk = &disk{link: s.DiskLayer.GetSymlinkRoot(), subdirectory: s.DiskLayer.GetSubdirectory()}
 		if s.DiskLayer.GetAppendServiceCluster() {
 			out.disk.cluster = l.o.ServiceCluster

@@ -20,12 +20,20 @@ func supported(b *bootstrapv3.Bootstrap) error {
 		"bootstrap_extensions",
 		"cluster_manager",
 		"default_regex_engine",
+		"dns_resolution_config",
 		// Statistics cost next to nothing before they are used, so there is
 		// nothing to defer.
 		"deferred_stat_options",
 		"dynamic_resources",
+		// How long Envoy keeps gRPC clients that nobody uses; weir's go with
+		// those who use them.
+		"grpc_async_client_manager_config",
 		"hds_config",
+		// Headers that Envoy finds faster.
+		"inline_headers",
 		"layered_runtime",
+		// For tcmalloc.
+		"memory_allocator_manager",
 		"node",
 		"node_context_params",
 		"overload_manager",
@@ -37,6 +45,9 @@ func supported(b *bootstrapv3.Bootstrap) error {
 		"stats_server_version_override",
 		"stats_sinks",
 		"tracing",
+		"typed_dns_resolver_config",
+		"use_tcp_for_dns_lookups",
+		"watchdog",
 		"watchdogs",
 	); err != nil {
 		return err

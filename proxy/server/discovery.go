@@ -19,6 +19,36 @@ import (
 	"github.com/weirproxy/weir/xds"
 )
 
+// checkSources refuses a bootstrap's sources that could not be subscribed to.
+func (s *server) checkSources() error {
+	d := s.bootstrap.GetDynamicResources()
+	p := field.Path("dynamic_resources")
+	if src := d.GetCdsConfig(); src != nil {
+		if err := s.xds.Check(p.Dot("cds_config"), src, xds.ClusterType); err != nil {
+			return err
+		}
+	}
+	if src := d.GetLdsConfig(); src != nil {
+		if err := s.xds.Check(p.Dot("lds_config"), src, xds.ListenerType); err != nil {
+			return err
+		}
+	}
+	for i, l := range s.bootstrap.GetLayeredRuntime().GetLayers() {
+		if r := l.GetRtdsLayer(); r != nil {
+			p := field.Path("layered_runtime.layers").Index(i).Dot("rtds_layer").Dot("rtds_config")
+			if err := s.xds.Check(p, r.GetRtdsConfig(), xds.RuntimeType); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hasCluster tells whether the bootstrap itself has a cluster.
+func (s *server) hasCluster(name string) bool {
+	return slices.ContainsFunc(s.bootstrap.GetStaticResources().GetClusters(), func(c *clusterv3.Cluster) bool { return c.GetName() == name })
+}
+
 // subscribeClusters starts CDS if the bootstrap has it.
 func (s *server) subscribeClusters() (err error) {
 	src := s.bootstrap.GetDynamicResources().GetCdsConfig()

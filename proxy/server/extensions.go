@@ -60,6 +60,9 @@ func (s *server) makeClusters() error {
 	o.AsyncRequests = func(worker int) *stats.Counter { return &async.For(worker).RqTotal }
 	o.Warming = s.clustersWarm
 	s.clusters = upstream.NewManager(o)
+	if err := s.clusters.ResolveBy(s.bootstrap); err != nil {
+		return err
+	}
 	return s.clusters.BindBy("cluster_manager.upstream_bind_config", s.bootstrap.GetClusterManager().GetUpstreamBindConfig())
 }
 

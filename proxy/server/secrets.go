@@ -48,6 +48,9 @@ func newSecrets(s *server) (*secrets, error) {
 		if x.static[secret.GetName()] != nil {
 			return nil, p.Dot("name").Errorf("Duplicate static secret: %s", secret.GetName())
 		}
+		if secret.GetType() == nil {
+			return nil, p.Errorf("Secret type not implemented")
+		}
 		x.static[secret.GetName()] = secret
 	}
 	return x, nil
@@ -133,10 +136,8 @@ func (x *secrets) missingCluster(src *corev3.ConfigSource) string {
 		return ""
 	}
 	name := services[0].GetEnvoyGrpc().GetClusterName()
-	for _, c := range x.s.bootstrap.GetStaticResources().GetClusters() {
-		if c.GetName() == name {
-			return ""
-		}
+	if x.s.hasCluster(name) {
+		return ""
 	}
 	return name
 }

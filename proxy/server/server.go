@@ -183,7 +183,10 @@ func (s *server) build() error {
 		return err
 	}
 	s.makeListeners()
-	return s.addStatic()
+	if err := s.addStatic(); err != nil {
+		return err
+	}
+	return s.checkSources()
 }
 
 func (s *server) makeLoops() error {
@@ -210,6 +213,9 @@ func (s *server) addStatic() error {
 		if _, err := s.clusters.AddOrUpdate(static.Dot("clusters").Index(i), c, "", true); err != nil {
 			return err
 		}
+	}
+	if local := s.bootstrap.GetClusterManager().GetLocalClusterName(); local != "" && !s.hasCluster(local) {
+		return field.Path("cluster_manager.local_cluster_name").Errorf("no cluster %q in static_resources.clusters", local)
 	}
 	for i, l := range r.GetListeners() {
 		if _, err := s.listeners.AddOrUpdate(static.Dot("listeners").Index(i), l, "", true); err != nil {

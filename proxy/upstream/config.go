@@ -270,7 +270,8 @@ func (m *Manager) discoveryConfig(p field.Path, c *clusterv3.Cluster, cfg *confi
 func loadAssignment(p field.Path, c *clusterv3.Cluster, cfg *config) (err error) {
 	la := c.GetLoadAssignment()
 	switch {
-	case cfg.kind == eds || cfg.kind.provided():
+	case cfg.kind == eds: // Envoy does not look at it
+	case cfg.kind.provided():
 		if la != nil {
 			return p.Dot("load_assignment").Errorf("set in a cluster of type %s, which has its endpoints from elsewhere", kindNames[cfg.kind])
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
@@ -28,6 +29,7 @@ type dnsConfig struct {
 	respectTTL bool
 	logical    bool // one host, with the address found last
 	resolver   dns.Config
+	own        bool // resolver is the cluster's own, not the bootstrap's
 }
 
 const defaultDNSRefresh = 5 * time.Second
@@ -35,6 +37,7 @@ const defaultDNSRefresh = 5 * time.Second
 func dnsFields(p field.Path, c *clusterv3.Cluster) (*dnsConfig, error) {
 	d := &dnsConfig{respectTTL: c.GetRespectDnsTtl(), family: dnsFamilies[c.GetDnsLookupFamily()]}
 	d.resolver.TCP = c.GetUseTcpForDnsLookups()
+	d.own = d.resolver.TCP || len(c.GetDnsResolvers()) > 0 || c.GetDnsResolutionConfig() != nil || c.GetTypedDnsResolverConfig() != nil
 	err := firstError(
 		d.times(p, c.GetDnsRefreshRate(), c.GetDnsJitter(), c.GetDnsFailureRefreshRate()),
 		nameservers(p.Dot("dns_resolvers"), c.GetDnsResolvers(), &d.resolver),
@@ -92,7 +95,7 @@ func dnsExtension(p field.Path, c *clusterv3.Cluster, ct *clusterv3.Cluster_Cust
 	}
 	// Its enumeration has UNSPECIFIED before the cluster's AUTO.
 	family := clusterv3.Cluster_DnsLookupFamily(max(int32(m.GetDnsLookupFamily())-1, 0))
-	d := &dnsConfig{respectTTL: m.GetRespectDnsTtl(), family: dnsFamilies[family]}
+	d := &dnsConfig{respectTTL: m.GetRespectDnsTtl(), family: dnsFamilies[family], own: m.GetTypedDnsResolverConfig() != nil}
 	if err := firstError(
 		d.times(p2, m.GetDnsRefreshRate(), m.GetDnsJitter(), m.GetDnsFailureRefreshRate()),
 		positive(p2.Dot("dns_min_refresh_rate"), m.GetDnsMinRefreshRate(), &d.minRefresh),
@@ -117,6 +120,24 @@ func (c *config) checkLogical(p field.Path) error {
 		return p.Dot("load_assignment").Errorf("a cluster with a logical host has a single locality with a single endpoint")
 	}
 	return nil
+}
+
+// ResolveBy sets how the names of clusters are resolved that don't say it
+// themselves.
+func (m *Manager) ResolveBy(b *bootstrapv3.Bootstrap) error {
+	m.resolving.TCP = b.GetUseTcpForDnsLookups()
+	return firstError(
+		resolutionConfig("dns_resolution_config", b.GetDnsResolutionConfig(), &m.resolving),
+		resolverExtension("typed_dns_resolver_config", b.GetTypedDnsResolverConfig(), &m.resolving),
+	)
+}
+
+// resolvingOf is how a cluster's names are resolved.
+func (m *Manager) resolvingOf(d *dnsConfig) *dns.Config {
+	if d.own {
+		return &d.resolver
+	}
+	return &m.resolving
 }
 
 func nameservers(p field.Path, as []*corev3.Address, out *dns.Config) error {

@@ -41,6 +41,9 @@ func (m *Manager) DNSCache(p field.Path, c *cachev3.DnsCacheConfig) (*dnscache.C
 	if err != nil {
 		return nil, err
 	}
+	if !c.GetUseTcpForDnsLookups() && c.GetDnsResolutionConfig() == nil && c.GetTypedDnsResolverConfig() == nil {
+		cfg.Resolver = m.resolving
+	}
 	if old := m.caches[cfg.Name]; old != nil {
 		if !reflect.DeepEqual(*old.Config(), cfg) {
 			return nil, p.Errorf("config specified DNS cache with name '%s' with different settings", cfg.Name)

@@ -76,7 +76,8 @@ type Manager struct {
 
 	inflated *tableStats // main's
 
-	bind cluster.SocketOptions // of clusters without such of their own
+	bind      cluster.SocketOptions // of clusters without such of their own
+	resolving dns.Config            // likewise
 
 	active  map[string]*master // what workers see
 	warming map[string]*master // not ready yet, new or to replace an active one

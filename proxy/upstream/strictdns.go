@@ -73,7 +73,7 @@ func (t *target) resolve() {
 		name = t.endpoint.addr.Addr().String()
 	}
 	main := d.c.m.o.Main
-	d.c.m.o.Resolver.Lookup(d.ctx, &d.cfg.resolver, name, d.cfg.family, func(a dns.Answer) {
+	d.c.m.o.Resolver.Lookup(d.ctx, d.c.m.resolvingOf(d.cfg), name, d.cfg.family, func(a dns.Answer) {
 		main.Post(func() {
 			if d.ctx.Err() == nil {
 				t.resolved(a)

@@ -35,9 +35,7 @@ func (k *compiler) weightedExtension(p field.Path, m *weightedv3.ClientSideWeigh
 		Metrics: m.GetMetricNamesForComputingUtilization(),
 	}
 	if v := m.GetErrorUtilizationPenalty(); v != nil {
-		if c.Penalty = float64(v.GetValue()); c.Penalty < 0 {
-			return nil, p.Dot("error_utilization_penalty").Errorf("%v is negative", c.Penalty)
-		}
+		c.Penalty = float64(v.GetValue())
 	}
 	return c, nil
 }

@@ -66,9 +66,7 @@ func (c *compiler) leastExtension(p field.Path, m *leastv3.LeastRequest) (Policy
 func (c *compiler) leastRequest(p field.Path, l LeastRequest, choices *wrapperspb.UInt32Value, bias *corev3.RuntimeDouble) (Policy, error) {
 	l.Choices, l.Bias = 2, 1
 	if choices != nil {
-		if l.Choices = int(choices.GetValue()); l.Choices < 2 {
-			return nil, p.Dot("choice_count").Errorf("%d is less than 2", l.Choices)
-		}
+		l.Choices = int(choices.GetValue())
 	}
 	if bias != nil {
 		if l.Bias = c.double(bias); l.Bias < 0 {

@@ -66,7 +66,7 @@ func (s *schedule) pick() *cluster.Host { return s.edf.pick(s.weight) }
 // at random; with weights that differ it takes hosts in turn, by weight
 // divided by (active + 1) to the power of the bias.
 type LeastRequest struct {
-	Choices   int // at least 2
+	Choices   int // at least 1
 	Bias      float64
 	FullScan  bool
 	Locality  Locality
@@ -89,7 +89,7 @@ func (l LeastRequest) newPicker(hosts []*cluster.Host) picker {
 	case l.FullScan:
 		return &fullScan{hosts}
 	}
-	return &choices{hosts, max(l.Choices, 2)}
+	return &choices{hosts, max(l.Choices, 1)}
 }
 
 func (l LeastRequest) weight(h *cluster.Host) float64 {
