@@ -176,12 +176,12 @@ type update struct {
 
 // update gives an update to the subscriptions. The error is for the NACK.
 func (c *collection) update(u update) error {
-	err := u.err
+	err, refusing := u.err, c.subs
 	if err == nil {
-		err = c.deliver(u)
+		refusing, err = c.deliver(u)
 	}
 	if err != nil {
-		c.reject(err)
+		c.reject(refusing, err)
 		c.status.Rejected = &Rejection{Version: u.version, Time: time.Now(), Err: err}
 		c.client.log.Warn("xDS: update rejected", "type", shortType(c.typeURL), "version", u.version, "error", err)
 		return err
@@ -191,23 +191,28 @@ func (c *collection) update(u update) error {
 	return nil
 }
 
-func (c *collection) deliver(u update) error {
+// deliver gives the subscriptions their parts. With an error come those that
+// refuse the update: all, as a NACK is for all of it; but a file is of each
+// subscription alone.
+func (c *collection) deliver(u update) (refusing []*Subscription, err error) {
 	var errs []error
 	for _, s := range slices.Clone(c.subs) {
 		if s.closed { // by the callback of another
 			continue
 		}
 		if err := s.take(u); err != nil {
-			errs = append(errs, err)
+			errs, refusing = append(errs, err), append(refusing, s)
 		}
 	}
-	return errors.Join(errs...)
+	if _, file := c.source.(*fileSource); !file {
+		refusing = c.subs
+	}
+	return refusing, errors.Join(errs...)
 }
 
-// reject says that an update is refused, for all of it: subscriptions that
-// took their part count it, too.
-func (c *collection) reject(err error) {
-	for _, s := range slices.Clone(c.subs) {
+// reject says that an update is refused. Those that took their part count it, too.
+func (c *collection) reject(subs []*Subscription, err error) {
+	for _, s := range slices.Clone(subs) {
 		if !s.closed {
 			s.rejected(err)
 		}

@@ -69,9 +69,6 @@ func TestSubscribeRefuses(t *testing.T) {
 		refused(t, tc.name, b, tc.source, tc.want)
 	}
 	refused(t, "ADS without a server", &bootstrapv3.Bootstrap{}, adsSource(), "source.ads: dynamic_resources.ads_config must be set for this")
-	b := bootstrapFor("127.0.0.1:1")
-	b.Node = nil
-	refused(t, "no node", b, adsSource(), "source.ads: node 'id' and 'cluster' are required: set them in 'node' or by --service-node and --service-cluster")
 }
 
 func refused(t *testing.T, name string, b *bootstrapv3.Bootstrap, src *corev3.ConfigSource, want string) {
@@ -90,5 +87,12 @@ func TestNewRefuses(t *testing.T) {
 	const want = "dynamic_resources.ads_config.api_type: weir does not support AGGREGATED_GRPC"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+	b = bootstrapFor("127.0.0.1:1")
+	b.Node = nil
+	_, err = xds.New(xds.Options{Bootstrap: b, Post: func(func()) {}})
+	const noNode = "dynamic_resources.ads_config: node 'id' and 'cluster' are required: set them in 'node' or by --service-node and --service-cluster"
+	if err == nil || err.Error() != noNode {
+		t.Errorf("got %v, want %s", err, noNode)
 	}
 }

@@ -42,9 +42,14 @@ func (f *fileSource) read() {
 	c.running.Add(1)
 	go func() {
 		defer c.running.Done()
-		u := readResources(f.path, f.col.typeURL)
+		u, err := readResources(f.path, f.col.typeURL)
 		c.post(func() {
-			if read == f.reads && !c.closed {
+			switch {
+			case read != f.reads || c.closed:
+			case err != nil:
+				c.log.Warn("xDS: file not read", "error", err)
+				f.col.failed()
+			default:
 				// There is no one to send a NACK to; update has logged it.
 				_ = f.col.update(u)
 			}
@@ -53,16 +58,16 @@ func (f *fileSource) read() {
 }
 
 // readResources reads a DiscoveryResponse.
-func readResources(path, typeURL string) update {
+func readResources(path, typeURL string) (update, error) {
 	resp, err := readResponse(path)
 	if err != nil {
-		return update{err: err}
+		return update{}, err
 	}
 	u := decodeAll(typeURL, resp.VersionInfo, resp.Resources)
 	if u.err != nil {
 		u.err = fmt.Errorf("%s: %w", path, u.err)
 	}
-	return u
+	return u, nil
 }
 
 func readResponse(path string) (*discoveryv3.DiscoveryResponse, error) {

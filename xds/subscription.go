@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -210,7 +211,7 @@ func (s *Subscription) take(u update) error {
 			}
 		}
 		if !found {
-			return nil
+			return s.missing(u)
 		}
 	}
 	s.served = true
@@ -236,6 +237,19 @@ func (s *Subscription) take(u update) error {
 	}
 	s.succeeded(u.version)
 	return nil
+}
+
+// missing is what an update means that has nothing of what s wants: on a stream
+// it is for others, but a file is there for s.
+func (s *Subscription) missing(u update) error {
+	if _, file := s.in.source.(*fileSource); !file {
+		return nil
+	}
+	if t := s.req.TypeURL; len(u.resources) == 0 && t != SecretType && t != RuntimeType {
+		return nil
+	}
+	s.rejected(fmt.Errorf("no %s of the wanted name: %v", shortType(s.req.TypeURL), slices.Sorted(maps.Keys(s.names))))
+	return nil // others may have theirs
 }
 
 func (s *Subscription) succeeded(version string) {

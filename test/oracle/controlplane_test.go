@@ -128,8 +128,8 @@ func ended(err error) error {
 }
 
 // say sends a step's response on the stream that last asked for its type.
-func (c *controlPlane) say(t *testing.T, s *turn, nonce string, p *proxy) {
-	sotw, delta := s.responses(t, nonce, p)
+func (c *controlPlane) say(t *testing.T, s *turn, nonce string, p *proxy, api string) {
+	sotw, delta := s.responses(t, nonce, p, api)
 	kind, _, _ := strings.Cut(s.Say, " ")
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -56,7 +56,7 @@ type turn struct {
 }
 
 // apply does the step and gives what it brought about.
-func (s *turn) apply(t *testing.T, c *controlPlane, p *proxy, clean cleaner, i int) []string {
+func (s *turn) apply(t *testing.T, c *controlPlane, p *proxy, api string, clean cleaner, i int) []string {
 	var out []string
 	if err := p.write(s.Files); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func (s *turn) apply(t *testing.T, c *controlPlane, p *proxy, clean cleaner, i i
 	}
 	switch {
 	case s.Say != "":
-		c.say(t, s, fmt.Sprint("n", i), p)
+		c.say(t, s, fmt.Sprint("n", i), p, api)
 	case s.End:
 		c.end()
 	}
@@ -196,7 +196,7 @@ func (d *dialogue) run(t *testing.T, p *proxy, api string) (out []string) {
 		if s.Only != "" && s.Only != api {
 			continue
 		}
-		lines := s.apply(t, c, p, clean, i)
+		lines := s.apply(t, c, p, api, clean, i)
 		// The order of types is free.
 		if s.Page == "" {
 			slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(shortWord(a), shortWord(b)) })
@@ -310,8 +310,11 @@ var allKinds = map[string]string{
 	"TypedExtensionConfig": "envoy.config.core.v3.TypedExtensionConfig", "LbEndpoint": "envoy.config.endpoint.v3.LbEndpoint",
 }
 
+// numbers are the marks of ports, which JSON has as numbers.
+var numbers = regexp.MustCompile(`"\{\{(\w+)\}\}"`)
+
 // pack are the step's resources, and their names.
-func (s *turn) pack(t *testing.T, p *proxy) (out []*anypb.Any, names []string) {
+func (s *turn) pack(t *testing.T, p *proxy, api string) (out []*anypb.Any, names []string) {
 	kind, _, _ := strings.Cut(s.Say, " ")
 	for _, r := range s.Add {
 		r = merge(object{}, r)
@@ -330,7 +333,7 @@ func (s *turn) pack(t *testing.T, p *proxy) (out []*anypb.Any, names []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := regexp.MustCompile(`"\{\{(\w+)\}\}"`).ReplaceAllString(string(b), "{{$1}}")
+		text := numbers.ReplaceAllString(strings.ReplaceAll(string(b), "{{api}}", api), "{{$1}}")
 		a := &anypb.Any{}
 		if err := protojson.Unmarshal([]byte(fill(text, p)), a); err != nil {
 			t.Fatalf("%s: %v", text, err)
@@ -341,13 +344,13 @@ func (s *turn) pack(t *testing.T, p *proxy) (out []*anypb.Any, names []string) {
 }
 
 // responses are what the step says, in both protocols.
-func (s *turn) responses(t *testing.T, nonce string, p *proxy) (*discoveryv3.DiscoveryResponse, *discoveryv3.DeltaDiscoveryResponse) {
+func (s *turn) responses(t *testing.T, nonce string, p *proxy, api string) (*discoveryv3.DiscoveryResponse, *discoveryv3.DeltaDiscoveryResponse) {
 	kind, version, _ := strings.Cut(s.Say, " ")
 	url := typePrefix + allKinds[kind]
 	if s.As != "" {
 		url = s.As
 	}
-	resources, names := s.pack(t, p)
+	resources, names := s.pack(t, p, api)
 	sotw := &discoveryv3.DiscoveryResponse{TypeUrl: url, VersionInfo: version, Nonce: nonce, Resources: resources, ControlPlane: identifier}
 	delta := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: url, SystemVersionInfo: version, Nonce: nonce, RemovedResources: s.Remove, ControlPlane: identifier}
 	for i, r := range resources {
