@@ -160,6 +160,9 @@ func (c *collection) serveKnown(s *Subscription) {
 			u.resources = append(u.resources, r)
 		}
 	}
+	if s.names != nil && len(u.resources) == 0 {
+		return
+	}
 	if err := s.take(u); err != nil {
 		c.client.log.Warn("xDS: resource rejected", "type", shortType(c.typeURL), "version", u.version, "error", err)
 	}

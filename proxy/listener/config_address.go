@@ -13,6 +13,7 @@ import (
 // addresses fills in what is to be bound.
 func (c *compiler) addresses() error {
 	if c.inPlace {
+		c.out.bind = c.old.bind
 		return nil
 	}
 	p, l := c.proto, c.out

@@ -119,6 +119,7 @@ func (m *Manager) checkInitialized() {
 func (m *Manager) install(l, old *Listener) error {
 	if !m.validate {
 		if err := m.bindAll(l); err != nil {
+			m.stats.CreateFailure.Inc()
 			return err
 		}
 	}

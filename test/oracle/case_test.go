@@ -184,6 +184,7 @@ func (c *testCase) bootstrap(p *proxy) []byte {
 func fill(text string, p *proxy) string {
 	text = withPorts(text)
 	text = strings.ReplaceAll(text, "{{port}}", fmt.Sprint(p.port))
+	text = strings.ReplaceAll(text, "{{xds}}", fmt.Sprint(p.xds))
 	text = strings.NewReplacer(append([]string{"{{certs}}", certDir}, certMarks...)...).Replace(text)
 	return strings.ReplaceAll(text, "{{dir}}", p.dir)
 }

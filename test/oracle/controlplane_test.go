@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -96,9 +95,6 @@ func (c *controlPlane) read(d *dialogueStream) error {
 			}
 			url = m.TypeUrl
 			line = fmt.Sprintf("%s +%v -%v has %v nonce %q node %v error %d", shortType(m.TypeUrl), sorted(m.ResourceNamesSubscribe), sorted(m.ResourceNamesUnsubscribe), m.InitialResourceVersions, m.ResponseNonce, m.Node.GetId() != "", m.ErrorDetail.GetCode())
-			if os.Getenv("DETAILS") != "" {
-				line += " " + m.ErrorDetail.GetMessage()
-			}
 		} else {
 			m := &discoveryv3.DiscoveryRequest{}
 			if err := d.RecvMsg(m); err != nil {
@@ -106,9 +102,6 @@ func (c *controlPlane) read(d *dialogueStream) error {
 			}
 			url = m.TypeUrl
 			line = fmt.Sprintf("%s %v version %q nonce %q node %v error %d", shortType(m.TypeUrl), sorted(m.ResourceNames), m.VersionInfo, m.ResponseNonce, m.Node.GetId() != "", m.ErrorDetail.GetCode())
-			if os.Getenv("DETAILS") != "" {
-				line += " " + m.ErrorDetail.GetMessage()
-			}
 		}
 		c.mu.Lock()
 		d.types[url] = true
@@ -156,6 +149,13 @@ func (c *controlPlane) end() {
 		close(d.end)
 	}
 	c.open = nil
+}
+
+// first waits until something was asked.
+func (c *controlPlane) first() {
+	for deadline := time.Now().Add(10 * time.Second); len(c.asked) == 0 && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // quiet is what was asked until nothing has been for a while.

@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"sigs.k8s.io/yaml"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -25,34 +25,30 @@ import (
 )
 
 // dialogue is a script of what a control plane says and clients ask; both
-// proxies must answer alike, step by step. It runs once for each API.
+// proxies must do the same, step by step. It runs once for each API.
 type dialogue struct {
-	Name      string   `json:"name"`
-	APIs      []string `json:"apis"` // GRPC, DELTA_GRPC: both when not given
-	Bootstrap object   `json:"bootstrap"`
-	Files     map[string]any
-	Steps     []turn `json:"steps"`
-	Stats     string `json:"stats"` // a regular expression of names, at the end
-	Differs   string `json:"differs"`
-	Early     bool   `json:"early"` // steps begin before the proxy is ready
+	Name      string         `json:"name"`
+	APIs      []string       `json:"apis"`      // GRPC and DELTA_GRPC when not given; {{api}} in what follows
+	Bootstrap object         `json:"bootstrap"` // further fields; the cluster xds is there
+	Files     map[string]any `json:"files"`     // as those of cases
+	Early     bool           `json:"early"`     // steps begin before the proxy is ready
+	Steps     []turn         `json:"steps"`
+	Stats     string         `json:"stats"` // what is compared at the end: names, a regular expression
+	Skip      string         `json:"skip"`  // lines that are not compared, likewise
 }
 
-// turn is one of a dialogue's; what it brings about within its time is compared.
+// turn is one step; what comes of it is compared. Each may do any of these.
 type turn struct {
-	Say     string            `json:"say"` // a type and a version: "Cluster v1"
-	As      string            `json:"as"`  // what type the response says, if another
-	Add     []object          `json:"add"`
-	Remove  []string          `json:"remove"` // delta
-	TTL     float64           `json:"ttl"`    // seconds, of what is added
-	End     bool              `json:"end"`    // the control plane ends its streams
-	Get     *request          `json:"get"`
-	Page    string            `json:"page"` // of admin: /path or POST /path
-	Pick    string            `json:"pick"` // only the lines of the page that match
-	Stats   string            `json:"stats"`
-	Files   map[string]any    `json:"files"`
-	Wait    float64           `json:"wait"`    // how long nothing must happen for the next; 0.15 s
-	Only    string            `json:"only"`    // of this API
+	Say     string            `json:"say"`     // a type and a version: "Cluster v1"
+	Add     []object          `json:"add"`     // resources of it
+	Remove  []string          `json:"remove"`  // of delta
+	End     bool              `json:"end"`     // the control plane ends its streams
+	Files   map[string]any    `json:"files"`   // written
 	Content map[string]string `json:"content"` // files as they are
+	Wait    float64           `json:"wait"`    // seconds without a request of the proxy before the step goes on; 0.15
+	Get     *request          `json:"get"`
+	Page    string            `json:"page"` // of admin: /path
+	Stats   string            `json:"stats"`
 }
 
 // apply does the step and gives what it brought about.
@@ -63,7 +59,9 @@ func (s *turn) apply(t *testing.T, c *controlPlane, p *proxy, api string, clean 
 	}
 	for name, text := range s.Content {
 		path := filepath.Join(p.dir, name)
-		os.WriteFile(path+".new", []byte(fill(text, p)), 0o644)
+		if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.Rename(path+".new", path); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +92,7 @@ func (s *turn) apply(t *testing.T, c *controlPlane, p *proxy, api string, clean 
 		out = append(out, line)
 	}
 	if s.Page != "" {
-		out = append(out, s.page(t, p, clean)...)
+		out = append(out, s.page(p, clean)...)
 	}
 	if s.Stats != "" {
 		out = append(out, p.matching(t, s.Stats)...)
@@ -138,24 +136,14 @@ func drop(v any) {
 	}
 }
 
-func (s *turn) page(t *testing.T, p *proxy, clean cleaner) (out []string) {
-	method, target, ok := strings.Cut(s.Page, " ")
-	if !ok {
-		method, target = "GET", s.Page
-	}
-	m, err := p.adminAnswer(method, target)
+// page is an admin page, by lines.
+func (s *turn) page(p *proxy, clean cleaner) []string {
+	m, err := p.adminAnswer("GET", s.Page)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	out = append(out, fmt.Sprint(s.Page, " ", m.status()))
-	pick := regexp.MustCompile(s.Pick)
-	for line := range strings.Lines(clean.text(settled(m.Body))) {
-		line = strings.TrimRight(line, "\n")
-		if pick.MatchString(line) {
-			out = append(out, line)
-		}
-	}
-	return out
+	text := strings.NewReplacer(p.dir, "<dir>", fmt.Sprint(p.xds), "<xds>").Replace(clean.text(settled(m.Body)))
+	return append([]string{fmt.Sprint(s.Page, " ", m.status())}, strings.Split(strings.TrimRight(text, "\n"), "\n")...)
 }
 
 // timed are statistics that tell of times.
@@ -179,7 +167,7 @@ func (p *proxy) matching(t *testing.T, names string) (out []string) {
 
 func (d *dialogue) run(t *testing.T, p *proxy, api string) (out []string) {
 	c := newControlPlane()
-	upstreams["xds"] = serve(t, nil, c.options()...)
+	p.xds = serve(t, nil, c.options()...)
 	if err := p.write(d.Files); err != nil {
 		t.Fatal(err)
 	}
@@ -191,15 +179,14 @@ func (d *dialogue) run(t *testing.T, p *proxy, api string) (out []string) {
 			t.Fatal(err)
 		}
 	}
+	if d.Early {
+		c.first()
+	}
 	clean := (&testCase{}).cleaner(p)
-	for i, s := range append([]turn{{Wait: 0.3}}, d.Steps...) {
-		if s.Only != "" && s.Only != api {
-			continue
-		}
-		lines := s.apply(t, c, p, api, clean, i)
-		// The order of types is free.
-		if s.Page == "" {
-			slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(shortWord(a), shortWord(b)) })
+	for i, step := range append([]turn{{Wait: 0.3}}, d.Steps...) {
+		lines := step.apply(t, c, p, api, clean, i)
+		if step.Page == "" { // the order of types is free
+			slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(firstWord(a), firstWord(b)) })
 		}
 		for _, l := range lines {
 			out = append(out, fmt.Sprintf("%d %s", i, l))
@@ -217,10 +204,14 @@ func (d *dialogue) run(t *testing.T, p *proxy, api string) (out []string) {
 		t.Error(err)
 	}
 	c.end()
+	if d.Skip != "" {
+		skip := regexp.MustCompile(d.Skip)
+		out = slices.DeleteFunc(out, skip.MatchString)
+	}
 	return out
 }
 
-func shortWord(s string) string { return strings.SplitN(s, " ", 2)[0] }
+func firstWord(s string) string { return strings.SplitN(s, " ", 2)[0] }
 
 func (d *dialogue) json(p *proxy) []byte {
 	b, err := json.Marshal(merge(object{
@@ -238,25 +229,43 @@ func (d *dialogue) json(p *proxy) []byte {
 	return []byte(strings.ReplaceAll(string(b), `"{{xds}}"`, "{{xds}}"))
 }
 
-var dialogueFiles = "dialogues/*.yaml"
-
-// TestDialogues plays dialogues/*.yaml.
-func TestDialogues(t *testing.T) {
-	envoy := findEnvoy(t)
+// compare plays the dialogue with both proxies at once.
+func (d *dialogue) compare(t *testing.T, api string) {
 	weir, err := testbinary.Weir()
 	if err != nil {
 		t.Fatal(err)
 	}
+	envoy := findEnvoy(t)
+	var want, got []string
+	t.Run("with", func(t *testing.T) {
+		t.Run("envoy", func(t *testing.T) {
+			t.Parallel()
+			want = d.run(t, newProxy(t, "envoy", envoy, "--disable-hot-restart"), api)
+		})
+		t.Run("weir", func(t *testing.T) {
+			t.Parallel()
+			got = d.run(t, newProxy(t, "weir", weir, "proxy"), api)
+		})
+	})
+	if *show {
+		t.Log(strings.Join(want, "\n"))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("weir (+) differs from Envoy (-):\n%s", diff)
+	}
+}
+
+var dialogueFiles = flag.String("dialogues", "dialogues/*.yaml", "the files of dialogues, a pattern")
+
+// TestDialogues plays dialogues/*.yaml.
+func TestDialogues(t *testing.T) {
 	for _, name := range []string{"u1", "u2", "u3"} {
 		_, upstreams[name] = startEcho(t, name)
 	}
 	upstreams["dead"] = deadPort(t)
 	makeCerts(t)
-	pattern := dialogueFiles
-	if f := os.Getenv("DIALOGUES"); f != "" {
-		pattern = f
-	}
-	files, err := filepath.Glob(pattern)
+	t.Cleanup(func() { clear(upstreams) })
+	files, err := filepath.Glob(*dialogueFiles)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no dialogues", err)
 	}
@@ -270,31 +279,12 @@ func TestDialogues(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		for _, d := range all {
-			apis := d.APIs
-			if apis == nil {
-				apis = []string{"GRPC", "DELTA_GRPC"}
+			if d.APIs == nil {
+				d.APIs = []string{"GRPC", "DELTA_GRPC"}
 			}
-			for _, api := range apis {
+			for _, api := range d.APIs {
 				t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml")+"/"+d.Name+"/"+api, func(t *testing.T) {
-					want := d.run(t, newProxy(t, "envoy", envoy, "--disable-hot-restart"), api)
-					if *show {
-						t.Log(strings.Join(want, "\n"))
-						return
-					}
-					got := d.run(t, newProxy(t, "weir", weir, "proxy"), api)
-					diff := cmp.Diff(want, got)
-					if d := os.Getenv("OUTDIR"); d != "" {
-						base := filepath.Join(d, strings.NewReplacer("/", "_", " ", "_").Replace(t.Name()))
-						os.WriteFile(base+".envoy", []byte(strings.Join(want, "\n")+"\n"), 0o644)
-						os.WriteFile(base+".weir", []byte(strings.Join(got, "\n")+"\n"), 0o644)
-						diff = strings.Repeat("x", min(1, len(diff)))
-					}
-					switch {
-					case d.Differs == "" && diff != "":
-						t.Errorf("weir (+) differs from Envoy (-):\n%s", diff)
-					case d.Differs != "" && diff == "":
-						t.Errorf("weir agrees with Envoy, but should not: %s", d.Differs)
-					}
+					d.compare(t, api)
 				})
 			}
 		}
@@ -347,19 +337,11 @@ func (s *turn) pack(t *testing.T, p *proxy, api string) (out []*anypb.Any, names
 func (s *turn) responses(t *testing.T, nonce string, p *proxy, api string) (*discoveryv3.DiscoveryResponse, *discoveryv3.DeltaDiscoveryResponse) {
 	kind, version, _ := strings.Cut(s.Say, " ")
 	url := typePrefix + allKinds[kind]
-	if s.As != "" {
-		url = s.As
-	}
 	resources, names := s.pack(t, p, api)
 	sotw := &discoveryv3.DiscoveryResponse{TypeUrl: url, VersionInfo: version, Nonce: nonce, Resources: resources, ControlPlane: identifier}
 	delta := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: url, SystemVersionInfo: version, Nonce: nonce, RemovedResources: s.Remove, ControlPlane: identifier}
 	for i, r := range resources {
-		w := &discoveryv3.Resource{Name: names[i], Version: version, Resource: r}
-		if s.TTL > 0 {
-			w.Ttl = durationpb.New(time.Duration(s.TTL * float64(time.Second)))
-			sotw.Resources[i], _ = anypb.New(w)
-		}
-		delta.Resources = append(delta.Resources, w)
+		delta.Resources = append(delta.Resources, &discoveryv3.Resource{Name: names[i], Version: version, Resource: r})
 	}
 	return sotw, delta
 }

@@ -41,6 +41,12 @@
 //	untimed:          how long answers take is not compared
 //	differs:          why weir does not agree here, on purpose; then it must not
 //
+// TestDialogues plays the scripts in dialogues/: what a control plane says, step
+// by step, and what the proxies ask, answer, count and show in between; the
+// types dialogue and turn have their fields.
+//
+//	go test -tags oracle ./test/oracle -run Dialogues/routes
+//
 // {{certs}} is a directory of certificates (tls_test.go lists them), {{hash:NAME}}
 // and {{spki:NAME}} are fingerprints of one and of its key.
 // {{u1}}, {{u2}}, {{u3}}, {{s1}}, {{s2}}, {{dead}}, {{grpc}}, {{port}} and {{dir}} stand for the ports of

@@ -27,6 +27,7 @@ type proxy struct {
 	command     []string
 	dir         string
 	port, admin int
+	xds         int // of a dialogue's control plane
 	output      bytes.Buffer
 	process     *exec.Cmd
 	ended       chan struct{}
