@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
-	"github.com/weirproxy/weir/proxy/network"
 )
 
 // balance passes an accepted socket to the worker that shall have it.
