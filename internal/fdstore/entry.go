@@ -8,7 +8,7 @@ type state = uint32
 const (
 	free state = iota // not one that can go on
 	busy              // bytes of it are in the proxy only
-	idle              // nothing was read or written, or all that was is answered
+	idle              // nothing was read or written, or all that was is answered or passed on
 	held              // what was read is a request, and lies in the store
 )
 
@@ -17,6 +17,14 @@ type Key struct {
 	Listener string
 	Pod      uint32 // whose socket it came by; 0: the listener's own
 	Inbound  bool   // to the pod
+}
+
+// Chain names a listener's filter chain for the next proxy, whose
+// configuration need not be the same.
+type Chain struct {
+	Name  uint64 // a hash of its name; 0: it has none
+	Index uint16 // among the listener's
+	Of    uint16 // how many there are; 0: the chain is not known
 }
 
 // maxName is the longest name of a listener whose connections are kept, in
@@ -30,6 +38,8 @@ type Entry struct {
 	state    state
 	before   state  // the read that is tried
 	pod      uint32 // of the key
+	partner  uint32 // the descriptor of the connection that all goes on to, from 1; 0: none
+	chain    Chain
 	head     uint32 // the held head's place, from 1; 0: none
 	headLen  uint32 // 0: none is held, though there may be a place
 	inbound  bool
@@ -43,7 +53,7 @@ type Entry struct {
 func (e *Entry) set(s state) { atomic.StoreUint32(&e.state, s) }
 
 func (e *Entry) open(k Key, begun bool) {
-	e.pod, e.inbound, e.repeated, e.answered, e.head, e.headLen = k.Pod, k.Inbound, begun, false, 0, 0
+	*e = Entry{state: e.state, pod: k.Pod, inbound: k.Inbound, repeated: begun}
 	e.nameLen = uint8(copy(e.name[:], k.Listener))
 	if begun {
 		e.set(busy)
@@ -55,6 +65,9 @@ func (e *Entry) open(k Key, begun bool) {
 func (e *Entry) key() Key {
 	return Key{Listener: string(e.name[:e.nameLen]), Pod: e.pod, Inbound: e.inbound}
 }
+
+// SetChain notes the filter chain of the connection.
+func (e *Entry) SetChain(c Chain) { e.chain = c }
 
 // Reading comes before a read, Unread after one that found nothing.
 func (e *Entry) Reading() {
@@ -74,12 +87,9 @@ func (e *Entry) Hold() {
 	}
 }
 
-// Writing comes before a write, Written after one that left nothing to write.
-func (e *Entry) Writing() { e.set(busy) }
-
-func (e *Entry) Written() {
-	if e.answered {
-		e.answered = false
-		e.set(idle)
+// Writing comes before a write.
+func (e *Entry) Writing() {
+	if e.partner == 0 {
+		e.set(busy)
 	}
 }

@@ -49,6 +49,7 @@ func proxy(end string) error {
 		return err
 	}
 	fmt.Println(l.Addr())
+	var others []*os.File
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -65,6 +66,17 @@ func proxy(end string) error {
 		key := Key{Listener: "l", Pod: 7, Inbound: true}
 		w.Open(int(f.Fd()), key, strings.HasPrefix(line, "repeated"))
 		e := w.Opened(int(f.Fd()))
+		pair := func(fresh bool) *Entry {
+			null, err := os.Open("/dev/null")
+			if err != nil {
+				panic(err)
+			}
+			others = append(others, null)
+			up := int(null.Fd())
+			e.SetChain(Chain{Name: 9, Index: 1, Of: 2})
+			w.Pair(int(f.Fd()), up, fresh)
+			return w.Opened(up)
+		}
 		switch strings.TrimSpace(line) {
 		case "accepted":
 		case "read nothing":
@@ -98,7 +110,7 @@ func proxy(end string) error {
 			e.Hold()
 			w.Answered(e, false)
 			e.Writing()
-			e.Written()
+			w.Written(e)
 		case "answered, not written":
 			e.Reading()
 			w.Answered(e, false)
@@ -115,6 +127,29 @@ func proxy(end string) error {
 			}
 		case "closed":
 			w.Forget(e)
+		case "pair":
+			pair(true)
+		case "pair, half of it is read":
+			pair(true)
+			e.Reading()
+		case "pair, it is passed on":
+			u := pair(true)
+			e.Reading()
+			w.Written(u)
+		case "pair, half of the answer is read":
+			pair(true).Reading()
+		case "pair, the answer is passed on":
+			pair(true).Reading()
+			e.Writing()
+			w.Written(e)
+		case "pair, it came early":
+			e.Reading()
+			pair(false)
+		case "pair, it came early and is passed on":
+			e.Reading()
+			w.Written(pair(false))
+		case "pair, the other is closed":
+			w.Forget(pair(true))
 		case "end":
 			if end == "in order" {
 				s.Ended()
@@ -145,6 +180,14 @@ var ways = []struct {
 	{"repeated and answered", true, ""},
 	{"too long", false, ""},
 	{"closed", false, ""},
+	{"pair", true, ""},
+	{"pair, half of it is read", false, ""},
+	{"pair, it is passed on", true, ""},
+	{"pair, half of the answer is read", false, ""},
+	{"pair, the answer is passed on", true, ""},
+	{"pair, it came early", false, ""},
+	{"pair, it came early and is passed on", true, ""},
+	{"pair, the other is closed", false, ""},
 }
 
 // TestKilled: what can go on goes on, what cannot is closed at once.
@@ -165,13 +208,16 @@ func TestKilled(t *testing.T) {
 			if k.Key != (Key{Listener: "l", Pod: 7, Inbound: true}) || string(k.Head) != w.head {
 				t.Errorf("%s: %+v", w.how, k)
 			}
+			if paired := strings.HasPrefix(w.how, "pair"); paired != (k.Partner > 0) || paired && k.Chain != (Chain{Name: 9, Index: 1, Of: 2}) {
+				t.Errorf("%s: partner %d, chain %+v", w.how, k.Partner, k.Chain)
+			}
 			io.WriteString(c, w.how)
 			p := make([]byte, 100)
 			n, err := unix.Read(k.FD, p)
 			if string(p[:max(n, 0)]) != w.how {
 				t.Errorf("%s: read %q, %v", w.how, p[:max(n, 0)], err)
 			}
-			unix.Close(k.FD)
+			k.Close()
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s: does not go on", w.how)
 		}

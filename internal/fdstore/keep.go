@@ -103,15 +103,18 @@ func keep(n *note) {
 	}
 	closeOthers(n)
 	for fd := uintptr(0); fd < n.count; fd++ {
-		if e := entryOf(n, fd); goesOn(e) {
-			if !send(n, e, fd) {
-				exit()
-			}
-			syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+		if e := entryOf(n, fd); e.nameLen > 0 && goesOn(n, fd) && !send(n, e, fd) {
+			exit()
 		}
 	}
 	exit()
 }
+
+// The lengths of control messages with one and two descriptors.
+const (
+	lengthOfOne = unix.SizeofCmsghdr + 4
+	lengthOfTwo = unix.SizeofCmsghdr + 8
+)
 
 // closeOthers closes what can't go on, above all what the ends of connections
 // and of the proxy are told by.
@@ -121,7 +124,7 @@ func keep(n *note) {
 func closeOthers(n *note) {
 	from := uintptr(0)
 	for fd := uintptr(0); fd < n.count; fd++ {
-		if fd == uintptr(n.out) || goesOn(entryOf(n, fd)) {
+		if fd == uintptr(n.out) || goesOn(n, fd) {
 			if from < fd {
 				syscall.RawSyscall(unix.SYS_CLOSE_RANGE, from, fd-1, 0)
 			}
@@ -134,7 +137,10 @@ func closeOthers(n *note) {
 //go:norace
 //go:nosplit
 func send(n *note, e *Entry, fd uintptr) bool {
-	n.control.fd = int32(fd)
+	n.control.length, n.control.fds = lengthOfOne, [2]int32{int32(fd), 0}
+	if e.partner != 0 {
+		n.control.length, n.control.fds[1] = lengthOfTwo, int32(e.partner-1)
+	}
 	n.parts[0].base = uintptr(unsafe.Pointer(e))
 	n.parts[1] = part{}
 	if e.state == held {
@@ -156,7 +162,18 @@ func entryOf(n *note, fd uintptr) *Entry {
 
 //go:norace
 //go:nosplit
-func goesOn(e *Entry) bool { return e.state == idle || e.state == held }
+func goesOn(n *note, fd uintptr) bool {
+	e := entryOf(n, fd)
+	if e.partner == 0 {
+		return e.nameLen > 0 && (e.state == idle || e.state == held)
+	}
+	other := uintptr(e.partner - 1)
+	if e.state != idle || other >= n.count {
+		return false
+	}
+	o := entryOf(n, other)
+	return o.state == idle && uintptr(o.partner) == fd+1
+}
 
 //go:norace
 //go:nosplit

@@ -13,11 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Conn is a connection that an earlier proxy had. Who takes it owns FD.
+// Conn is a connection that an earlier proxy had. Who takes it owns its
+// descriptors.
 type Conn struct {
 	FD   int
 	Key  Key
 	Head []byte // the request to answer; empty: none was read
+	// Partner is the connection that all goes on to, and from, as it is; 0:
+	// none, nothing has gone anywhere yet. Chain is where that is done.
+	Partner int
+	Chain   Chain
+}
+
+// Close closes the descriptors.
+func (c *Conn) Close() {
+	unix.Close(c.FD)
+	if c.Partner > 0 {
+		unix.Close(c.Partner)
+	}
 }
 
 // variable names the sockets' descriptors in a proxy's environment: the one
@@ -66,7 +79,7 @@ func Inherited() (out, in int, ok bool) {
 // socket breaks.
 func Receive(in int, take func(Conn)) error {
 	room := make([]byte, int(unsafe.Sizeof(Entry{}))+headRoom)
-	control := make([]byte, unix.CmsgSpace(4))
+	control := make([]byte, unix.CmsgSpace(8))
 	for {
 		n, k, _, _, err := unix.Recvmsg(in, room, control, unix.MSG_CMSG_CLOEXEC)
 		switch {
@@ -77,34 +90,15 @@ func Receive(in int, take func(Conn)) error {
 		case n == 0:
 			return fmt.Errorf("connections of the proxy before: %w", io.EOF)
 		}
-		fd, err := descriptor(control[:k])
+		c, err := decode(room[:n], control[:k])
 		if err != nil {
 			return fmt.Errorf("connections of the proxy before: %w", err)
 		}
-		c, err := decode(room[:n])
-		if err != nil {
-			unix.Close(fd)
-			return fmt.Errorf("connections of the proxy before: %w", err)
-		}
-		c.FD = fd
 		take(c)
 	}
 }
 
-func descriptor(control []byte) (int, error) {
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return -1, err
-	}
-	for _, m := range messages {
-		if fds, err := unix.ParseUnixRights(&m); err == nil && len(fds) == 1 {
-			return fds[0], nil
-		}
-	}
-	return -1, errors.New("a message without a descriptor")
-}
-
-func decode(p []byte) (c Conn, err error) {
+func decode(p, control []byte) (c Conn, err error) {
 	var e Entry
 	size := int(unsafe.Sizeof(e))
 	if len(p) < size {
@@ -114,5 +108,21 @@ func decode(p []byte) (c Conn, err error) {
 	if e.nameLen > maxName {
 		return c, fmt.Errorf("a name of %d bytes", e.nameLen)
 	}
-	return Conn{Key: e.key(), Head: append([]byte(nil), p[size:]...)}, nil
+	c = Conn{Key: e.key(), Chain: e.chain, Head: append([]byte(nil), p[size:]...)}
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return c, err
+	}
+	for _, m := range messages {
+		switch fds, err := unix.ParseUnixRights(&m); {
+		case err != nil:
+		case len(fds) == 2:
+			c.FD, c.Partner = fds[0], fds[1]
+			return c, nil
+		case len(fds) == 1:
+			c.FD = fds[0]
+			return c, nil
+		}
+	}
+	return c, errors.New("a message without descriptors")
 }

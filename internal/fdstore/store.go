@@ -62,8 +62,7 @@ type control struct {
 	length uint64
 	level  int32
 	kind   int32
-	fd     int32
-	_      int32
+	fds    [2]int32 // the second is that of the partner
 }
 
 // New makes the store of a proxy with that many workers. The memory is the
@@ -89,10 +88,10 @@ func New(workers int) (*Store, error) {
 	n := s.note
 	n.count, n.heads = uintptr(count), uintptr(unsafe.Pointer(&mem[heads]))
 	n.parts = [2]part{{length: uint64(unsafe.Sizeof(Entry{}))}, {}}
-	n.control = control{length: uint64(unix.CmsgLen(4)), level: unix.SOL_SOCKET, kind: unix.SCM_RIGHTS}
+	n.control = control{level: unix.SOL_SOCKET, kind: unix.SCM_RIGHTS}
 	n.message = message{
 		parts: uintptr(unsafe.Pointer(&n.parts)), partCount: 2,
-		control: uintptr(unsafe.Pointer(&n.control)), controlLen: uint64(unix.CmsgSpace(4)),
+		control: uintptr(unsafe.Pointer(&n.control)), controlLen: uint64(unix.CmsgSpace(8)),
 	}
 	return s, nil
 }

@@ -17,8 +17,7 @@ func (s *Store) Worker() *Worker {
 }
 
 // Open begins the entry of an accepted connection, if it can have one. begun
-// says that an earlier proxy has read a request from it, which this one is to
-// answer.
+// says that an earlier proxy has read from it what this one is to go on with.
 func (w *Worker) Open(fd int, k Key, begun bool) {
 	if fd < len(w.store.entries) && len(k.Listener) <= maxName {
 		w.store.entries[fd].open(k, begun)
@@ -33,11 +32,28 @@ func (w *Worker) Opened(fd int) *Entry {
 	return &w.store.entries[fd]
 }
 
+// Pair tells that all that comes from either connection goes on to the other
+// as it is, so that whoever has both can go on when neither's is in the proxy.
+// The state of each is then that of what came from it. down is the accepted
+// one, fresh that nothing that came from it is in the proxy.
+func (w *Worker) Pair(down, up int, fresh bool) {
+	d := w.Opened(down)
+	if d == nil || d.chain.Of == 0 || up >= len(w.store.entries) {
+		return
+	}
+	u := &w.store.entries[up]
+	*u = Entry{partner: uint32(down) + 1}
+	d.partner, d.repeated = uint32(up)+1, false
+	if fresh {
+		d.set(idle)
+	}
+	u.set(idle)
+}
+
 // Forget ends the entry of a connection that is to be closed, or handed to
 // whom the store does not know.
 func (w *Worker) Forget(e *Entry) {
 	e.set(free)
-	e.answered = false
 	w.drop(e)
 }
 
@@ -55,6 +71,19 @@ func (w *Worker) Room(e *Entry, n int) []byte {
 	e.headLen = uint32(n)
 	at := int(e.head-1) * headRoom
 	return w.store.heads[at : at+n : at+n]
+}
+
+// Written comes after a write that left nothing to write.
+func (w *Worker) Written(e *Entry) {
+	switch {
+	case e.partner != 0:
+		if from := &w.store.entries[e.partner-1]; from.state == busy && from.partner != 0 && &w.store.entries[from.partner-1] == e {
+			from.set(idle)
+		}
+	case e.answered:
+		e.answered = false
+		e.set(idle)
+	}
 }
 
 // Answered tells that the response is complete, though written perhaps not,

@@ -1,9 +1,10 @@
 package listener
 
 import (
+	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/weirproxy/weir/internal/fdstore"
 	"github.com/weirproxy/weir/proxy/network"
@@ -22,22 +23,32 @@ func (s *Socket) keep(pod *PodSocket) {
 	if pod != nil {
 		k.Pod, k.Inbound = pod.Pod.ID, pod.Direction == pods.Inbound
 	}
-	w.Open(s.fd, k, len(s.begun) > 0)
+	w.Open(s.fd, k, len(s.begun) > 0 || s.partner > 0)
 }
 
 // forget has the socket end with the process.
 func (s *Socket) forget() {
-	if w := s.listener.h.loop.Kept; w != nil {
-		if e := w.Opened(s.fd); e != nil {
-			w.Forget(e)
-		}
+	if e := s.kept(); e != nil {
+		s.listener.h.loop.Kept.Forget(e)
 	}
+}
+
+// kept is the socket's entry; nil for one that does not go on.
+func (s *Socket) kept() *fdstore.Entry {
+	w := s.listener.h.loop.Kept
+	if w == nil {
+		return nil
+	}
+	return w.Opened(s.fd)
 }
 
 // close closes a socket that is no connection yet.
 func (s *Socket) close() {
 	s.forget()
 	network.CloseFD(s.fd)
+	if s.partner > 0 {
+		network.CloseFD(s.partner)
+	}
 }
 
 // heirPatience is how long a connection of a proxy before this one waits for
@@ -54,7 +65,7 @@ func (m *Manager) GoOn(c fdstore.Conn) {
 	m.server.Main.NewTimer(func() {
 		if _, waits := m.waiting[c.FD]; waits {
 			delete(m.waiting, c.FD)
-			unix.Close(c.FD)
+			c.Close()
 			m.log.Warn("a connection of the proxy before has nowhere to go on", "listener", c.Key.Listener, "pod", c.Key.Pod)
 		}
 	}).Enable(heirPatience)
@@ -89,7 +100,7 @@ func (m *Manager) take(c fdstore.Conn) bool {
 			al.goOn(c, from)
 			return
 		}
-		network.CloseFD(c.FD)
+		c.Close()
 	})
 	return true
 }
@@ -106,12 +117,59 @@ func (m *Manager) attachedFor(k fdstore.Key) *attachment {
 // goOn starts the connection's life again, unless its client has gone.
 func (al *activeListener) goOn(c fdstore.Conn, from source) {
 	local, remote, err := network.SocketNames(c.FD)
-	if n, errno := network.Peek(c.FD, al.h.scratch[:1]); err != nil || n == 0 && errno != network.EAGAIN {
-		network.CloseFD(c.FD)
+	if err != nil || c.Partner == 0 && ended(c.FD) {
+		c.Close()
 		return
 	}
 	s := &al.h.accepting
-	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Head}
-	s.keep(from.pod)
+	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Head, partner: c.Partner, chain: c.Chain}
+	if s.keep(from.pod); s.partner > 0 {
+		// Listener filters would take what comes next for the beginning.
+		s.next = len(al.l.filters)
+	}
 	al.accepted(s, from)
+}
+
+func ended(fd int) bool {
+	var p [1]byte
+	n, errno := network.Peek(fd, p[:])
+	return n == 0 && errno != network.EAGAIN
+}
+
+// nameChain is by what the next proxy finds a chain of the listener.
+func (l *Listener) nameChain(c *Chain) fdstore.Chain {
+	k := fdstore.Chain{Index: uint16(len(l.chains)), Of: uint16(len(l.chains) + 1)}
+	if i := slices.Index(l.chains, c); i >= 0 {
+		k.Index = uint16(i)
+	}
+	if c.name != "" {
+		k.Name = max(1, xxhash.Sum64String(c.name))
+	}
+	return k
+}
+
+// chainOf finds it: by its name, else by its place if there are as many as
+// there were. It is nil when there is none.
+func (l *Listener) chainOf(k fdstore.Chain) *Chain {
+	all := l.chains
+	if l.defaultChain != nil {
+		all = append(slices.Clip(all), l.defaultChain)
+	}
+	for _, c := range all {
+		if is := l.nameChain(c); k.Name != 0 && is.Name == k.Name || is == k {
+			return c
+		}
+	}
+	return nil
+}
+
+// dropPartner closes a connection that no filter has taken with the one that
+// went on to it.
+func (c *conn) dropPartner() {
+	if c.Info == nil || c.Info.Partner == 0 {
+		return
+	}
+	network.CloseFD(c.Info.Partner)
+	c.Info.Partner = 0
+	c.Close(network.NoFlush)
 }

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"github.com/weirproxy/weir/internal/fdstore"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
@@ -46,6 +47,11 @@ type Socket struct {
 	handedOff     bool // by another listener, with use_original_dst
 	peerEnded     bool
 	failed        bool // peerEnded, by an error
+
+	// A connection that a proxy before this one had goes on with a request, or
+	// with the connection upstream and the filter chain that it was on.
+	partner int // descriptor; 0: none
+	chain   fdstore.Chain
 
 	begun []byte // a request that an earlier proxy has read; nil: none
 	data  []byte // what was peeked in this round, in the worker's scratch memory
@@ -113,10 +119,6 @@ func (s *Socket) Peek(n int) []byte {
 
 // Consume drops the first n bytes that Peek has shown from the stream.
 func (s *Socket) Consume(n int) bool {
-	if len(s.begun) >= n {
-		s.begun = s.begun[n:]
-		return true
-	}
 	s.forget()
 	ok := network.Discard(s.fd, n)
 	s.data, s.full = nil, false

@@ -53,6 +53,14 @@ func (c *Connection) Begin(p []byte) {
 	c.loop.Post(c.resumed)
 }
 
+// Pair tells that whatever comes from c goes to up, and from there to c.
+// untouched says that nothing that came from c is on its way.
+func (c *Connection) Pair(up *Connection, untouched bool) {
+	if c.loop.Kept != nil && c.Splicable() && up.Splicable() {
+		c.loop.Kept.Pair(int(c.fd), int(up.fd), untouched)
+	}
+}
+
 // forget has the connection end with the process.
 func (c *Connection) forget() {
 	if e := c.kept(); e != nil {

@@ -4,6 +4,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/internal/fdstore"
 )
 
 // Write takes all of b, through the write filters, to the output buffer. It
@@ -74,9 +76,11 @@ func (c *Connection) Flush() {
 		return
 	}
 	var r IoResult
-	kept := c.kept()
-	if kept != nil && (c.out.size > 0 || c.transport != nil) {
-		kept.Writing()
+	var kept *fdstore.Entry
+	if c.out.size > 0 || c.transport != nil {
+		if kept = c.kept(); kept != nil {
+			kept.Writing()
+		}
 	}
 	if c.transport != nil {
 		r = c.transport.Write(c, &c.out, c.writeEnd)
@@ -84,7 +88,7 @@ func (c *Connection) Flush() {
 		r = c.WriteSocket(&c.out)
 	}
 	if kept != nil && c.out.size == 0 {
-		kept.Written()
+		c.loop.Kept.Written(kept)
 	}
 	if r.N > 0 {
 		c.tx += uint64(r.N)
