@@ -83,12 +83,15 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 		c.watchConnect()
 	}
 	c.BuildFilters(chain.filters)
-	if len(chain.filters) == 0 {
+	if len(chain.filters) == 0 || len(s.begun) > 0 && o.Transport != nil { // a request that came in clear
 		c.Close(network.NoFlush)
 		return
 	}
 	if !c.Start() {
 		return
+	}
+	if len(s.begun) > 0 {
+		c.Begin(s.begun)
 	}
 	if p != nil {
 		c.TakeOver(p.seen)

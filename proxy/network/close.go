@@ -48,6 +48,7 @@ func (c *Connection) Close(how CloseType) {
 		c.closeNow(LocalClose)
 		return
 	}
+	c.forget()
 	c.state, c.closing, c.writeEnd = stateClosing, how, how != FlushAndLinger
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
@@ -89,6 +90,7 @@ func (c *Connection) EndWrite() {
 	if c.state == stateClosed || c.writeEnd {
 		return
 	}
+	c.forget()
 	c.writeEnd = true
 	c.flushLater()
 }
@@ -131,6 +133,7 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 		c.transport.Close(c)
 	}
 	if c.fd >= 0 {
+		c.forget()
 		c.loop.Forget(int(c.fd))
 		closeFD(int(c.fd))
 	}

@@ -20,7 +20,10 @@ func (c *Connection) Write(b *Buffer, end bool) {
 		}
 	}
 	c.out.Move(b)
-	c.writeEnd = c.writeEnd || end
+	if end {
+		c.forget()
+		c.writeEnd = true
+	}
 	c.outputAdded()
 }
 
@@ -71,10 +74,17 @@ func (c *Connection) Flush() {
 		return
 	}
 	var r IoResult
+	kept := c.kept()
+	if kept != nil && (c.out.size > 0 || c.transport != nil) {
+		kept.Writing()
+	}
 	if c.transport != nil {
 		r = c.transport.Write(c, &c.out, c.writeEnd)
 	} else if c.out.size > 0 {
 		r = c.WriteSocket(&c.out)
+	}
+	if kept != nil && c.out.size == 0 {
+		kept.Written()
 	}
 	if r.N > 0 {
 		c.tx += uint64(r.N)

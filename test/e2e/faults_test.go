@@ -193,7 +193,7 @@ func (l *clients) stop(kills int) {
 	l.n.t.Helper()
 	l.cancel()
 	l.done.Wait()
-	l.n.t.Logf("%d requests, of which %d were under way when the proxy was killed", l.count, len(l.failed))
+	l.n.t.Logf("%d requests, of which %d were under way when the proxy was killed: %q", l.count, len(l.failed), l.failed)
 	if len(l.refused) > 0 {
 		l.n.t.Errorf("%d connections were not made: %q", len(l.refused), slices.Compact(l.refused))
 	}

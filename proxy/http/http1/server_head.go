@@ -35,6 +35,7 @@ func (s *server) readHead(b *network.Buffer) (more bool, err *http.CodecError) {
 	s.in.scanned = 0
 	h := s.dec.RequestHeaders()
 	h.SetLimits(s.enc.set.maxLines(), s.enc.set.maxHead())
+	s.enc.conn.NoteHead(b, n)
 	if s.http10, err = parseRequest(h, takeHead(b, n, h), s.enc.set); err != nil {
 		s.http10 = false
 		return false, err
@@ -128,6 +129,9 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 		s.dec.DecodeHeaders(false)
 	default:
 		s.phase = phaseWait
+		if method == "GET" || s.isHead || method == "OPTIONS" {
+			s.enc.conn.Hold()
+		}
 		s.dec.DecodeHeaders(true)
 	}
 	return nil

@@ -1,0 +1,85 @@
+package fdstore
+
+import "sync/atomic"
+
+// state is how far a connection is.
+type state = uint32
+
+const (
+	free state = iota // not one that can go on
+	busy              // bytes of it are in the proxy only
+	idle              // nothing was read or written, or all that was is answered
+	held              // what was read is a request, and lies in the store
+)
+
+// Key says how a connection came in, so that the next proxy can find its way.
+type Key struct {
+	Listener string
+	Pod      uint32 // whose socket it came by; 0: the listener's own
+	Inbound  bool   // to the pod
+}
+
+// maxName is the longest name of a listener whose connections are kept, in
+// bytes.
+const maxName = 96
+
+// Entry is one descriptor's. It lies in memory that outlives the process, as
+// a whole: there are no pointers in it. But for the state it is used by one
+// worker at a time, and by the store's process after the end.
+type Entry struct {
+	state    state
+	before   state  // the read that is tried
+	pod      uint32 // of the key
+	head     uint32 // the held head's place, from 1; 0: none
+	headLen  uint32 // 0: none is held, though there may be a place
+	inbound  bool
+	repeated bool // the request that it goes on with was sent once before
+	answered bool // idle as soon as all is written
+	unread   bool // answered, before the read that is tried
+	nameLen  uint8
+	name     [maxName]byte
+}
+
+func (e *Entry) set(s state) { atomic.StoreUint32(&e.state, s) }
+
+func (e *Entry) open(k Key, begun bool) {
+	e.pod, e.inbound, e.repeated, e.answered, e.head, e.headLen = k.Pod, k.Inbound, begun, false, 0, 0
+	e.nameLen = uint8(copy(e.name[:], k.Listener))
+	if begun {
+		e.set(busy)
+	} else {
+		e.set(idle)
+	}
+}
+
+func (e *Entry) key() Key {
+	return Key{Listener: string(e.name[:e.nameLen]), Pod: e.pod, Inbound: e.inbound}
+}
+
+// Reading comes before a read, Unread after one that found nothing.
+func (e *Entry) Reading() {
+	e.before, e.unread, e.answered = e.state, e.answered, false
+	e.set(busy)
+}
+
+func (e *Entry) Unread() {
+	e.answered = e.unread
+	e.set(e.before)
+}
+
+// Hold tells that the head in Room is all that was read, and safe to repeat.
+func (e *Entry) Hold() {
+	if e.headLen != 0 {
+		e.set(held)
+	}
+}
+
+// Writing comes before a write, Written after one that left nothing to write.
+func (e *Entry) Writing() { e.set(busy) }
+
+func (e *Entry) Written() {
+	if e.answered {
+		e.answered = false
+		e.set(idle)
+	}
+}

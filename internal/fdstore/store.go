@@ -1,0 +1,103 @@
+package fdstore
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// headRoom is the longest head that is held, in bytes; longer ones are lost
+// with the proxy. headsEach is how many requests a worker may have under way
+// and held.
+const (
+	headRoom  = 4 << 10
+	headsEach = 1024
+	mostFDs   = 1 << 18 // connections of higher descriptors are not kept
+)
+
+// Store is the memory that the proxy and the process behind it share.
+type Store struct {
+	note    *note
+	entries []Entry
+	heads   []byte
+	given   uint32 // heads that workers have
+}
+
+// note is what the store's process reads and writes besides the entries, which
+// must not allocate. See keep.
+type note struct {
+	orderly uint32 // the proxy has ended by itself: nothing is to go on
+	poll    struct {
+		fd      int32
+		events  int16
+		revents int16
+	}
+	message message
+	control control
+	parts   [2]part
+	out     int32   // the socket to the next proxy
+	count   uintptr // of entries, which follow
+	heads   uintptr // where they begin
+}
+
+// message, part and control are struct msghdr, iovec and cmsghdr, with
+// addresses that are no pointers to Go.
+type message struct {
+	name       uintptr
+	nameLen    uint64
+	parts      uintptr
+	partCount  uint64
+	control    uintptr
+	controlLen uint64
+	flags      uint64
+}
+
+type part struct {
+	base   uintptr
+	length uint64
+}
+
+type control struct {
+	length uint64
+	level  int32
+	kind   int32
+	fd     int32
+	_      int32
+}
+
+// New makes the store of a proxy with that many workers. The memory is the
+// system's until it is touched.
+func New(workers int) (*Store, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("the limit of open files: %w", err)
+	}
+	count := int(min(limit.Cur, mostFDs))
+	entries := unsafe.Sizeof(note{})
+	heads := entries + uintptr(count)*unsafe.Sizeof(Entry{})
+	size := int(heads) + workers*headsEach*headRoom
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("memory for what outlives the proxy: %w", err)
+	}
+	s := &Store{
+		note:    (*note)(unsafe.Pointer(&mem[0])),
+		entries: unsafe.Slice((*Entry)(unsafe.Pointer(&mem[entries])), count),
+		heads:   mem[heads:],
+	}
+	n := s.note
+	n.count, n.heads = uintptr(count), uintptr(unsafe.Pointer(&mem[heads]))
+	n.parts = [2]part{{length: uint64(unsafe.Sizeof(Entry{}))}, {}}
+	n.control = control{length: uint64(unix.CmsgLen(4)), level: unix.SOL_SOCKET, kind: unix.SCM_RIGHTS}
+	n.message = message{
+		parts: uintptr(unsafe.Pointer(&n.parts)), partCount: 2,
+		control: uintptr(unsafe.Pointer(&n.control)), controlLen: uint64(unix.CmsgSpace(4)),
+	}
+	return s, nil
+}
+
+// Ended tells that the proxy ends in order: what is open then is closed.
+func (s *Store) Ended() { s.note.orderly = 1 }
+
+var _ = [1]struct{}{}[unsafe.Sizeof(uintptr(0))-unsafe.Sizeof(uint64(0))] // 64 bits only

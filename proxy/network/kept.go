@@ -1,0 +1,61 @@
+package network
+
+import "github.com/weirproxy/weir/internal/fdstore"
+
+// A connection of a listener may go on when the process is killed (package
+// fdstore). How far it is stands in its entry before the kernel is asked to
+// read or write, never after: what is in doubt does not go on.
+
+// kept is the connection's entry; nil for one that does not go on.
+func (c *Connection) kept() *fdstore.Entry {
+	if c.loop.Kept == nil {
+		return nil
+	}
+	return c.loop.Kept.Opened(int(c.fd))
+}
+
+// NoteHead copies the first n bytes of b, a request's head, to where they
+// outlive the process, if they are all that was read. Hold may follow.
+func (c *Connection) NoteHead(b *Buffer, n int) {
+	e := c.kept()
+	if e == nil {
+		return
+	}
+	if b.size != n || c.out.size > 0 || c.transport != nil {
+		n = 0
+	}
+	if room := c.loop.Kept.Room(e, n); room != nil {
+		b.CopyTo(room)
+	}
+}
+
+// Hold tells that the head that was noted is a whole request, and safe to
+// repeat.
+func (c *Connection) Hold() {
+	if e := c.kept(); e != nil {
+		e.Hold()
+	}
+}
+
+// Answered tells that the response to all that was read is complete.
+func (c *Connection) Answered() {
+	if e := c.kept(); e != nil && c.transport == nil && c.in.size == 0 {
+		c.loop.Kept.Answered(e, c.out.size == 0)
+	}
+}
+
+// Begin gives a connection that is not registered yet bytes as if they had
+// been read, before all others.
+func (c *Connection) Begin(p []byte) {
+	c.in.Append(p)
+	c.rx += uint64(len(p))
+	c.counters.count(len(p), 0)
+	c.loop.Post(c.resumed)
+}
+
+// forget has the connection end with the process.
+func (c *Connection) forget() {
+	if e := c.kept(); e != nil {
+		c.loop.Kept.Forget(e)
+	}
+}
