@@ -6,10 +6,11 @@ import "sync/atomic"
 type state = uint32
 
 const (
-	free state = iota // not one that can go on
-	busy              // bytes of it are in the proxy only
-	idle              // nothing was read or written, or all that was is answered or passed on
-	held              // what was read is a request, and lies in the store
+	free   state = iota // not one that can go on
+	busy                // bytes of it are in the proxy only
+	idle                // nothing was read or written, or all that was is answered
+	held                // what was read is a request, and lies in the store
+	paired              // all that is read goes on to another, as it is, and the other way round
 )
 
 // Key says how a connection came in, so that the next proxy can find its way.
@@ -38,7 +39,7 @@ type Entry struct {
 	state    state
 	before   state  // the read that is tried
 	pod      uint32 // of the key
-	partner  uint32 // the descriptor of the connection that all goes on to, from 1; 0: none
+	partner  uint32 // the descriptor that it is paired with
 	chain    Chain
 	head     uint32 // the held head's place, from 1; 0: none
 	headLen  uint32 // 0: none is held, though there may be a place
@@ -87,9 +88,12 @@ func (e *Entry) Hold() {
 	}
 }
 
-// Writing comes before a write.
-func (e *Entry) Writing() {
-	if e.partner == 0 {
-		e.set(busy)
+// Writing comes before a write, Written after one that left nothing to write.
+func (e *Entry) Writing() { e.set(busy) }
+
+func (e *Entry) Written() {
+	if e.answered {
+		e.answered = false
+		e.set(idle)
 	}
 }

@@ -19,6 +19,22 @@ import (
 // role has the test binary be a proxy that is killed.
 const role = "WEIR_FDSTORE_TEST"
 
+// upstream is where the proxy passes lines on to.
+const upstream = "WEIR_FDSTORE_TEST_UPSTREAM"
+
+// pass passes a line on and reads the answer, "here".
+func pass(line, to string) (*os.File, error) {
+	c, err := net.Dial("tcp", to)
+	if err != nil {
+		return nil, err
+	}
+	io.WriteString(c, line)
+	if _, err := io.ReadFull(c, make([]byte, len("here\n"))); err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn).File()
+}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(role) == "" {
 		os.Exit(m.Run())
@@ -66,17 +82,6 @@ func proxy(end string) error {
 		key := Key{Listener: "l", Pod: 7, Inbound: true}
 		w.Open(int(f.Fd()), key, strings.HasPrefix(line, "repeated"))
 		e := w.Opened(int(f.Fd()))
-		pair := func(fresh bool) *Entry {
-			null, err := os.Open("/dev/null")
-			if err != nil {
-				panic(err)
-			}
-			others = append(others, null)
-			up := int(null.Fd())
-			e.SetChain(Chain{Name: 9, Index: 1, Of: 2})
-			w.Pair(int(f.Fd()), up, fresh)
-			return w.Opened(up)
-		}
 		switch strings.TrimSpace(line) {
 		case "accepted":
 		case "read nothing":
@@ -110,7 +115,7 @@ func proxy(end string) error {
 			e.Hold()
 			w.Answered(e, false)
 			e.Writing()
-			w.Written(e)
+			e.Written()
 		case "answered, not written":
 			e.Reading()
 			w.Answered(e, false)
@@ -126,30 +131,18 @@ func proxy(end string) error {
 				return errors.New("a long head is held")
 			}
 		case "closed":
-			w.Forget(e)
-		case "pair":
-			pair(true)
-		case "pair, half of it is read":
-			pair(true)
-			e.Reading()
-		case "pair, it is passed on":
-			u := pair(true)
-			e.Reading()
-			w.Written(u)
-		case "pair, half of the answer is read":
-			pair(true).Reading()
-		case "pair, the answer is passed on":
-			pair(true).Reading()
-			e.Writing()
-			w.Written(e)
-		case "pair, it came early":
-			e.Reading()
-			pair(false)
-		case "pair, it came early and is passed on":
-			e.Reading()
-			w.Written(pair(false))
-		case "pair, the other is closed":
-			w.Forget(pair(true))
+			w.Forget(int(f.Fd()))
+		case "passed on", "passed on, all but the answer":
+			up, err := pass(line, os.Getenv(upstream))
+			if err != nil {
+				return err
+			}
+			others = append(others, up)
+			e.SetChain(Chain{Name: 9, Index: 1, Of: 2})
+			w.Pair(int(f.Fd()), int(up.Fd()))
+			if strings.TrimSpace(line) != "passed on" {
+				continue
+			}
 		case "end":
 			if end == "in order" {
 				s.Ended()
@@ -180,14 +173,8 @@ var ways = []struct {
 	{"repeated and answered", true, ""},
 	{"too long", false, ""},
 	{"closed", false, ""},
-	{"pair", true, ""},
-	{"pair, half of it is read", false, ""},
-	{"pair, it is passed on", true, ""},
-	{"pair, half of the answer is read", false, ""},
-	{"pair, the answer is passed on", true, ""},
-	{"pair, it came early", false, ""},
-	{"pair, it came early and is passed on", true, ""},
-	{"pair, the other is closed", false, ""},
+	{"passed on", true, ""},
+	{"passed on, all but the answer", false, ""},
 }
 
 // TestKilled: what can go on goes on, what cannot is closed at once.
@@ -208,7 +195,7 @@ func TestKilled(t *testing.T) {
 			if k.Key != (Key{Listener: "l", Pod: 7, Inbound: true}) || string(k.Head) != w.head {
 				t.Errorf("%s: %+v", w.how, k)
 			}
-			if paired := strings.HasPrefix(w.how, "pair"); paired != (k.Partner > 0) || paired && k.Chain != (Chain{Name: 9, Index: 1, Of: 2}) {
+			if paired := w.how == "passed on"; paired != (k.Partner > 0) || paired && k.Chain != (Chain{Name: 9, Index: 1, Of: 2}) {
 				t.Errorf("%s: partner %d, chain %+v", w.how, k.Partner, k.Chain)
 			}
 			io.WriteString(c, w.how)
@@ -244,7 +231,22 @@ func killed(t *testing.T, end string) (clients []net.Conn, got chan Conn) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), role+"="+end, Environment(3))
+	up, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { up.Close() })
+	go func() {
+		for {
+			c, err := up.Accept()
+			if err != nil {
+				return
+			}
+			bufio.NewReader(c).ReadString('\n')
+			io.WriteString(c, "here\n")
+		}
+	}()
+	cmd.Env = append(os.Environ(), role+"="+end, upstream+"="+up.Addr().String(), Environment(3))
 	cmd.ExtraFiles = files[:]
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -270,6 +272,10 @@ func killed(t *testing.T, end string) (clients []net.Conn, got chan Conn) {
 	}
 	for _, w := range ways {
 		c := dial(w.how)
+		if w.how == "passed on, all but the answer" {
+			clients = append(clients, c)
+			continue
+		}
 		if line, err := bufio.NewReader(c).ReadString('\n'); line != "here\n" {
 			t.Fatalf("%s: %q, %v", w.how, line, err)
 		}

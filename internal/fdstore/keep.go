@@ -138,8 +138,8 @@ func closeOthers(n *note) {
 //go:nosplit
 func send(n *note, e *Entry, fd uintptr) bool {
 	n.control.length, n.control.fds = lengthOfOne, [2]int32{int32(fd), 0}
-	if e.partner != 0 {
-		n.control.length, n.control.fds[1] = lengthOfTwo, int32(e.partner-1)
+	if e.state == paired {
+		n.control.length, n.control.fds[1] = lengthOfTwo, int32(e.partner)
 	}
 	n.parts[0].base = uintptr(unsafe.Pointer(e))
 	n.parts[1] = part{}
@@ -163,16 +163,15 @@ func entryOf(n *note, fd uintptr) *Entry {
 //go:norace
 //go:nosplit
 func goesOn(n *note, fd uintptr) bool {
-	e := entryOf(n, fd)
-	if e.partner == 0 {
-		return e.nameLen > 0 && (e.state == idle || e.state == held)
+	switch e := entryOf(n, fd); e.state {
+	case idle, held:
+		return true
+	case paired:
+		other := uintptr(e.partner)
+		o := entryOf(n, other)
+		return o.state == paired && uintptr(o.partner) == fd && passedOn(n, fd, other) && passedOn(n, other, fd)
 	}
-	other := uintptr(e.partner - 1)
-	if e.state != idle || other >= n.count {
-		return false
-	}
-	o := entryOf(n, other)
-	return o.state == idle && uintptr(o.partner) == fd+1
+	return false
 }
 
 //go:norace

@@ -39,6 +39,10 @@ type note struct {
 	out     int32   // the socket to the next proxy
 	count   uintptr // of entries, which follow
 	heads   uintptr // where they begin
+
+	counts    counts
+	synCounts uint64 // bytes acknowledged on a connection that has sent none
+	finCounts uint64 // bytes received on one that has got none, but the end
 }
 
 // message, part and control are struct msghdr, iovec and cmsghdr, with
@@ -93,7 +97,7 @@ func New(workers int) (*Store, error) {
 		parts: uintptr(unsafe.Pointer(&n.parts)), partCount: 2,
 		control: uintptr(unsafe.Pointer(&n.control)), controlLen: uint64(unix.CmsgSpace(8)),
 	}
-	return s, nil
+	return s, n.calibrate()
 }
 
 // Ended tells that the proxy ends in order: what is open then is closed.

@@ -24,37 +24,44 @@ func (w *Worker) Open(fd int, k Key, begun bool) {
 	}
 }
 
-// Opened is a descriptor's entry; nil when it has none.
+// Opened is the entry of a descriptor whose states are to be written; nil when
+// it has none.
 func (w *Worker) Opened(fd int) *Entry {
-	if fd >= len(w.store.entries) || w.store.entries[fd].state == free {
+	if fd >= len(w.store.entries) {
 		return nil
 	}
-	return &w.store.entries[fd]
+	e := &w.store.entries[fd]
+	if s := e.state; s == free || s == paired {
+		return nil
+	}
+	return e
 }
 
 // Pair tells that all that comes from either connection goes on to the other
-// as it is, so that whoever has both can go on when neither's is in the proxy.
-// The state of each is then that of what came from it. down is the accepted
-// one, fresh that nothing that came from it is in the proxy.
-func (w *Worker) Pair(down, up int, fresh bool) {
+// as it is. From then on the kernel knows whether they can go on: when as much
+// was written to each as was read from the other. down is the accepted one.
+func (w *Worker) Pair(down, up int) {
 	d := w.Opened(down)
 	if d == nil || d.chain.Of == 0 || up >= len(w.store.entries) {
 		return
 	}
 	u := &w.store.entries[up]
-	*u = Entry{partner: uint32(down) + 1}
-	d.partner, d.repeated = uint32(up)+1, false
-	if fresh {
-		d.set(idle)
-	}
-	u.set(idle)
+	*u = Entry{state: u.state, partner: uint32(down)}
+	d.partner = uint32(up)
+	d.set(paired)
+	u.set(paired)
 }
 
 // Forget ends the entry of a connection that is to be closed, or handed to
-// whom the store does not know.
-func (w *Worker) Forget(e *Entry) {
-	e.set(free)
-	w.drop(e)
+// whom the store does not know, if it has one.
+func (w *Worker) Forget(fd int) {
+	if fd >= len(w.store.entries) {
+		return
+	}
+	if e := &w.store.entries[fd]; e.state != free {
+		e.set(free)
+		w.drop(e)
+	}
 }
 
 // Room is memory for a request's head of n bytes that has been read; nil when
@@ -71,19 +78,6 @@ func (w *Worker) Room(e *Entry, n int) []byte {
 	e.headLen = uint32(n)
 	at := int(e.head-1) * headRoom
 	return w.store.heads[at : at+n : at+n]
-}
-
-// Written comes after a write that left nothing to write.
-func (w *Worker) Written(e *Entry) {
-	switch {
-	case e.partner != 0:
-		if from := &w.store.entries[e.partner-1]; from.state == busy && from.partner != 0 && &w.store.entries[from.partner-1] == e {
-			from.set(idle)
-		}
-	case e.answered:
-		e.answered = false
-		e.set(idle)
-	}
 }
 
 // Answered tells that the response is complete, though written perhaps not,

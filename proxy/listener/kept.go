@@ -28,8 +28,8 @@ func (s *Socket) keep(pod *PodSocket) {
 
 // forget has the socket end with the process.
 func (s *Socket) forget() {
-	if e := s.kept(); e != nil {
-		s.listener.h.loop.Kept.Forget(e)
+	if w := s.listener.h.loop.Kept; w != nil {
+		w.Forget(s.fd)
 	}
 }
 

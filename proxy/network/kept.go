@@ -53,17 +53,17 @@ func (c *Connection) Begin(p []byte) {
 	c.loop.Post(c.resumed)
 }
 
-// Pair tells that whatever comes from c goes to up, and from there to c.
-// untouched says that nothing that came from c is on its way.
-func (c *Connection) Pair(up *Connection, untouched bool) {
+// Pair tells that whatever comes from c goes to up as it is, and from there to
+// c.
+func (c *Connection) Pair(up *Connection) {
 	if c.loop.Kept != nil && c.Splicable() && up.Splicable() {
-		c.loop.Kept.Pair(int(c.fd), int(up.fd), untouched)
+		c.loop.Kept.Pair(int(c.fd), int(up.fd))
 	}
 }
 
 // forget has the connection end with the process.
 func (c *Connection) forget() {
-	if e := c.kept(); e != nil {
-		c.loop.Kept.Forget(e)
+	if c.loop.Kept != nil && c.fd >= 0 {
+		c.loop.Kept.Forget(int(c.fd))
 	}
 }

@@ -88,7 +88,7 @@ func (c *Connection) Flush() {
 		r = c.WriteSocket(&c.out)
 	}
 	if kept != nil && c.out.size == 0 {
-		c.loop.Kept.Written(kept)
+		kept.Written()
 	}
 	if r.N > 0 {
 		c.tx += uint64(r.N)
