@@ -41,11 +41,12 @@ type Entry struct {
 	pod      uint32 // of the key
 	partner  uint32 // the descriptor that it is paired with
 	chain    Chain
-	head     uint32 // the held head's place, from 1; 0: none
-	headLen  uint32 // 0: none is held, though there may be a place
+	place    uint32 // of what is held, from 1; 0: none
+	length   uint32 // of what is held
 	inbound  bool
-	repeated bool // the request that it goes on with was sent once before
-	answered bool // idle as soon as all is written
+	holds    bool // what is read is to be held
+	spent    bool // but no more until all is answered
+	answered bool // as soon as all is written
 	unread   bool // answered, before the read that is tried
 	nameLen  uint8
 	name     [maxName]byte
@@ -53,8 +54,10 @@ type Entry struct {
 
 func (e *Entry) set(s state) { atomic.StoreUint32(&e.state, s) }
 
+// open begins the entry of a connection. begun says that it is not at its
+// beginning.
 func (e *Entry) open(k Key, begun bool) {
-	*e = Entry{state: e.state, pod: k.Pod, inbound: k.Inbound, repeated: begun}
+	*e = Entry{state: e.state, pod: k.Pod, inbound: k.Inbound, spent: begun}
 	e.nameLen = uint8(copy(e.name[:], k.Listener))
 	if begun {
 		e.set(busy)
@@ -81,19 +84,26 @@ func (e *Entry) Unread() {
 	e.set(e.before)
 }
 
-// Hold tells that the head in Room is all that was read, and safe to repeat.
-func (e *Entry) Hold() {
-	if e.headLen != 0 {
-		e.set(held)
-	}
+// Hold has what is read from now on held, until something comes of it.
+func (e *Entry) Hold() { e.holds = true }
+
+// Spend tells that something comes of what was read that must not come twice.
+func (e *Entry) Spend() {
+	e.spent = true
+	e.set(busy)
 }
 
 // Writing comes before a write, Written after one that left nothing to write.
-func (e *Entry) Writing() { e.set(busy) }
+func (e *Entry) Writing() { e.Spend() }
 
 func (e *Entry) Written() {
 	if e.answered {
-		e.answered = false
-		e.set(idle)
+		e.rest()
 	}
+}
+
+// rest tells that nothing of the connection is in the proxy.
+func (e *Entry) rest() {
+	e.answered, e.spent = false, false
+	e.set(idle)
 }

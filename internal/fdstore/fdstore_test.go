@@ -82,53 +82,85 @@ func proxy(end string) error {
 		key := Key{Listener: "l", Pod: 7, Inbound: true}
 		w.Open(int(f.Fd()), key, strings.HasPrefix(line, "repeated"))
 		e := w.Opened(int(f.Fd()))
+		hold := func(text string) {
+			e.Hold()
+			e.Reading()
+			copy(w.Room(e, len(text)), text)
+			e.Held()
+		}
 		switch strings.TrimSpace(line) {
 		case "accepted":
 		case "read nothing":
 			e.Reading()
 			e.Unread()
-		case "half a request":
+		case "read":
 			e.Reading()
-		case "request":
-			e.Reading()
-			copy(w.Room(e, 5), "GET /")
-			e.Hold()
-		case "request, and more was looked for":
-			e.Reading()
-			copy(w.Room(e, 5), "GET /")
-			e.Hold()
+		case "held":
+			hold("GET /")
+		case "held in pieces":
+			hold("GE")
+			hold("T /")
+		case "held, and more is looked for":
+			hold("GET /")
 			e.Reading()
 			e.Unread()
-		case "request, and more came":
+		case "held, and more was read":
+			hold("GET /")
 			e.Reading()
-			copy(w.Room(e, 5), "GET /")
-			e.Hold()
+		case "not to be held":
 			e.Reading()
+			if w.Room(e, 5) != nil {
+				return errors.New("it is held")
+			}
+		case "held, then spent":
+			hold("POST /")
+			e.Spend()
+		case "spent, then more":
+			hold("POST /")
+			e.Spend()
+			e.Reading()
+			if w.Room(e, 5) != nil {
+				return errors.New("it is held")
+			}
 		case "half a response":
-			e.Reading()
-			copy(w.Room(e, 5), "GET /")
-			e.Hold()
+			hold("GET /")
 			e.Writing()
 		case "answered":
-			e.Reading()
-			copy(w.Room(e, 5), "GET /")
-			e.Hold()
+			hold("GET /")
 			w.Answered(e, false)
 			e.Writing()
 			e.Written()
 		case "answered, not written":
-			e.Reading()
+			hold("GET /")
 			w.Answered(e, false)
-		case "repeated":
+			e.Writing()
+		case "answered, and held again":
+			hold("GET /1")
+			e.Writing()
+			w.Answered(e, true)
+			hold("GET /2")
+		case "answered, not written, and more was read":
+			hold("GET /1")
+			w.Answered(e, false)
+			e.Writing()
+			e.Reading()
 			if w.Room(e, 5) != nil {
-				return errors.New("a head is held twice")
+				return errors.New("it is held")
+			}
+			e.Written()
+		case "repeated":
+			e.Hold()
+			e.Reading()
+			if w.Room(e, 5) != nil {
+				return errors.New("it is held twice")
 			}
 		case "repeated and answered":
 			w.Answered(e, true)
 		case "too long":
+			hold("GET /")
 			e.Reading()
-			if w.Room(e, headRoom+1) != nil {
-				return errors.New("a long head is held")
+			if w.Room(e, roomEach-4) != nil {
+				return errors.New("too much is held")
 			}
 		case "closed":
 			w.Forget(int(f.Fd()))
@@ -158,17 +190,23 @@ func proxy(end string) error {
 var ways = []struct {
 	how  string
 	goes bool
-	head string
+	read string
 }{
 	{"accepted", true, ""},
 	{"read nothing", true, ""},
-	{"half a request", false, ""},
-	{"request", true, "GET /"},
-	{"request, and more was looked for", true, "GET /"},
-	{"request, and more came", false, ""},
+	{"read", false, ""},
+	{"held", true, "GET /"},
+	{"held in pieces", true, "GET /"},
+	{"held, and more is looked for", true, "GET /"},
+	{"held, and more was read", false, ""},
+	{"not to be held", false, ""},
+	{"held, then spent", false, ""},
+	{"spent, then more", false, ""},
 	{"half a response", false, ""},
 	{"answered", true, ""},
 	{"answered, not written", false, ""},
+	{"answered, and held again", true, "GET /2"},
+	{"answered, not written, and more was read", false, ""},
 	{"repeated", false, ""},
 	{"repeated and answered", true, ""},
 	{"too long", false, ""},
@@ -192,7 +230,7 @@ func TestKilled(t *testing.T) {
 		want++
 		select {
 		case k := <-got:
-			if k.Key != (Key{Listener: "l", Pod: 7, Inbound: true}) || string(k.Head) != w.head {
+			if k.Key != (Key{Listener: "l", Pod: 7, Inbound: true}) || string(k.Read) != w.read {
 				t.Errorf("%s: %+v", w.how, k)
 			}
 			if paired := w.how == "passed on"; paired != (k.Partner > 0) || paired && k.Chain != (Chain{Name: 9, Index: 1, Of: 2}) {

@@ -144,7 +144,7 @@ func send(n *note, e *Entry, fd uintptr) bool {
 	n.parts[0].base = uintptr(unsafe.Pointer(e))
 	n.parts[1] = part{}
 	if e.state == held {
-		n.parts[1] = part{n.heads + uintptr(e.head-1)*headRoom, uint64(e.headLen)}
+		n.parts[1] = part{n.rooms + uintptr(e.place-1)*roomEach, uint64(e.length)}
 	}
 	for {
 		_, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(n.out), uintptr(unsafe.Pointer(&n.message)), unix.MSG_NOSIGNAL)

@@ -18,7 +18,7 @@ import (
 type Conn struct {
 	FD   int
 	Key  Key
-	Head []byte // the request to answer; empty: none was read
+	Read []byte // what was read and has to be answered
 	// Partner is the connection that all goes on to, and from, as it is; 0:
 	// none, nothing has gone anywhere yet. Chain is where that is done.
 	Partner int
@@ -78,7 +78,7 @@ func Inherited() (out, in int, ok bool) {
 // Receive takes what earlier proxies have sent, and waits for more, until the
 // socket breaks.
 func Receive(in int, take func(Conn)) error {
-	room := make([]byte, int(unsafe.Sizeof(Entry{}))+headRoom)
+	room := make([]byte, int(unsafe.Sizeof(Entry{}))+roomEach)
 	control := make([]byte, unix.CmsgSpace(8))
 	for {
 		n, k, _, _, err := unix.Recvmsg(in, room, control, unix.MSG_CMSG_CLOEXEC)
@@ -108,7 +108,7 @@ func decode(p, control []byte) (c Conn, err error) {
 	if e.nameLen > maxName {
 		return c, fmt.Errorf("a name of %d bytes", e.nameLen)
 	}
-	c = Conn{Key: e.key(), Chain: e.chain, Head: append([]byte(nil), p[size:]...)}
+	c = Conn{Key: e.key(), Chain: e.chain, Read: append([]byte(nil), p[size:]...)}
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return c, err

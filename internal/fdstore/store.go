@@ -7,21 +7,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// headRoom is the longest head that is held, in bytes; longer ones are lost
-// with the proxy. headsEach is how many requests a worker may have under way
-// and held.
+// roomEach is the most that is held of what was read from a connection, in
+// bytes: enough for most requests' heads. placesEach is how many connections a
+// worker may have of which something is held.
 const (
-	headRoom  = 4 << 10
-	headsEach = 1024
-	mostFDs   = 1 << 18 // connections of higher descriptors are not kept
+	roomEach   = 4 << 10
+	placesEach = 1024
+	mostFDs    = 1 << 18 // connections of higher descriptors are not kept
 )
 
 // Store is the memory that the proxy and the process behind it share.
 type Store struct {
 	note    *note
 	entries []Entry
-	heads   []byte
-	given   uint32 // heads that workers have
+	rooms   []byte
+	given   uint32 // places that workers have
 }
 
 // note is what the store's process reads and writes besides the entries, which
@@ -38,7 +38,7 @@ type note struct {
 	parts   [2]part
 	out     int32   // the socket to the next proxy
 	count   uintptr // of entries, which follow
-	heads   uintptr // where they begin
+	rooms   uintptr // where they begin
 
 	counts    counts
 	synCounts uint64 // bytes acknowledged on a connection that has sent none
@@ -78,8 +78,8 @@ func New(workers int) (*Store, error) {
 	}
 	count := int(min(limit.Cur, mostFDs))
 	entries := unsafe.Sizeof(note{})
-	heads := entries + uintptr(count)*unsafe.Sizeof(Entry{})
-	size := int(heads) + workers*headsEach*headRoom
+	rooms := entries + uintptr(count)*unsafe.Sizeof(Entry{})
+	size := int(rooms) + workers*placesEach*roomEach
 	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("memory for what outlives the proxy: %w", err)
@@ -87,10 +87,10 @@ func New(workers int) (*Store, error) {
 	s := &Store{
 		note:    (*note)(unsafe.Pointer(&mem[0])),
 		entries: unsafe.Slice((*Entry)(unsafe.Pointer(&mem[entries])), count),
-		heads:   mem[heads:],
+		rooms:   mem[rooms:],
 	}
 	n := s.note
-	n.count, n.heads = uintptr(count), uintptr(unsafe.Pointer(&mem[heads]))
+	n.count, n.rooms = uintptr(count), uintptr(unsafe.Pointer(&mem[rooms]))
 	n.parts = [2]part{{length: uint64(unsafe.Sizeof(Entry{}))}, {}}
 	n.control = control{level: unix.SOL_SOCKET, kind: unix.SCM_RIGHTS}
 	n.message = message{

@@ -3,13 +3,13 @@ package fdstore
 // Worker is what one worker writes its connections' states with.
 type Worker struct {
 	store  *Store
-	unused []uint32 // places for heads, from 1
+	unused []uint32 // places, from 1
 }
 
 // Worker gives out the next worker's part.
 func (s *Store) Worker() *Worker {
 	w := &Worker{store: s}
-	for range headsEach {
+	for range placesEach {
 		s.given++
 		w.unused = append(w.unused, s.given)
 	}
@@ -64,35 +64,37 @@ func (w *Worker) Forget(fd int) {
 	}
 }
 
-// Room is memory for a request's head of n bytes that has been read; nil when
-// it can't be held, for one when n is 0. Hold must follow, or Answered.
+// Room is memory for n bytes that were read, behind those that are held; nil
+// when they can't be held. Held must follow.
 func (w *Worker) Room(e *Entry, n int) []byte {
-	e.headLen = 0
-	if n == 0 || e.state != busy || e.repeated || n > headRoom || len(w.unused) == 0 && e.head == 0 {
+	if e.spent || !e.holds || int(e.length)+n > roomEach || e.place == 0 && len(w.unused) == 0 {
+		e.spent = true
 		return nil
 	}
-	if e.head == 0 {
-		e.head = w.unused[len(w.unused)-1]
+	if e.place == 0 {
+		e.place = w.unused[len(w.unused)-1]
 		w.unused = w.unused[:len(w.unused)-1]
 	}
-	e.headLen = uint32(n)
-	at := int(e.head-1) * headRoom
-	return w.store.heads[at : at+n : at+n]
+	at := int(e.place-1)*roomEach + int(e.length)
+	e.length += uint32(n)
+	return w.store.rooms[at : at+n : at+n]
 }
 
-// Answered tells that the response is complete, though written perhaps not,
-// and that nothing more was read.
+// Held tells that the bytes are there.
+func (e *Entry) Held() { e.set(held) }
+
+// Answered tells that all that came of what was read is complete, though
+// written perhaps not.
 func (w *Worker) Answered(e *Entry, written bool) {
 	w.drop(e)
-	e.repeated = false
 	if e.answered = !written; written {
-		e.set(idle)
+		e.rest()
 	}
 }
 
 func (w *Worker) drop(e *Entry) {
-	if e.head != 0 {
-		w.unused = append(w.unused, e.head)
-		e.head, e.headLen = 0, 0
+	if e.place != 0 {
+		w.unused = append(w.unused, e.place)
+		e.place, e.length = 0, 0
 	}
 }

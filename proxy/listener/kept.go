@@ -122,7 +122,7 @@ func (al *activeListener) goOn(c fdstore.Conn, from source) {
 		return
 	}
 	s := &al.h.accepting
-	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Head, partner: c.Partner, chain: c.Chain}
+	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Read, partner: c.Partner, chain: c.Chain}
 	if s.keep(from.pod); s.partner > 0 {
 		// Listener filters would take what comes next for the beginning.
 		s.next = len(al.l.filters)

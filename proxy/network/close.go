@@ -48,7 +48,6 @@ func (c *Connection) Close(how CloseType) {
 		c.closeNow(LocalClose)
 		return
 	}
-	c.forget()
 	c.state, c.closing, c.writeEnd = stateClosing, how, how != FlushAndLinger
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
@@ -90,7 +89,6 @@ func (c *Connection) EndWrite() {
 	if c.state == stateClosed || c.writeEnd {
 		return
 	}
-	c.forget()
 	c.writeEnd = true
 	c.flushLater()
 }
@@ -106,6 +104,7 @@ func (c *Connection) maybeFinish() {
 			c.closeNow(LocalClose)
 			return
 		}
+		c.forget()
 		shutdown(int(c.fd), unix.SHUT_WR)
 	}
 	if c.state == stateClosing {

@@ -14,30 +14,31 @@ func (c *Connection) kept() *fdstore.Entry {
 	return c.loop.Kept.Opened(int(c.fd))
 }
 
-// NoteHead copies the first n bytes of b, a request's head, to where they
-// outlive the process, if they are all that was read. Hold may follow.
-func (c *Connection) NoteHead(b *Buffer, n int) {
-	e := c.kept()
-	if e == nil {
-		return
-	}
-	if b.size != n || c.out.size > 0 || c.transport != nil {
-		n = 0
-	}
-	if room := c.loop.Kept.Room(e, n); room != nil {
-		b.CopyTo(room)
-	}
-}
-
-// Hold tells that the head that was noted is a whole request, and safe to
-// repeat.
-func (c *Connection) Hold() {
-	if e := c.kept(); e != nil {
+// HoldInput has what is read outlive the process, until it is spent, or
+// answered. Nothing may come of it before but what may come twice.
+func (c *Connection) HoldInput() {
+	if e := c.kept(); e != nil && c.transport == nil {
 		e.Hold()
 	}
 }
 
-// Answered tells that the response to all that was read is complete.
+// SpendInput tells that something comes of what was read that must not come
+// twice.
+func (c *Connection) SpendInput() {
+	if e := c.kept(); e != nil {
+		e.Spend()
+	}
+}
+
+// holdInput copies the n bytes that were read last.
+func (c *Connection) holdInput(e *fdstore.Entry, n int) {
+	if room := c.loop.Kept.Room(e, n); room != nil {
+		c.in.copyLast(room)
+		e.Held()
+	}
+}
+
+// Answered tells that the response to what was read is complete.
 func (c *Connection) Answered() {
 	if e := c.kept(); e != nil && c.transport == nil && c.in.size == 0 {
 		c.loop.Kept.Answered(e, c.out.size == 0)

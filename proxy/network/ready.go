@@ -42,8 +42,12 @@ func (c *Connection) onReadable() {
 			kept.Reading()
 		}
 		r := c.read()
-		if kept != nil && r.N == 0 && !r.End && r.Err == nil {
-			kept.Unread()
+		if kept != nil {
+			if r.N > 0 {
+				c.holdInput(kept, r.N)
+			} else if !r.End && r.Err == nil {
+				kept.Unread()
+			}
 		}
 		if c.state == stateClosing {
 			// Only the peer's close is awaited; what it still sends is dropped.

@@ -22,10 +22,7 @@ func (c *Connection) Write(b *Buffer, end bool) {
 		}
 	}
 	c.out.Move(b)
-	if end {
-		c.forget()
-		c.writeEnd = true
-	}
+	c.writeEnd = c.writeEnd || end
 	c.outputAdded()
 }
 

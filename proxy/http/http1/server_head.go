@@ -35,7 +35,6 @@ func (s *server) readHead(b *network.Buffer) (more bool, err *http.CodecError) {
 	s.in.scanned = 0
 	h := s.dec.RequestHeaders()
 	h.SetLimits(s.enc.set.maxLines(), s.enc.set.maxHead())
-	s.enc.conn.NoteHead(b, n)
 	if s.http10, err = parseRequest(h, takeHead(b, n, h), s.enc.set); err != nil {
 		s.http10 = false
 		return false, err
@@ -117,6 +116,9 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 		}
 		h.Remove(http.ContentLength)
 	}
+	if s.connect || s.upgrade || method != "GET" && method != "OPTIONS" && !s.isHead {
+		s.enc.conn.SpendInput() // it is not safe (RFC 9110 section 9.2.1)
+	}
 	switch {
 	case s.connect || s.upgrade:
 		s.phase = phaseHold
@@ -129,9 +131,6 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 		s.dec.DecodeHeaders(false)
 	default:
 		s.phase = phaseWait
-		if method == "GET" || s.isHead || method == "OPTIONS" {
-			s.enc.conn.Hold()
-		}
 		s.dec.DecodeHeaders(true)
 	}
 	return nil
