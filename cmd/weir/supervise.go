@@ -12,14 +12,17 @@ import (
 )
 
 func superviseCommand() *cobra.Command {
-	return &cobra.Command{
+	var keep bool
+	cmd := &cobra.Command{
 		Use:   "supervise [flags] -- SUBCOMMAND…",
 		Short: "Run a weir subcommand, and start it again at once when it dies",
 		Long: `Run a weir subcommand, and start it again at once when it dies.
 
 For containers: the kubelet waits longer and longer before it starts one again.
-A proxy's HTTP/1 connections without TLS go on in the next one, and requests
-under way that are safe to repeat are repeated once. Signals are passed on.`,
+Connections of a proxy that was killed go on in the next one: those that are
+passed on as they are, and those that speak HTTP/1 without TLS and have no
+request under way. A request that is safe to repeat (GET, HEAD, OPTIONS) is
+repeated once. Signals are passed on.`,
 		Example: "  weir supervise -- proxy -c bootstrap.yaml --agent-socket /run/weir/proxy.sock",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -29,7 +32,7 @@ under way that are safe to repeat are repeated once. Signals are passed on.`,
 			}
 			var env []string
 			var files []*os.File
-			if args[0] == "proxy" {
+			if args[0] == "proxy" && keep {
 				pair, err := fdstore.Pair()
 				if err != nil {
 					return err
@@ -44,4 +47,6 @@ under way that are safe to repeat are repeated once. Signals are passed on.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&keep, "keep-connections", true, "have a killed proxy's connections go on in the next one")
+	return cmd
 }

@@ -177,7 +177,7 @@ func proxy(end string) error {
 			}
 		case "end":
 			if end == "in order" {
-				s.Ended()
+				s.End()
 				return nil
 			}
 			unix.Kill(unix.Getpid(), unix.SIGKILL)

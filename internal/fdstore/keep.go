@@ -30,7 +30,7 @@ func (s *Store) Keep(out int) error {
 		return fmt.Errorf("blocking signals: %w", err)
 	}
 	args, length := arguments()
-	errno := fork(s.note, args, length)
+	pid, errno := fork(s.note, args, length)
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil); err != nil {
 		return fmt.Errorf("unblocking signals: %w", err)
 	}
@@ -38,7 +38,18 @@ func (s *Store) Keep(out int) error {
 		unix.Close(self)
 		return fmt.Errorf("clone: %w", errno)
 	}
+	s.keeper = pid
 	return nil
+}
+
+// End ends the process: the proxy ends in order, and takes all with it.
+func (s *Store) End() {
+	unix.Kill(s.keeper, unix.SIGKILL)
+	for {
+		if _, err := unix.Wait4(s.keeper, nil, 0, nil); err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // fork makes the process. What runs there has Go's memory but nothing of its
@@ -47,13 +58,13 @@ func (s *Store) Keep(out int) error {
 //
 //go:norace
 //go:nosplit
-func fork(n *note, args unsafe.Pointer, length int) syscall.Errno {
+func fork(n *note, args unsafe.Pointer, length int) (int, syscall.Errno) {
 	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, unix.CLONE_FILES|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno == 0 && pid == 0 {
 		rename(args, length)
 		keep(n)
 	}
-	return errno
+	return int(pid), errno
 }
 
 // arguments is where the command line lies that the kernel shows.
@@ -97,9 +108,6 @@ func keep(n *note) {
 		if errno != unix.EINTR {
 			exit()
 		}
-	}
-	if n.orderly != 0 {
-		exit()
 	}
 	closeOthers(n)
 	for fd := uintptr(0); fd < n.count; fd++ {

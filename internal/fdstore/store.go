@@ -22,13 +22,13 @@ type Store struct {
 	entries []Entry
 	rooms   []byte
 	given   uint32 // places that workers have
+	keeper  int    // the process behind it; 0: none
 }
 
 // note is what the store's process reads and writes besides the entries, which
 // must not allocate. See keep.
 type note struct {
-	orderly uint32 // the proxy has ended by itself: nothing is to go on
-	poll    struct {
+	poll struct {
 		fd      int32
 		events  int16
 		revents int16
@@ -99,8 +99,5 @@ func New(workers int) (*Store, error) {
 	}
 	return s, n.calibrate()
 }
-
-// Ended tells that the proxy ends in order: what is open then is closed.
-func (s *Store) Ended() { s.note.orderly = 1 }
 
 var _ = [1]struct{}{}[unsafe.Sizeof(uintptr(0))-unsafe.Sizeof(uint64(0))] // 64 bits only

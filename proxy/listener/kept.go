@@ -58,6 +58,7 @@ const heirPatience = 10 * time.Second
 // GoOn takes in a connection that a proxy before this one had, now or once
 // there is what it came by.
 func (m *Manager) GoOn(c fdstore.Conn) {
+	m.sayGoingOn()
 	if m.take(c) {
 		return
 	}
@@ -69,6 +70,17 @@ func (m *Manager) GoOn(c fdstore.Conn) {
 			m.log.Warn("a connection of the proxy before has nowhere to go on", "listener", c.Key.Listener, "pod", c.Key.Pod)
 		}
 	}).Enable(heirPatience)
+}
+
+// sayGoingOn logs how many there were, a second after the first.
+func (m *Manager) sayGoingOn() {
+	if m.goingOn++; m.goingOn > 1 {
+		return
+	}
+	m.server.Main.NewTimer(func() {
+		m.log.Info("connections of the proxy before this one go on", "number", m.goingOn)
+		m.goingOn = 0
+	}).Enable(time.Second)
 }
 
 // takeWaiting tries again those that wait.

@@ -41,6 +41,7 @@ type Manager struct {
 	waiting  map[int]fdstore.Conn // of a proxy before this one, by descriptor
 
 	nextWorker int // that gets one of those
+	goingOn    int // of those that were not yet told of
 
 	started       bool
 	stopped       bool

@@ -47,6 +47,6 @@ func (k *kept) begin(s *server) {
 // end has nothing go on: the proxy was told to end, and its clients know.
 func (k *kept) end() {
 	if k != nil {
-		k.store.Ended()
+		k.store.End()
 	}
 }
