@@ -65,7 +65,6 @@ func proxy(end string) error {
 		return err
 	}
 	fmt.Println(l.Addr())
-	var others []*os.File
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -169,7 +168,7 @@ func proxy(end string) error {
 			if err != nil {
 				return err
 			}
-			others = append(others, up)
+			defer up.Close()
 			e.SetChain(Chain{Name: 9, Index: 1, Of: 2})
 			w.Pair(int(f.Fd()), int(up.Fd()))
 			if strings.TrimSpace(line) != "passed on" {
