@@ -142,6 +142,8 @@ func closeOthers(n *note) {
 	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, from, ^uintptr(0)>>32, 0)
 }
 
+// send is false when nothing more can be sent.
+//
 //go:norace
 //go:nosplit
 func send(n *note, e *Entry, fd uintptr) bool {
@@ -157,7 +159,7 @@ func send(n *note, e *Entry, fd uintptr) bool {
 	for {
 		_, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(n.out), uintptr(unsafe.Pointer(&n.message)), unix.MSG_NOSIGNAL)
 		if errno != unix.EINTR {
-			return errno == 0
+			return errno == 0 || errno == unix.EBADF // this one alone can't be
 		}
 	}
 }
@@ -168,6 +170,8 @@ func entryOf(n *note, fd uintptr) *Entry {
 	return (*Entry)(unsafe.Add(unsafe.Pointer(n), unsafe.Sizeof(note{})+fd*unsafe.Sizeof(Entry{})))
 }
 
+// goesOn tells whether the next proxy can go on with a descriptor.
+//
 //go:norace
 //go:nosplit
 func goesOn(n *note, fd uintptr) bool {
