@@ -60,6 +60,7 @@ func (m *ConnManager) OnNewConnection() network.FilterStatus {
 		s.DownstreamCxSslTotal.Inc()
 		s.DownstreamCxSslActive.Inc()
 	}
+	m.conn.HoldInput()
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
 		t := &overload.Timer{}
