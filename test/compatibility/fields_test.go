@@ -12,9 +12,9 @@ import (
 
 // harmless are fields that weir takes without looking, and why that is right.
 var harmless = map[string]string{
-	"envoy.config.bootstrap.v3.Bootstrap.grpc_async_client_manager_config": "how long Envoy keeps gRPC clients that nobody uses",
-	"envoy.config.bootstrap.v3.Bootstrap.inline_headers":                   "headers that Envoy finds faster",
-	"envoy.config.bootstrap.v3.Bootstrap.memory_allocator_manager":         "for tcmalloc",
+	"envoy.config.bootstrap.v3.Bootstrap.grpc_async_client_manager_config":                                              "how long Envoy keeps gRPC clients that nobody uses",
+	"envoy.config.bootstrap.v3.Bootstrap.inline_headers":                                                                "headers that Envoy finds faster",
+	"envoy.config.bootstrap.v3.Bootstrap.memory_allocator_manager":                                                      "for tcmalloc",
 	"envoy.config.bootstrap.v3.Admin.ignore_global_conn_limit":                                                          "connections to the admin pages never count",
 	"envoy.config.bootstrap.v3.Bootstrap.DeferredStatOptions.enable_deferred_creation_stats":                            "when Envoy allocates",
 	"envoy.config.bootstrap.v3.Bootstrap.node_context_params":                                                           "for xdstp:// names, which are refused",
