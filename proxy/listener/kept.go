@@ -62,10 +62,10 @@ func (m *Manager) GoOn(c fdstore.Conn) {
 	if m.take(c) {
 		return
 	}
-	m.waiting[c.FD] = c
+	m.waiting[&c] = true
 	m.server.Main.NewTimer(func() {
-		if _, waits := m.waiting[c.FD]; waits {
-			delete(m.waiting, c.FD)
+		if m.waiting[&c] {
+			delete(m.waiting, &c)
 			c.Close()
 			m.log.Warn("a connection of the proxy before has nowhere to go on", "listener", c.Key.Listener, "pod", c.Key.Pod)
 		}
@@ -85,9 +85,9 @@ func (m *Manager) sayGoingOn() {
 
 // takeWaiting tries again those that wait.
 func (m *Manager) takeWaiting() {
-	for fd, c := range m.waiting {
-		if m.take(c) {
-			delete(m.waiting, fd)
+	for c := range m.waiting {
+		if m.take(*c) {
+			delete(m.waiting, c)
 		}
 	}
 }
