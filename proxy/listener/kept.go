@@ -23,7 +23,7 @@ func (s *Socket) keep(pod *PodSocket) {
 	if pod != nil {
 		k.Pod, k.Inbound = pod.Pod.ID, pod.Direction == pods.Inbound
 	}
-	w.Open(s.fd, k, len(s.begun) > 0 || s.partner > 0)
+	w.Open(s.fd, k, s.past, len(s.begun) > 0 || s.partner > 0)
 }
 
 // forget has the socket end with the process.
@@ -134,7 +134,7 @@ func (al *activeListener) goOn(c fdstore.Conn, from source) {
 		return
 	}
 	s := &al.h.accepting
-	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Read, partner: c.Partner, chain: c.Chain}
+	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Read, partner: c.Partner, chain: c.Chain, past: c.Past}
 	if s.keep(from.pod); s.partner > 0 {
 		// Listener filters would take what comes next for the beginning.
 		s.next = len(al.l.filters)
