@@ -1,6 +1,9 @@
 package fdstore
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // state is how far a connection is.
 type state = uint32
@@ -28,6 +31,30 @@ type Chain struct {
 	Of    uint16 // how many there are; 0: the chain is not known
 }
 
+// Past is how often a connection has gone on already, one time soon after the
+// other: if it is what the proxies die of, it must not for ever.
+type Past struct {
+	Last  int64 // nanoseconds of CLOCK_BOOTTIME
+	Times uint32
+	_     uint32
+}
+
+// A connection that goes on oftener than mostTimes, each time within soon of
+// the last, is closed.
+const (
+	mostTimes = 3
+	soon      = 10 * time.Second
+)
+
+// next is the past of a connection that goes on now; ok tells whether it may.
+func (p Past) next(now time.Duration) (next Past, ok bool) {
+	next = Past{Last: int64(now), Times: 1}
+	if p.Times > 0 && now-time.Duration(p.Last) < soon {
+		next.Times = p.Times + 1
+	}
+	return next, next.Times <= mostTimes
+}
+
 // maxName is the longest name of a listener whose connections are kept, in
 // bytes.
 const maxName = 96
@@ -41,6 +68,7 @@ type Entry struct {
 	pod      uint32 // of the key
 	partner  uint32 // the descriptor that it is paired with
 	chain    Chain
+	past     Past
 	place    uint32 // of what is held, from 1; 0: none
 	length   uint32 // of what is held
 	inbound  bool
@@ -56,8 +84,8 @@ func (e *Entry) set(s state) { atomic.StoreUint32(&e.state, s) }
 
 // open begins the entry of a connection. begun says that it is not at its
 // beginning.
-func (e *Entry) open(k Key, begun bool) {
-	*e = Entry{state: e.state, pod: k.Pod, inbound: k.Inbound, spent: begun}
+func (e *Entry) open(k Key, past Past, begun bool) {
+	*e = Entry{state: e.state, pod: k.Pod, inbound: k.Inbound, past: past, spent: begun}
 	e.nameLen = uint8(copy(e.name[:], k.Listener))
 	if begun {
 		e.set(busy)

@@ -79,7 +79,7 @@ func proxy(end string) error {
 			return err
 		}
 		key := Key{Listener: "l", Pod: 7, Inbound: true}
-		w.Open(int(f.Fd()), key, strings.HasPrefix(line, "repeated"))
+		w.Open(int(f.Fd()), key, Past{}, strings.HasPrefix(line, "repeated"))
 		e := w.Opened(int(f.Fd()))
 		hold := func(text string) {
 			e.Hold()

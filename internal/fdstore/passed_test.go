@@ -17,7 +17,7 @@ func TestPassedOn(t *testing.T) {
 	client, down := connected(t)
 	up, server := connected(t)
 	w := s.Worker()
-	w.Open(down, Key{Listener: "l"}, false)
+	w.Open(down, Key{Listener: "l"}, Past{}, false)
 	w.Opened(down).SetChain(Chain{Of: 1})
 	w.Pair(down, up)
 	buf := make([]byte, 1<<20)
@@ -55,6 +55,30 @@ func TestPassedOn(t *testing.T) {
 		step.do()
 		if got := goesOn(s.note, uintptr(down)) && goesOn(s.note, uintptr(up)); got != step.want {
 			t.Errorf("%s: %v", step.what, got)
+		}
+	}
+}
+
+// TestPast: three times soon after each other, or as often as the proxy is
+// killed now and then.
+func TestPast(t *testing.T) {
+	for _, test := range []struct {
+		pauses time.Duration
+		want   int
+	}{
+		{time.Second, 3},
+		{soon, 20},
+	} {
+		var p Past
+		now, times := time.Hour, 0
+		for ok := true; times < 20; times++ {
+			if p, ok = p.next(now); !ok {
+				break
+			}
+			now += test.pauses
+		}
+		if times != test.want {
+			t.Errorf("every %v: %d times, want %d", test.pauses, times, test.want)
 		}
 	}
 }

@@ -23,6 +23,7 @@ type Conn struct {
 	// none, nothing has gone anywhere yet. Chain is where that is done.
 	Partner int
 	Chain   Chain
+	Past    Past // with this time
 }
 
 // Close closes the descriptors.
@@ -94,8 +95,19 @@ func Receive(in int, take func(Conn)) error {
 		if err != nil {
 			return fmt.Errorf("connections of the proxy before: %w", err)
 		}
+		var may bool
+		if c.Past, may = c.Past.next(boottime()); !may {
+			c.Close()
+			continue
+		}
 		take(c)
 	}
+}
+
+func boottime() time.Duration {
+	var now unix.Timespec
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // it can't fail
+	return time.Duration(now.Nano())
 }
 
 func decode(p, control []byte) (c Conn, err error) {
@@ -108,7 +120,7 @@ func decode(p, control []byte) (c Conn, err error) {
 	if e.nameLen > maxName {
 		return c, fmt.Errorf("a name of %d bytes", e.nameLen)
 	}
-	c = Conn{Key: e.key(), Chain: e.chain, Read: append([]byte(nil), p[size:]...)}
+	c = Conn{Key: e.key(), Chain: e.chain, Past: e.past, Read: append([]byte(nil), p[size:]...)}
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return c, err

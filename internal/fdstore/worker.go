@@ -16,11 +16,11 @@ func (s *Store) Worker() *Worker {
 	return w
 }
 
-// Open begins the entry of an accepted connection, if it can have one. begun
-// says that an earlier proxy has read from it what this one is to go on with.
-func (w *Worker) Open(fd int, k Key, begun bool) {
+// Open begins the entry of an accepted connection, if it can have one. past is
+// that of one that has gone on, and begun says that it is not at its beginning.
+func (w *Worker) Open(fd int, k Key, past Past, begun bool) {
 	if fd < len(w.store.entries) && len(k.Listener) <= maxName {
-		w.store.entries[fd].open(k, begun)
+		w.store.entries[fd].open(k, past, begun)
 	}
 }
 

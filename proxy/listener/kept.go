@@ -23,7 +23,7 @@ func (s *Socket) keep(pod *PodSocket) {
 	if pod != nil {
 		k.Pod, k.Inbound = pod.Pod.ID, pod.Direction == pods.Inbound
 	}
-	w.Open(s.fd, k, len(s.begun) > 0 || s.partner > 0)
+	w.Open(s.fd, k, s.past, len(s.begun) > 0 || s.partner > 0)
 }
 
 // forget has the socket end with the process.
@@ -62,10 +62,10 @@ func (m *Manager) GoOn(c fdstore.Conn) {
 	if m.take(c) {
 		return
 	}
-	m.waiting[c.FD] = c
+	m.waiting[&c] = true
 	m.server.Main.NewTimer(func() {
-		if _, waits := m.waiting[c.FD]; waits {
-			delete(m.waiting, c.FD)
+		if m.waiting[&c] {
+			delete(m.waiting, &c)
 			c.Close()
 			m.log.Warn("a connection of the proxy before has nowhere to go on", "listener", c.Key.Listener, "pod", c.Key.Pod)
 		}
@@ -85,9 +85,9 @@ func (m *Manager) sayGoingOn() {
 
 // takeWaiting tries again those that wait.
 func (m *Manager) takeWaiting() {
-	for fd, c := range m.waiting {
-		if m.take(c) {
-			delete(m.waiting, fd)
+	for c := range m.waiting {
+		if m.take(*c) {
+			delete(m.waiting, c)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func (al *activeListener) goOn(c fdstore.Conn, from source) {
 		return
 	}
 	s := &al.h.accepting
-	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Read, partner: c.Partner, chain: c.Chain}
+	*s = Socket{listener: al, fd: c.FD, Local: local, Remote: remote, directRemote: remote, begun: c.Read, partner: c.Partner, chain: c.Chain, past: c.Past}
 	if s.keep(from.pod); s.partner > 0 {
 		// Listener filters would take what comes next for the beginning.
 		s.next = len(al.l.filters)

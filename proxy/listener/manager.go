@@ -38,7 +38,7 @@ type Manager struct {
 	warming  map[string]*Listener
 	draining map[*Listener]*event.Timer
 	attached map[int]*attachment
-	waiting  map[int]fdstore.Conn // of a proxy before this one, by descriptor
+	waiting  map[*fdstore.Conn]bool // connections of a proxy before this one
 
 	nextWorker int // that gets one of those
 	goingOn    int // of those that were not yet told of
@@ -62,7 +62,7 @@ func NewManager(s *Server, o Options) *Manager {
 		drain:    &drain{window: o.DrainTime, immediate: o.DrainImmediately},
 		validate: o.Validate,
 		stats:    stats.NewGroup[ManagerStats](s.Stats, stats.Scope{Prefix: "listener_manager."}).For(0),
-		active:   map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{}, waiting: map[int]fdstore.Conn{},
+		active:   map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{}, waiting: map[*fdstore.Conn]bool{},
 	}
 	shared := &server{runtime: s.Runtime, overload: s.Overload, log: s.Log}
 	for w, loop := range s.Workers {

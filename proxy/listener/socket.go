@@ -52,6 +52,7 @@ type Socket struct {
 	// with the connection upstream and the filter chain that it was on.
 	partner int // descriptor; 0: none
 	chain   fdstore.Chain
+	past    fdstore.Past
 
 	begun []byte // a request that an earlier proxy has read; nil: none
 	data  []byte // what was peeked in this round, in the worker's scratch memory

@@ -158,10 +158,11 @@ func TestConnectionsOutliveProxy(t *testing.T) {
 	answers(get, "GET /waits\n")
 	asks(kept, "GET", "/2")
 	answers(kept, "GET /2\n")
+	io.WriteString(half, "Host: web\r\n\r\n")
+	answers(half, "GET /half-a-request\n")
 	echoes(passed, "two")
 	ends(post, "a POST")
 	ends(cut, "half a response")
-	ends(half, "half a request")
 
 	k.kill()
 	asks(kept, "POST", "/3")
