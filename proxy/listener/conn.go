@@ -94,11 +94,13 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 		c.Close(network.NoFlush)
 		return
 	}
-	c.Start()
-	if c.dropPartner(); !c.Open() {
+	// One that a filter has closed with what is to be flushed goes on: its end
+	// must be seen.
+	running := c.Start()
+	if c.dropPartner(); !running {
 		return
 	}
-	if len(s.begun) > 0 {
+	if len(s.begun) > 0 && c.Open() {
 		c.Begin(s.begun)
 	}
 	if p != nil {
