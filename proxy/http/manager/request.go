@@ -13,7 +13,6 @@ func (s *stream) prepareRequest(end bool) bool {
 	proto := s.m.codec.Protocol() // of this request: HTTP/1.0 or 1.1
 	s.info.Protocol = proto.String()
 	st := s.w.stats
-	st.rqProtocol(proto)
 	if s.cfg.overload.StopsAcceptingRequests() {
 		st.DownstreamRqOverloadClose.Inc()
 		s.Answer(503, "envoy overloaded", s.tellOverload, http.NoGrpcStatus, "overload")

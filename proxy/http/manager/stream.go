@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
@@ -118,6 +119,7 @@ func (s *stream) startInfo() {
 	}
 	st := s.w.stats
 	st.DownstreamRqTotal.Inc()
+	st.rqProtocol(m.protocol)
 	st.DownstreamRqActive.Inc()
 }
 
@@ -184,10 +186,11 @@ func (s *stream) completeRemote() {
 	}
 }
 
-// protocolError notes that the client broke the rules of the protocol.
-func (s *stream) protocolError() {
+// protocolError notes that the client broke the rules of the protocol, by this
+// stream or as otherwise tells.
+func (s *stream) protocolError(otherwise string) {
 	s.info.SetFlag(streaminfo.DownstreamProtocolError)
-	if d := s.enc.Details(); d != "" {
+	if d := cmp.Or(s.enc.Details(), otherwise); d != "" {
 		s.info.ResponseCodeDetails = d
 	}
 }
@@ -208,10 +211,7 @@ func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
 	switch reason {
 	case http.ConnectionTermination:
 		s.info.SetFlag(streaminfo.DownstreamConnectionTermination)
-		s.info.ResponseCodeDetails = "downstream_remote_disconnect"
-		if !s.m.conn.Open() && failure != "" {
-			s.info.ResponseCodeDetails += "|" + failure
-		}
+		s.info.ResponseCodeDetails = s.m.disconnected(failure)
 	case http.ProtocolError:
 		s.info.SetFlag(streaminfo.DownstreamProtocolError)
 	case http.RemoteReset, http.RemoteRefusedStreamReset:
