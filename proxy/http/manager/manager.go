@@ -278,7 +278,7 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 	} else {
 		s.DownstreamCxDestroyLocal.Inc()
 	}
-	m.countActive(ev)
+	m.countActive(network.RemoteClose) // whoever closed it, to Envoy
 	s.DownstreamCxLengthMs.Record(uint64((m.conn.Loop().Now() - m.conn.Opened()) / time.Millisecond))
 	m.w.unpark(m)
 	if m.conn.DelayedCloseTimedOut() {

@@ -93,8 +93,8 @@ func (s *stream) finishResponse(end bool) {
 		}
 	}
 	if proto >= http.HTTP2 && s.connectionClose && m.drain != closing {
-		m.drain = closing
-		m.codec.GoAway()
+		m.startDrain()
+		m.drain = closing // with the last of the streams that come yet
 	}
 	s.w.stats.CountStatus(code)
 	s.w.listener.CountStatus(code)

@@ -203,10 +203,8 @@ func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
 	}
 	st := s.w.stats
 	st.DownstreamRqRxReset.Inc()
-	if s.info.ResponseCodeDetails == "" {
-		if d := s.enc.Details(); d != "" {
-			s.info.ResponseCodeDetails = d
-		}
+	if d := s.enc.Details(); d != "" {
+		s.info.ResponseCodeDetails = d
 	}
 	switch reason {
 	case http.ConnectionTermination:
