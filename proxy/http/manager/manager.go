@@ -45,23 +45,23 @@ type ConnManager struct {
 	life *event.Timer
 }
 
-// newConnManager makes the filter of a new connection.
+// newConnManager makes the filter of a new connection, which counts even if a
+// filter before this one closes it.
 func newConnManager(w *worker, cb *network.ReadCallbacks) *ConnManager {
 	m := &ConnManager{w: w, conn: cb.Connection()}
 	m.conn.AddCallbacks(m)
 	m.conn.SetCounters(&w.bytes)
+	w.stats.DownstreamCxTotal.Inc()
+	w.stats.DownstreamCxActive.Inc()
+	if m.conn.Transport() != nil { // the only ones are TLS
+		w.stats.DownstreamCxSslTotal.Inc()
+		w.stats.DownstreamCxSslActive.Inc()
+	}
 	return m
 }
 
 // OnNewConnection implements network.ReadFilter.
 func (m *ConnManager) OnNewConnection() network.FilterStatus {
-	s := m.w.stats
-	s.DownstreamCxTotal.Inc()
-	s.DownstreamCxActive.Inc()
-	if m.conn.Transport() != nil { // the only ones are TLS
-		s.DownstreamCxSslTotal.Inc()
-		s.DownstreamCxSslActive.Inc()
-	}
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
 		t := &overload.Timer{}
