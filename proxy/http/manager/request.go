@@ -88,8 +88,10 @@ func (s *stream) tellOverload(h *http.HeaderMap) {
 }
 
 // reject answers a bad request. To Envoy such a one is no protocol error: those
-// are the codecs'.
+// are the codecs'. Nor has it noticed that the request may be whole, so the
+// connection, if it ends, does so with delayed_close_timeout.
 func (s *stream) reject(code int, body, details string) bool {
+	s.rejected = true
 	s.Answer(code, body, nil, http.NoGrpcStatus, details)
 	return false
 }

@@ -68,6 +68,7 @@ type streamState struct {
 	internal        bool // the request comes from inside
 	grpc            bool // the request is gRPC, as it came
 	garbled         bool // the codec refuses the request
+	rejected        bool // its head does, before there is a route
 }
 
 // start takes the stream into use for a request that begins.
@@ -244,7 +245,7 @@ func (s *stream) finish() {
 	if s.Ended {
 		return
 	}
-	m, shut := s.m, s.connectionClose
+	m, shut := s.m, s.connectionClose && !s.rejected
 	s.destroy()
 	m.maybeClose(shut)
 }
