@@ -207,10 +207,10 @@ func (m *ConnManager) OnDrain() {
 		return
 	}
 	m.drain = closing
-	if m.streams == nil && m.conn.Readable() {
-		return
+	if m.streams == nil && m.conn.Open() && !m.conn.Readable() {
+		// The client must know at once, or its next request is lost.
+		m.close(network.FlushWriteAndEnd)
 	}
-	m.maybeClose(false)
 }
 
 // OnCodecIdle implements http2.IdleCallbacks.
