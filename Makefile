@@ -45,7 +45,7 @@ e2e-k8s: build ## the chart on a real Kubernetes node, made from source; as root
 	WEIR_KUBERNETES=$(CURDIR)/.cache/kubernetes $(GO) test -count=1 -v -timeout 30m -tags kubernetes ./test/kubernetes
 
 # What the oldest kernel is tried with: every program and each way of catching.
-OLDEST := ^Test(Check|OutboundKeepsOriginalDestination|MappedAddress|Inbound|UpstreamSocketsBypass|Flows|Exclusions|TakeOverAndCleanup|OtherLayout|DNSResolvers|Outbound|BothEnds|PeerName|DNS|ProxyKilled|AgentKilled|Cleanup)$$
+OLDEST := ^Test(Check|OutboundKeepsOriginalDestination|MappedAddress|Inbound|UpstreamSocketsBypass|Flows|Exclusions|TakeOverAndCleanup|OtherLayout|DNSResolvers|Outbound|BothEnds|PeerName|DNS|ProxyKilled|AgentKilled|Cleanup|Killed|EndsInOrder|PassedOn|ConnectionsOutliveProxy|RequestRepeatedOnce)$$
 
 vm: build ## the node path on Debian's kernels 5.10, 6.1 and 6.12, under qemu
 	scripts/deps vm

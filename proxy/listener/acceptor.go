@@ -96,17 +96,18 @@ func (a *acceptor) rest() {
 
 // take starts the life of an accepted connection.
 func (a *acceptor) take(fd int, remote network.Address) {
+	s := &a.al.h.accepting
+	*s = Socket{listener: a.al, fd: fd, Local: a.bound, Remote: remote, directRemote: remote}
+	s.keep(a.pod)
 	if a.overload().RejectsConnection() {
 		a.al.stats.CxOverloadReject.Inc()
-		network.CloseFD(fd)
+		s.close()
 		return
 	}
-	s := &a.al.h.accepting
-	*s = Socket{fd: fd, Local: a.bound, Remote: remote, directRemote: remote}
 	if a.wildcard || a.pod != nil {
 		local, err := network.LocalName(fd)
 		if err != nil {
-			network.CloseFD(fd)
+			s.close()
 			return
 		}
 		s.Local = local

@@ -53,6 +53,7 @@ func (m *Manager) acceptFrom(a *attachment) {
 			al.accept(a.source)
 		}
 	}, nil)
+	m.takeWaiting()
 }
 
 // Yield leaves the attached sockets to another proxy that accepts from them

@@ -18,7 +18,7 @@ type conn struct {
 // its original destination, or to a connection. p is not nil when the socket
 // had to wait and is watched by the loop.
 func (al *activeListener) inspected(s *Socket, p *pending) {
-	if al.l.originalDst && !s.handedOff {
+	if al.l.originalDst && !s.handedOff && s.partner == 0 {
 		if other := al.handOff(s); other != nil {
 			if p != nil {
 				al.h.loop.Remove(s.fd)
@@ -66,6 +66,12 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 		o.Transport = chain.transport(h.loop)
 	}
 	c.InitServer(h.loop, s.fd, s.Local, s.Remote, o)
+	if s.partner > 0 {
+		s.Info().Partner = s.partner
+	}
+	if e := s.kept(); e != nil && !s.handedOff {
+		e.SetChain(c.at.key)
+	}
 	if s.info != nil {
 		s.info.ChainName = chain.name
 		c.Info = s.info
@@ -83,12 +89,17 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 		c.watchConnect()
 	}
 	c.BuildFilters(chain.filters)
-	if len(chain.filters) == 0 {
+	if len(chain.filters) == 0 || (len(s.begun) > 0 || s.partner > 0) && o.Transport != nil { // it has come in clear
+		c.dropPartner()
 		c.Close(network.NoFlush)
 		return
 	}
-	if !c.Start() {
+	c.Start()
+	if c.dropPartner(); !c.Open() {
 		return
+	}
+	if len(s.begun) > 0 {
+		c.Begin(s.begun)
 	}
 	if p != nil {
 		c.TakeOver(p.seen)

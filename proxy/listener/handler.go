@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weirproxy/weir/internal/fdstore"
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
@@ -148,11 +149,12 @@ func (h *handler) update(l, old *Listener) {
 type place struct {
 	chain *Chain
 	al    *activeListener
+	key   fdstore.Chain // of chain
 }
 
 // place puts the listener's chains on al's worker.
 func (al *activeListener) place() {
-	put := func(c *Chain) { c.on[al.h.worker] = place{c, al} }
+	put := func(c *Chain) { c.on[al.h.worker] = place{c, al, al.l.nameChain(c)} }
 	for _, c := range al.l.chains {
 		put(c)
 	}

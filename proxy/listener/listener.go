@@ -157,6 +157,9 @@ type predicate func(*Socket) bool
 // find picks the chain for a socket whose filters have run; nil when none
 // takes it.
 func (l *Listener) find(s *Socket) *Chain {
+	if s.partner > 0 {
+		return l.chainOf(s.chain)
+	}
 	if l.matcher != nil {
 		var d tree.Data
 		d.SetSocket(s.Local, s.Remote, s.info)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/weirproxy/weir/internal/fdstore"
 	"github.com/weirproxy/weir/proxy/event"
 	"github.com/weirproxy/weir/proxy/stats"
 )
@@ -37,6 +38,10 @@ type Manager struct {
 	warming  map[string]*Listener
 	draining map[*Listener]*event.Timer
 	attached map[int]*attachment
+	waiting  map[int]fdstore.Conn // of a proxy before this one, by descriptor
+
+	nextWorker int // that gets one of those
+	goingOn    int // of those that were not yet told of
 
 	started       bool
 	stopped       bool
@@ -57,7 +62,7 @@ func NewManager(s *Server, o Options) *Manager {
 		drain:    &drain{window: o.DrainTime, immediate: o.DrainImmediately},
 		validate: o.Validate,
 		stats:    stats.NewGroup[ManagerStats](s.Stats, stats.Scope{Prefix: "listener_manager."}).For(0),
-		active:   map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{},
+		active:   map[string]*Listener{}, warming: map[string]*Listener{}, draining: map[*Listener]*event.Timer{}, attached: map[int]*attachment{}, waiting: map[int]fdstore.Conn{},
 	}
 	shared := &server{runtime: s.Runtime, overload: s.Overload, log: s.Log}
 	for w, loop := range s.Workers {
@@ -212,6 +217,7 @@ func (m *Manager) serve(l, old *Listener) error {
 		h.loop.Post(func() { h.add(l, old, sources) })
 		m.stats.CreateSuccess.Inc()
 	}
+	m.takeWaiting()
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
-	"github.com/weirproxy/weir/proxy/network"
 )
 
 // balance passes an accepted socket to the worker that shall have it.
@@ -18,7 +17,7 @@ func (al *activeListener) balance(s *Socket, from source) {
 					return
 				}
 				b.closed(w)
-				network.CloseFD(moved.fd)
+				moved.close()
 			})
 			return
 		}
@@ -30,7 +29,7 @@ func (al *activeListener) balance(s *Socket, from source) {
 func (al *activeListener) accepted(s *Socket, from source) {
 	s.listener = al
 	if !al.admit() {
-		network.CloseFD(s.fd)
+		s.close()
 		al.balancerClosed()
 		return
 	}
@@ -74,7 +73,7 @@ func (al *activeListener) takeOver(s *Socket) {
 
 // drop closes a socket that does not become a connection.
 func (al *activeListener) drop(s *Socket) {
-	network.CloseFD(s.fd)
+	s.close()
 	al.left()
 }
 

@@ -49,6 +49,7 @@ func (p *PodSocket) takeDNS(s *Socket) bool {
 	if p.DNS == nil || p.Direction != pods.Outbound || !s.localRestored || s.Local.Port() != dnsPort {
 		return false
 	}
+	s.forget()
 	p.DNS.TakeStream(p.Pod.ID, s.Local.Addr(), s.fd)
 	return true
 }

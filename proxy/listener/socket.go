@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"github.com/weirproxy/weir/internal/fdstore"
 	"github.com/weirproxy/weir/proxy/network"
 )
 
@@ -47,8 +48,14 @@ type Socket struct {
 	peerEnded     bool
 	failed        bool // peerEnded, by an error
 
-	data []byte // what was peeked in this round, in the worker's scratch memory
-	full bool   // all that may have come is in data
+	// A connection that a proxy before this one had goes on with a request, or
+	// with the connection upstream and the filter chain that it was on.
+	partner int // descriptor; 0: none
+	chain   fdstore.Chain
+
+	begun []byte // a request that an earlier proxy has read; nil: none
+	data  []byte // what was peeked in this round, in the worker's scratch memory
+	full  bool   // all that may have come is in data
 }
 
 // FD is the socket's descriptor, for asking the kernel about it.
@@ -91,6 +98,9 @@ const PeekMax = 64 << 10
 // connection shows what came before; the filter's WaitForData then ends it.
 func (s *Socket) Peek(n int) []byte {
 	n = min(n, PeekMax)
+	if len(s.begun) > 0 {
+		return s.begun[:min(n, len(s.begun))]
+	}
 	if len(s.data) < n && !s.full {
 		scratch := s.listener.h.scratch[:n]
 		k, errno := network.Peek(s.fd, scratch)
@@ -109,6 +119,7 @@ func (s *Socket) Peek(n int) []byte {
 
 // Consume drops the first n bytes that Peek has shown from the stream.
 func (s *Socket) Consume(n int) bool {
+	s.forget()
 	ok := network.Discard(s.fd, n)
 	s.data, s.full = nil, false
 	return ok

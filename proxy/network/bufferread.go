@@ -71,6 +71,19 @@ func (b *Buffer) CopyTo(p []byte) int {
 	return n
 }
 
+// copyLast fills p from the end of b, which has as many bytes.
+func (b *Buffer) copyLast(p []byte) {
+	skip := b.size - len(p)
+	for piece := range b.Pieces {
+		if skip >= len(piece) {
+			skip -= len(piece)
+			continue
+		}
+		p = p[copy(p, piece[skip:]):]
+		skip = 0
+	}
+}
+
 // Pieces yields b's contiguous pieces in order, for range.
 func (b *Buffer) Pieces(yield func([]byte) bool) {
 	b.materialise()

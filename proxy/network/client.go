@@ -55,6 +55,16 @@ func DialSocket(l *Loop, fd int, addr Address, cb ConnectionCallbacks, o Options
 	return dialSocket(l, fd, addr, sa, cb, o)
 }
 
+// Resume is Dial for a socket that is connected already.
+func Resume(l *Loop, fd int, cb ConnectionCallbacks, o Options) (*Connection, error) {
+	_, addr, err := SocketNames(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return DialSocket(l, fd, addr, cb, o)
+}
+
 // DialLater is DialSocket over a socket that get has to wait for. get runs on
 // a goroutine of its own.
 func DialLater(l *Loop, get func() (fd int, err error), addr Address, cb ConnectionCallbacks, o Options) *Connection {
@@ -106,7 +116,7 @@ func dialSocket(l *Loop, fd int, addr Address, sa unix.Sockaddr, cb ConnectionCa
 	c.AddCallbacks(cb)
 	c.SetNoDelay()
 	err := unix.Connect(fd, sa)
-	if err == nil || err == unix.EINPROGRESS {
+	if err == nil || err == unix.EINPROGRESS || err == unix.EISCONN { // the last: see Resume
 		// The edge of a connection that stands at once is seen as well.
 		if err := l.Add(fd, c); err != nil {
 			unix.Close(fd)

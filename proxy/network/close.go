@@ -97,6 +97,7 @@ func (c *Connection) maybeFinish() {
 			c.closeNow(LocalClose)
 			return
 		}
+		c.forget()
 		shutdown(int(c.fd), unix.SHUT_WR)
 	}
 	if c.state == stateClosing {
@@ -124,6 +125,7 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 		c.transport.Close(c)
 	}
 	if c.fd >= 0 {
+		c.forget()
 		c.loop.Forget(int(c.fd))
 		closeFD(int(c.fd))
 	}

@@ -19,6 +19,7 @@ type Info struct {
 	LocalRestored     bool          // local is an original destination
 	ChainName         string        // the filter chain that was matched
 	Listener          string        // the listener's name
+	Partner           int           // the upstream connection's descriptor, of the proxy before this one; 0: there is none, or it is taken
 	PodID             uint32        // the agent's number for the pod whose connection this is; 0: none
 	Pod               any           // what the listener keeps of that pod's connection
 	Cluster           string        // where it, or the last request on it, was sent

@@ -1,6 +1,9 @@
 package network
 
-import "github.com/weirproxy/weir/proxy/event"
+import (
+	"github.com/weirproxy/weir/internal/fdstore"
+	"github.com/weirproxy/weir/proxy/event"
+)
 
 // Loop is a dispatcher and the memory that its connections share.
 type Loop struct {
@@ -14,6 +17,9 @@ type Loop struct {
 	// ConnectInternal makes a connection to an internal listener of this loop;
 	// nil where there are none. It returns the client's end.
 	ConnectInternal func(listener string, addr Address, brings *Brought) (fd int, err error)
+
+	// Kept is where connections that outlive the process are noted; nil: none.
+	Kept *fdstore.Worker
 
 	lastLocal *Address
 }

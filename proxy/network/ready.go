@@ -37,7 +37,18 @@ func (c *Connection) onReadable() {
 			c.loop.Post(c.onReadable)
 			break
 		}
+		kept := c.kept()
+		if kept != nil {
+			kept.Reading()
+		}
 		r := c.read()
+		if kept != nil {
+			if r.N > 0 {
+				c.holdInput(kept, r.N)
+			} else if !r.End && r.Err == nil {
+				kept.Unread()
+			}
+		}
 		if c.state == stateClosing {
 			// Only the peer's close is awaited; what it still sends is dropped.
 			c.in.Reset()

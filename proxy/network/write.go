@@ -4,6 +4,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weirproxy/weir/internal/fdstore"
 )
 
 // Write takes all of b, through the write filters, to the output buffer. It
@@ -71,10 +73,19 @@ func (c *Connection) Flush() {
 		return
 	}
 	var r IoResult
+	var kept *fdstore.Entry
+	if c.out.size > 0 || c.transport != nil {
+		if kept = c.kept(); kept != nil {
+			kept.Writing()
+		}
+	}
 	if c.transport != nil {
 		r = c.transport.Write(c, &c.out, c.writeEnd)
 	} else if c.out.size > 0 {
 		r = c.WriteSocket(&c.out)
+	}
+	if kept != nil && c.out.size == 0 {
+		kept.Written()
 	}
 	if r.N > 0 {
 		c.tx += uint64(r.N)

@@ -42,6 +42,7 @@ type server struct {
 	started   time.Time
 
 	loops   []*network.Loop // main, then the workers
+	kept    *kept           // nil: connections end with the process
 	running sync.WaitGroup
 
 	stats        *stats.Store
@@ -89,6 +90,7 @@ func Run(ctx context.Context, o Options) error {
 	s := &server{o: o, log: newLoggers(os.Stderr, level), started: time.Now(), quit: make(chan struct{})}
 	s.main = s.log.get("main")
 	s.state.Store(admin.PreInitializing)
+	s.keepConnections()
 	b, err := bootstrap.Load(bootstrap.Options{ConfigPath: o.ConfigPath, ConfigYAML: o.ConfigYAML, ServiceNode: o.ServiceNode, ServiceCluster: o.ServiceCluster})
 	if err != nil {
 		return err
@@ -226,6 +228,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.startAdmin(); err != nil {
 		return err
 	}
+	s.kept.begin(s)
 	for _, l := range s.loops[1:] {
 		s.running.Add(1)
 		go func() { defer s.running.Done(); l.Run() }()
@@ -244,6 +247,9 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	s.running.Wait()
 	s.shutdown()
+	if s.failed == nil {
+		s.kept.end()
+	}
 	return s.failed
 }
 

@@ -142,6 +142,29 @@ func (c *Cluster) TCPConnect(h *cluster.Host, p cluster.Priority, downstream *ne
 	return pool.ConnectTCP(&c.owner, h, p, key, c.TransportOptions(h, downstream, nil, ""), cb)
 }
 
+// TCPResume is TCPConnect for a connection that stands already. ctx chooses the
+// host that it is counted with when it leads to none of the cluster's. It
+// returns nil, and closes fd, when it can't go on.
+func (c *Cluster) TCPResume(fd int, ctx lb.Context, p cluster.Priority, cb pool.TCPCallbacks) pool.Cancellable {
+	_, to, err := network.SocketNames(fd)
+	var h *cluster.Host
+	if err == nil {
+		if h = c.hostAt(to.String()); h == nil {
+			h = c.ChooseHost(ctx)
+		}
+	}
+	if h == nil {
+		network.CloseFD(fd)
+		return nil
+	}
+	m := c.member(h)
+	if m.info.Transport != nil {
+		network.CloseFD(fd)
+		return nil
+	}
+	return pool.ResumeTCP(&m.owner, h, p, fd, cb)
+}
+
 // update takes a newer set of hosts.
 func (c *Cluster) update(s *snapshot) {
 	c.hosts, c.byAddress = s.hosts, nil

@@ -222,6 +222,8 @@ func (s *server) streamDone() {
 	s.phase = phaseHead
 	if s.closing {
 		s.phase = phaseDead
+	} else {
+		s.enc.conn.Answered()
 	}
 	for ; s.readOff > 0; s.readOff-- {
 		s.enc.conn.ReadDisable(false)

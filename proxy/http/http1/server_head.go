@@ -116,6 +116,9 @@ func (s *server) headDone(h *http.HeaderMap) *http.CodecError {
 		}
 		h.Remove(http.ContentLength)
 	}
+	if s.connect || s.upgrade || method != "GET" && method != "OPTIONS" && !s.isHead {
+		s.enc.conn.SpendInput() // it is not safe (RFC 9110 section 9.2.1)
+	}
 	switch {
 	case s.connect || s.upgrade:
 		s.phase = phaseHold

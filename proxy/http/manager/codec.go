@@ -29,6 +29,7 @@ func (m *ConnManager) chooseCodec(b *network.Buffer) bool {
 	}
 	switch w := m.w; {
 	case m.protocol == http.HTTP2:
+		m.conn.SpendInput()
 		m.codec = http2.NewServer(m.conn, m, w.settings2())
 	case len(w.codecs) > 0:
 		n := len(w.codecs) - 1

@@ -62,6 +62,7 @@ func newConnManager(w *worker, cb *network.ReadCallbacks) *ConnManager {
 
 // OnNewConnection implements network.ReadFilter.
 func (m *ConnManager) OnNewConnection() network.FilterStatus {
+	m.conn.HoldInput()
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
 		t := &overload.Timer{}

@@ -75,6 +75,23 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 		l.countUnmade()
 		return err
 	}
+	l.countMade()
+	return nil
+}
+
+// resume is dial for a connection that stands, to a host of a cluster without
+// a transport socket.
+func (l *link) resume(fd int, cb network.ConnectionCallbacks, halfClose bool) error {
+	var err error
+	if l.conn, err = network.Resume(l.o.Loop, fd, cb, l.options(halfClose)); err != nil {
+		l.countUnmade()
+		return err
+	}
+	l.countMade()
+	return nil
+}
+
+func (l *link) countMade() {
 	o, info := l.o, l.o.Info
 	l.begun = o.Loop.Now()
 	l.brk.Inc(cluster.Connections)
@@ -86,7 +103,6 @@ func (l *link) dial(key uint32, cb network.ConnectionCallbacks, halfClose bool) 
 	o.Stats.UpstreamCxActive.Inc()
 	l.hs.CxTotal++
 	l.hs.CxActive.Inc()
-	return nil
 }
 
 // countUnmade counts a connection that could not even be begun, as for want of
@@ -103,31 +119,34 @@ func (l *link) countUnmade() {
 
 func (l *link) dialAddress(key uint32, addr network.Address, cb network.ConnectionCallbacks, halfClose bool) (*network.Connection, error) {
 	o, info := l.o, l.o.Info
-	o.nextID++
 	bind, sockopts := info.Socket.BindFor(addr), info.Socket.Sockopts()
 	if l.asks != nil && l.asks.From.IsValid() {
 		bind, sockopts = l.asks.From.Bind(), append(l.asks.From.Sockopts(), sockopts...)
 	}
-	var transport network.TransportSocket
-	var brings *network.Brought
+	options := l.options(halfClose)
 	if info.Transport != nil {
 		if _, internal := addr.Internal(); internal {
-			brings = cluster.Brings(info.Transport, o.Loop, l.host, l.asks.With(l.fallback))
+			options.Brings = cluster.Brings(info.Transport, o.Loop, l.host, l.asks.With(l.fallback))
 		}
-		transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
+		options.Transport = info.Transport.Socket(o.Loop, l.host, l.asks.With(l.fallback))
 	}
-	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, sockopts, cb, network.Options{
-		Transport:   transport,
-		BufferLimit: info.BufferLimit,
-		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
-		HalfClose:   halfClose,
-		Brings:      brings,
-		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
-	})
+	conn, err := o.Dialer.Dial(o.Loop, key, addr, bind, sockopts, cb, options)
 	if err != nil && bind.IsSet() {
 		o.Stats.BindErrors.Inc()
 	}
 	return conn, err
+}
+
+// options are those of every connection.
+func (l *link) options(halfClose bool) network.Options {
+	o := l.o
+	o.nextID++
+	return network.Options{
+		BufferLimit: o.Info.BufferLimit,
+		Counters:    &network.ByteCounters{Rx: (*uint64)(&o.Stats.UpstreamCxRxBytesTotal), Tx: (*uint64)(&o.Stats.UpstreamCxTxBytesTotal)},
+		HalfClose:   halfClose,
+		ID:          uint64(o.Loop.Worker)<<48 | o.nextID,
+	}
 }
 
 // hangUp closes the connection, or gives up making it: cb of dial is told of a

@@ -58,6 +58,19 @@ func ConnectTCP(o *Owner, h *cluster.Host, prio cluster.Priority, key uint32, as
 	return c
 }
 
+// ResumeTCP is ConnectTCP for a connection to h that stands already. No limit
+// refuses it.
+func ResumeTCP(o *Owner, h *cluster.Host, prio cluster.Priority, fd int, cb TCPCallbacks) Cancellable {
+	c := &tcpConn{link: link{o: o, host: h, hs: h.Stats(o.Loop.Worker), brk: o.Breakers[prio]}}
+	if err := c.resume(fd, c, true); err != nil {
+		cb.OnPoolFailure(LocalConnectionFailure, err.Error(), h)
+		return nil
+	}
+	c.watch()
+	c.wait(cb)
+	return c
+}
+
 func newTCP(o *Owner, k tcpKey) *tcpConn {
 	return &tcpConn{link: link{o: o, host: k.host, hs: k.host.Stats(o.Loop.Worker), brk: o.Breakers[k.prio], asks: k.asks}, pool: o.tcpPool(k)}
 }
@@ -66,9 +79,14 @@ func (c *tcpConn) start(key uint32) error {
 	if err := c.dial(key, c, true); err != nil {
 		return err
 	}
+	c.watch()
+	return nil
+}
+
+// watch bounds how long connecting takes.
+func (c *tcpConn) watch() {
 	c.o.Loop.InitTimer(&c.timer, c.onTimer)
 	c.timer.Enable(c.o.Info.ConnectTimeout)
-	return nil
 }
 
 // wait gives the connection, which is being made, a user.

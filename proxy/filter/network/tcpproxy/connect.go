@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
+	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/overload"
 	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
@@ -62,6 +63,23 @@ func (p *proxy) connect() {
 	// A failure at once has called back already, and may have tried again.
 	if c := p.cluster.TCPConnect(p.host, cluster.Default, p.down, (*upSide)(p)); c != nil {
 		p.pending = c
+	}
+}
+
+// resume goes on with the upstream connection that the proxy before this one
+// had made.
+func (p *proxy) resume() {
+	p.begun, p.attempts = true, p.s.attempts
+	fd := p.down.Info.Partner
+	p.down.Info.Partner = 0
+	if p.cluster = p.s.find(p.down.Loop(), p.target.name); p.cluster == nil || p.s.tunnel != nil {
+		network.CloseFD(fd)
+		p.fail(streaminfo.NoClusterFound, noRouteToCluster)
+		return
+	}
+	p.down.Info.Cluster = p.cluster.Info().Name
+	if p.pending = p.cluster.TCPResume(fd, p, cluster.Default, (*upSide)(p)); p.pending == nil && !p.over {
+		p.fail(streaminfo.NoHealthyUpstream, noHealthyHost)
 	}
 }
 

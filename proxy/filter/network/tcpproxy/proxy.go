@@ -100,6 +100,8 @@ func (p *proxy) OnNewConnection() network.FilterStatus {
 	p.startLogging()
 	p.pick()
 	switch {
+	case p.down.Info != nil && p.down.Info.Partner > 0:
+		p.resume()
 	case p.s.when == connectOnData:
 	case p.s.when == connectOnHandshake && p.down.Transport() != nil:
 	default:

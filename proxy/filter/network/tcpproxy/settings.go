@@ -20,6 +20,7 @@ type Cluster interface {
 	Breakers(cluster.Priority) cluster.Breakers
 	ChooseHost(lb.Context) *cluster.Host
 	TCPConnect(h *cluster.Host, p cluster.Priority, down *network.Connection, cb pool.TCPCallbacks) pool.Cancellable
+	TCPResume(fd int, ctx lb.Context, p cluster.Priority, cb pool.TCPCallbacks) pool.Cancellable
 	HTTPPool(h *cluster.Host, p cluster.Priority, down *network.Connection, protocol string) pool.HTTP
 }
 

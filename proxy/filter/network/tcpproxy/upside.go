@@ -27,6 +27,7 @@ func (u *upSide) OnPoolReady(c *network.Connection, h *cluster.Host) {
 		p.down.AllowSplice(everything)
 		c.AllowSplice(everything)
 	}
+	p.down.Pair(c)
 	p.established(c, c)
 	c.Start()
 	p.flow()
