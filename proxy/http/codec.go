@@ -248,7 +248,7 @@ type CodecError struct {
 	Details string // response code detail, e.g. "http1.codec_error"
 	Msg     string // for logs
 	Load    bool   // nothing is wrong with what came: the proxy is overloaded
-	Hold    bool   // the connection is kept for a while, in silence, before it is closed
+	Others  string // the response code detail of streams that did not cause it
 }
 
 func (e *CodecError) Error() string { return e.Msg }

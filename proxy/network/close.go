@@ -16,11 +16,8 @@ const (
 	NoFlush            CloseType = iota // dropped
 	FlushWrite                          // written, then closed
 	FlushWriteAndDelay                  // written, then the peer is given time to close first, so that it reads them
+	FlushWriteAndEnd                    // the same, but this side ends at once, so that the peer need not guess
 	Abort                               // dropped, and the peer is sent a reset
-	// FlushAndLinger is FlushWriteAndDelay that does not end this side before
-	// the delay is over: as Envoy leaves a connection whose response was cut
-	// off.
-	FlushAndLinger
 )
 
 // delayedClose is Envoy's default delayed_close_timeout.
@@ -43,20 +40,16 @@ func (c *Connection) Close(how CloseType) {
 		how = FlushWrite
 	}
 	// What was written before the handshake was done may wait for its end.
-	waits := how == FlushWriteAndDelay && c.out.size > 0
+	waits := how != FlushWrite && c.out.size > 0
 	if c.transport != nil && !c.transport.CanFlushClose() && !waits || c.out.size == 0 && how == FlushWrite && c.transport == nil {
 		c.closeNow(LocalClose)
 		return
 	}
-	c.state, c.closing, c.writeEnd = stateClosing, how, how != FlushAndLinger
+	c.state, c.closing, c.writeEnd = stateClosing, how, how != FlushWriteAndDelay
 	// A peer that reads nothing must not hold the connection for ever.
 	r := c.rarely()
 	r.delay = c.loop.NewTimer(c.onCloseDelay)
-	wait := c.patience()
-	if how == FlushAndLinger {
-		wait = wait * 7 / 10
-	}
-	r.delay.Enable(wait)
+	r.delay.Enable(c.patience())
 	c.in.Reset()
 	c.readOff = 0
 	c.flushLater()
@@ -147,8 +140,8 @@ func (c *Connection) closeNow(ev ConnectionEvent) {
 	c.callbacks = nil
 }
 
-// SetDelayedClose sets how long FlushWriteAndDelay waits for the peer: Envoy's
-// delayed_close_timeout, in milliseconds; 0 makes it FlushWrite.
+// SetDelayedClose sets how long Close waits for the peer when it is to: Envoy's
+// delayed_close_timeout, in milliseconds; 0 makes that FlushWrite.
 func (c *Connection) SetDelayedClose(ms uint32) { c.closeDelay = ms }
 
 // DelayedCloseTimedOut tells that the connection was closed because its peer

@@ -84,12 +84,25 @@ func (r *Route) FinalizeRequestHeaders(h *http.HeaderMap, c *FormatContext, keep
 	if host := f.hostRewrite.host(h, c); host != "" {
 		UpdateAuthority(h, host, f.hostRewrite.appendXFH, keepOriginal)
 	}
+	r.rewritePath(&f.pathRewrite, h, c, keepOriginal)
+}
+
+func (r *Route) rewritePath(rw *rewrite, h *http.HeaderMap, c *FormatContext, keepOriginal bool) {
 	full := h.Get(http.Path)
-	if path := f.pathRewrite.path(h, full, &r.entry.path, c); path != "" {
+	if path := rw.path(h, full, &r.entry.path, c); path != "" {
 		if keepOriginal {
 			h.Set(http.XEnvoyOriginalPath, full)
 		}
 		h.Set(http.Path, path)
+	}
+}
+
+// FinalizeRedirected rewrites the path of a request that is answered by a
+// redirect as in its Location, which must be known by then: what formats and
+// logs say of the request is the new path.
+func (r *Route) FinalizeRedirected(h *http.HeaderMap, c *FormatContext, keepOriginal bool) {
+	if d := r.entry.redirect; d != nil && d.path == "" {
+		r.rewritePath(&d.rewrite, h, c, keepOriginal)
 	}
 }
 

@@ -63,6 +63,7 @@ func (f *filter) answerDirectly(h *http.HeaderMap) bool {
 	case f.route.Redirect() != nil:
 		f.stats.RqDirectResponse.Inc() // so Envoy counts it; rq_redirect stays 0
 		code = f.route.Redirect().Code
+		f.route.FinalizeRedirected(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
 	case f.route.DirectResponse() != nil:
 		f.stats.RqDirectResponse.Inc()
 		d := f.route.DirectResponse()

@@ -70,8 +70,10 @@ type request struct {
 	Open     bool           `json:"open"`    // END_STREAM is not sent
 	Cancel   bool           `json:"cancel"`  // RST_STREAM is, behind all
 	Streams  int            `json:"streams"` // how often on one connection at once
-	Wait     float64        `json:"wait"`    // seconds before it is sent
-	Times    int            `json:"times"`   // more than 1: shares of answers are compared, within 0.1;
+	// Frames are sent instead, over HTTP/2, and those that come back compared; see h2Script.
+	Frames []string `json:"frames"`
+	Wait   float64  `json:"wait"`  // seconds before it is sent
+	Times  int      `json:"times"` // more than 1: shares of answers are compared, within 0.1;
 	// where chance decides 1000 make that four standard deviations and a half
 }
 

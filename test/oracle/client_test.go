@@ -29,6 +29,7 @@ type answer struct {
 	Took     seconds     `json:",omitempty"`
 	Reset    string      `json:",omitempty"` // RST_STREAM's code
 	GoAway   string      `json:",omitempty"` // GOAWAY's
+	Frames   []h2Seen    `json:",omitempty"` // of a request with Frames
 	End      string      `json:",omitempty"` // "closed", "open", "timeout", "refused"
 }
 
@@ -79,7 +80,8 @@ func (q *request) text() string {
 
 // send sends the request once and returns the answer, or to a raw request all
 // answers until the proxy closes or falls silent.
-func (q *request) send(port int, withTLS bool) []answer {
+func (q *request) send(p *proxy, withTLS bool) []answer {
+	port := p.port
 	if q.UDP != nil {
 		return q.sendUDP(port)
 	}
@@ -100,6 +102,9 @@ func (q *request) send(port int, withTLS bool) []answer {
 		if c, seen, err = how.wrap(c, dial); err != nil || seen.Failed {
 			return []answer{{TLS: seen, End: "closed"}}
 		}
+	}
+	if q.Frames != nil {
+		return []answer{q.sendScript(c, p)}
 	}
 	if q.Proto == "h2" {
 		return q.sendH2(c)

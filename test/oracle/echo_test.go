@@ -33,6 +33,8 @@ type echo struct {
 	seen    map[string]int // requests by path that are answered
 	arrived map[string]int // those with until=
 	more    sync.Cond      // arrived has changed
+	conns   int            // of an h2Echo
+	frames  []string       // that an h2Echo received, but for requests
 }
 
 func startEcho(t *testing.T, name string) (e *echo, port int) {
@@ -48,6 +50,7 @@ func (e *echo) reset() {
 	defer e.mu.Unlock()
 	clear(e.seen)
 	clear(e.arrived)
+	e.conns, e.frames = 0, nil
 }
 
 // received is the JSON body of an answer.
@@ -58,6 +61,7 @@ type received struct {
 	Body     string      `json:"body"`
 	Trailers [][2]string `json:"trailers"`
 	TLS      *tlsSeen    `json:"tls,omitempty"`
+	Frames   []string    `json:"frames,omitempty"`
 }
 
 func (e *echo) serve(c net.Conn) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,8 +26,7 @@ import (
 // h2Echo is an echo over HTTP/2 by prior knowledge. Of x-do it knows status,
 // delay, header, body, trailer, reset (=CODE, a number), goaway (no further
 // stream after this one), early (answers before the request has ended),
-// interim=103,
-// headers-only, cut=CODE (RST_STREAM within the body) and fail=N; with refuse=N it refuses the first N
+// interim=103, frames (tells what else it has received since the case began), headers-only, cut=CODE (RST_STREAM within the body) and fail=N; with refuse=N it refuses the first N
 // streams of the path. It answers extended CONNECT, and CONNECT, by 200 and
 // echoes what follows.
 type h2Echo struct {
@@ -35,12 +35,14 @@ type h2Echo struct {
 
 // h2EchoConn is one of its connections.
 type h2EchoConn struct {
-	e   *echo
-	mu  sync.Mutex    // of what is written
-	out *bufio.Writer // so that an answer leaves in one piece
-	fr  *http2.Framer
-	enc *hpack.Encoder
-	buf bytes.Buffer
+	e     *echo
+	nth   int           // of the server's connections
+	mu    sync.Mutex    // of what is written
+	began bool          // a request has come
+	out   *bufio.Writer // so that an answer leaves in one piece
+	fr    *http2.Framer
+	enc   *hpack.Encoder
+	buf   bytes.Buffer
 }
 
 // h2EchoStream is a request under way.
@@ -75,7 +77,10 @@ func (e h2Echo) serve(c net.Conn) {
 	if _, err := io.ReadFull(c, preface); err != nil || string(preface) != http2.ClientPreface {
 		return
 	}
-	h := &h2EchoConn{e: e.echo, out: bufio.NewWriterSize(c, 64<<10)}
+	e.mu.Lock()
+	e.conns++
+	h := &h2EchoConn{e: e.echo, nth: e.conns, out: bufio.NewWriterSize(c, 64<<10)}
+	e.mu.Unlock()
 	h.fr = http2.NewFramer(h.out, c)
 	h.fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	h.enc = hpack.NewEncoder(&h.buf)
@@ -85,13 +90,18 @@ func (e h2Echo) serve(c net.Conn) {
 	for {
 		f, err := h.fr.ReadFrame()
 		if err != nil {
+			h.noted("closed")
 			return
 		}
+		h.note(f)
 		h.mu.Lock()
 		s := streams[f.Header().StreamID]
 		switch f := f.(type) {
 		case *http2.SettingsFrame:
 			if !f.IsAck() {
+				if n, ok := f.Value(http2.SettingHeaderTableSize); ok {
+					h.enc.SetMaxDynamicTableSizeLimit(n)
+				}
 				h.fr.WriteSettingsAck()
 			}
 		case *http2.PingFrame:
@@ -112,6 +122,37 @@ func (e h2Echo) serve(c net.Conn) {
 		h.out.Flush()
 		h.mu.Unlock()
 	}
+}
+
+// note remembers a frame that is of interest in itself.
+func (h *h2EchoConn) note(f http2.Frame) {
+	id := f.Header().StreamID
+	switch f := f.(type) {
+	case *http2.SettingsFrame:
+		if !f.IsAck() {
+			text := "SETTINGS"
+			f.ForeachSetting(func(s http2.Setting) error { text += fmt.Sprintf(" %v=%d", s.ID, s.Val); return nil })
+			h.noted(text)
+		}
+	case *http2.WindowUpdateFrame:
+		if id == 0 && !h.began {
+			h.noted(fmt.Sprintf("WINDOW_UPDATE %d", f.Increment))
+		}
+	case *http2.MetaHeadersFrame:
+		h.began = true
+	case *http2.PingFrame:
+		h.noted("PING")
+	case *http2.RSTStreamFrame:
+		h.noted(fmt.Sprintf("RST_STREAM %d %v", id, f.ErrCode))
+	case *http2.GoAwayFrame:
+		h.noted(fmt.Sprintf("GOAWAY %d %v", f.LastStreamID, f.ErrCode))
+	}
+}
+
+func (h *h2EchoConn) noted(text string) {
+	h.e.mu.Lock()
+	defer h.e.mu.Unlock()
+	h.e.frames = append(h.e.frames, fmt.Sprintf("%d: %s", h.nth, text))
 }
 
 func (h *h2EchoConn) headers(s *h2EchoStream, f *http2.MetaHeadersFrame) {
@@ -221,7 +262,13 @@ func (h *h2EchoConn) respond(s *h2EchoStream, do map[string][]string) {
 	if len(body) >= 4096 {
 		body = fmt.Sprintf("%d bytes", len(body))
 	}
-	out, _ := json.Marshal(received{Server: h.e.name, Line: s.line[0] + " " + s.line[1] + s.line[2] + " HTTP/2", Headers: s.headers, Body: body, Trailers: s.trailers})
+	r := received{Server: h.e.name, Line: s.line[0] + " " + s.line[1] + s.line[2] + " HTTP/2", Headers: s.headers, Body: body, Trailers: s.trailers}
+	if _, ok := do["frames"]; ok {
+		h.e.mu.Lock()
+		r.Frames = slices.Clone(h.e.frames)
+		h.e.mu.Unlock()
+	}
+	out, _ := json.Marshal(r)
 	if n, ok := do["body"]; ok {
 		out = []byte(strings.Repeat("x", number(n[0])))
 	}

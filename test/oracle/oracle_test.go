@@ -152,23 +152,26 @@ func (c *testCase) compare(t *testing.T, envoy, weir observation) {
 	case c.Differs != "" && diff == "":
 		t.Errorf("weir agrees with Envoy here, but the case says that it does not: %s", c.Differs)
 	case c.Differs == "" && diff != "":
-		t.Errorf("weir (+) differs from Envoy (-):\n%s", lineDiff(envoy.String(), weir.String()))
+		t.Errorf("weir (+) differs from Envoy (-):\n%s", lineDiff(envoy.String(), weir.String(), len(envoy.Answers)))
 	}
 }
 
-// lineDiff are the lines in which two texts differ: one by one when they have
-// as many, else those that only one has.
-func lineDiff(a, b string) (out string) {
+// lineDiff are the lines in which two texts differ: line by line while both
+// have some, and if one has more than the other, those behind the answers that
+// only one has.
+func lineDiff(a, b string, answers int) (out string) {
 	lines := func(s string) []string { return strings.Split(duration.ReplaceAllString(s, ""), "\n") }
 	from, to := lines(a), lines(b)
-	if len(from) == len(to) {
-		for i := range from {
-			if from[i] != to[i] {
-				out += fmt.Sprintf("line %d:\n-%s\n+%s\n", i, from[i], to[i])
-			}
-		}
-		return out
+	same := len(from)
+	if len(from) != len(to) {
+		same = min(answers, len(from), len(to))
 	}
+	for i := range same {
+		if from[i] != to[i] {
+			out += fmt.Sprintf("line %d:\n-%s\n+%s\n", i, from[i], to[i])
+		}
+	}
+	from, to = from[same:], to[same:]
 	only := func(mark string, of, other []string) {
 		for _, line := range of {
 			if !slices.Contains(other, line) {
@@ -219,11 +222,11 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 		}
 		time.Sleep(time.Duration(q.Wait * float64(time.Second)))
 		if q.Times > 1 {
-			o.Shares = append(o.Shares, q.sendMany(p.port, c.TLS != nil, clean))
+			o.Shares = append(o.Shares, q.sendMany(p, c.TLS != nil, clean))
 			continue
 		}
 		begin := time.Now()
-		answers := q.send(p.port, c.TLS != nil)
+		answers := q.send(p, c.TLS != nil)
 		if took := time.Since(begin).Seconds(); took > 0.25 && q.Raw == "" && !c.Untimed {
 			answers[0].Took = seconds(took)
 		}
@@ -254,10 +257,10 @@ func (c *testCase) observe(t *testing.T, p *proxy, echoes []*echo) (o observatio
 	return o
 }
 
-func (q *request) sendMany(port int, withTLS bool, clean cleaner) shares {
+func (q *request) sendMany(p *proxy, withTLS bool, clean cleaner) shares {
 	out := shares{}
 	for range q.Times {
-		a := q.send(port, withTLS)[0]
+		a := q.send(p, withTLS)[0]
 		clean.answer(&a)
 		server := ""
 		if a.Upstream != nil {
@@ -387,4 +390,12 @@ func (c cleaner) answer(a *answer) {
 	}
 	a.Body = c.text(a.Body)
 	a.Headers, a.Trailers = c.headers(a.Headers), c.headers(a.Trailers)
+	for i := range a.Frames {
+		f := &a.Frames[i]
+		f.Fields = c.headers(f.Fields)
+		if len(f.Text) > 2000 || strings.HasPrefix(f.Text, `{"server"`) {
+			f.Text = fmt.Sprintf("%d bytes", len(f.Text))
+		}
+		f.Text = c.text(f.Text)
+	}
 }

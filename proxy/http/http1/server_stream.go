@@ -28,16 +28,13 @@ func (r responseEncoder) ResetStream(reason http.ResetReason) {
 	if s.dec == nil {
 		return
 	}
-	cb, how := s.callbacks, network.FlushWriteAndDelay
-	if s.started && !s.responded {
-		how = network.FlushAndLinger
-	}
+	cb := s.callbacks
 	s.phase, s.closing = phaseDead, true
 	s.streamDone()
 	if cb != nil {
 		cb.OnResetStream(reason, "")
 	}
-	s.enc.conn.Close(how)
+	s.enc.conn.Close(network.FlushWriteAndDelay)
 }
 
 func (r responseEncoder) ReadDisable(off bool) {

@@ -83,6 +83,9 @@ func (b *block) into(s *stream) {
 		b.kind, b.h = responseHead, s.res.ResponseHeaders()
 		s.headIn = b.h
 	default: // of a stream that lingers: looked at, but not kept
+		if _, server := s.c.role.(*server); server {
+			count(s.c.set.Counters.Trailers)
+		}
 		b.kind, b.h = trailerSection, &s.c.set.pool.trash
 		b.h.Reset()
 	}

@@ -103,7 +103,7 @@ func (c *conn) fail(e *connError) error {
 			c.writeGoAway(c.lastPeer, e.code, e.msg)
 		}
 	}
-	return &http.CodecError{Details: e.details, Msg: "http/2 protocol error: " + e.msg, Hold: e.quiet}
+	return &http.CodecError{Details: e.details, Others: detailCodecError, Msg: "http/2 protocol error: " + e.msg}
 }
 
 // ShutdownNotice implements http.ServerConnection (RFC 9113 section 6.8).
@@ -117,6 +117,7 @@ func (c *conn) ShutdownNotice() {
 func (c *conn) GoAway() {
 	if c.phase != phaseDead && c.goAwayLast == maxStreamID {
 		c.goAwayLast = c.lastPeer
+		count(c.set.Counters.GoAwaySent)
 		c.writeGoAway(c.lastPeer, http2.ErrCodeNo, "")
 	}
 }

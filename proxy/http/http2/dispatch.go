@@ -73,7 +73,7 @@ func (c *conn) readFrame(b *network.Buffer) (more bool, err *connError) {
 	}
 	f := parseFrame(front)
 	if f.length > minMaxFrame { // ours is not negotiable
-		return false, errFrameSize
+		return false, errFrameTooLarge
 	}
 	if c.phase == phaseSettings && (f.kind != http2.FrameSettings || f.flags.Has(http2.FlagSettingsAck)) {
 		return false, errFirstSettings

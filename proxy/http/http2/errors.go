@@ -15,6 +15,7 @@ const (
 	detailProtocol     = "http2.unknown.nghttp2.error"
 	detailRemoteReset  = "http2.remote_reset"
 	detailRemoteRefuse = "http2.remote_refuse"
+	detailCodecError   = "codec_error:The_user_callback_function_failed" // whatever it is
 
 	detailOutboundFlood     = "http2.outbound_frames_flood"
 	detailControlFlood      = "http2.outbound_control_frames_flood"
@@ -29,8 +30,8 @@ type connError struct {
 	code    http2.ErrCode
 	details string
 	msg     string
-	// quiet ends the connection without GOAWAY, and not at once: what Envoy
-	// does to who sends a malformed message.
+	// quiet ends the connection without GOAWAY: what Envoy does to who sends a
+	// malformed message.
 	quiet bool
 }
 
@@ -50,6 +51,7 @@ var (
 	errPreface       = protocolError("bad connection preface")
 	errFirstSettings = protocolError("the first frame is not SETTINGS")
 	errFrameSize     = failure(http2.ErrCodeFrameSize, "bad frame size")
+	errFrameTooLarge = failure(http2.ErrCodeFrameSize, "too large frame size")
 	errPadding       = protocolError("padding is longer than its frame")
 	errStreamID      = protocolError("unexpected stream identifier")
 	errIdleStream    = protocolError("frame on an idle stream")

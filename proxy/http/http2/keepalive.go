@@ -49,7 +49,7 @@ func (k *keepAlive) onTimer() {
 	if k.pending {
 		count(c.set.Counters.KeepaliveTimeout)
 		c.phase = phaseDead
-		c.nc.Close(network.NoFlush)
+		c.nc.CloseBecause(network.NoFlush, "http2_ping_timeout")
 		return
 	}
 	k.probe()

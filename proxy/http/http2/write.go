@@ -56,7 +56,6 @@ func (c *conn) resetStream(id uint32, code http2.ErrCode) {
 }
 
 func (c *conn) writeGoAway(last uint32, code http2.ErrCode, debug string) {
-	count(c.set.Counters.GoAwaySent)
 	p := make([]byte, 8, 8+len(debug))
 	binary.BigEndian.PutUint32(p, last)
 	binary.BigEndian.PutUint32(p[4:], uint32(code))
@@ -72,19 +71,20 @@ func (c *conn) writeSettings() {
 		p = binary.BigEndian.AppendUint16(p, uint16(id))
 		p = binary.BigEndian.AppendUint32(p, v)
 	}
-	add(http2.SettingHeaderTableSize, set.TableSize)
-	if _, server := c.role.(*server); server {
-		if set.AllowConnect {
-			add(http2.SettingEnableConnectProtocol, 1)
-		}
-		add(http2.SettingMaxConcurrentStreams, set.MaxStreams)
-	} else {
+	if _, server := c.role.(*server); !server {
 		add(http2.SettingEnablePush, 0)
 	}
-	add(http2.SettingInitialWindowSize, set.StreamWindow)
 	for _, x := range set.Extra {
 		add(http2.SettingID(x.ID), x.Value)
 	}
+	connect := uint32(0)
+	if set.AllowConnect {
+		connect = 1
+	}
+	add(http2.SettingHeaderTableSize, set.TableSize)
+	add(http2.SettingEnableConnectProtocol, connect)
+	add(http2.SettingMaxConcurrentStreams, set.MaxStreams)
+	add(http2.SettingInitialWindowSize, set.StreamWindow)
 	c.writeControl(http2.FrameSettings, 0, 0, p)
 	if n := set.ConnectionWindow; n > initWindow {
 		c.writeWindowUpdate(0, n-initWindow)

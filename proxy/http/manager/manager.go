@@ -2,6 +2,7 @@ package manager
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
@@ -37,29 +38,30 @@ type ConnManager struct {
 	drain    drainState
 	// askedToDrain: OnDrain was called before the first request came.
 	askedToDrain bool
+	closedHere   bool   // this side has closed the connection
 	requests     uint32 // streams begun, for max_requests_per_connection
 	// life ends the connection at max_connection_duration, and the drain
 	// that follows it; nil without one.
 	life *event.Timer
 }
 
-// newConnManager makes the filter of a new connection.
+// newConnManager makes the filter of a new connection, which counts even if a
+// filter before this one closes it.
 func newConnManager(w *worker, cb *network.ReadCallbacks) *ConnManager {
 	m := &ConnManager{w: w, conn: cb.Connection()}
 	m.conn.AddCallbacks(m)
 	m.conn.SetCounters(&w.bytes)
+	w.stats.DownstreamCxTotal.Inc()
+	w.stats.DownstreamCxActive.Inc()
+	if m.conn.Transport() != nil { // the only ones are TLS
+		w.stats.DownstreamCxSslTotal.Inc()
+		w.stats.DownstreamCxSslActive.Inc()
+	}
 	return m
 }
 
 // OnNewConnection implements network.ReadFilter.
 func (m *ConnManager) OnNewConnection() network.FilterStatus {
-	s := m.w.stats
-	s.DownstreamCxTotal.Inc()
-	s.DownstreamCxActive.Inc()
-	if m.conn.Transport() != nil { // the only ones are TLS
-		s.DownstreamCxSslTotal.Inc()
-		s.DownstreamCxSslActive.Inc()
-	}
 	m.conn.HoldInput()
 	m.w.park(m)
 	if d := m.w.cfg.maxConnDuration; d > 0 {
@@ -99,20 +101,28 @@ func (m *ConnManager) codecFailed(err error) {
 	} else {
 		m.w.stats.DownstreamCxProtocolError.Inc()
 	}
+	others := ""
 	if ce != nil {
+		others = ce.Others
 		m.w.cfg.log.Debug("bad request", "connection", m.conn.ID(), "peer", m.conn.RemoteAddress().String(), "error", ce.Msg, "details", ce.Details)
 	}
 	for s := m.streams; s != nil; s = s.next {
-		s.protocolError()
+		s.protocolError(others)
 	}
 	m.drain = closing
-	// What was answered goes out first; streams still open are cut off.
-	how := network.FlushWriteAndDelay
-	if ce != nil && ce.Hold {
-		how = network.FlushAndLinger
+	m.countActive(network.LocalClose)
+	m.resetStreams(http.LocalReset, "")
+	m.close(network.FlushWriteAndDelay) // what was answered goes out first
+}
+
+// close closes the connection, whose timers mean nothing any more.
+func (m *ConnManager) close(how network.CloseType) {
+	m.w.unpark(m)
+	if m.life != nil {
+		m.life.Release()
+		m.life = nil
 	}
 	m.conn.Close(how)
-	m.resetStreams(http.LocalReset, "")
 }
 
 // NewStream implements http.ServerCallbacks.
@@ -121,12 +131,13 @@ func (m *ConnManager) NewStream(enc http.ResponseEncoder) http.RequestDecoder {
 	s := m.w.getStream()
 	s.start(m, enc)
 	m.requests++
-	if limit := m.w.cfg.maxRequestsPerConnection; limit > 0 && m.requests >= limit && m.drain == notDraining {
-		m.w.stats.DownstreamCxMaxRequestsReached.Inc()
-		if m.protocol >= http.HTTP2 {
-			m.startDrain()
-		} else {
+	if limit := m.w.cfg.maxRequestsPerConnection; limit > 0 && m.requests >= limit {
+		m.w.stats.DownstreamCxMaxRequestsReached.Inc() // by each further one, too
+		switch {
+		case m.protocol < http.HTTP2:
 			m.drain = closing
+		case m.drain == notDraining:
+			m.startDrain()
 		}
 	}
 	s.next = m.streams
@@ -197,10 +208,10 @@ func (m *ConnManager) OnDrain() {
 		return
 	}
 	m.drain = closing
-	if m.streams == nil && m.conn.Readable() {
-		return
+	if m.streams == nil && m.conn.Open() && !m.conn.Readable() {
+		// The client must know at once, or its next request is lost.
+		m.close(network.FlushWriteAndEnd)
 	}
-	m.maybeClose(false)
 }
 
 // OnCodecIdle implements http2.IdleCallbacks.
@@ -221,7 +232,7 @@ func (m *ConnManager) maybeClose(skipDelay bool) {
 	if skipDelay {
 		how = network.FlushWrite
 	}
-	m.conn.Close(how)
+	m.close(how)
 }
 
 func (m *ConnManager) onIdle() {
@@ -268,14 +279,7 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 	} else {
 		s.DownstreamCxDestroyLocal.Inc()
 	}
-	if m.streams != nil {
-		s.DownstreamCxDestroyActiveRq.Inc()
-		if ev == network.RemoteClose {
-			s.DownstreamCxDestroyRemoteActiveRq.Inc()
-		} else {
-			s.DownstreamCxDestroyLocalActiveRq.Inc()
-		}
-	}
+	m.countActive(network.RemoteClose) // whoever closed it, to Envoy
 	s.DownstreamCxLengthMs.Record(uint64((m.conn.Loop().Now() - m.conn.Opened()) / time.Millisecond))
 	m.w.unpark(m)
 	if m.conn.DelayedCloseTimedOut() {
@@ -284,6 +288,7 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 	if m.life != nil {
 		m.life.Release()
 	}
+	m.closedHere = ev == network.LocalClose
 	m.resetStreams(http.ConnectionTermination, m.conn.FailureReason())
 	if m.protocol != 0 {
 		s.cxProtocolEnd(m.protocol)
@@ -291,6 +296,32 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 			c.OnConnectionClosed()
 		}
 	}
+}
+
+// countActive counts a connection that ends while streams are under way.
+func (m *ConnManager) countActive(ev network.ConnectionEvent) {
+	if m.streams == nil {
+		return
+	}
+	s := m.w.stats
+	s.DownstreamCxDestroyActiveRq.Inc()
+	if ev == network.RemoteClose {
+		s.DownstreamCxDestroyRemoteActiveRq.Inc()
+	} else {
+		s.DownstreamCxDestroyLocalActiveRq.Inc()
+	}
+}
+
+// disconnected is the response code detail of streams that end with their
+// connection, which failed for a reason or not.
+func (m *ConnManager) disconnected(failure string) string {
+	switch {
+	case m.closedHere && failure != "":
+		return "downstream_local_disconnect(" + strings.ReplaceAll(failure, " ", "_") + ")"
+	case !m.conn.Open() && failure != "":
+		return "downstream_remote_disconnect|" + failure
+	}
+	return "downstream_remote_disconnect"
 }
 
 func (m *ConnManager) resetStreams(reason http.ResetReason, failure string) {

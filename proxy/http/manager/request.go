@@ -13,7 +13,6 @@ func (s *stream) prepareRequest(end bool) bool {
 	proto := s.m.codec.Protocol() // of this request: HTTP/1.0 or 1.1
 	s.info.Protocol = proto.String()
 	st := s.w.stats
-	st.rqProtocol(proto)
 	if s.cfg.overload.StopsAcceptingRequests() {
 		st.DownstreamRqOverloadClose.Inc()
 		s.Answer(503, "envoy overloaded", s.tellOverload, http.NoGrpcStatus, "overload")
@@ -89,8 +88,10 @@ func (s *stream) tellOverload(h *http.HeaderMap) {
 }
 
 // reject answers a bad request. To Envoy such a one is no protocol error: those
-// are the codecs'.
+// are the codecs'. Nor has it noticed that the request may be whole, so the
+// connection, if it ends, does so with delayed_close_timeout.
 func (s *stream) reject(code int, body, details string) bool {
+	s.rejected = true
 	s.Answer(code, body, nil, http.NoGrpcStatus, details)
 	return false
 }

@@ -92,9 +92,8 @@ func (s *stream) finishResponse(end bool) {
 			h.Set(http.Connection, "keep-alive")
 		}
 	}
-	if proto >= http.HTTP2 && s.connectionClose && m.drain != closing {
-		m.drain = closing
-		m.codec.GoAway()
+	if proto >= http.HTTP2 && s.connectionClose && m.drain == notDraining {
+		m.startDrain()
 	}
 	s.w.stats.CountStatus(code)
 	s.w.listener.CountStatus(code)

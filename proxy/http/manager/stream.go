@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weirproxy/weir/proxy/event"
@@ -67,6 +68,7 @@ type streamState struct {
 	internal        bool // the request comes from inside
 	grpc            bool // the request is gRPC, as it came
 	garbled         bool // the codec refuses the request
+	rejected        bool // its head does, before there is a route
 }
 
 // start takes the stream into use for a request that begins.
@@ -118,6 +120,7 @@ func (s *stream) startInfo() {
 	}
 	st := s.w.stats
 	st.DownstreamRqTotal.Inc()
+	st.rqProtocol(m.protocol)
 	st.DownstreamRqActive.Inc()
 }
 
@@ -184,10 +187,11 @@ func (s *stream) completeRemote() {
 	}
 }
 
-// protocolError notes that the client broke the rules of the protocol.
-func (s *stream) protocolError() {
+// protocolError notes that the client broke the rules of the protocol, by this
+// stream or as otherwise tells.
+func (s *stream) protocolError(otherwise string) {
 	s.info.SetFlag(streaminfo.DownstreamProtocolError)
-	if d := s.enc.Details(); d != "" {
+	if d := cmp.Or(s.enc.Details(), otherwise); d != "" {
 		s.info.ResponseCodeDetails = d
 	}
 }
@@ -200,18 +204,13 @@ func (s *stream) OnResetStream(reason http.ResetReason, failure string) {
 	}
 	st := s.w.stats
 	st.DownstreamRqRxReset.Inc()
-	if s.info.ResponseCodeDetails == "" {
-		if d := s.enc.Details(); d != "" {
-			s.info.ResponseCodeDetails = d
-		}
+	if d := s.enc.Details(); d != "" {
+		s.info.ResponseCodeDetails = d
 	}
 	switch reason {
 	case http.ConnectionTermination:
 		s.info.SetFlag(streaminfo.DownstreamConnectionTermination)
-		s.info.ResponseCodeDetails = "downstream_remote_disconnect"
-		if !s.m.conn.Open() && failure != "" {
-			s.info.ResponseCodeDetails += "|" + failure
-		}
+		s.info.ResponseCodeDetails = s.m.disconnected(failure)
 	case http.ProtocolError:
 		s.info.SetFlag(streaminfo.DownstreamProtocolError)
 	case http.RemoteReset, http.RemoteRefusedStreamReset:
@@ -246,7 +245,7 @@ func (s *stream) finish() {
 	if s.Ended {
 		return
 	}
-	m, shut := s.m, s.connectionClose
+	m, shut := s.m, s.connectionClose && !s.rejected
 	s.destroy()
 	m.maybeClose(shut)
 }

@@ -52,7 +52,7 @@ func (s *stream) refreshDuration(f *route.Forward) {
 	asked, ok := http.ParseGrpcTimeout(s.request.Get(http.GrpcTimeout))
 	if ok && grpc && f.GrpcTimeoutHeaderMax != route.Unset {
 		limit = asked
-		if most := f.GrpcTimeoutHeaderMax; most > 0 && (limit > most || limit == 0) {
+		if most := f.GrpcTimeoutHeaderMax; most > 0 && limit > most { // 0 is over at once
 			limit = most
 		}
 		limit = max(limit-f.GrpcTimeoutHeaderOffset, 0)

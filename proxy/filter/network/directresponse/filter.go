@@ -16,7 +16,7 @@ func (f *filter) OnNewConnection() network.FilterStatus {
 		b.AppendStatic(f.body)
 		c.Write(b, false)
 	}
-	c.Close(network.FlushWriteAndDelay)
+	c.Close(network.FlushWriteAndEnd)
 	return network.StopIteration
 }
 

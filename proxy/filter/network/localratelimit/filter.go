@@ -4,6 +4,7 @@ import (
 	"github.com/weirproxy/weir/proxy/fraction"
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
+	"github.com/weirproxy/weir/proxy/streaminfo"
 	"github.com/weirproxy/weir/proxy/tokenbucket"
 )
 
@@ -33,6 +34,9 @@ func (f *filter) OnNewConnection() network.FilterStatus {
 		return network.Continue
 	}
 	f.s.stats.For(f.conn.Loop().Worker).RateLimited.Inc()
+	i := f.conn.EnsureInfo()
+	i.Flags |= uint64(streaminfo.UpstreamRetryLimitExceeded)
+	i.CloseReason = "local_ratelimit_close_over_limit"
 	f.conn.Close(network.NoFlush)
 	return network.StopIteration
 }

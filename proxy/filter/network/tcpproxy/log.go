@@ -64,6 +64,7 @@ func (p *proxy) info() streaminfo.Info {
 		Cluster: p.clusterName(), AttemptCount: int(p.attempts), UpstreamFailure: p.failure,
 		DownstreamLocal: c.LocalAddress(), DownstreamRemote: c.RemoteAddress(),
 		DownstreamDirectLocal: c.LocalAddress(), DownstreamDirectRemote: c.RemoteAddress(),
+		UpstreamCloseType: "Normal",
 	}
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
@@ -95,7 +96,7 @@ func (p *proxy) info() streaminfo.Info {
 		i.UpstreamRemote = p.conn.RemoteAddress()
 		i.UpstreamConnectBegin, i.UpstreamConnectEnd = p.conn.Opened(), p.conn.Connected()
 		if p.conn.Info != nil {
-			i.UpstreamHandshakeEnd = p.conn.Info.HandshakeEnd
+			i.UpstreamTLS, i.UpstreamHandshakeEnd = p.conn.Info.TLS, p.conn.Info.HandshakeEnd
 			i.UpstreamFilterState = p.conn.Info.FilterState
 		}
 		i.UpstreamLocal, i.UpstreamConnID = p.conn.LocalAddress(), p.conn.ID()

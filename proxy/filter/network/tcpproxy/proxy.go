@@ -62,6 +62,8 @@ func (s *settings) newProxy(cb *network.ReadCallbacks) network.ReadFilter {
 	p := &proxy{s: s, down: c, stats: s.stats.For(c.Loop().Worker), idleAfter: s.idle}
 	c.AddCallbacks(p)
 	c.EnableHalfClose(true)
+	p.stats.CxTotal.Inc() // even if a filter before this one closes it
+	c.SetCounters(&network.ByteCounters{Rx: (*uint64)(&p.stats.RxBytes), Tx: (*uint64)(&p.stats.TxBytes)})
 	return p
 }
 
@@ -82,8 +84,6 @@ func (p *proxy) state(key string) (text string, ok bool) {
 
 // OnNewConnection implements network.ReadFilter.
 func (p *proxy) OnNewConnection() network.FilterStatus {
-	p.stats.CxTotal.Inc()
-	p.down.SetCounters(&network.ByteCounters{Rx: (*uint64)(&p.stats.RxBytes), Tx: (*uint64)(&p.stats.TxBytes)})
 	if !p.s.readEarly {
 		p.down.ReadDisable(true)
 	}
