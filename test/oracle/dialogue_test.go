@@ -78,7 +78,7 @@ func (s *turn) apply(t *testing.T, c *controlPlane, p *proxy, api string, clean 
 	}
 	out = append(out, c.quiet(quiet)...)
 	if s.Get != nil {
-		a := s.Get.send(p.port, s.Get.TLS != nil)[0]
+		a := s.Get.send(p, s.Get.TLS != nil)[0]
 		clean.answer(&a)
 		server := ""
 		if a.Upstream != nil {
