@@ -154,12 +154,8 @@ type place struct {
 
 // place puts the listener's chains on al's worker.
 func (al *activeListener) place() {
-	put := func(c *Chain) { c.on[al.h.worker] = place{c, al, al.l.nameChain(c)} }
-	for _, c := range al.l.chains {
-		put(c)
-	}
-	if al.l.defaultChain != nil {
-		put(al.l.defaultChain)
+	for c, name := range al.l.named {
+		c.on[al.h.worker] = place{c, al, name}
 	}
 }
 

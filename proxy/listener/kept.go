@@ -148,27 +148,28 @@ func ended(fd int) bool {
 	return n == 0 && errno != network.EAGAIN
 }
 
-// nameChain is by what the next proxy finds a chain of the listener.
-func (l *Listener) nameChain(c *Chain) fdstore.Chain {
-	k := fdstore.Chain{Index: uint16(len(l.chains)), Of: uint16(len(l.chains) + 1)}
-	if i := slices.Index(l.chains, c); i >= 0 {
-		k.Index = uint16(i)
-	}
-	if c.name != "" {
-		k.Name = max(1, xxhash.Sum64String(c.name))
-	}
-	return k
-}
-
-// chainOf finds it: by its name, else by its place if there are as many as
-// there were. It is nil when there is none.
-func (l *Listener) chainOf(k fdstore.Chain) *Chain {
+// named yields the listener's chains with what the next proxy finds them by.
+func (l *Listener) named(yield func(*Chain, fdstore.Chain) bool) {
 	all := l.chains
 	if l.defaultChain != nil {
 		all = append(slices.Clip(all), l.defaultChain)
 	}
-	for _, c := range all {
-		if is := l.nameChain(c); k.Name != 0 && is.Name == k.Name || is == k {
+	for i, c := range all {
+		k := fdstore.Chain{Index: uint16(i), Of: uint16(len(all))}
+		if c.name != "" {
+			k.Name = max(1, xxhash.Sum64String(c.name))
+		}
+		if !yield(c, k) {
+			return
+		}
+	}
+}
+
+// chainOf finds one: by its name, else by its place if there are as many as
+// there were. It is nil when there is none.
+func (l *Listener) chainOf(k fdstore.Chain) *Chain {
+	for c, is := range l.named {
+		if k.Name != 0 && is.Name == k.Name || is == k {
 			return c
 		}
 	}
