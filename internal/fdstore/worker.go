@@ -27,7 +27,7 @@ func (w *Worker) Open(fd int, k Key, past Past, begun bool) {
 // Opened is the entry of a descriptor whose states are to be written; nil when
 // it has none.
 func (w *Worker) Opened(fd int) *Entry {
-	if fd >= len(w.store.entries) {
+	if uint(fd) >= uint(len(w.store.entries)) { // none, or one too many
 		return nil
 	}
 	e := &w.store.entries[fd]
