@@ -149,6 +149,7 @@ func (c *conn) log() {
 	}
 	if i := c.Info; i != nil {
 		info.DownstreamDirectLocal, info.DownstreamDirectRemote, info.RequestedServerName = i.DirectLocal, i.DirectRemote, i.ServerName
+		info.JA3, info.JA4 = i.JA3, i.JA4
 		info.Metadata, info.FilterState, info.TerminationDetails = i.Metadata, i.FilterState, i.TerminationDetails
 		if info.DownstreamFailure == "" {
 			info.DownstreamFailure = i.NotTLS
@@ -177,6 +178,7 @@ func (al *activeListener) closedEarly(s *Socket) streaminfo.Info {
 	}
 	if i := s.info; i != nil {
 		info.DownstreamDirectLocal, info.RequestedServerName, info.DownstreamFailure = i.DirectLocal, i.ServerName, i.NotTLS
+		info.JA3, info.JA4 = i.JA3, i.JA4
 		info.Metadata, info.FilterState = i.Metadata, i.FilterState
 	}
 	return info

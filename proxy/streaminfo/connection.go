@@ -14,7 +14,7 @@ func OfConnection(c *network.Connection) *Info {
 	}
 	if x := c.Info; x != nil {
 		i.DownstreamDirectLocal, i.DownstreamDirectRemote = x.DirectLocal, x.DirectRemote
-		i.RequestedServerName, i.Metadata, i.FilterState = x.ServerName, x.Metadata, x.FilterState
+		i.RequestedServerName, i.JA3, i.JA4, i.Metadata, i.FilterState = x.ServerName, x.JA3, x.JA4, x.Metadata, x.FilterState
 		i.FilterChain, i.Listener = x.ChainName, x.Listener
 	}
 	return i

@@ -100,7 +100,8 @@ func (cs *certificates) stapling(c *Certificate, asked bool) stapling {
 
 // choose picks a certificate as Envoy does: of those for the very name, else
 // for the wildcard above it, else of all (or the first, unless fullScan), the
-// first whose key the client prefers; an ECDSA key before an RSA one.
+// first whose key the client prefers; an ECDSA key before an RSA one. RSA will
+// do where the client knows ECDSA, but not the other way round.
 func (cs *certificates) choose(h *tls.ClientHelloInfo) (*Certificate, stapling) {
 	asked := slices.Contains(h.Extensions, extensionStatusRequest)
 	client := capabilitiesOf(h, cs.tls13)
@@ -113,7 +114,7 @@ func (cs *certificates) choose(h *tls.ClientHelloInfo) (*Certificate, stapling) 
 			if client.prefers(c) {
 				return c, cs.stapling(c, asked)
 			}
-			if second == nil {
+			if second == nil && c.keyType() == rsaKey {
 				second = c
 			}
 		}

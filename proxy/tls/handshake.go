@@ -62,7 +62,10 @@ func (s *socket) advance() {
 	}
 	s.phase = open
 	s.end.stats().succeeded(&cs)
-	v := s.end.verdict(cs.PeerCertificates)
+	v := unchecked // as in Envoy, for a session that is resumed
+	if !cs.DidResume {
+		v = s.end.verdict(cs.PeerCertificates)
+	}
 	switch v {
 	case misnamed:
 		s.end.stats().FailVerifySAN.Inc()
@@ -84,8 +87,6 @@ func (s *socket) cause(err error, cs *tls.ConnectionState) error {
 	case s.refused != nil:
 		*cs = tls.ConnectionState{ServerName: cs.ServerName}
 		return s.refused
-	case s.noGroup && e == errNoCipher:
-		return errWrongCurve
 	case e == errKeyUsage:
 		cs.PeerCertificates = nil
 	}

@@ -1,6 +1,8 @@
 package tls
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -85,15 +87,46 @@ func newServerState(base *tls.Config, certs *certificates, v *Validation, lifeti
 // crypto/tls would refuse them and Envoy does not.
 func (st *serverState) onHello(h *tls.ClientHelloInfo) (*tls.Config, error) {
 	s := socketOf(h.Context())
-	if s.refused = st.certs.onHello(s, h); s.refused != nil {
+	s.refused = st.certs.onHello(s, h)
+	if s.refused == nil && st.agreesBefore13(h) && !knowsCurve(h, s.local) {
+		s.refused = errWrongCurve
+	}
+	if s.refused != nil {
 		return st.refuse, nil
 	}
-	s.noGroup = !slices.ContainsFunc(h.SupportedCurves, func(id tls.CurveID) bool { return slices.Contains(st.config.CurvePreferences, id) })
 	offers := func(p string) bool { return slices.Contains(h.SupportedProtos, p) }
 	if st.noALPN == nil || len(h.SupportedProtos) == 0 || slices.ContainsFunc(st.config.NextProtos, offers) {
 		return nil, nil
 	}
 	return st.noALPN, nil
+}
+
+// agreesBefore13 tells whether the handshake will agree on a version before TLS 1.3.
+func (st *serverState) agreesBefore13(h *tls.ClientHelloInfo) bool {
+	most := uint16(0)
+	for _, v := range h.SupportedVersions {
+		if v >= st.config.MinVersion && v <= st.config.MaxVersion {
+			most = max(most, v)
+		}
+	}
+	return most != 0 && most < tls.VersionTLS13
+}
+
+// knowsCurve tells whether the client lists the curve of c's key, if that is on
+// one, as BoringSSL wants it before TLS 1.3 (RFC 8422 section 5.1).
+func knowsCurve(h *tls.ClientHelloInfo, c *x509.Certificate) bool {
+	key, ok := c.PublicKey.(*ecdsa.PublicKey)
+	if !ok || len(h.SupportedCurves) == 0 {
+		return true
+	}
+	id := tls.CurveP256
+	switch key.Curve {
+	case elliptic.P384():
+		id = tls.CurveP384
+	case elliptic.P521():
+		id = tls.CurveP521
+	}
+	return slices.Contains(h.SupportedCurves, id)
 }
 
 // Socket makes the transport socket of a connection accepted on loop l.

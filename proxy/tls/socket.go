@@ -31,7 +31,6 @@ type socket struct {
 	err     error
 	reason  string
 	refused error             // why a server ends the handshake, whatever crypto/tls makes of it
-	noGroup bool              // a client has no group in common with the server
 	chosen  *tls.Certificate  // a server's, once the client has said what it knows
 	local   *x509.Certificate // the one that was sent
 	phase   phase

@@ -57,10 +57,10 @@ type Validation struct {
 	name       string // of the secret, "" for none
 }
 
-// asks tells whether v checks anything, so that a client is asked for its
-// certificate.
+// asks tells whether v checks anything, or lets untrusted ones through, so that
+// a client is asked for its certificate.
 func (v *Validation) asks() bool {
-	return v != nil && (v.roots != nil || v.spiffe != nil || len(v.hashes) > 0 || len(v.spki) > 0)
+	return v != nil && (v.untrusted || v.roots != nil || v.spiffe != nil || len(v.hashes) > 0 || len(v.spki) > 0)
 }
 
 // requires tells whether a client must have a certificate, whatever
@@ -158,8 +158,12 @@ func (v *Validation) matchSAN(c *x509.Certificate) bool {
 // anchor, whether it signed itself or not, as in Envoy.
 func (v *Validation) chain(roots *x509.CertPool, anchors, chain []*x509.Certificate, usage x509.ExtKeyUsage) error {
 	chains, err := verify(roots, chain, usage)
-	if v.expired && isExpired(err) {
-		chains, err = verify(pool(prolonged(anchors)), prolonged(chain), usage)
+	if isExpired(err) { // unless there is no chain at all, which BoringSSL finds first
+		longer, other := verify(pool(prolonged(anchors)), prolonged(chain), usage)
+		var unknown x509.UnknownAuthorityError
+		if v.expired || errors.As(other, &unknown) {
+			chains, err = longer, other
+		}
 	}
 	if err != nil {
 		return errors.New("X509_verify_cert: certificate verification error at depth " + reasonOf(err, chain))
