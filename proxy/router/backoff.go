@@ -13,7 +13,7 @@ func (r *retryState) base() time.Duration {
 	if r.policy != nil && r.policy.BaseInterval > 0 {
 		return r.policy.BaseInterval
 	}
-	return 25 * time.Millisecond
+	return time.Duration(r.f.cfg.runtime.Uint("upstream.base_retry_backoff_ms", 25)) * time.Millisecond
 }
 
 func (r *retryState) max() time.Duration {

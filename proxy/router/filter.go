@@ -101,15 +101,15 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	// Hash policies look at the head that goes upstream.
 	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
-	f.host = f.cluster.ChooseHost(f)
-	if f.host == nil {
-		f.noHost()
-		return http.HeadersStopIteration
-	}
 	f.attempts = 1
 	info.AttemptCount = 1
 	if r.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, 1)
+	}
+	f.host = f.cluster.ChooseHost(f)
+	if f.host == nil {
+		f.noHost()
+		return http.HeadersStopIteration
 	}
 	f.setScheme(h)
 	f.startMirrors(h, end)

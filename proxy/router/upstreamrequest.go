@@ -82,7 +82,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
-	info.UpstreamRemote = network.Address{}
+	info.UpstreamRemote, info.UpstreamFailure = network.Address{}, ""
 	info.UpstreamMetadata = f.host.Metadata()
 	l := f.host.Locality
 	info.UpstreamLocality = [3]string{l.Region, l.Zone, l.SubZone}

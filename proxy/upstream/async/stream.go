@@ -298,6 +298,9 @@ func (s *Stream) finish(reset bool) {
 
 // charge counts a response in the cluster's statistics, as the router does.
 func (s *Stream) charge(code int) {
+	if s.o.Uncounted {
+		return
+	}
 	canary := s.host != nil && s.host.Canary()
 	s.cluster.Stats().Charge(code, canary, s.request.Get(http.XEnvoyInternal) == "true")
 	s.host.ChargeZone(s.loop.Worker, code)
