@@ -98,13 +98,12 @@ func (f *filter) retryNow() {
 	}
 	f.attempt = u
 	u.wait.Reset()
-	headOnly := f.requestEnd && f.body.Len() == 0 && !f.hasTrailers
 	if f.body.Len() > 0 {
 		for piece := range f.body.Pieces {
 			u.wait.Append(piece)
 		}
 	}
-	u.start(headOnly)
+	u.start(f.headOnly)
 }
 
 // elapsed is how much of the request's time is used up.

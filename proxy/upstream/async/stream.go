@@ -234,7 +234,7 @@ func (s *Stream) fail(reason http.ResetReason, why string) {
 	}
 	f := Failure{Status: 503, Reason: reason, Details: why,
 		Body: "upstream connect error or disconnect/reset before headers. reset reason: " + reason.String()}
-	if reason != http.Overflow && !s.answered {
+	if !s.answered {
 		s.charge(f.Status)
 	}
 	s.finish(false)
@@ -301,7 +301,7 @@ func (s *Stream) charge(code int) {
 	if s.o.Uncounted {
 		return
 	}
-	canary := s.host != nil && s.host.Canary()
+	canary := s.host != nil && s.host.Canary() || s.response.Get(http.XEnvoyUpstreamCanary) == "true"
 	s.cluster.Stats().Charge(code, canary, s.request.Get(http.XEnvoyInternal) == "true")
 	s.host.ChargeZone(s.loop.Worker, code)
 }
