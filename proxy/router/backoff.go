@@ -13,7 +13,7 @@ func (r *retryState) base() time.Duration {
 	if r.policy != nil && r.policy.BaseInterval > 0 {
 		return r.policy.BaseInterval
 	}
-	return 25 * time.Millisecond
+	return time.Duration(r.f.cfg.runtime.Uint("upstream.base_retry_backoff_ms", 25)) * time.Millisecond
 }
 
 func (r *retryState) max() time.Duration {
@@ -98,13 +98,12 @@ func (f *filter) retryNow() {
 	}
 	f.attempt = u
 	u.wait.Reset()
-	headOnly := f.requestEnd && f.body.Len() == 0 && !f.hasTrailers
 	if f.body.Len() > 0 {
 		for piece := range f.body.Pieces {
 			u.wait.Append(piece)
 		}
 	}
-	u.start(headOnly)
+	u.start(f.headOnly)
 }
 
 // elapsed is how much of the request's time is used up.

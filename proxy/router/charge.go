@@ -42,7 +42,7 @@ func (f *filter) chargeAbort(code int, dropped bool) {
 	if dropped && !f.responseStarted {
 		f.cluster.Info().Dropped.Add(1)
 	}
-	if !f.responseStarted && !dropped && f.cluster != nil {
+	if !f.responseStarted && f.cluster != nil {
 		f.chargeCode(code, f.attempt, false)
 	}
 }

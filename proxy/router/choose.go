@@ -129,7 +129,6 @@ func (f *filter) dropped() bool {
 func (f *filter) noHost() {
 	info := f.cb.StreamInfo()
 	info.SetFlag(streaminfo.NoHealthyUpstream)
-	info.AttemptCount = max(1, f.attempts)
 	f.attempt = &f.first
 	f.attempt.host = nil
 	f.chargeAbort(503, false)
@@ -158,15 +157,23 @@ func (f *filter) autoHostRewrite(host *cluster.Host) {
 }
 
 // setScheme makes the scheme that of the connection to the host, when it is
-// to be.
+// to be, and else that of the connection from the client, when the request has
+// none of HTTP's.
 func (f *filter) setScheme(h *http.HeaderMap) {
 	switch {
 	case f.cb.SchemeFromUpstream() && cluster.Secure(f.host.Cluster.Transport, f.host):
 		h.Set(http.Scheme, "https")
-	case f.cb.SchemeFromUpstream(), h.Get(http.Scheme) == "":
+	case f.cb.SchemeFromUpstream():
+		h.Set(http.Scheme, "http")
+	case isHTTP(h.Get(http.Scheme)):
+	case isHTTP(h.Get(http.XForwardedProto)):
+		h.Set(http.Scheme, h.Get(http.XForwardedProto))
+	default:
 		h.Set(http.Scheme, "http")
 	}
 }
+
+func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }
 
 func (f *filter) priority() cluster.Priority {
 	if f.action.HighPriority {

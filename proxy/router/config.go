@@ -13,6 +13,7 @@ import (
 	"github.com/weirproxy/weir/proxy/network"
 	"github.com/weirproxy/weir/proxy/stats"
 	"github.com/weirproxy/weir/proxy/upstream"
+	"github.com/weirproxy/weir/proxy/upstream/cluster"
 	"github.com/weirproxy/weir/xds/protos"
 )
 
@@ -32,8 +33,9 @@ type Config struct {
 	tables                 func(worker int) *upstream.Table
 	group                  *stats.Group[Stats]
 	sheds                  func() bool // may be nil
-	childSpans             bool        // tries have spans, whatever the manager's tracing says
-	filters                *Filters    // of each try, unless the cluster has its own; nil: none
+	runtime                cluster.Runtime
+	childSpans             bool     // tries have spans, whatever the manager's tracing says
+	filters                *Filters // of each try, unless the cluster has its own; nil: none
 	upstreamLog
 }
 
@@ -58,7 +60,7 @@ func Maker(tables func(worker int) *upstream.Table, logs func() accesslog.Option
 			//lint:ignore SA1019 deprecated, but Envoy obeys it
 			childSpans:           m.StartChildSpan,
 			suppressEnvoyHeaders: m.SuppressEnvoyHeaders, respectExpectedTimeout: m.RespectExpectedRqTimeout,
-			sheds: ctx.Sheds, noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
+			runtime: cluster.Runtime{Integer: ctx.Runtime}, sheds: ctx.Sheds, noDynamicStats: m.DynamicStats != nil && !m.DynamicStats.Value, tables: tables,
 			grpcCodesUnnamed: m.SuppressGrpcRequestFailureCodeStats, rejectEarlyData: m.GetRejectConnectRequestEarlyData().GetValue(),
 		}
 		if ctx.LocalAddress.IsValid() {

@@ -57,6 +57,7 @@ type requestState struct {
 	attempts        int
 	began           time.Duration // when the request was received whole
 	requestEnd      bool          // the request is received whole
+	headOnly        bool          // its head is all of it
 	hasTrailers     bool
 	keepBody        bool // the body may be needed for another try
 	bodyLost        bool // and was too large for it
@@ -70,7 +71,7 @@ type requestState struct {
 // DecodeHeaders implements http.DecoderFilter.
 func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	f.stats.RqTotal.Inc()
-	f.grpc = http.IsGRPC(h)
+	f.grpc, f.headOnly = http.IsGRPC(h), end
 	f.attempt = &f.first
 	if !f.chooseCluster(h) {
 		return http.HeadersStopIteration
@@ -101,15 +102,15 @@ func (f *filter) DecodeHeaders(h *http.HeaderMap, end bool) http.HeadersStatus {
 	}
 	// Hash policies look at the head that goes upstream.
 	r.FinalizeRequestHeaders(h, f.formatContext(nil), !f.cfg.suppressEnvoyHeaders)
-	f.host = f.cluster.ChooseHost(f)
-	if f.host == nil {
-		f.noHost()
-		return http.HeadersStopIteration
-	}
 	f.attempts = 1
 	info.AttemptCount = 1
 	if r.VirtualHost().IncludeRequestAttemptCount {
 		h.SetInt(http.XEnvoyAttemptCount, 1)
+	}
+	f.host = f.cluster.ChooseHost(f)
+	if f.host == nil {
+		f.noHost()
+		return http.HeadersStopIteration
 	}
 	f.setScheme(h)
 	f.startMirrors(h, end)
@@ -303,6 +304,7 @@ func (f *filter) timedOut(details string) {
 	for _, u := range f.tries {
 		if u.active && u.host != nil {
 			u.host.Stats(f.cb.Worker()).RqTimeout++
+			u.countBroken()
 			if !u.started {
 				u.host.Monitor().TimedOut(f.cb.Worker(), f.timeouts.code)
 			}
@@ -312,9 +314,6 @@ func (f *filter) timedOut(details string) {
 	f.cb.StreamInfo().SetFlag(streaminfo.UpstreamRequestTimeout)
 	f.chargeTimeout()
 	f.cleanup()
-	if f.responseStarted {
-		f.stats.RqResetAfterDownstreamResponseStarted.Inc()
-	}
 	body := "upstream request timeout"
 	if f.timeouts.code == 204 {
 		body = ""

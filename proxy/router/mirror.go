@@ -43,7 +43,8 @@ func (f *filter) startMirrors(h *http.HeaderMap, end bool) {
 			name, _ = h.GetName(p.ClusterHeader)
 		}
 		m := &mirror{f: f, sent: end, loop: f.cb.Loop()}
-		m.s = client.NewStream(name, async.Options{Timeout: f.timeouts.global, Downstream: f.cb.Connection(), Priority: f.priority()}, m)
+		m.s = client.NewStream(name, async.Options{Timeout: f.timeouts.global, Downstream: f.cb.Connection(), Priority: f.priority(),
+			Subset: f.MetadataMatch(), Uncounted: f.cfg.noDynamicStats}, m)
 		if m.s == nil {
 			continue // no such cluster
 		}

@@ -105,16 +105,12 @@ func copyHeaders(h, resp *http.HeaderMap, names []string) {
 // target is an absolute URL that a redirect leads to.
 type target struct{ scheme, host, path string }
 
-// parseLocation reads an absolute http or https URL; its fragment is dropped.
-// What it returns lies in the memory of h.
+// parseLocation reads an absolute URL; its fragment is dropped. As in Envoy any
+// scheme of RFC 3986's characters will do. What it returns lies in the memory of h.
 func parseLocation(h *http.HeaderMap, location string) (t target, ok bool) {
 	scheme, rest, found := strings.Cut(location, "://")
-	switch strings.ToLower(scheme) {
-	case "http":
-		t.scheme = "http"
-	case "https":
-		t.scheme = "https"
-	default:
+	t.scheme = h.Own(strings.ToLower(scheme))
+	if scheme == "" || strings.Trim(t.scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != "" {
 		return t, false
 	}
 	rest, _, _ = strings.Cut(rest, "#")

@@ -18,10 +18,6 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	code := u.code
 	// Names, values and three bytes a line, but for the status: as Envoy.
 	u.headReceived = uint64(h.Bytes() - len(":status200") + 3*(h.Len()-1))
-	failed := code >= 500
-	if f.grpc && h.Has(http.GrpcStatus) {
-		failed = failed || grpcFailed(h.Get(http.GrpcStatus))
-	}
 	u.host.Monitor().Response(f.cb.Worker(), f.healthCode(code, h))
 	if h.Has(http.XEnvoyDegraded) {
 		u.host.Monitor().SaysDegraded()
@@ -30,17 +26,22 @@ func (f *filter) onHeaders(u *upstreamRequest, h *http.HeaderMap, end bool) {
 	if h.Has(http.XEnvoyImmediateHealthCheckFail) {
 		u.host.FailNow()
 	}
-	hs := u.host.Stats(f.cb.Worker())
-	if failed {
-		hs.RqError++
-	} else {
-		hs.RqSuccess++
-	}
 	if f.retry != nil && f.retryAfterHeaders(u, h, code, end) {
+		u.count(false)
 		return
 	}
 	if f.redirects(u, h, code, end) {
-		return
+		return // counts as neither
+	}
+	switch {
+	case code >= 500:
+		u.count(false)
+	case !f.grpc:
+		u.count(true)
+	case end:
+		u.count(grpcSucceeded(h))
+	default:
+		u.undecided = true
 	}
 	f.keepBody = false
 	f.body.Reset()
@@ -121,7 +122,10 @@ func (f *filter) onReset(u *upstreamRequest, reason http.ResetReason, failure st
 		if reason != http.Overflow {
 			u.host.Monitor().Failed(f.cb.Worker())
 		}
-		u.host.Stats(f.cb.Worker()).RqError++
+		if !f.responseStarted {
+			u.host.Stats(f.cb.Worker()).RqError++
+		}
+		u.countBroken()
 	}
 	f.cb.StreamInfo().UpstreamFailure = failure
 	if !f.responseStarted && (f.retryAfterReset(u, reason, sent, false) || f.others(u)) {
@@ -194,13 +198,31 @@ func statusOf(h *http.HeaderMap) int {
 	return int(v[0]-'0')*100 + int(v[1]-'0')*10 + int(v[2]-'0')
 }
 
-// grpcFailed tells whether a grpc-status is one that Envoy takes for a server
-// error: unknown, deadline exceeded, unimplemented, internal, unavailable,
-// data loss.
-func grpcFailed(status string) bool {
-	switch status {
+// grpcSucceeded tells whether the fields have a grpc-status, and none of those
+// that Envoy takes for a server error: unknown, deadline exceeded,
+// unimplemented, internal, unavailable, data loss.
+func grpcSucceeded(h *http.HeaderMap) bool {
+	switch h.Get(http.GrpcStatus) {
 	case "2", "4", "12", "13", "14", "15":
-		return true
+		return false
 	}
-	return false
+	return h.Has(http.GrpcStatus)
+}
+
+// count counts the try's response with its host.
+func (u *upstreamRequest) count(success bool) {
+	u.undecided = false
+	if s := u.host.Stats(u.f.cb.Worker()); success {
+		s.RqSuccess++
+	} else {
+		s.RqError++
+	}
+}
+
+// countBroken counts a gRPC response that ends before its status has come.
+func (u *upstreamRequest) countBroken() {
+	if u.undecided {
+		u.count(false)
+		u.f.stats.RqResetAfterDownstreamResponseStarted.Inc()
+	}
 }

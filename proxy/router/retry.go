@@ -120,9 +120,6 @@ func (r *retryState) onHeaders(h *http.HeaderMap, code int) retryVerdict {
 }
 
 func (r *retryState) wantsHeaders(h *http.HeaderMap, code int) bool {
-	if h.Has(http.XEnvoyOverloaded) {
-		return false
-	}
 	if h.Has(http.XEnvoyRateLimited) {
 		return r.on&route.RetryEnvoyRateLimited != 0
 	}
@@ -212,6 +209,9 @@ func (r *retryState) grant(wanted bool) retryVerdict {
 		st.UpstreamRqRetryOverflow.Inc()
 		f.eachCounted(func(c *route.RequestStats) { c.RetryOverflow.Inc() })
 		return retryOverflow
+	}
+	if !f.cfg.runtime.Enabled("upstream.use_retry", 100) {
+		return retryNo
 	}
 	b.Inc(cluster.Retries)
 	r.armed = true

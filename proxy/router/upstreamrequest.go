@@ -27,12 +27,13 @@ type upstreamRequest struct {
 
 // attemptState is what is zero when a try begins.
 type attemptState struct {
-	pending pool.Cancellable // the wait for a stream
-	enc     http.RequestEncoder
-	host    *cluster.Host
-	began   time.Duration // when the try did
-	sent    time.Duration // when the request's head went out
-	active  bool
+	pending   pool.Cancellable // the wait for a stream
+	enc       http.RequestEncoder
+	host      *cluster.Host
+	began     time.Duration // when the try did
+	sent      time.Duration // when the request's head went out
+	active    bool
+	undecided bool // whether its gRPC response, begun, is a success
 	// outOfTime tells that the whole request has no time left.
 	outOfTime bool
 	hedged    bool // it was slow, and another was started for it
@@ -82,7 +83,7 @@ func (u *upstreamRequest) start(headOnly bool) {
 	}
 	info := f.cb.StreamInfo()
 	info.UpstreamHost, info.UpstreamHostname = f.host.Current(), f.host.Hostname
-	info.UpstreamRemote = network.Address{}
+	info.UpstreamRemote, info.UpstreamFailure = network.Address{}, ""
 	info.UpstreamMetadata = f.host.Metadata()
 	l := f.host.Locality
 	info.UpstreamLocality = [3]string{l.Region, l.Zone, l.SubZone}

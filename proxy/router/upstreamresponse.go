@@ -84,6 +84,9 @@ func (u *upstreamRequest) deliverBody(b *network.Buffer, end bool) {
 		info.FirstUpstreamRxBody = u.f.cb.Loop().Now()
 	}
 	if end {
+		if u.undecided {
+			u.count(false) // without a status it is an error
+		}
 		u.finish()
 	}
 	u.f.cb.EncodeData(b, end)
@@ -106,6 +109,9 @@ func (u *upstreamRequest) DecodeTrailers(t *http.HeaderMap) {
 func (u *upstreamRequest) deliverTail(t *http.HeaderMap) {
 	u.respTrailers = t
 	u.host.TakeLoadReport(t)
+	if u.undecided {
+		u.count(grpcSucceeded(t))
+	}
 	u.finish()
 	u.f.cb.EncodeTrailers(t)
 }

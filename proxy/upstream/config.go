@@ -186,7 +186,7 @@ func (m *Manager) compile(p field.Path, c *clusterv3.Cluster) (_ *config, err er
 		preconnect(p.Dot("preconnect_policy"), c.GetPreconnectPolicy(), &info.Preconnect),
 		m.httpOptions(p, c, info),
 		m.socketOptions(p, c, info),
-		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), cfg),
+		circuitBreakers(p.Dot("circuit_breakers"), c.GetCircuitBreakers(), m.o.Runtime, cfg),
 		commonLB(p.Dot("common_lb_config"), c.GetCommonLbConfig(), cfg),
 		metadata(p.Dot("metadata"), c.GetMetadata(), &info.Metadata),
 		m.discoveryConfig(p, c, cfg),

@@ -10,11 +10,12 @@ import (
 	"github.com/weirproxy/weir/proxy/upstream/cluster"
 )
 
-func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, cfg *config) error {
+func circuitBreakers(p field.Path, c *clusterv3.CircuitBreakers, runtime cluster.Runtime, cfg *config) error {
 	info := cfg.info
 	info.Resources = new([cluster.NumPriorities]cluster.Resources)
 	for i := range info.Resources {
 		info.Resources[i].Set(cluster.DefaultLimits())
+		info.Resources[i].Override(runtime, "circuit_breakers."+info.Name+"."+priorityNames[i]+".")
 	}
 	if c == nil {
 		return nil

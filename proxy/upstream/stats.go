@@ -56,6 +56,9 @@ type subscriptionStats struct {
 	UpdateDuration stats.Histogram `stat:"update_duration"` // ms
 }
 
+// priorityNames are the priorities in names of statistics and runtime keys.
+var priorityNames = [cluster.NumPriorities]string{"default", "high"}
+
 // trackMore makes the statistics that only some configurations ask for:
 // track_cluster_stats, and the circuit breakers' remaining_* gauges.
 func (c *config) trackMore() {
@@ -65,7 +68,7 @@ func (c *config) trackMore() {
 	if c.trackBudgets {
 		c.info.Budgets = stats.NewGroup[cluster.BudgetStats](c.info.Store, c.info.StatScope())
 	}
-	for p, name := range [cluster.NumPriorities]string{"default", "high"} {
+	for p, name := range priorityNames {
 		if c.track[p] {
 			scope := stats.Scope{Prefix: c.info.StatScope().Prefix + "circuit_breakers." + name + "."}
 			c.info.Resources[p].Track(stats.NewGroup[cluster.RemainingStats](c.info.Store, scope))

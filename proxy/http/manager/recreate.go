@@ -44,6 +44,7 @@ func (s *stream) recreate() {
 	if hasBody && !s.Over() {
 		b := s.TakeBuffer()
 		b.Move(s.redirected)
+		s.info.BytesReceived = 2 * uint64(b.Len()) // as Envoy: as it is handed over, and as it passes the filters
 		s.DecodeBody(b, !s.GotTrailers)
 		s.PutBuffer(b)
 	}

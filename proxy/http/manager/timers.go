@@ -43,7 +43,7 @@ func (s *stream) refreshFlush(f *route.Forward) {
 
 // refreshDuration bounds the stream by grpc-timeout, when the route obeys it,
 // else by the route's max_stream_duration, else by the manager's. The upstream
-// of a gRPC request is told.
+// of a gRPC request is told, if the route has max_stream_duration at all.
 func (s *stream) refreshDuration(f *route.Forward) {
 	limit, grpc := s.cfg.maxStreamDuration, http.IsGRPC(&s.request)
 	if f.MaxStreamDuration != route.Unset {
@@ -60,7 +60,7 @@ func (s *stream) refreshDuration(f *route.Forward) {
 		s.maxLife.Disable()
 		return
 	}
-	if grpc {
+	if grpc && f.NewTimeouts {
 		http.SetGrpcTimeout(&s.request, limit)
 	}
 	s.maxLife.Enable(max(limit-(s.w.loop.Now()-s.info.Begin), time.Nanosecond))

@@ -43,6 +43,11 @@ type Options struct {
 	// HashKey makes hashing load balancers pick by Hash.
 	HashKey bool
 	Hash    uint64
+	// Subset is what subset load balancers choose by.
+	Subset []lb.MetadataCriterion
+	// Uncounted leaves statuses out of the cluster's statistics, as a router
+	// without dynamic_stats does.
+	Uncounted bool
 	// Retry has a Request tried again; nil: it is not.
 	Retry *Retry
 	// MaxBody bounds a Request's response body in bytes; 0: 1 MiB. A longer
@@ -58,6 +63,9 @@ type balanceContext struct {
 
 // HashKey implements lb.Context.
 func (b balanceContext) HashKey() (uint64, bool) { return b.s.o.Hash, b.s.o.HashKey }
+
+// MetadataMatch implements lb.Context.
+func (b balanceContext) MetadataMatch() []lb.MetadataCriterion { return b.s.o.Subset }
 
 // DownstreamConnection implements lb.Context.
 func (b balanceContext) DownstreamConnection() *network.Connection { return b.s.o.Downstream }

@@ -234,7 +234,7 @@ func (s *Stream) fail(reason http.ResetReason, why string) {
 	}
 	f := Failure{Status: 503, Reason: reason, Details: why,
 		Body: "upstream connect error or disconnect/reset before headers. reset reason: " + reason.String()}
-	if reason != http.Overflow && !s.answered {
+	if !s.answered {
 		s.charge(f.Status)
 	}
 	s.finish(false)
@@ -298,7 +298,10 @@ func (s *Stream) finish(reset bool) {
 
 // charge counts a response in the cluster's statistics, as the router does.
 func (s *Stream) charge(code int) {
-	canary := s.host != nil && s.host.Canary()
+	if s.o.Uncounted {
+		return
+	}
+	canary := s.host != nil && s.host.Canary() || s.response.Get(http.XEnvoyUpstreamCanary) == "true"
 	s.cluster.Stats().Charge(code, canary, s.request.Get(http.XEnvoyInternal) == "true")
 	s.host.ChargeZone(s.loop.Worker, code)
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"math"
 	"sync/atomic"
 
 	"github.com/weirproxy/weir/proxy/stats"
@@ -9,15 +10,21 @@ import (
 // Resource is one circuit breaker: a count over all workers with a bound.
 // Like Envoy's it may be overrun by as many as race at the bound.
 type Resource struct {
-	max uint32
-	cur atomic.Int32
+	max     uint32
+	key     string // of the runtime, where it may be overridden
+	runtime Runtime
+	cur     atomic.Int32
+	open    atomic.Bool  // as the gauge says
+	left    atomic.Int64 // as the remaining_* gauge says
 }
 
 // CanCreate tells whether one more fits.
-func (r *Resource) CanCreate() bool { return uint32(r.cur.Load()) < r.max }
+func (r *Resource) CanCreate() bool { return uint32(r.cur.Load()) < r.Max() }
 
-// Max is the bound that was configured.
-func (r *Resource) Max() uint32 { return r.max }
+// Max is the bound: what the runtime says, else what was configured.
+func (r *Resource) Max() uint32 {
+	return uint32(min(r.runtime.Uint(r.key, uint64(r.max)), math.MaxUint32))
+}
 
 // Count is how many there are.
 func (r *Resource) Count() int { return int(r.cur.Load()) }
@@ -32,6 +39,9 @@ const (
 	Retries
 	numKinds
 )
+
+// keys are the kinds' names in the runtime.
+var keys = [numKinds]string{Connections: "max_connections", Pending: "max_pending_requests", Requests: "max_requests", Retries: "max_retries"}
 
 // Resources are the circuit breakers of one priority
 // (envoy.config.cluster.v3.CircuitBreakers.Thresholds).
@@ -71,6 +81,14 @@ func (r *Resources) Set(l Limits) {
 	r.budget, r.PerHostMax = l.Budget, l.PerHostMax
 }
 
+// Override has the runtime's keys "<prefix>max_requests" and so on win over
+// the bounds of Set.
+func (r *Resources) Override(runtime Runtime, prefix string) {
+	for k := range r.r {
+		r.r[k].runtime, r.r[k].key = runtime, prefix+keys[k]
+	}
+}
+
 // Resource is one breaker.
 func (r *Resources) Resource(k Kind) *Resource { return &r.r[k] }
 
@@ -85,20 +103,20 @@ func (r *Resources) CanCreate(k Kind) bool {
 // RetryMax is how many retries there may be now.
 func (r *Resources) RetryMax() uint32 {
 	if r.budget == nil {
-		return r.r[Retries].max
+		return r.r[Retries].Max()
 	}
 	active := r.r[Requests].cur.Load() + r.r[Pending].cur.Load()
 	return max(uint32(r.budget.Percent/100*float64(active)), r.budget.MinConcurrency)
 }
 
 // Track keeps the remaining_* gauges in a group; main, owner 0, puts in the
-// bounds, from which the workers take what they use.
+// configured bounds, from which the workers take what they use.
 func (r *Resources) Track(g *stats.Group[RemainingStats]) {
 	r.Remaining = g
 	for k := range numKinds {
-		if !r.budgeted(k) {
-			g.For(0).of(k).Set(int64(r.r[k].max))
-		}
+		bound := int64(r.r[k].max)
+		r.r[k].left.Store(bound)
+		g.For(0).of(k).Set(bound)
 	}
 }
 
@@ -119,32 +137,64 @@ func (i *Info) Breakers(p Priority, owner int) Breakers {
 	return b
 }
 
+// CanCreate tells whether the breaker lets one more through.
+func (b Breakers) CanCreate(k Kind) bool {
+	if b.budgeted(k) {
+		b.settleRemaining(k)
+	}
+	return b.Resources.CanCreate(k)
+}
+
 // Inc and Dec count one more or less.
 func (b Breakers) Inc(k Kind) { b.add(k, 1) }
 func (b Breakers) Dec(k Kind) { b.add(k, -1) }
 
 func (b Breakers) add(k Kind, n int32) {
+	b.r[k].cur.Add(n)
+	b.settleOpen(k)
+	b.settleRemaining(k)
+}
+
+// settleOpen has the gauge tell whether the breaker is open. Other workers may
+// be at it, and the runtime may have moved the bound.
+func (b Breakers) settleOpen(k Kind) {
 	r := &b.r[k]
-	now := int64(r.cur.Add(n))
-	bound := int64(r.max)
-	tracked := b.remaining != nil && !b.budgeted(k)
-	if n > 0 {
-		if tracked && now <= bound {
-			b.remaining.of(k).Dec()
+	for {
+		open := uint32(r.cur.Load()) >= r.Max() // whatever the budget says
+		if r.open.Load() == open {
+			return
 		}
-		if now == max(bound, 1) {
+		if !r.open.CompareAndSwap(!open, open) {
+			continue
+		}
+		if open {
 			b.stats.open(k).Inc()
+		} else {
+			b.stats.open(k).Dec()
 		}
-		return
-	}
-	if tracked && now < bound {
-		b.remaining.of(k).Inc()
-	}
-	if now == max(bound, 1)-1 {
-		b.stats.open(k).Dec()
 	}
 }
 
-// budgeted tells that the bound moves. As in Envoy remaining_retries is 0
-// then, and rq_retry_open goes by max_retries.
+// settleRemaining has the gauge tell how many more the breaker lets through.
+func (b Breakers) settleRemaining(k Kind) {
+	if b.remaining == nil {
+		return
+	}
+	r := &b.r[k]
+	for {
+		left, was := int64(0), r.left.Load()
+		if !b.budgeted(k) {
+			left = max(int64(r.Max())-int64(r.cur.Load()), 0)
+		}
+		if left == was {
+			return
+		}
+		if r.left.CompareAndSwap(was, left) {
+			b.remaining.of(k).Add(left - was)
+		}
+	}
+}
+
+// budgeted tells that the bound moves. As in Envoy remaining_retries is 0 from
+// the first look at the budget on, and rq_retry_open goes by max_retries.
 func (r *Resources) budgeted(k Kind) bool { return k == Retries && r.budget != nil }

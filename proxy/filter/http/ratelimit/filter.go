@@ -116,12 +116,16 @@ func (f *filter) isOn(key string) bool {
 	return n >= 100 || rand.Uint64N(100) < n
 }
 
-// describe makes the request's descriptors; nil without a route to a cluster.
+// describe makes the request's descriptors; nil without a route to a cluster
+// that is there.
 func (f *filter) describe() *ratelimit.Question {
 	f.context = formatter.OfRequest(f.cb)
 	rq := &route.LimitRequest{Format: &f.context, ServiceCluster: f.serviceCluster}
 	r, ok := f.cb.Route().(*route.Route)
 	if !ok || r.Forward() == nil {
+		return nil
+	}
+	if f.table(f.cb.Worker()).Get(r.Cluster(f.cb.RequestHeaders())) == nil {
 		return nil
 	}
 	rq.Route = r
