@@ -173,7 +173,9 @@ func (f *filter) setScheme(h *http.HeaderMap) {
 	}
 }
 
-func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }
+func isHTTP(scheme string) bool {
+	return strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
+}
 
 func (f *filter) priority() cluster.Priority {
 	if f.action.HighPriority {
