@@ -9,11 +9,12 @@
 // descriptor. A connection of which nothing was read or written since it was
 // accepted, or since the last response on it was complete, is as good as one
 // that was not accepted yet. One with a request that is safe to repeat (RFC
-// 9110 section 9.2.2) and of whose response nothing is written goes on with the
-// request's head, which is repeated once: a request that kills proxies
-// kills no third.
+// 9110 section 9.2.2) and of whose response nothing is written goes on with what
+// was read of it, once: a request that kills proxies kills no third. Two that
+// are passed on to each other as they are go on together, if the kernel's counts
+// say that nothing of either is in the proxy.
 //
 // While the proxy lives this costs no system call: some stores, and the copy
-// of a head. Package network writes the entries, package listener takes in
+// of what is read, up to a limit. Package network writes the entries, package listener takes in
 // what comes ([Receive]), package server starts it all.
 package fdstore

@@ -12,7 +12,7 @@ const (
 	free   state = iota // not one that can go on
 	busy                // bytes of it are in the proxy only
 	idle                // nothing was read or written, or all that was is answered
-	held                // what was read is a request, and lies in the store
+	held                // what was read lies in the store, and nothing has come of it yet
 	paired              // all that is read goes on to another, as it is, and the other way round
 )
 

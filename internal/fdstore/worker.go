@@ -1,6 +1,7 @@
 package fdstore
 
-// Worker is what one worker writes its connections' states with.
+// Worker is what one worker writes its connections' states with. A nil one has
+// no entries, and forgets all.
 type Worker struct {
 	store  *Store
 	unused []uint32 // places, from 1
@@ -19,7 +20,7 @@ func (s *Store) Worker() *Worker {
 // Open begins the entry of an accepted connection, if it can have one. past is
 // that of one that has gone on, and begun says that it is not at its beginning.
 func (w *Worker) Open(fd int, k Key, past Past, begun bool) {
-	if fd < len(w.store.entries) && len(k.Listener) <= maxName {
+	if w != nil && fd < len(w.store.entries) && len(k.Listener) <= maxName {
 		w.store.entries[fd].open(k, past, begun)
 	}
 }
@@ -27,7 +28,7 @@ func (w *Worker) Open(fd int, k Key, past Past, begun bool) {
 // Opened is the entry of a descriptor whose states are to be written; nil when
 // it has none.
 func (w *Worker) Opened(fd int) *Entry {
-	if uint(fd) >= uint(len(w.store.entries)) { // none, or one too many
+	if w == nil || uint(fd) >= uint(len(w.store.entries)) { // none, or one too many
 		return nil
 	}
 	e := &w.store.entries[fd]
@@ -55,7 +56,7 @@ func (w *Worker) Pair(down, up int) {
 // Forget ends the entry of a connection that is to be closed, or handed to
 // whom the store does not know, if it has one.
 func (w *Worker) Forget(fd int) {
-	if fd >= len(w.store.entries) {
+	if w == nil || uint(fd) >= uint(len(w.store.entries)) {
 		return
 	}
 	if e := &w.store.entries[fd]; e.state != free {

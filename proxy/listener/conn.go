@@ -69,7 +69,7 @@ func (al *activeListener) connect(s *Socket, p *pending, chain *Chain) {
 	if s.partner > 0 {
 		s.Info().Partner = s.partner
 	}
-	if e := s.kept(); e != nil && !s.handedOff {
+	if e := h.loop.Kept.Opened(s.fd); e != nil && !s.handedOff {
 		e.SetChain(c.at.key)
 	}
 	if s.info != nil {

@@ -15,32 +15,15 @@ import (
 // process is killed. Until it is read from, that is as good as not to have
 // accepted it.
 func (s *Socket) keep(pod *PodSocket) {
-	w := s.listener.h.loop.Kept
-	if w == nil {
-		return
-	}
 	k := fdstore.Key{Listener: s.listener.l.name}
 	if pod != nil {
 		k.Pod, k.Inbound = pod.Pod.ID, pod.Direction == pods.Inbound
 	}
-	w.Open(s.fd, k, s.past, len(s.begun) > 0 || s.partner > 0)
+	s.listener.h.loop.Kept.Open(s.fd, k, s.past, len(s.begun) > 0 || s.partner > 0)
 }
 
 // forget has the socket end with the process.
-func (s *Socket) forget() {
-	if w := s.listener.h.loop.Kept; w != nil {
-		w.Forget(s.fd)
-	}
-}
-
-// kept is the socket's entry; nil for one that does not go on.
-func (s *Socket) kept() *fdstore.Entry {
-	w := s.listener.h.loop.Kept
-	if w == nil {
-		return nil
-	}
-	return w.Opened(s.fd)
-}
+func (s *Socket) forget() { s.listener.h.loop.Kept.Forget(s.fd) }
 
 // close closes a socket that is no connection yet.
 func (s *Socket) close() {

@@ -7,12 +7,7 @@ import "github.com/weirproxy/weir/internal/fdstore"
 // read or write, never after: what is in doubt does not go on.
 
 // kept is the connection's entry; nil for one that does not go on.
-func (c *Connection) kept() *fdstore.Entry {
-	if c.loop.Kept == nil {
-		return nil
-	}
-	return c.loop.Kept.Opened(int(c.fd))
-}
+func (c *Connection) kept() *fdstore.Entry { return c.loop.Kept.Opened(int(c.fd)) }
 
 // HoldInput has what is read outlive the process, until it is spent, or
 // answered. Nothing may come of it before but what may come twice.
@@ -57,14 +52,10 @@ func (c *Connection) Begin(p []byte) {
 // Pair tells that whatever comes from c goes to up as it is, and from there to
 // c.
 func (c *Connection) Pair(up *Connection) {
-	if c.loop.Kept != nil && c.Splicable() && up.Splicable() {
+	if c.Splicable() && up.Splicable() {
 		c.loop.Kept.Pair(int(c.fd), int(up.fd))
 	}
 }
 
 // forget has the connection end with the process.
-func (c *Connection) forget() {
-	if c.loop.Kept != nil && c.fd >= 0 {
-		c.loop.Kept.Forget(int(c.fd))
-	}
-}
+func (c *Connection) forget() { c.loop.Kept.Forget(int(c.fd)) }

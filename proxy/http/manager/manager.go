@@ -117,12 +117,16 @@ func (m *ConnManager) codecFailed(err error) {
 
 // close closes the connection, whose timers mean nothing any more.
 func (m *ConnManager) close(how network.CloseType) {
+	m.stopTimers()
+	m.conn.Close(how)
+}
+
+func (m *ConnManager) stopTimers() {
 	m.w.unpark(m)
 	if m.life != nil {
 		m.life.Release()
 		m.life = nil
 	}
-	m.conn.Close(how)
 }
 
 // NewStream implements http.ServerCallbacks.
@@ -281,12 +285,9 @@ func (m *ConnManager) OnEvent(ev network.ConnectionEvent) {
 	}
 	m.countActive(network.RemoteClose) // whoever closed it, to Envoy
 	s.DownstreamCxLengthMs.Record(uint64((m.conn.Loop().Now() - m.conn.Opened()) / time.Millisecond))
-	m.w.unpark(m)
+	m.stopTimers()
 	if m.conn.DelayedCloseTimedOut() {
 		s.DownstreamCxDelayedCloseTimeout.Inc()
-	}
-	if m.life != nil {
-		m.life.Release()
 	}
 	m.closedHere = ev == network.LocalClose
 	m.resetStreams(http.ConnectionTermination, m.conn.FailureReason())
